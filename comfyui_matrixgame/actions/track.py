@@ -1,0 +1,156 @@
+"""The per-frame track: what is held, and how the camera moves, on each input row.
+
+Row t is what the player holds while frame t is on screen; it first acts on frame t + 1. Rows are counted from
+the first row that the rollout it is given to has not read: for a new world that is frame 0, for a world that
+goes on at block k it is input 12 k - 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import ActionError
+from ..variants import CAMERA_LIMIT, FRAMES_PER_BLOCK, Variant, first_input_of_block
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class ActionTrack:
+    """Inputs of one player.
+
+    keyboard: [T, len(variant.keys)], 0 or 1.
+    mouse: [T, 2] `[pitch, yaw]` in units of about 15 degrees a frame, + is up and right; None where the
+        variant has no camera input.
+    Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable.
+    """
+
+    variant: Variant
+    keyboard: Floats
+    mouse: Floats | None
+
+    def __post_init__(self) -> None:
+        keyboard = _rows(self.keyboard, len(self.variant.keys), "keyboard", self.variant)
+        if not np.isin(keyboard, (0.0, 1.0)).all():
+            row = int(np.argwhere(~np.isin(keyboard, (0.0, 1.0)))[0][0])
+            raise ActionError(f"Input row {row}: a key is either held (1) or not (0), got {keyboard[row].tolist()}.")
+        if self.variant.exclusive and not (keyboard.sum(axis=1) == 1).all():
+            row = int(np.argwhere(keyboard.sum(axis=1) != 1)[0][0])
+            raise ActionError(
+                f"Input row {row}: {self.variant.name} takes exactly one of {', '.join(self.variant.keys)} at a "
+                f"time (idle is a key), got {keyboard[row].tolist()}."
+            )
+        object.__setattr__(self, "keyboard", keyboard)
+        if not self.variant.mouse:
+            if self.mouse is not None and np.asarray(self.mouse).any():
+                raise ActionError(f"{self.variant.name} has no camera input; remove the camera movement.")
+            object.__setattr__(self, "mouse", None)
+            return
+        mouse = _rows(
+            np.zeros((len(keyboard), 2), np.float32) if self.mouse is None else self.mouse, 2, "camera", self.variant
+        )
+        if len(mouse) != len(keyboard):
+            raise ActionError(f"The track has {len(keyboard)} rows of keys but {len(mouse)} of camera; make them equal.")
+        if np.abs(mouse).max() > CAMERA_LIMIT:
+            row = int(np.argwhere(np.abs(mouse) > CAMERA_LIMIT)[0][0])
+            raise ActionError(
+                f"Input row {row}: camera speed {mouse[row].tolist()} is outside -{CAMERA_LIMIT:g}..{CAMERA_LIMIT:g} "
+                "(0.1 is about 1.5 degrees a frame and what the model was benchmarked with)."
+            )
+        object.__setattr__(self, "mouse", mouse)
+
+    def __len__(self) -> int:
+        return len(self.keyboard)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ActionTrack):
+            return NotImplemented
+        same_mouse = (
+            self.mouse is None
+            if other.mouse is None
+            else self.mouse is not None and np.array_equal(self.mouse, other.mouse)
+        )
+        return self.variant == other.variant and np.array_equal(self.keyboard, other.keyboard) and same_mouse
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def slice(self, start: int, stop: int | None = None) -> ActionTrack:
+        """Rows start..stop as a track of their own."""
+        return ActionTrack(
+            self.variant, self.keyboard[start:stop], None if self.mouse is None else self.mouse[start:stop]
+        )
+
+    def concat(self, other: ActionTrack) -> ActionTrack:
+        """This track followed by `other`, which must be of the same variant."""
+        if other.variant != self.variant:
+            raise ActionError(f"A {other.variant.name} track cannot follow a {self.variant.name} track.")
+        mouse = None if self.mouse is None or other.mouse is None else np.concatenate([self.mouse, other.mouse])
+        return ActionTrack(self.variant, np.concatenate([self.keyboard, other.keyboard]), mouse)
+
+    def padded(self, length: int) -> ActionTrack:
+        """At least `length` rows: the last row is repeated as often as needed."""
+        missing = length - len(self)
+        if missing <= 0:
+            return self
+        last = self.slice(len(self) - 1)
+        mouse = None if last.mouse is None else np.repeat(last.mouse, missing, axis=0)
+        return self.concat(ActionTrack(self.variant, np.repeat(last.keyboard, missing, axis=0), mouse))
+
+    @staticmethod
+    def idle(variant: Variant, length: int) -> ActionTrack:
+        """`length` rows of a player who does nothing."""
+        return ActionTrack(variant, np.tile(np.asarray(variant.idle_row, np.float32), (length, 1)), None)
+
+    @staticmethod
+    def from_rows(variant: Variant, rows: Sequence[Mapping[str, float]]) -> ActionTrack:
+        """One mapping per row: key name -> 1, `pitch` and `yaw` -> value; what is not named is not held."""
+        track = ActionTrack.idle(variant, len(rows))
+        keyboard = track.keyboard.copy()
+        mouse = np.zeros((len(rows), 2), np.float32)
+        for t, row in enumerate(rows):
+            held = [name for name, value in row.items() if name not in ("pitch", "yaw") and value]
+            unknown = [name for name in held if name not in variant.keys]
+            if unknown:
+                raise ActionError(f"Input row {t}: {variant.name} has no key '{unknown[0]}' ({', '.join(variant.keys)}).")
+            if held and variant.exclusive:
+                keyboard[t] = 0
+            for name in held:
+                keyboard[t, variant.keys.index(name)] = 1
+            mouse[t] = row.get("pitch", 0.0), row.get("yaw", 0.0)
+        return ActionTrack(variant, keyboard, mouse if variant.mouse or mouse.any() else None)
+
+
+def blocks_of_rows(rows: int, first_block: int = 0) -> int:
+    """Blocks that `rows` input rows ask for, in a rollout that goes on at block `first_block`.
+
+    A new world reads 8 rows for its first block and 12 for each other; one row more (the frame count of a
+    video, whose last row is never read) asks for nothing more. Any further row begins another block.
+    """
+    if rows <= 0:
+        return 0
+    lead = FRAMES_PER_BLOCK - first_input_of_block(1) if first_block == 0 else 0
+    return max(1, -(-(rows - 1 + lead) // FRAMES_PER_BLOCK))
+
+
+def rows_of_blocks(blocks: int, first_block: int = 0) -> int:
+    """Input rows that `blocks` blocks read for the first time, from block `first_block` on."""
+    return first_input_of_block(first_block + blocks) - first_input_of_block(first_block)
+
+
+def _rows(values: object, width: int, what: str, variant: Variant) -> Floats:
+    array = np.array(values, dtype=np.float32)
+    if array.ndim != 2 or array.shape[1] != width:
+        raise ActionError(
+            f"The {what} of {variant.name} needs rows of {width} values, got an array of shape {list(array.shape)}."
+        )
+    if not len(array):
+        raise ActionError("The track is empty; it needs at least one input row.")
+    if not np.isfinite(array).all():
+        row = int(np.argwhere(~np.isfinite(array))[0][0])
+        raise ActionError(f"Input row {row}: the {what} has a value that is not a number ({array[row].tolist()}).")
+    array.setflags(write=False)
+    return array
