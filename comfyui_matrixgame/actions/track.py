@@ -54,7 +54,9 @@ class ActionTrack:
             np.zeros((len(keyboard), 2), np.float32) if self.mouse is None else self.mouse, 2, "camera", self.variant
         )
         if len(mouse) != len(keyboard):
-            raise ActionError(f"The track has {len(keyboard)} rows of keys but {len(mouse)} of camera; make them equal.")
+            raise ActionError(
+                f"The track has {len(keyboard)} rows of keys but {len(mouse)} of camera; make them equal."
+            )
         if np.abs(mouse).max() > CAMERA_LIMIT:
             row = int(np.argwhere(np.abs(mouse) > CAMERA_LIMIT)[0][0])
             raise ActionError(
@@ -115,7 +117,9 @@ class ActionTrack:
             held = [name for name, value in row.items() if name not in ("pitch", "yaw") and value]
             unknown = [name for name in held if name not in variant.keys]
             if unknown:
-                raise ActionError(f"Input row {t}: {variant.name} has no key '{unknown[0]}' ({', '.join(variant.keys)}).")
+                raise ActionError(
+                    f"Input row {t}: {variant.name} has no key '{unknown[0]}' ({', '.join(variant.keys)})."
+                )
             if held and variant.exclusive:
                 keyboard[t] = 0
             for name in held:

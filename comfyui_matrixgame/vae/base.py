@@ -1,0 +1,60 @@
+"""What every decoder offers, and the scale of the latents between the networks."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+LATENT_CHANNELS = 16
+SPATIAL_STRIDE = 8
+
+# Per channel, of Wan 2.1's latents; the generator works on (latent - mean) / std.
+LATENT_MEAN = (
+    -0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
+    0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921,
+)  # fmt: skip
+LATENT_STD = (
+    2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
+    3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160,
+)  # fmt: skip
+
+State = tuple[Tensor, ...]
+
+
+class VideoDecoder(Protocol):
+    """Latents to pixels, a latent frame at a time, with the state outside."""
+
+    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Decode the next latent frames of a clip.
+
+        latents: [B, 16, F, h, w], normalised. state: what the last call returned, None at the start of a clip.
+        Returns pixels [B, 3, N, 8h, 8w] in about [-1, 1], where N = 4F, or 4F - 3 at the start, and the state
+        to pass with the frames that follow. The state passed in is left as it was.
+        """
+        ...
+
+
+def normalise(latents: Tensor) -> Tensor:
+    """VAE latents [B, 16, ...] to the generator's scale."""
+    mean, std = _scale(latents)
+    return (latents - mean) / std
+
+
+def denormalise(latents: Tensor) -> Tensor:
+    """The generator's latents [B, 16, ...] to the VAE's scale."""
+    mean, std = _scale(latents)
+    return latents * std + mean
+
+
+def _scale(latents: Tensor) -> tuple[Tensor, Tensor]:
+    shape = (1, LATENT_CHANNELS) + (1,) * (latents.ndim - 2)
+    mean = torch.tensor(LATENT_MEAN, dtype=latents.dtype, device=latents.device).reshape(shape)
+    std = torch.tensor(LATENT_STD, dtype=latents.dtype, device=latents.device).reshape(shape)
+    return mean, std
+
+
+def to_uint8(pixels: Tensor) -> Tensor:
+    """Pixels [B, 3, N, H, W] in [-1, 1] to frames [B, N, H, W, 3] of 8 bits: the one place where they are quantised."""
+    return pixels.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous()

@@ -1,0 +1,115 @@
+"""The tiny decoders (TAEHV family): a few convolutions in place of the VAE's decoder, 25 times fewer operations.
+
+They change pixels, never latents, so a rollout decoded with one is the same rollout. The two published files
+have the same keys and shapes and differ in the latents they expect; the loader decides. Parameter names are
+those of the published files (measured: golden/taehv, golden/manifest/taehv).
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..ops import Operations, OperationsLike
+from .base import LATENT_CHANNELS, State, denormalise
+
+WIDTHS = (256, 128, 64, 64)
+TIME_GROWTH = (1, 2, 2)
+LEADING_FRAMES = 3  # the first latent frame stands for one pixel frame; the decoder makes four of it
+
+
+class MemoryBlock(nn.Module):
+    """Three convolutions over a frame and the one before it, beside a shortcut."""
+
+    def __init__(self, ops: OperationsLike, dim: int) -> None:
+        super().__init__()
+        self.conv = nn.ModuleDict(
+            {
+                "0": ops.Conv2d(2 * dim, dim, 3, padding=1),
+                "2": ops.Conv2d(dim, dim, 3, padding=1),
+                "4": ops.Conv2d(dim, dim, 3, padding=1),
+            }
+        )
+
+    def forward(self, x: Tensor, past: Tensor | None) -> Tensor:
+        """x: [B, T, C, H, W]; past: [B, 1, C, H, W], the last frame of the chunk before, None at the start."""
+        before = torch.cat([torch.zeros_like(x[:, :1]) if past is None else past, x[:, :-1]], dim=1)
+        batch = x.shape[0]
+        x, before = x.flatten(0, 1), before.flatten(0, 1)
+        h = F.relu(self.conv["0"](torch.cat([x, before], dim=1)), inplace=True)
+        h = F.relu(self.conv["2"](h), inplace=True)
+        return F.relu(self.conv["4"](h) + x).unflatten(0, (batch, -1))
+
+
+class Stage(nn.Module):
+    """Three memory blocks, then twice the size in space and `growth` times as many frames."""
+
+    def __init__(self, ops: OperationsLike, dim: int, dim_out: int, growth: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList([MemoryBlock(ops, dim) for _ in range(3)])
+        self.grow = ops.Conv2d(dim, dim * growth, 1, bias=False)
+        self.out = ops.Conv2d(dim, dim_out, 3, padding=1, bias=False)
+        self.growth = growth
+
+    def forward(self, x: Tensor, past: State | None) -> tuple[Tensor, State]:
+        memory = []
+        for i, block in enumerate(self.blocks):
+            memory.append(x[:, -1:].clone())
+            x = block(x, None if past is None else past[i])
+        batch = x.shape[0]
+        y = F.interpolate(x.flatten(0, 1), scale_factor=2.0, mode="nearest")
+        y = self.grow(y)  # [BT, growth * C, 2H, 2W]: the frames of one input frame lie in its channels
+        y = self.out(y.reshape(y.shape[0] * self.growth, -1, *y.shape[2:]))
+        return y.unflatten(0, (batch, -1)), tuple(memory)
+
+
+class TinyDecoder(nn.Module):
+    """The decoder of taew2_1 or lighttaew2_1.
+
+    denormalised: whether the file expects the VAE's own scale (lighttaew2_1) or the generator's (taew2_1).
+    """
+
+    def __init__(self, denormalised: bool = False, operations: OperationsLike = Operations) -> None:
+        super().__init__()
+        self.denormalised = denormalised
+        self.conv_in = operations.Conv2d(LATENT_CHANNELS, WIDTHS[0], 3, padding=1)
+        self.stages = nn.ModuleList(
+            [Stage(operations, WIDTHS[i], WIDTHS[i + 1], growth) for i, growth in enumerate(TIME_GROWTH)]
+        )
+        self.conv_out = operations.Conv2d(WIDTHS[-1], 3, 3, padding=1)
+
+    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See VideoDecoder.decode."""
+        frames, next_state = self.decode_untrimmed(denormalise(latents) if self.denormalised else latents, state)
+        frames = frames[:, LEADING_FRAMES:] if state is None else frames
+        return frames.transpose(1, 2) * 2 - 1, next_state
+
+    def decode_untrimmed(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """latents [B, 16, F, h, w] -> frames [B, 4F, 3, 8h, 8w] in about [0, 1], none trimmed, and the state."""
+        outputs = []
+        for latent in latents.split(1, dim=2):  # one at a time: the same sums whatever the chunk
+            x = latent.transpose(1, 2)  # [B, 1, C, h, w]
+            x = F.relu(self.conv_in(torch.tanh(x.flatten(0, 1) / 3) * 3), inplace=True).unflatten(0, x.shape[:2])
+            memories: list[Tensor] = []
+            for i, stage in enumerate(self.stages):
+                x, memory = stage(x, None if state is None else state[3 * i : 3 * i + 3])
+                memories += memory
+            state = tuple(memories)
+            y = self.conv_out(F.relu(x.flatten(0, 1), inplace=True))
+            outputs.append(y.unflatten(0, x.shape[:2]))
+        assert state is not None
+        return torch.cat(outputs, dim=1), state
+
+
+PUBLISHED_NAMES = {
+    "conv_in": "decoder.1",
+    "conv_out": "decoder.22",
+    **{
+        f"stages.{stage}.{ours}": f"decoder.{first + theirs}"
+        for stage, first in enumerate((3, 9, 15))
+        for ours, theirs in (("blocks.0", 0), ("blocks.1", 1), ("blocks.2", 2), ("grow", 4), ("out", 5))
+    },
+}
+"""Our module -> the published one; `grow` carries its weight one level deeper there (`.conv.weight`)."""
