@@ -30,7 +30,7 @@ def check_document(data: Any) -> Mapping[str, Any]:
     _need(_whole(version) and version >= 1, "version", "a whole number from 1")
     if version > VERSION:
         raise NewerVersionError(
-            f"This timeline is version {version:g} and this node pack reads version {VERSION}: update the node pack. "
+            f"This timeline is version {int(version)} and this node pack reads version {VERSION}: update the node pack. "
             "The timeline was not changed."
         )
     name = data.get("variant")
@@ -155,7 +155,9 @@ def _list(value: Any) -> bool:
 
 def _number(value: Any) -> bool:
     """As JSON schema sees it: true and false are no numbers, and neither are NaN and infinity."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:

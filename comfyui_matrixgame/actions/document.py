@@ -171,7 +171,7 @@ def lanes_of_track(track: ActionTrack) -> Lanes:
 def migrate(data: object, migrations: Mapping[int, Callable[[Mapping[str, Any]], dict[str, Any]]] | None = None) -> Any:
     """`data` brought to this version, one step at a time; other values come back as they are, to be checked."""
     steps = MIGRATIONS if migrations is None else migrations
-    while isinstance(data, Mapping) and data.get("version") in steps and not isinstance(data["version"], bool):
+    while isinstance(data, Mapping) and type(data.get("version")) is int and data["version"] in steps:
         before = data["version"]
         data = steps[before](data)
         if data.get("version") != before + 1:
