@@ -1,0 +1,5 @@
+"""The network that predicts the next three latent frames from the window behind it and the player's inputs."""
+
+from .model import Generator, GeneratorConfig
+
+__all__ = ["Generator", "GeneratorConfig"]

@@ -1,0 +1,80 @@
+"""Keys and values of the latent frames inside the window, in rings that never move an entry.
+
+Latent frame f lives in slot f % window: a new frame overwrites the one that just left the window. Positions are
+Python integers, so nothing here reads a value back from the device.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Ring:
+    """Keys and values, each [N, window * tokens, heads, dim], in the order of the slots.
+
+    N is the batch, or the batch times the places for attention that looks along time only; `tokens` is how many
+    entries a latent frame has.
+    """
+
+    k: Tensor
+    v: Tensor
+    tokens: int
+
+    @property
+    def window(self) -> int:
+        """Latent frames that fit."""
+        return self.k.shape[1] // self.tokens
+
+    def write(self, first_frame: int, k: Tensor, v: Tensor) -> None:
+        """Put the entries of consecutive latent frames [N, F * tokens, heads, dim] into their slots."""
+        done, total = 0, k.shape[1]
+        start = first_frame % self.window * self.tokens
+        while done < total:
+            count = min(total - done, self.k.shape[1] - start)
+            self.k[:, start : start + count].copy_(k[:, done : done + count])
+            self.v[:, start : start + count].copy_(v[:, done : done + count])
+            done, start = done + count, 0
+
+    def read(self, end_frame: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """Keys and values of the frames of the window that ends before `end_frame`, in slot order."""
+        filled = min(end_frame, self.window) * self.tokens
+        return self.k[:, :filled].to(dtype), self.v[:, :filled].to(dtype)
+
+    def copy(self) -> Ring:
+        """A ring of its own with the same entries."""
+        return Ring(self.k.clone(), self.v.clone(), self.tokens)
+
+    @staticmethod
+    def empty(n: int, window: int, tokens: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device) -> Ring:
+        """A ring of zeros."""
+        shape = (n, window * tokens, heads, dim)
+        zeros = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(2)]
+        return Ring(zeros[0], zeros[1], tokens)
+
+
+@dataclass
+class LayerCache:
+    """One layer's rings; mouse and keyboard only where the layer has an action module with that input."""
+
+    video: Ring
+    mouse: Ring | None
+    keyboard: Ring | None
+
+    def copy(self) -> LayerCache:
+        """Rings of their own with the same entries."""
+        return LayerCache(
+            self.video.copy(),
+            None if self.mouse is None else self.mouse.copy(),
+            None if self.keyboard is None else self.keyboard.copy(),
+        )
+
+    def rings(self) -> dict[str, Ring]:
+        """The rings that exist, by name."""
+        return {name: ring for name in ("video", "mouse", "keyboard") if (ring := getattr(self, name)) is not None}
+
+
+Caches = list[LayerCache]
