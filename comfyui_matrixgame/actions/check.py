@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from ..errors import ActionError
@@ -30,8 +31,8 @@ def check_document(data: Any) -> Mapping[str, Any]:
     _need(_whole(version) and version >= 1, "version", "a whole number from 1")
     if version > VERSION:
         raise NewerVersionError(
-            f"This timeline is version {int(version)} and this node pack reads version {VERSION}: update the node pack. "
-            "The timeline was not changed."
+            f"This timeline is version {int(version)} and this node pack reads version {VERSION}: update the node "
+            "pack. The timeline was not changed."
         )
     name = data.get("variant")
     _need(isinstance(name, str) and name in VARIANTS, "variant", f"one of {', '.join(VARIANTS)}")
@@ -62,8 +63,7 @@ def _check_tracks(tracks: Any, path: str, variant: Variant, length: int) -> None
         if name in AXES:
             _check_curve(entries, place, length)
             if name == "pitch" and not variant.pitch:
-                zero = all(v == 0 for entry in entries for v in entry[1::3])
-                _need(zero, place, f"empty: {variant.name} never uses pitch")
+                _need(not entries, place, f"empty: {variant.name} never uses pitch")
         else:
             _check_runs(entries, place, length)
     if variant.exclusive:
@@ -103,7 +103,7 @@ def _check_curve(entries: Sequence[Any], path: str, length: int) -> None:
 
 def _check_exclusive(tracks: Mapping[str, Any], path: str, variant: Variant) -> None:
     runs = sorted((start, count, name) for name in held_keys(variant) for start, count in tracks.get(name, ()))
-    for (start, count, name), (after, _, other) in zip(runs, runs[1:], strict=False):
+    for (start, count, name), (after, _, other) in pairwise(runs):
         if after < start + count:
             raise ActionError(
                 f"Timeline, {path}: {variant.name} takes one action at a time, and row {after:g} has both {name} and "

@@ -15,7 +15,7 @@ from ..variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks, get_var
 from . import curve
 from .check import FORMAT, VERSION, NewerVersionError, check_document
 from .track import ActionTrack
-from .vocabulary import AXES, held_keys
+from .vocabulary import AXES, camera_axes, held_keys
 
 KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active")
 Lanes = dict[str, list[list[Any]]]
@@ -131,8 +131,7 @@ def legal_length(rows: int) -> int:
 def canonical_lanes(variant: Variant, lanes: Mapping[str, Sequence[Sequence[Any]]]) -> Lanes:
     """Every lane of the variant, in order, without entries that change nothing."""
     out: Lanes = {key: [[int(a), int(n)] for a, n in lanes.get(key, ())] for key in held_keys(variant)}
-    if variant.mouse:
-        out.update({axis: curve.canonical([list(e) for e in lanes.get(axis, ())]) for axis in AXES})
+    out.update({axis: curve.canonical([list(e) for e in lanes.get(axis, ())]) for axis in camera_axes(variant)})
     return out
 
 
@@ -161,7 +160,8 @@ def lanes_of_track(track: ActionTrack) -> Lanes:
         if not track.variant.pitch and track.mouse[:, 0].any():
             raise ActionError(f"{track.variant.name} never uses pitch; remove the camera movement up and down.")
         quiet = len(track) if legal_length(len(track)) > len(track) else None
-        for axis, column in (("yaw", 1), ("pitch", 0)):
+        for axis in camera_axes(track.variant):
+            column = 1 if axis == "yaw" else 0
             lanes[axis] = curve.holds(track.mouse[:, column])
             if quiet is not None and lanes[axis] and lanes[axis][-1][1] != 0:
                 lanes[axis].append([quiet, 0])

@@ -114,8 +114,12 @@ def _unreadable(text: str, at: int, line: int, column: int) -> ScriptError:
         width = (rest if rest >= 0 else len(text)) - at
         hint = 'a name in quotes ends on the same line; inside it write \\" for a quote and \\\\ for a backslash'
         return ScriptError("open-string", "this name is never closed with '\"'", text, line, column, width, hint)
-    shown = letter if "!" <= letter <= "~" or letter >= "\u00a1" else f"U+{ord(letter):04X}"
-    return ScriptError("character", f"unexpected character '{shown}'", text, line, column, 1)
+    code = f"U+{ord(letter):04X}"
+    if "!" <= letter <= "~":
+        shown = f"'{letter}'"
+    else:
+        shown = code if letter < "\u00a1" or "\ud800" <= letter <= "\udfff" else f"'{letter}' ({code})"
+    return ScriptError("character", f"unexpected character {shown}", text, line, column, 1)
 
 
 def _format(name: str, kind: str, message: str, source: str, line: int, column: int, width: int, hint: str) -> str:

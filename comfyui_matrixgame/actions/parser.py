@@ -448,7 +448,7 @@ class Parser:
                 f"after '-' comes a number of latent frames without a unit, got '{number.text}{self._peek().text}'"
             )
             raise self.error("latents", message, dash, until=self._peek())
-        frames = self._rows(number, "l", "")
+        frames = self._rows(number, "l", None)
         if frames < 1:
             raise self.error("no-frames", f"a step lasts at least one frame, got {number.text}", number)
         return frames
@@ -494,8 +494,6 @@ class Parser:
         stem = word.rstrip("0123456789")
         if stem != word and stem in known:
             return f"put a space between an action and its duration: {stem} {word[len(stem) :]}"
-        if word in ("repeat", "at", *LANES, "pin"):
-            return f"'{word}' is not an action; {actions}"
         near = suggestion(word, known)
         return f"did you mean '{near}'? {actions}" if near else actions
 

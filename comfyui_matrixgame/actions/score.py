@@ -11,7 +11,7 @@ from . import curve
 from .document import Lanes as DocumentLanes
 from .document import Marker, Timeline, canonical_lanes, legal_length
 from .parser import Lanes, Mark, Parser, Ramp, Repeat, Statement, Step, Wait
-from .vocabulary import AXES, held_keys
+from .vocabulary import AXES, camera_axes, held_keys
 
 
 class _Score:
@@ -87,11 +87,11 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
         raise parser.error("empty", "the script has no steps", parser.last, "write for example: w 2b")
     length = legal_length(frames)
     if frames % FRAMES_PER_BLOCK not in (0, 8, 9):
-        message = f"{frames} frames are no whole number of blocks; the timeline is filled with idle up to {length}"
+        message = f"a length of {frames} is no whole number of blocks; the timeline is filled with idle up to {length}"
         parser.warn("filled", message, parser.last)
     variant = parser.variant
     lanes: DocumentLanes = {key: _cut(score.runs.get(key, []), frames) for key in held_keys(variant)}
-    for axis in AXES if variant.mouse else ():
+    for axis in camera_axes(variant):
         entries = [entry for entry in score.camera[axis] if entry[0] < frames]
         lanes[axis] = _quiet_from(frames, entries) if frames < length else entries
     return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(parser, score, frames, length)), frames

@@ -50,6 +50,11 @@ def held_keys(variant: Variant) -> tuple[str, ...]:
     return tuple(key for key in variant.keys if key != "idle")
 
 
+def camera_axes(variant: Variant) -> tuple[str, ...]:
+    """The camera lanes that `variant` has."""
+    return AXES[: variant.mouse + (variant.mouse and variant.pitch)]
+
+
 def action_list(variant: Variant) -> str:
     """The actions of `variant` in one line, for a hint."""
     words = list(held_keys(variant))
@@ -61,7 +66,7 @@ def action_list(variant: Variant) -> str:
 def suggestion(word: str, candidates: Iterable[str]) -> str | None:
     """The candidate that `word` most likely means, or None; the first of equally near ones."""
     best, least = None, (1 if len(word) <= 3 else 2) + 1
-    for candidate in candidates:
+    for candidate in candidates if len(word) > 1 else ():
         distance = 1 if _abbreviates(word, candidate) else _edits(word, candidate)
         if distance < least:
             best, least = candidate, distance
