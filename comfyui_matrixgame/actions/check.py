@@ -17,6 +17,7 @@ MAX_FRAMES = 90_009  # one hour at 25 frames a second, and a whole number of blo
 MAX_MARKERS = 1000
 MAX_BRANCHES = 100
 MAX_NAME = 200  # characters of a marker or branch name
+_NAME = f"a name of 1 to {MAX_NAME} characters, without line breaks and tabs"
 
 
 class NewerVersionError(ActionError):
@@ -120,7 +121,7 @@ def _check_markers(markers: Any, length: int) -> None:
         _need(isinstance(marker, Mapping), place, "an object")
         t = marker.get("t")
         _need(_whole(t) and 0 <= t <= length, f"{place}.t", f"a row from 0 to {length:g}")
-        _need(_name(marker.get("name")), f"{place}.name", f"a name of 1 to {MAX_NAME} characters on one line")
+        _need(_name(marker.get("name")), f"{place}.name", _NAME)
         _need(isinstance(marker.get("pin", False), bool), f"{place}.pin", "true or false")
 
 
@@ -134,7 +135,7 @@ def _check_branches(data: Mapping[str, Any], variant: Variant, length: int) -> N
         _need(isinstance(branch, Mapping), place, "an object")
         _need(_name(branch.get("id")) and branch["id"] not in ids, f"{place}.id", "an id that no other branch has")
         ids.append(branch["id"])
-        _need(_name(branch.get("name")), f"{place}.name", f"a name of 1 to {MAX_NAME} characters on one line")
+        _need(_name(branch.get("name")), f"{place}.name", _NAME)
         fork = branch.get("fork")
         _need(_whole(fork) and 0 <= fork <= length, f"{place}.fork", f"a row from 0 to {length:g}")
         _check_tracks(branch.get("tracks"), f"{place}.tracks", variant, length)
@@ -165,4 +166,4 @@ def _whole(value: Any) -> bool:
 
 
 def _name(value: Any) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= MAX_NAME and "\n" not in value
+    return isinstance(value, str) and 1 <= len(value) <= MAX_NAME and min(value) >= " "

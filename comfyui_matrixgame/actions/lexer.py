@@ -12,11 +12,11 @@ MAX_TEXT = 4_000_000  # characters; longer is refused before it is read
 _SHOWN = 100  # characters of a source line that an error shows
 
 _TOKEN = re.compile(
-    r"(?P<space>[ \t]+|\#[^\n]*)"
+    r"(?P<space>[ \t\u00a0]+|\#[^\n]*)"
     r"|(?P<newline>\n)"
     r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
     r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
-    r'|(?P<string>"(?:\\["\\]|[^"\\\n])*")'
+    r'|(?P<string>"(?:\\["\\]|[^"\\\x00-\x1f])*")'
     r"|(?P<symbol>->|\.\.|[@:{}()+\-,;])"
 )
 
@@ -112,7 +112,7 @@ def _unreadable(text: str, at: int, line: int, column: int) -> ScriptError:
     if letter == '"':
         rest = text.find("\n", at)
         width = (rest if rest >= 0 else len(text)) - at
-        hint = 'a name in quotes ends on the same line; inside it write \\" for a quote and \\\\ for a backslash'
+        hint = 'a name in quotes ends on its line, without tabs; in it write \\" for a quote and \\\\ for a backslash'
         return ScriptError("open-string", "this name is never closed with '\"'", text, line, column, width, hint)
     code = f"U+{ord(letter):04X}"
     if "!" <= letter <= "~":

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..variants import FRAMES_PER_BLOCK
-from .check import MAX_MARKERS
 from . import curve
+from .check import MAX_MARKERS
 from .document import Lanes as DocumentLanes
 from .document import Marker, Timeline, canonical_lanes, legal_length
-from .parser import Lanes, Mark, Parser, Ramp, Repeat, Statement, Step, Wait
+from .parser import Parser
+from .statements import Lanes, Mark, Ramp, Repeat, Statement, Step, Wait
 from .vocabulary import AXES, camera_axes, held_keys
 
 
@@ -84,11 +85,11 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
         if score.now > frames:
             parser.warn("cut", f"the script has {score.now} frames and is cut to {frames}", place)
     elif not frames:
-        raise parser.error("empty", "the script has no steps", parser.last, "write for example: w 2b")
+        raise parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b")
     length = legal_length(frames)
     if frames % FRAMES_PER_BLOCK not in (0, 8, 9):
         message = f"a length of {frames} is no whole number of blocks; the timeline is filled with idle up to {length}"
-        parser.warn("filled", message, parser.last)
+        parser.warn("filled", message, parser.end)
     variant = parser.variant
     lanes: DocumentLanes = {key: _cut(score.runs.get(key, []), frames) for key in held_keys(variant)}
     for axis in camera_axes(variant):
@@ -119,5 +120,5 @@ def _markers(parser: Parser, score: _Score, frames: int, length: int) -> tuple[M
         if t <= frames or mark.at is not None:
             markers.append(Marker(t, mark.name, mark.pin))
     if len(markers) > MAX_MARKERS:
-        raise parser.error("markers", f"the script has more than {MAX_MARKERS} markers", parser.last)
+        raise parser.error("markers", f"the script has more than {MAX_MARKERS} markers", parser.end)
     return tuple(sorted(markers, key=lambda marker: marker.t))
