@@ -1,0 +1,74 @@
+"""Runs ComfyUI's main.py, also where torchvision and torchaudio are not installed.
+
+    python tests/host/launch.py --cpu --port 8188 ...
+
+ComfyUI is that of $COMFYUI_PATH, else ~/ComfyUI. On a machine with a CPU build of torch there are no fitting
+wheels of torchvision and torchaudio; core imports both, but only nodes that no test here uses call them, so an
+import of either gives empty stand-ins. What is really installed is left alone.
+"""
+
+from __future__ import annotations
+
+import importlib.abc
+import importlib.util
+import os
+import runpy
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+STAND_INS = ("torchvision", "torchaudio")
+
+
+class Absent:
+    """Any name of a package that is not installed: can be imported, stored and subclassed, but not used."""
+
+    def __init__(self, *_args: object, **_kwargs: object) -> None:
+        raise RuntimeError("This ComfyUI runs without torchvision and torchaudio; the node needs one of them.")
+
+
+class StandInModule(ModuleType):
+    def __getattr__(self, name: str) -> type[Absent]:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return Absent
+
+
+class StandInFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds every module of the packages `names`, and makes it an empty one."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname.partition(".")[0] not in self.names:
+            return None
+        return ModuleSpec(fullname, self, is_package=True)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return StandInModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        pass
+
+
+def comfyui_path() -> Path:
+    """The folder of the ComfyUI under test; it may not exist."""
+    return Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI").expanduser()
+
+
+def main() -> None:
+    root = comfyui_path()
+    missing = tuple(name for name in STAND_INS if importlib.util.find_spec(name) is None)
+    if missing:
+        sys.meta_path.append(StandInFinder(missing))
+    sys.argv[0] = str(root / "main.py")
+    sys.path[0] = str(root)
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
