@@ -28,9 +28,10 @@ class Cursor:
         self._ahead: list[Token] = []
 
     def peek(self, ahead: int = 0) -> Token:
-        while len(self._ahead) <= ahead:
-            self._ahead.append(next(self._stream, None) or self._ahead[-1])
-        return self._ahead[ahead]
+        tokens = self._ahead
+        while len(tokens) <= ahead:
+            tokens.append(next(self._stream, None) or tokens[-1])
+        return tokens[ahead]
 
     def take(self) -> Token:
         token = self.peek()
@@ -39,8 +40,7 @@ class Cursor:
         return token
 
     def sees(self, symbol: str, ahead: int = 0) -> bool:
-        token = self.peek(ahead)
-        return token.kind == "symbol" and token.text == symbol
+        return self.peek(ahead).text == symbol
 
     def word(self, ahead: int = 0) -> str:
         token = self.peek(ahead)
@@ -65,12 +65,12 @@ class Cursor:
             )
 
     def skip_separators(self) -> None:
-        while self.peek().kind == "newline" or self.sees(";") or self.sees(","):
+        while self.peek().kind == "newline" or self.peek().text in (";", ","):
             self.take()
 
     def end_of(self, what: str) -> None:
         token = self.peek()
-        if token.kind in ("newline", "end") or any(self.sees(s) for s in ";,}"):
+        if token.kind in ("newline", "end") or token.text in (";", ",", "}"):
             return
         hint = f"separate {what}s with a new line, ',' or ';'"
         raise self.error("end-of-step", f"expected end of {what} before {token.shown}", token, hint)

@@ -93,7 +93,7 @@ class Timeline:
             "variant": self.variant.name,
             "fps": FPS,
             "length": self.length,
-            "tracks": self.lanes,
+            "tracks": {name: [list(entry) for entry in entries] for name, entries in self.lanes.items()},
             "markers": [
                 {"t": m.t, "name": m.name, "pin": True} if m.pin else {"t": m.t, "name": m.name} for m in self.markers
             ],

@@ -84,6 +84,7 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
         frames, place = parser.length
         if score.now > frames:
             parser.warn("cut", f"the script has {score.now} frames and is cut to {frames}", place)
+        score.play([Wait(max(0, frames - score.now))])
     elif not frames:
         raise parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b")
     length = legal_length(frames)

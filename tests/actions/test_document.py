@@ -1,0 +1,333 @@
+"""The timeline document: its checks against the published schema, migrations, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import copy
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+
+from comfyui_matrixgame.actions import check, document
+from comfyui_matrixgame.actions.check import MAX_FRAMES, NewerVersionError, check_document
+from comfyui_matrixgame.actions.document import Timeline, legal_length, migrate, save_document
+from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.errors import ActionError
+from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL
+
+from . import generate
+
+SCHEMA = json.loads((Path(document.__file__).parent / "timeline.schema.json").read_text(encoding="utf-8"))
+VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
+
+
+def example(**changes: Any) -> dict[str, Any]:
+    base = {
+        "format": "matrixgame.timeline",
+        "version": 1,
+        "variant": "universal",
+        "fps": 25,
+        "length": 597,
+        "tracks": {
+            "w": [[0, 98]],
+            "d": [[68, 6], [80, 6]],
+            "yaw": [[24, -0.1], [62, 0], [98, 0, "smooth", 24, 0.1]],
+            "pitch": [],
+        },
+        "markers": [{"t": 98, "name": "look around", "pin": True}],
+        "loop": [0, 98],
+        "branches": [{"id": "b1", "name": "left turn", "fork": 68, "tracks": {"d": []}, "thumb": "h:9f2c"}],
+        "active": None,
+        "source": {"kind": "script", "text": "w 2b"},
+        "meta": {"created": "2026-11-22T08:10:00Z"},
+    }
+    return {**base, **changes}
+
+
+def templerun(**tracks: Any) -> dict[str, Any]:
+    return example(variant="templerun", tracks=tracks, branches=[])
+
+
+def message_of(data: Any) -> str | None:
+    try:
+        check_document(data)
+    except ActionError as error:
+        return str(error)
+    return None
+
+
+def test_the_schema_is_a_schema() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$defs"]["row"]["maximum"] == SCHEMA["properties"]["length"]["maximum"] == MAX_FRAMES
+    assert SCHEMA["properties"]["markers"]["maxItems"] == check.MAX_MARKERS
+    assert SCHEMA["properties"]["branches"]["maxItems"] == check.MAX_BRANCHES
+    assert SCHEMA["$defs"]["name"]["maxLength"] == check.MAX_NAME
+
+
+# what is wrong, the place that the message must name
+BOTH_REFUSE = [
+    ([], "A timeline must be a JSON object"),
+    ("w", "A timeline must be"),
+    (example(format="tasproj"), "format"),
+    (example(version=0), "version"),
+    (example(version="1"), "version"),
+    (example(version=True), "version"),
+    (example(version=1.5), "version"),
+    (example(variant="car"), "variant"),
+    (example(variant=["universal"]), "variant"),
+    (example(fps=12), "fps"),
+    (example(fps=True), "fps"),
+    (example(length=8), "length"),
+    (example(length=90021), "length"),
+    (example(length="597"), "length"),
+    (example(length=True), "length"),
+    (example(tracks=None), "tracks"),
+    (example(tracks=[]), "tracks"),
+    (example(tracks={"jump": []}), "tracks.jump"),
+    (example(tracks={"w": None}), "tracks.w"),
+    (example(tracks={"w": [3]}), "tracks.w[0]"),
+    (example(tracks={"w": [[0]]}), "tracks.w[0]"),
+    (example(tracks={"w": [[0, 1], [9, 0]]}), "tracks.w[1]"),
+    (example(tracks={"w": [[-1, 3]]}), "tracks.w[0]"),
+    (example(tracks={"w": [[0.5, 3]]}), "tracks.w[0]"),
+    (example(tracks={"w": [[0, True]]}), "tracks.w[0]"),
+    (example(tracks={"w": [[0, 1, 2]]}), "tracks.w[0]"),
+    (example(tracks={"yaw": [[0, 2]]}), "tracks.yaw[0][1]"),
+    (example(tracks={"yaw": [[0, "0.1"]]}), "tracks.yaw[0][1]"),
+    (example(tracks={"yaw": [[0, 0.1, "linear"]]}), "tracks.yaw[0]"),
+    (example(tracks={"yaw": [[0, 0, "bounce", 12, 0.1]]}), "tracks.yaw[0][2]"),
+    (example(tracks={"yaw": [[0, 0, ["in"], 12, 0.1]]}), "tracks.yaw[0][2]"),
+    (example(tracks={"yaw": [[0, 0, "linear", 0, 0.1]]}), "tracks.yaw[0][3]"),
+    (example(tracks={"yaw": [[0, 0, "linear", 12, -1.5]]}), "tracks.yaw[0][4]"),
+    (example(variant="gta_drive", tracks={"pitch": [[0, 0.1]]}, branches=[]), "tracks.pitch"),
+    (example(variant="gta_drive", tracks={"a": []}, branches=[]), "tracks.a"),
+    (templerun(yaw=[]), "tracks.yaw"),
+    (templerun(idle=[]), "tracks.idle"),
+    (example(markers={}), "markers"),
+    (example(markers=[{"t": 1, "name": "x"}] * 1001), "markers"),
+    (example(markers=["x"]), "markers[0]"),
+    (example(markers=[{"t": -1, "name": "x"}]), "markers[0].t"),
+    (example(markers=[{"t": 1}]), "markers[0].name"),
+    (example(markers=[{"t": 1, "name": ""}]), "markers[0].name"),
+    (example(markers=[{"t": 1, "name": "x" * 201}]), "markers[0].name"),
+    (example(markers=[{"t": 1, "name": "a\nb"}]), "markers[0].name"),
+    (example(markers=[{"t": 1, "name": "x", "pin": 1}]), "markers[0].pin"),
+    (example(loop=[0]), "loop"),
+    (example(loop=[0, 0]), "loop"),
+    (example(loop=5), "loop"),
+    (example(branches={}), "branches"),
+    (example(branches=[1]), "branches[0]"),
+    (example(branches=[{"name": "a", "fork": 0, "tracks": {}}]), "branches[0].id"),
+    (example(branches=[{"id": "a", "fork": 0, "tracks": {}}]), "branches[0].name"),
+    (example(branches=[{"id": "a", "name": "a", "fork": -1, "tracks": {}}]), "branches[0].fork"),
+    (example(branches=[{"id": "a", "name": "a", "fork": 0, "tracks": {"x": []}}]), "branches[0].tracks.x"),
+    (example(active=3), "active"),
+]
+# faults between values, which a schema cannot say
+RELATIONS = [
+    (example(length=596), "length: must be 9, 21, 33, ... (9 + 12 n); the nearest to 596 are 585 and 597"),
+    (example(tracks={"w": [[590, 8]]}), "tracks.w[0]: must be over by row 597"),
+    (example(tracks={"w": [[9, 3], [0, 3]]}), "tracks.w[1]"),
+    (example(tracks={"w": [[0, 3], [3, 3]]}), "join runs that touch"),
+    (example(tracks={"w": [[0, 6], [3, 6]]}), "tracks.w[1]"),
+    (example(tracks={"yaw": [[597, 0.1]]}), "tracks.yaw[0][0]"),
+    (example(tracks={"yaw": [[5, 0.1], [5, 0.2]]}), "tracks.yaw[1]"),
+    (example(tracks={"yaw": [[0, 0, "in", 12, 0.1], [11, 0]]}), "tracks.yaw[1]"),
+    (example(tracks={"yaw": [[0, float("nan")]]}), "tracks.yaw[0][1]"),
+    (templerun(jump=[[0, 12]], slide=[[6, 12]]), "row 6 has both jump and slide"),
+    (example(markers=[{"t": 598, "name": "x"}]), "markers[0].t"),
+    (example(loop=[98, 12]), "loop"),
+    (example(loop=[0, 598]), "loop"),
+    (example(branches=[{"id": "a", "name": "a", "fork": 0, "tracks": {}}] * 2), "branches[1].id"),
+    (example(active="b2"), "active"),
+]
+
+
+@pytest.mark.parametrize(("data", "place"), BOTH_REFUSE, ids=[f"{i}-{p}" for i, (_, p) in enumerate(BOTH_REFUSE)])
+def test_schema_and_checker_refuse(data: Any, place: str) -> None:
+    assert not VALIDATOR.is_valid(data)
+    assert place in (message_of(data) or "")
+
+
+@pytest.mark.parametrize(("data", "place"), RELATIONS, ids=[f"{i}-{p[:20]}" for i, (_, p) in enumerate(RELATIONS)])
+def test_checker_refuses_more(data: Any, place: str) -> None:
+    assert VALIDATOR.is_valid(data)
+    assert place in (message_of(data) or "")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        example(),
+        example(markers=None, branches=None, loop=None),
+        {key: example()[key] for key in ("format", "version", "variant", "length", "tracks")},
+        example(length=9.0, tracks={"w": [[0.0, 9]]}, markers=[], branches=[], loop=[0, 9]),
+        example(tracks={"yaw": [[590, 0, "linear", 24, 0.1]]}),
+        example(active="b1"),
+        example(colour="red", later={"a": [1]}),
+        templerun(jump=[[0, 12]], slide=[[12, 12]]),
+        example(variant="gta_drive", tracks={"pitch": [], "yaw": [[0, 1]]}, branches=[]),
+    ],
+    ids=range(9),
+)
+def test_both_accept(data: Any) -> None:
+    assert message_of(data) is None
+    VALIDATOR.validate(data)
+    VALIDATOR.validate(Timeline.from_json(data).to_json())
+
+
+def mutated(rng: random.Random, value: Any) -> Any:
+    """`value` with one random part replaced by junk."""
+    junk = [None, True, -1, 0, 1, 0.5, 2, 13, 1e9, 10**400, "", "in", "w", [], {}, [0, 1], [[0, 1]], [0, 0.1]]
+    if rng.random() < 0.25 or not isinstance(value, (dict, list)) or not value:
+        return rng.choice(junk)
+    out = copy.copy(value)
+    key = rng.choice(list(value)) if isinstance(value, dict) else rng.randrange(len(value))
+    if rng.random() < 0.15:
+        del out[key]
+    else:
+        out[key] = mutated(rng, value[key])
+    return out
+
+
+def test_fuzz_the_checker_accepts_no_more_than_the_schema() -> None:
+    rng = random.Random(5)
+    accepted = 0
+    for i in range(3000):
+        data = generate.timeline(rng).to_json() if i % 2 else example()
+        for _ in range(rng.randint(1, 2)):
+            data = mutated(rng, data)
+        message = message_of(data)
+        if message is None:
+            accepted += 1
+            assert VALIDATOR.is_valid(data), data
+            Timeline.from_json(data).track()
+        else:
+            assert message.startswith(("Timeline, ", "A timeline must", "This timeline is version"))
+    assert 200 < accepted < 2500
+
+
+def test_fuzz_documents_survive_json() -> None:
+    rng = random.Random(6)
+    for _ in range(1000):
+        timeline = generate.timeline(rng)
+        again = Timeline.from_text(timeline.to_text())
+        assert again == timeline
+        assert again.track() == timeline.track()
+
+
+def test_fuzz_tracks_survive_a_document() -> None:
+    rng = random.Random(7)
+    for _ in range(1000):
+        track = generate.track(rng)
+        timeline = Timeline.from_text(Timeline.from_track(track).to_text())
+        assert timeline.length == legal_length(len(track))
+        assert timeline.track(len(track)) == track
+        rest = timeline.track().slice(len(track)) if timeline.length > len(track) else None
+        if rest is not None:
+            assert rest == ActionTrack.idle(track.variant, len(rest))
+
+
+def test_fuzz_broken_json_text() -> None:
+    rng = random.Random(8)
+    text = json.dumps(example())
+    for _ in range(1000):
+        try:
+            Timeline.from_text(generate.broken(rng, text))
+        except ActionError as error:
+            assert "imeline" in str(error)  # noqa: PT017
+    for text in ("", "[" * 100_000, "1" * 5000, "NaN", '{"a":' * 2000):
+        with pytest.raises(ActionError):
+            Timeline.from_text(text)
+
+
+def test_lengths() -> None:
+    assert [legal_length(n) for n in (0, 1, 9, 10, 21, 22, 597, 598, MAX_FRAMES)] == [
+        9,
+        9,
+        9,
+        21,
+        21,
+        33,
+        597,
+        609,
+        MAX_FRAMES,
+    ]
+
+
+def test_unknown_keys_stay() -> None:
+    data = example(colour={"deep": [1, 2]}, zoom=3)
+    out = Timeline.from_json(data).to_json()
+    assert {key: out[key] for key in ("colour", "zoom", "source", "meta")} == {
+        key: data[key] for key in ("colour", "zoom", "source", "meta")
+    }
+    assert out["branches"] == data["branches"]
+
+
+def test_entries_that_change_nothing_go() -> None:
+    curve = [[0, 0], [5, 0.1], [9, 0.1], [20, 0.1, "smooth", 5, 0.1], [30, 0.1, "in", 6, 0], [36, 0], [40, -0.0]]
+    timeline = Timeline.from_json(example(tracks={"yaw": curve}))
+    assert timeline.lanes["yaw"] == [[5, 0.1], [30, 0.1, "in", 6, 0]]
+    raw = document.track_of_lanes(UNIVERSAL, {"yaw": curve}, 597)
+    assert timeline.track() == raw
+
+
+def test_ramps_are_half_open() -> None:
+    track = Timeline.from_json(example(tracks={"yaw": [[0, 0, "linear", 4, 0.4], [8, 0.1]]})).track()
+    np.testing.assert_allclose(track.mouse[:10, 1], [0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4, 0.1, 0.1], atol=1e-7)
+
+
+def test_templerun_runs_where_nothing_is_held() -> None:
+    track = Timeline.from_json(templerun(jump=[[12, 3]])).track()
+    assert track.keyboard[:12, 0].all()
+    assert track.keyboard[12:15].argmax(axis=1).tolist() == [1, 1, 1]
+    assert track.variant is TEMPLERUN
+
+
+def test_the_active_branch_is_used() -> None:
+    plain, branch = Timeline.from_json(example()), Timeline.from_json(example(active="b1"))
+    assert plain.track().keyboard[:, 3].sum() == 12
+    assert branch.track().keyboard[:, 3].sum() == 0
+    np.testing.assert_array_equal(branch.track().keyboard[:, 0], plain.track().keyboard[:, 0])
+
+
+def test_pitch_of_a_variant_without_pitch_is_refused() -> None:
+    track = ActionTrack(GTA_DRIVE, np.zeros((9, 2), np.float32), np.full((9, 2), 0.1, np.float32))
+    with pytest.raises(ActionError, match="gta_drive never uses pitch"):
+        Timeline.from_track(track)
+
+
+def test_newer_versions_are_refused_and_never_overwritten(tmp_path: Path) -> None:
+    data = {"format": "matrixgame.timeline", "version": 2, "secret": "kept"}
+    with pytest.raises(NewerVersionError, match="version 2"):
+        Timeline.from_json(data)
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(data))
+    with pytest.raises(NewerVersionError, match="was not overwritten"):
+        save_document(Timeline.from_json(example()), path)
+    assert json.loads(path.read_text()) == data
+    save_document(Timeline.from_json(example()), tmp_path / "b.json")
+    save_document(Timeline.from_json(example(length=609)), tmp_path / "b.json")
+    assert Timeline.from_text((tmp_path / "b.json").read_text()).length == 609
+
+
+def test_migrations_run_one_after_the_other_and_change_no_input() -> None:
+    steps = {
+        -1: lambda d: {**d, "version": 0, "frames": d["rows"]},
+        0: lambda d: {
+            **{k: v for k, v in d.items() if k not in ("frames", "rows")},
+            "version": 1,
+            "length": d["frames"],
+        },
+    }
+    old = {**{k: v for k, v in example().items() if k != "length"}, "version": -1, "rows": 597}
+    before = copy.deepcopy(old)
+    assert migrate(old, steps) == example()
+    assert old == before
+    assert migrate(example(), steps) == example()
+    with pytest.raises(ActionError, match="made version 5"):
+        migrate(old, {-1: lambda d: {**d, "version": 5}})
