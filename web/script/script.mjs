@@ -1,0 +1,34 @@
+// @ts-check
+/**
+ * The script language `.mgs` in the browser. Python (actions/script.py) is the source of truth; both pass
+ * tests/fixtures/scripts.json.
+ */
+import { VARIANTS } from "../timeline/variants.mjs";
+import { MAX_TEXT, ScriptError, normalise, points } from "./lexer.mjs";
+import { Parser } from "./parser.mjs";
+import { writeTimeline } from "./score.mjs";
+
+export { ScriptError } from "./lexer.mjs";
+export { printScript } from "./printer.mjs";
+
+/**
+ * @typedef {object} Script
+ * @property {import("../timeline/document.mjs").Timeline} document
+ * @property {number} frames rows that the script asks for
+ * @property {import("./lexer.mjs").Note[]} warnings in the order of the text
+ */
+
+/**
+ * Read a script; throws ScriptError at the first fault.
+ * @param {string} text @param {string} [variant] what the script is for @returns {Script}
+ */
+export function parseScript(text, variant) {
+  if (text.length > MAX_TEXT && points(text) > MAX_TEXT) {
+    const hint = "store a long recording as a timeline file (.json) or .npy";
+    throw new ScriptError("too-much-text", `the script has more than ${MAX_TEXT} characters`, text.slice(0, 200), 1, 1, 1, hint);
+  }
+  const parser = new Parser(normalise(text), variant ? VARIANTS[variant] : null);
+  const { document, frames } = writeTimeline(parser, parser.read());
+  const warnings = [...parser.warnings].sort((a, b) => a.line - b.line || a.column - b.column);
+  return { document: { ...document, source: { kind: "script", text } }, frames, warnings };
+}

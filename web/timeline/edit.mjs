@@ -1,0 +1,318 @@
+// @ts-check
+/**
+ * Every change a user can make, as a pure function from document to document. Rows outside 0..length are ignored.
+ */
+import { AXES, CAMERA_LIMIT, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
+import { activeTracks, canonicalTracks, cutTracks, withTracks } from "./document.mjs";
+import {
+  canonicalCurve, cutCurve, cutRuns, entryAt, holdsOf, joinRuns, paintRuns, shiftCurve, shiftRuns, shortest, spliceCurve, valueAt,
+} from "./tracks.mjs";
+
+/** @typedef {import("./document.mjs").Timeline} Timeline */
+/** @typedef {import("./document.mjs").Tracks} Tracks */
+/** @typedef {import("./tracks.mjs").Entry} Entry */
+/** @typedef {import("./tracks.mjs").Run} Run */
+
+/** @param {string} lane */
+export const isAxis = (lane) => AXES.includes(lane);
+
+/** The names of the lanes that a document stores and shows. @param {Timeline} doc */
+export function editableLanes(doc) {
+  return lanesOf(VARIANTS[doc.variant]).filter((lane) => lane.kind !== "idle").map((lane) => lane.id);
+}
+
+/** `doc` without the text it was made from, which a lane edit makes out of date. @param {Timeline} doc @returns {Timeline} */
+function withoutSource(doc) {
+  if (!doc.source) return doc;
+  const { source: _, ...rest } = doc;
+  return rest;
+}
+
+/** @param {Timeline} doc @param {Tracks} tracks */
+const put = (doc, tracks) => withoutSource(withTracks(doc, tracks));
+
+/** @param {Timeline} doc @param {number} a @param {number} b @returns {[number, number]} */
+const inside = (doc, a, b) => [Math.max(0, Math.min(a, b)), Math.min(doc.length, Math.max(a, b))];
+
+/**
+ * Hold or release a key in rows a..b. Where one action rules out the others, those give way.
+ * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b @param {boolean} on @returns {Timeline}
+ */
+export function paintKey(doc, lane, a, b, on) {
+  const [from, to] = inside(doc, a, b);
+  if (to <= from) return doc;
+  const spec = VARIANTS[doc.variant];
+  const tracks = { ...activeTracks(doc) };
+  if (lane === "idle" && !on) return doc;
+  const cleared = lane === "idle" || (spec.exclusive && on) ? heldKeys(spec) : [];
+  for (const other of cleared) if (other !== lane) tracks[other] = paintRuns(tracks[other], from, to, false);
+  if (lane !== "idle") tracks[lane] = paintRuns(tracks[lane], from, to, on);
+  return put(doc, tracks);
+}
+
+/** Whether `lane` holds anything at row `t`; for a camera lane, whether it moves. @param {Timeline} doc @param {string} lane @param {number} t @returns {boolean} */
+export function isOn(doc, lane, t) {
+  const tracks = activeTracks(doc);
+  if (isAxis(lane)) return valueAt(tracks[lane], t) !== 0;
+  if (lane === "idle") return !heldKeys(VARIANTS[doc.variant]).some((key) => isOn(doc, key, t));
+  return tracks[lane].some(([start, length]) => t >= start && t < start + length);
+}
+
+/** Whether `lane` is held in every row of a..b. @param {Timeline} doc @param {string} lane @param {number} a @param {number} b */
+export function isAllOn(doc, lane, a, b) {
+  const [from, to] = inside(doc, a, b);
+  if (lane === "idle") return heldKeys(VARIANTS[doc.variant]).every((key) => !cutRuns(activeTracks(doc)[key], from, to).length);
+  return activeTracks(doc)[lane].some(([start, length]) => start <= from && start + length >= to);
+}
+
+/** Set a range, or clear it where it is all set already. @param {Timeline} doc @param {string} lane @param {number} a @param {number} b @param {number} [value] for a camera lane */
+export function toggleRange(doc, lane, a, b, value = 0.1) {
+  if (!isAxis(lane)) return paintKey(doc, lane, a, b, !isAllOn(doc, lane, a, b));
+  const [from, to] = inside(doc, a, b);
+  const all = cutCurve(activeTracks(doc)[lane], from, to).every((entry) => entry.length === 2 && entry[1] === value);
+  return holdAxis(doc, lane, from, to, all ? 0 : value);
+}
+
+/** @param {number} value */
+export const clampCamera = (value) => shortest(Math.max(-CAMERA_LIMIT, Math.min(CAMERA_LIMIT, value)));
+
+/** @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {Entry[]} middle */
+function spliceAxis(doc, axis, a, b, middle) {
+  const tracks = activeTracks(doc);
+  return put(doc, { ...tracks, [axis]: spliceCurve(tracks[axis], a, b, middle, doc.length) });
+}
+
+/** Hold a camera value in rows a..b. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} value */
+export function holdAxis(doc, axis, a, b, value) {
+  const [from, to] = inside(doc, a, b);
+  return to > from ? spliceAxis(doc, axis, from, to, [[from, clampCamera(value)]]) : doc;
+}
+
+/** Camera values, one a row, from row `start` on. @param {Timeline} doc @param {string} axis @param {number} start @param {number[]} values */
+export function drawAxis(doc, axis, start, values) {
+  const [from, to] = inside(doc, start, start + values.length);
+  if (to <= from) return doc;
+  return spliceAxis(doc, axis, from, to, holdsOf(values.slice(from - start, to - start).map(clampCamera), from));
+}
+
+/**
+ * A ramp from v0 at row a to v1 at row b.
+ * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} v0 @param {number} v1 @param {string} easing
+ */
+export function rampAxis(doc, axis, a, b, v0, v1, easing) {
+  if (b < a) return rampAxis(doc, axis, b, a, v1, v0, easing);
+  const from = Math.max(0, a);
+  const to = Math.min(doc.length, b);
+  if (to <= from) return doc;
+  return spliceAxis(doc, axis, from, to, [[from, clampCamera(v0), easing, to - from, clampCamera(v1)]]);
+}
+
+/** Give every ramp that touches rows a..b another easing. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {string} easing */
+export function setEasing(doc, axis, a, b, easing) {
+  const tracks = activeTracks(doc);
+  const lane = tracks[axis].map((/** @type {Entry} */ e) => (e.length === 5 && e[0] < b && e[0] + e[3] > a ? [e[0], e[1], easing, e[3], e[4]] : e));
+  return put(doc, { ...tracks, [axis]: lane });
+}
+
+/** The ramp that holds row `t`, if any. @param {Timeline} doc @param {string} axis @param {number} t */
+export function rampAt(doc, axis, t) {
+  const entry = activeTracks(doc)[axis][entryAt(activeTracks(doc)[axis], t)];
+  return entry && entry.length === 5 && t < entry[0] + entry[3] ? entry : null;
+}
+
+/** Clear lanes in rows a..b. @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b */
+export function clearRange(doc, lanes, a, b) {
+  return lanes.reduce((now, lane) => (isAxis(lane) ? holdAxis(now, lane, a, b, 0) : paintKey(now, lane, a, b, false)), doc);
+}
+
+/**
+ * What lanes hold in rows a..b, moved to row 0.
+ * @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b @returns {Tracks}
+ */
+export function takeRange(doc, lanes, a, b) {
+  const tracks = activeTracks(doc);
+  return Object.fromEntries(
+    lanes.filter((lane) => lane !== "idle").map((lane) => [
+      lane,
+      isAxis(lane) ? shiftCurve(cutCurve(tracks[lane], a, b), -a) : shiftRuns(cutRuns(tracks[lane], a, b), -a),
+    ]),
+  );
+}
+
+/**
+ * Replace rows at..at+rows of the lanes that `piece` has.
+ * @param {Timeline} doc @param {Tracks} piece from row 0 @param {number} at @param {number} rows @returns {Timeline}
+ */
+export function putRange(doc, piece, at, rows) {
+  const [from, to] = inside(doc, at, at + rows);
+  if (to <= from) return doc;
+  let now = doc;
+  for (const [lane, content] of Object.entries(piece)) {
+    if (isAxis(lane)) {
+      const cut = cutCurve(content, from - at, to - at);
+      now = spliceAxis(now, lane, from, to, shiftCurve(cut, at));
+      continue;
+    }
+    now = paintKey(now, lane, from, to, false);
+    for (const [start, length] of cutRuns(content, from - at, to - at)) now = paintKey(now, lane, start + at, start + at + length, true);
+  }
+  return now;
+}
+
+/** `piece` over and over until `to`. @param {Timeline} doc @param {Tracks} piece @param {number} rows @param {number} at @param {number} to */
+export function repeatRange(doc, piece, rows, at, to) {
+  let now = doc;
+  for (let t = at; t < to; t += rows) now = putRange(now, piece, t, Math.min(rows, to - t));
+  return now;
+}
+
+/**
+ * Move (or copy) what lanes hold in rows a..b by some rows.
+ * @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b @param {number} by @param {boolean} copy @returns {Timeline}
+ */
+export function moveRange(doc, lanes, a, b, by, copy) {
+  if (!by && !copy) return doc;
+  const piece = takeRange(doc, lanes, a, b);
+  const base = copy ? doc : clearRange(doc, lanes, a, b);
+  return putRange(base, piece, a + by, b - a);
+}
+
+/** Move one run to another lane and place. @param {Timeline} doc @param {string} lane @param {Run} run @param {string} target @param {number} start @param {boolean} copy */
+export function moveRun(doc, lane, run, target, start, copy) {
+  const base = copy ? doc : paintKey(doc, lane, run[0], run[0] + run[1], false);
+  return paintKey(base, target, start, start + run[1], true);
+}
+
+/** Put the edges of a run elsewhere. @param {Timeline} doc @param {string} lane @param {Run} run @param {number} a @param {number} b */
+export function resizeRun(doc, lane, run, a, b) {
+  const base = paintKey(doc, lane, run[0], run[0] + run[1], false);
+  return paintKey(base, lane, a, b, true);
+}
+
+/** A row moved by what was put in at `at` or taken out after it. @param {number} t @param {number} at @param {number} by */
+const moved = (t, at, by) => (t < at ? t : Math.max(at, t + by));
+
+/** @param {Timeline} doc @param {number} at @param {number} by @param {number} length */
+function moveSigns(doc, at, by, length) {
+  const markers = doc.markers
+    .filter((m) => by > 0 || m.t < at || m.t >= at - by)
+    .map((m) => ({ ...m, t: Math.min(length, moved(m.t, at, by)) }));
+  const loop = doc.loop && /** @type {[number, number]} */ (doc.loop.map((t) => Math.min(length, moved(t, at, by))));
+  return { markers, loop: loop && loop[0] < loop[1] ? loop : null };
+}
+
+/**
+ * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block.
+ * @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline}
+ */
+export function rippleInsert(doc, at, rows) {
+  const length = legalLength(doc.length + rows);
+  const open = { ...doc, length };
+  const tracks = Object.fromEntries(
+    Object.entries(activeTracks(doc)).map(([lane, content]) => {
+      if (!isAxis(lane)) {
+        return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at, doc.length), rows)])];
+      }
+      const after = shiftCurve(cutCurve(content, at, doc.length), rows);
+      return [lane, canonicalCurve([...cutCurve(content, 0, at), [at, 0], ...after])];
+    }),
+  );
+  return put({ ...open, ...moveSigns(doc, at, rows, length) }, tracks);
+}
+
+/** Take rows out at `at`: everything later moves. @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline} */
+export function rippleDelete(doc, at, rows) {
+  const gone = Math.min(rows, doc.length - at);
+  if (gone <= 0) return doc;
+  const length = legalLength(doc.length - gone);
+  const tracks = Object.fromEntries(
+    Object.entries(activeTracks(doc)).map(([lane, content]) => {
+      if (!isAxis(lane)) {
+        return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at + gone, doc.length), -gone)])];
+      }
+      return [lane, canonicalCurve([...cutCurve(content, 0, at), ...shiftCurve(cutCurve(content, at + gone, doc.length), -gone)])];
+    }),
+  );
+  const shorter = { ...doc, ...moveSigns(doc, at, -gone, length), length };
+  return put(cutBranches(shorter, length), cutTracks(tracks, length));
+}
+
+/** @param {Timeline} doc @param {number} length @returns {Timeline} */
+function cutBranches(doc, length) {
+  const branches = doc.branches.map((b) => ({ ...b, fork: Math.min(b.fork, length), tracks: cutTracks(b.tracks, length) }));
+  return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
+}
+
+/** Make the timeline longer or shorter; what lies after the end is lost. @param {Timeline} doc @param {number} rows @returns {Timeline} */
+export function setLength(doc, rows) {
+  const length = legalLength(rows);
+  if (length === doc.length) return doc;
+  const markers = doc.markers.filter((m) => m.t <= length);
+  const loop = doc.loop && doc.loop[0] < length ? /** @type {[number, number]} */ ([doc.loop[0], Math.min(length, doc.loop[1])]) : null;
+  const next = { ...withoutSource(doc), markers, loop, length };
+  return length < doc.length ? cutBranches(next, length) : next;
+}
+
+/** Name a row; an empty name takes the marker away. @param {Timeline} doc @param {number} t @param {string} name @returns {Timeline} */
+export function setMarker(doc, t, name) {
+  const old = doc.markers.find((m) => m.t === t);
+  const markers = doc.markers.filter((m) => m.t !== t);
+  const clean = name.replace(/\s+/g, " ").trim().slice(0, 200);
+  if (clean) markers.push({ ...old, t, name: clean });
+  markers.sort((a, b) => a.t - b.t);
+  return { ...withoutSource(doc), markers };
+}
+
+/** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */
+export function moveMarker(doc, from, to) {
+  const at = Math.max(0, Math.min(doc.length, to));
+  const markers = doc.markers.filter((m) => m.t === from || m.t !== at).map((m) => (m.t === from ? { ...m, t: at } : m));
+  return { ...withoutSource(doc), markers: markers.sort((a, b) => a.t - b.t) };
+}
+
+/** @param {Timeline} doc @param {[number, number] | null} loop @returns {Timeline} */
+export function setLoop(doc, loop) {
+  if (!loop) return { ...doc, loop: null };
+  const [a, b] = inside(doc, loop[0], loop[1]);
+  return { ...doc, loop: a < b ? [a, b] : null };
+}
+
+/** Keys that do the same in another variant: from, to, key there. @type {Record<string, Record<string, string>>} */
+const SAME_KEY = {
+  "universal templerun": { a: "side_left", d: "side_right" },
+  "templerun universal": { side_left: "a", side_right: "d" },
+};
+
+/** @param {Tracks} tracks @param {string} from @param {string} to @returns {{tracks: Tracks, lost: {lane: string, count: number}[]}} */
+function mapTracks(tracks, from, to) {
+  const spec = VARIANTS[to];
+  const names = SAME_KEY[`${from} ${to}`] ?? {};
+  const has = new Set([...heldKeys(spec), ...cameraAxes(spec)]);
+  /** @type {Tracks} */
+  const kept = {};
+  /** @type {{lane: string, count: number}[]} */
+  const lost = [];
+  for (const [lane, content] of Object.entries(tracks)) {
+    const name = names[lane] ?? lane;
+    if (!has.has(name)) {
+      if (content.length) lost.push({ lane, count: content.length });
+      continue;
+    }
+    const others = spec.exclusive ? Object.keys(kept) : [];
+    for (const [start, length] of content) for (const other of others) kept[other] = paintRuns(kept[other], start, start + length, false);
+    kept[name] = content;
+  }
+  return { tracks: kept, lost };
+}
+
+/**
+ * The document for another variant, and what it cannot keep.
+ * @param {Timeline} doc @param {string} variant @returns {{doc: Timeline, lost: {lane: string, count: number}[]}}
+ */
+export function convertVariant(doc, variant) {
+  const map = (/** @type {Tracks} */ tracks) => mapTracks(tracks, doc.variant, variant);
+  const main = map(doc.tracks);
+  const branches = doc.branches.map((b) => ({ ...b, tracks: map(b.tracks).tracks }));
+  const next = { ...withoutSource(doc), variant, branches, tracks: canonicalTracks(variant, main.tracks) };
+  return { doc: next, lost: map(activeTracks(doc)).lost };
+}

@@ -1,0 +1,84 @@
+// @ts-check
+/** The words of the editor. Where a language has none for something, English is shown. */
+
+const EN = {
+  "lane.w": "W", "lane.s": "S", "lane.a": "A", "lane.d": "D", "lane.yaw": "yaw", "lane.pitch": "pitch",
+  "lane.idle": "run", "lane.jump": "jump", "lane.slide": "slide", "lane.turn_left": "turn L", "lane.turn_right": "turn R",
+  "lane.side_left": "side L", "lane.side_right": "side R",
+  "tool.paint": "Paint (P)", "tool.select": "Select, move and resize (V)", "tool.ramp": "Ramp: two clicks or a drag (T)", "tool.pan": "Pan (H)",
+  "easing": "Easing of ramps (E): {name}", "ease.linear": "linear", "ease.smooth": "smooth", "ease.in": "in", "ease.out": "out",
+  "snap": "Snap (N): {name}", "snap.frame": "frame", "snap.latent": "latent", "snap.block": "block", "snap.marker": "marker",
+  "undo": "Undo (Ctrl+Z)", "redo": "Redo (Ctrl+Shift+Z)", "zoom.in": "Zoom in (+)", "zoom.out": "Zoom out (−)", "zoom.fit": "Show all (F)",
+  "play": "Play; records where a lane is armed", "stop": "Stop", "record": "Record from here (R)", "help": "Keys and gestures (?)",
+  "tab.lanes": "Lanes", "tab.script": "Script", "length": "Length in blocks of 12 frames", "length.unit": "blocks",
+  "menu.cut": "Cut", "menu.copy": "Copy as script", "menu.paste": "Paste", "menu.delete": "Clear", "menu.insert": "Insert a block here",
+  "menu.remove": "Delete a block here", "menu.removeSelection": "Delete the selected frames", "menu.marker": "Name this frame…",
+  "menu.in": "Loop from here", "menu.out": "Loop to here", "menu.noloop": "No loop", "menu.value": "Set a value…", "menu.all": "Select all",
+  "say.cell": "{lane}, frame {t}, {state}", "say.range": "{lane}, frames {a} to {b}, {state}", "say.on": "on", "say.off": "off",
+  "say.selection": "{n} frames selected, {a} to {b}", "say.undo": "Undone", "say.redo": "Done again", "say.copied": "Copied {n} frames as script",
+  "say.pasted": "Pasted {n} frames at {t}", "say.inserted": "{n} frames inserted at {t}", "say.removed": "{n} frames deleted at {t}",
+  "say.marker": "Marker {name} at frame {t}", "say.unmarked": "Marker taken away", "say.loop": "Loop {a} to {b}", "say.noloop": "No loop",
+  "say.tool": "Tool: {name}", "say.snap": "Snap: {name}", "say.recording": "Recording from frame {t}; Escape stops", "say.recorded": "Recorded {n} frames",
+  "say.playing": "Playing", "say.stopped": "Stopped at frame {t}", "say.armed": "{lane} armed for recording", "say.disarmed": "{lane} no longer armed",
+  "say.length": "{blocks} blocks, {frames} frames, {seconds} s", "say.nothing": "Nothing selected", "say.converted": "Converted to {variant}",
+  "say.full": "The timeline ends here; make it longer first",
+  "status": "frame {t} · {s} s · block {block}", "status.selection": "{n} selected", "status.end": "{frames} frames · {seconds} s",
+  "warn.opposite": "Opposite keys are held together, which is untested", "warn.fast-camera": "Camera speed beyond ±0.3 is untested",
+  "warn.sustained-up": "Looking up for long can make the picture go black", "warn.long": "The published weights end at 4,089 frames",
+  "value.title": "Value for {lane}, frames {a} to {b}", "value.hint": "{value} ≈ {degrees}° a frame", "value.bad": "Write a number such as 0.1 or 1.5deg",
+  "value.range": "{value} is outside −1 to 1 (15deg)", "value.pitch": "This variant never uses pitch",
+  "marker.title": "Name of frame {t} (empty: no marker)", "paste.bad": "That is no script: {message}", "paste.blocked": "The clipboard could not be read: press Ctrl+V instead",
+  "problem.json": "The stored timeline cannot be read. It is kept as it is until you change it.", "problem.newer": "This timeline was made by a newer version.",
+  "problem.retry": "Use this text", "problem.fresh": "Start an empty timeline", "problem.copy": "Copy the text",
+  "variant.offer": "This timeline is for {from}; the node is set to {to}.", "variant.lost": "Would be lost: {what}", "variant.convert": "Convert it",
+  "variant.keep": "Set the node back to {from}", "variant.fresh": "Start empty",
+  "script.error": "The script has an error; the lanes show the last good one.", "script.hint": "One step a line: w 2b, w+left 1.5s, repeat 3 { … }",
+  "script.lanes": "Editing a lane writes the script anew.", "queue.refused": "Action Timeline: {message}", "live.label": "Timeline editor",
+  "live.role": "timeline", "live.help": "Arrows move, Space toggles, question mark lists the keys", "pad": "Touch pad for recording",
+  "help.title": "Keys and gestures", "help.close": "Close (Esc)",
+};
+
+/** @type {Record<string, Partial<typeof EN>>} */
+const OTHERS = {
+  zh: {
+    "lane.yaw": "偏航", "lane.pitch": "俯仰", "lane.idle": "奔跑", "lane.jump": "跳跃", "lane.slide": "滑铲", "lane.turn_left": "左转", "lane.turn_right": "右转",
+    "lane.side_left": "左移", "lane.side_right": "右移",
+    "tool.paint": "绘制 (P)", "tool.select": "选择、移动、调整 (V)", "tool.ramp": "渐变：点两次或拖动 (T)", "tool.pan": "平移 (H)",
+    "easing": "渐变曲线 (E)：{name}", "ease.linear": "线性", "ease.smooth": "平滑", "ease.in": "缓入", "ease.out": "缓出",
+    "snap": "吸附 (N)：{name}", "snap.frame": "帧", "snap.latent": "潜帧", "snap.block": "块", "snap.marker": "标记",
+    "undo": "撤销 (Ctrl+Z)", "redo": "重做 (Ctrl+Shift+Z)", "zoom.in": "放大 (+)", "zoom.out": "缩小 (−)", "zoom.fit": "显示全部 (F)",
+    "play": "播放；已预备的轨道会录制", "stop": "停止", "record": "从此处录制 (R)", "help": "按键与手势 (?)",
+    "tab.lanes": "轨道", "tab.script": "脚本", "length": "长度（每块 12 帧）", "length.unit": "块",
+    "menu.cut": "剪切", "menu.copy": "复制为脚本", "menu.paste": "粘贴", "menu.delete": "清除", "menu.insert": "在此插入一块", "menu.remove": "在此删除一块",
+    "menu.removeSelection": "删除所选帧", "menu.marker": "命名此帧…", "menu.in": "循环起点", "menu.out": "循环终点", "menu.noloop": "取消循环",
+    "menu.value": "设置数值…", "menu.all": "全选",
+    "say.cell": "{lane}，第 {t} 帧，{state}", "say.range": "{lane}，第 {a} 至 {b} 帧，{state}", "say.on": "开", "say.off": "关",
+    "status": "第 {t} 帧 · {s} 秒 · 块 {block}", "status.selection": "已选 {n} 帧", "status.end": "{frames} 帧 · {seconds} 秒",
+    "warn.opposite": "同时按住相反的键，未经测试", "warn.fast-camera": "镜头速度超过 ±0.3，未经测试", "warn.sustained-up": "长时间向上看可能使画面变黑",
+    "warn.long": "已发布的权重最多 4,089 帧",
+    "problem.retry": "使用此文本", "problem.fresh": "新建空时间轴", "problem.copy": "复制文本",
+    "variant.offer": "此时间轴用于 {from}，而节点设为 {to}。", "variant.lost": "将会丢失：{what}", "variant.convert": "转换", "variant.keep": "将节点设回 {from}", "variant.fresh": "从空白开始",
+    "script.error": "脚本有误；轨道显示上一次正确的内容。", "script.hint": "每行一步：w 2b，w+left 1.5s，repeat 3 { … }", "script.lanes": "编辑轨道会重写脚本。",
+    "help.title": "按键与手势", "help.close": "关闭 (Esc)", "live.label": "时间轴编辑器", "live.role": "时间轴",
+  },
+};
+
+/** @typedef {keyof typeof EN} Key */
+/** @typedef {(key: string, values?: Record<string, string | number>) => string} Translate */
+
+/**
+ * The translator for a locale such as `zh`, `zh-TW` or `he`.
+ * @param {string} locale @returns {Translate}
+ */
+export function translator(locale) {
+  const words = { ...EN, ...(OTHERS[locale.split("-")[0]] ?? {}) };
+  return (key, values = {}) => {
+    const text = words[/** @type {Key} */ (key)] ?? key;
+    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+  };
+}
+
+/** Keys that a language has and English lacks, for a test. */
+export function unknownKeys() {
+  return Object.values(OTHERS).flatMap((words) => Object.keys(words).filter((key) => !(key in EN)));
+}
