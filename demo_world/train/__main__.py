@@ -1,0 +1,66 @@
+"""`python -m demo_world.train`: trains the demo model, stage by stage, and goes on where it was stopped."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from .config import PRESETS, Preset, get_preset
+from .latents import write_latents
+from .loop import Run
+from .student import train_student
+from .teacher import train_teacher
+from .vae import train_vae
+
+STAGES = ("vae", "latents", "teacher", "student")
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m demo_world.train", description=__doc__)
+    parser.add_argument("stage", choices=(*STAGES, "all"), help="what to train; each stage needs those before it")
+    parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, logs and pictures")
+    parser.add_argument("--preset", default="cpu", choices=sorted(PRESETS), help="size of the model and its training")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--steps", type=int, help="steps of the stage in all (default: the preset's)")
+    parser.add_argument("--minutes", type=float, help="end the stage after this time (default: after its steps)")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
+    parser.add_argument("--clips", type=int, help="clips to encode in the stage latents (default: the preset's)")
+    parser.add_argument("--dmd", type=float, help="weight of distribution matching in the student's loss")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the stages that were asked for."""
+    options = parse(arguments)
+    preset, device = get_preset(options.preset), torch.device(options.device)
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "preset.json").write_text(json.dumps(preset.record(), indent=2) + "\n")
+    for stage in STAGES if options.stage == "all" else (options.stage,):
+        run_stage(stage, options, preset, device)
+
+
+def run_stage(stage: str, options: argparse.Namespace, preset: Preset, device: torch.device) -> None:
+    """One stage, to its end."""
+
+    def run(steps: int, lr: float) -> Run:
+        return Run(stage, options.out, options.steps or steps, lr, device, options.minutes)
+
+    if stage == "vae":
+        train_vae(run(preset.vae_steps, preset.vae_lr), preset, options.seed)
+    elif stage == "latents":
+        write_latents(options.out, preset, device, options.seed, options.clips)
+    elif stage == "teacher":
+        train_teacher(run(preset.teacher_steps, preset.lr), preset, options.seed)
+    else:
+        train_student(run(preset.student_steps, preset.student_lr), preset, options.seed, options.dmd)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Sizes of the model and of its training, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from comfyui_matrixgame.errors import MatrixGameError
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One size of demo model and a training that fits a kind of machine.
+
+    height, width: frames in pixels, multiples of 16. vae_dim: base width of the VAE. vae_crop: side of the
+    squares the VAE is trained on (0: whole frames). dim ... action_layers: of the generator. clip_blocks:
+    blocks of a training clip. clips: clips whose latents are kept. *_steps: steps of each stage, unless
+    --minutes ends it earlier. dmd: weight of distribution matching in the student's loss.
+    """
+
+    name: str
+    height: int
+    width: int
+    vae_dim: int
+    vae_crop: int
+    vae_batch: int
+    vae_steps: int
+    dim: int
+    ffn_dim: int
+    layers: int
+    action_layers: int
+    action_heads: int
+    clip_blocks: int
+    clips: int
+    batch: int
+    teacher_steps: int
+    student_batch: int
+    student_steps: int
+    vision_dim: int
+    vision_patch: int
+    vae_lr: float = 2e-3
+    lr: float = 1e-3
+    student_lr: float = 1e-4
+    dmd: float = 0.0
+
+    @property
+    def clip_frames(self) -> int:
+        """Pixel frames of a training clip: 9, then 12 for each further block."""
+        return 12 * self.clip_blocks - 3
+
+    def record(self) -> dict[str, object]:
+        """For the log and the model card."""
+        return asdict(self)
+
+
+CPU = Preset(
+    name="cpu",
+    height=64,
+    width=112,
+    vae_dim=12,
+    vae_crop=48,
+    vae_batch=2,
+    vae_steps=4000,
+    dim=256,
+    ffn_dim=512,
+    layers=4,
+    action_layers=2,
+    action_heads=2,
+    clip_blocks=3,
+    clips=1200,
+    batch=4,
+    teacher_steps=4000,
+    student_batch=2,
+    student_steps=800,
+    vision_dim=32,
+    vision_patch=56,
+)
+GPU = Preset(
+    name="gpu",
+    height=96,
+    width=176,
+    vae_dim=16,
+    vae_crop=0,
+    vae_batch=8,
+    vae_steps=12000,
+    dim=256,
+    ffn_dim=1024,
+    layers=8,
+    action_layers=4,
+    action_heads=4,
+    clip_blocks=7,
+    clips=6000,
+    batch=16,
+    teacher_steps=30000,
+    student_batch=8,
+    student_steps=4000,
+    vision_dim=64,
+    vision_patch=28,
+    lr=5e-4,
+    student_lr=5e-5,
+    dmd=0.5,
+)
+TINY = Preset(  # for tests: everything runs, nothing is learnt
+    name="tiny",
+    height=32,
+    width=48,
+    vae_dim=4,
+    vae_crop=32,
+    vae_batch=1,
+    vae_steps=2,
+    dim=128,
+    ffn_dim=64,
+    layers=2,
+    action_layers=1,
+    action_heads=1,
+    clip_blocks=2,
+    clips=2,
+    batch=1,
+    teacher_steps=2,
+    student_batch=1,
+    student_steps=2,
+    vision_dim=16,
+    vision_patch=112,
+)
+PRESETS = {p.name: p for p in (CPU, GPU, TINY)}
+
+
+def get_preset(name: str) -> Preset:
+    """The preset called `name`; raises MatrixGameError that lists the known ones."""
+    try:
+        return PRESETS[name]
+    except KeyError:
+        raise MatrixGameError(f"There is no preset '{name}'; use one of {', '.join(PRESETS)}.") from None

@@ -1,0 +1,155 @@
+"""The engine's networks, made for training: layers that start from random values instead of from a file."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn as nn
+
+from comfyui_matrixgame.checkpoints.formats import HEAD_DIM_OF_SMALL
+from comfyui_matrixgame.generator.model import Generator, GeneratorConfig
+from comfyui_matrixgame.ops import weights_of
+from comfyui_matrixgame.vae.base import LATENT_CHANNELS, LATENT_MEAN, LATENT_STD, denormalise, normalise
+from comfyui_matrixgame.vae.wan import History, ResidualBlock, SpatialAttention, WanVAE
+from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.vision import ImageEncoder
+
+from .config import Preset
+
+KEYBOARD_HIDDEN = 32
+VISION_LAYERS = 2  # the last is in the file and never run
+LATENT_NOISE = 0.1  # deviation of the noise on normalised latents while the VAE learns
+
+
+class TrainOperations:
+    """Torch's own layers: initialised, and with autocast on a GPU."""
+
+    Linear = nn.Linear
+    LayerNorm = nn.LayerNorm
+    Conv2d = nn.Conv2d
+    Conv3d = nn.Conv3d
+    weights_of = staticmethod(weights_of)
+
+
+def make_vae(preset: Preset) -> WanVAE:
+    """A VAE that begins as a plain chain of convolutions: the residual branches start at zero.
+
+    conv1 and conv2 start as Wan's latent scale and its inverse, so that the network in between works with
+    latents of about unit size.
+    """
+    vae = WanVAE(preset.vae_dim, TrainOperations)
+    for module in vae.modules():
+        if isinstance(module, ResidualBlock):
+            _zero(module.residual["6"])
+        if isinstance(module, SpatialAttention):
+            _zero(module.proj)
+    mean, std = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
+    c = LATENT_CHANNELS
+    with torch.no_grad():
+        vae.conv1.weight.zero_()
+        vae.conv1.weight[:c, :c, 0, 0, 0] = torch.diag(std)
+        vae.conv1.bias[:c] = mean
+        vae.conv1.bias[c:] = 2 * torch.log(LATENT_NOISE * std)
+        vae.conv2.weight[:, :, 0, 0, 0] = torch.diag(1 / std)
+        vae.conv2.bias.copy_(-mean / std)
+    return vae
+
+
+@torch.no_grad()
+def fold_statistics(vae: WanVAE, mean: torch.Tensor, std: torch.Tensor) -> None:
+    """Make normalised latents whose channels have this mean and deviation [16] zero-mean and of unit size.
+
+    The change goes into the two 1x1x1 convolutions around the latents and undoes itself: pixels stay the same.
+    """
+    wan_mean, wan_std = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
+    c, mean, std = LATENT_CHANNELS, mean.cpu().float(), std.cpu().float()
+    weight1, bias1 = vae.conv1.weight.detach().cpu(), vae.conv1.bias.detach().cpu()
+    weight2, bias2 = vae.conv2.weight.detach().cpu(), vae.conv2.bias.detach().cpu()
+    # encoder: n' = (n - mean) / std with n = (raw - wan_mean) / wan_std, so raw' = raw a + b
+    a = 1 / std
+    b = wan_mean - (wan_mean + mean * wan_std) / std
+    weight1[:c] *= a.view(c, 1, 1, 1, 1)
+    bias1[:c] = bias1[:c] * a + b
+    bias1[c:] += 2 * torch.log(a)
+    # decoder: it sees raw' and needs raw = (raw' - b) / a
+    bias2 = bias2 - weight2[:, :, 0, 0, 0] @ (b / a)
+    weight2 = weight2 / a.view(1, c, 1, 1, 1)
+    for target, value in ((vae.conv1.weight, weight1), (vae.conv1.bias, bias1)):
+        target.copy_(value)
+    for target, value in ((vae.conv2.weight, weight2), (vae.conv2.bias, bias2)):
+        target.copy_(value)
+
+
+def encode_clip(vae: WanVAE, pixels: torch.Tensor) -> torch.Tensor:
+    """What vae.encode gives for a whole clip [B, 3, N, H, W], in two pieces instead of a piece for every 4 frames.
+
+    The network is causal, so the result is the same; larger pieces are quicker to learn from.
+    """
+    first, rest = History(None), pixels[:, :, 1:]
+    moments = [vae.encoder(_fast(pixels[:, :, :1]), first)]
+    if rest.shape[2]:
+        moments.append(vae.encoder(_fast(rest), History(first.state())))
+    return normalise(vae.conv1(torch.cat(moments, dim=2))[:, :LATENT_CHANNELS].float())
+
+
+def decode_clip(vae: WanVAE, latents: torch.Tensor) -> torch.Tensor:
+    """What vae.decode gives for a whole clip [B, 16, L, h, w], in two pieces (see encode_clip)."""
+    raw = vae.conv2(denormalise(latents))
+    first = History(None)
+    pixels = [vae.decoder(_fast(raw[:, :, :1]), first)]
+    if raw.shape[2] > 1:
+        pixels.append(vae.decoder(_fast(raw[:, :, 1:]), History(first.state())))
+    return torch.cat(pixels, dim=2)
+
+
+def _fast(x: torch.Tensor) -> torch.Tensor:
+    return x.contiguous(memory_format=torch.channels_last_3d)
+
+
+def _zero(layer: nn.Module) -> None:
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
+
+
+def make_generator(preset: Preset) -> Generator:
+    """A generator that begins as a plain transformer: norms at one, gates open, a velocity of zero."""
+    config = GeneratorConfig(
+        dim=preset.dim,
+        ffn_dim=preset.ffn_dim,
+        layers=preset.layers,
+        visual_dim=preset.vision_dim,
+        action_layers=tuple(range(preset.action_layers)),
+        action_dim=64 * preset.action_heads,
+        keyboard_dim=len(UNIVERSAL.keys),
+        keyboard_hidden=KEYBOARD_HIDDEN,
+        mouse=UNIVERSAL.mouse,
+        window=UNIVERSAL.window,
+    )
+    generator = Generator(config, TrainOperations)
+    for name, parameter in generator.named_parameters():
+        if name.endswith("modulation"):
+            nn.init.zeros_(parameter)
+            if parameter.shape[1] == 6:  # shift, scale, gate, twice
+                parameter.data[:, [2, 5]] = 1.0
+        elif "norm" in name and name.endswith("weight"):
+            nn.init.ones_(parameter)
+        elif name.endswith(("_attn.o.weight", "ffn.2.weight", "proj_mouse.weight", "proj_keyboard.weight")):
+            parameter.data.mul_((2 * preset.layers) ** -0.5)
+    nn.init.normal_(generator.time_projection["1"].weight, std=0.01)
+    nn.init.zeros_(generator.time_projection["1"].bias)
+    _zero(generator.head.head)
+    return generator
+
+
+def make_vision(preset: Preset, seed: int = 0) -> ImageEncoder:
+    """A small image tower with random weights: the generator learns what it can read from its features."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tower = ImageEncoder(
+            hidden=preset.vision_dim,
+            mlp=2 * preset.vision_dim,
+            layers=VISION_LAYERS,
+            heads=preset.vision_dim // HEAD_DIM_OF_SMALL,
+            image_size=224,
+            patch_size=preset.vision_patch,
+        )
+    return tower.eval().requires_grad_(False)

@@ -1,0 +1,102 @@
+"""Stage 3: the teacher learns to take noise off any block, whatever the noise of the blocks before it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from comfyui_matrixgame.generator.model import Generator
+from comfyui_matrixgame.generator.schedule import SHIFT, Schedule, clean_latents, renoise
+from comfyui_matrixgame.vae.base import to_uint8
+from comfyui_matrixgame.variants import UNIVERSAL
+
+from .config import Preset
+from .forcing import Passes, forced_velocities
+from .latents import LatentClips, LatentData
+from .loop import Run, train
+from .network import make_generator
+from .pictures import draw_strip
+from .vae import load_vae
+
+CLEAN = 0.7  # share of blocks that later blocks see finished
+RENDERED = 0.5  # share of noise levels that are those of the rollout's own steps
+STRIP_CLIPS = 3  # clips in a picture
+
+
+def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
+    """Train; writes teacher.pt in the run's folder."""
+    torch.manual_seed(seed)
+    model = make_generator(preset).to(run.device)
+    data = LatentData(run.out, run.device, seed)
+    rng = np.random.default_rng([seed, 0x7EA])
+    vae = load_vae(run.out, preset, run.device)
+
+    def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
+        if step % 50 == 0:
+            data.refresh()
+        clips = data.batch(preset.batch)
+        sigmas = draw_sigmas(rng, preset.clip_blocks)
+        noise = torch.randn_like(clips.latents)
+        with run.autocast():
+            velocity = forced_velocities(model, clips, sigmas, noise, rng.random(len(sigmas)) < CLEAN)
+        error = velocity - (noise - clips.latents)
+        loss = error.square().mean()
+        return loss, {"clips": float(len(data))}
+
+    def picture(path: Path) -> None:
+        sampler = copy.deepcopy(model).eval()
+        sampler.load_state_dict(average_of())
+        draw_rollouts(sampler, vae, data.pick(range(min(STRIP_CLIPS, len(data)))), path)
+
+    holder: dict[str, dict[str, Tensor]] = {}
+
+    def average_of() -> dict[str, Tensor]:
+        return holder.get("average", model.state_dict())
+
+    train(run, model, loss_of, picture=picture, share_average=holder)
+
+
+def draw_sigmas(rng: np.random.Generator, blocks: int) -> list[float]:
+    """A noise level for each block: one of the rollout's steps, or any level of the shifted schedule."""
+    steps = Schedule.of(UNIVERSAL.steps).sigmas
+    levels = []
+    for _ in range(blocks):
+        u = float(rng.random())
+        own = float(rng.choice(steps))
+        levels.append(own if rng.random() < RENDERED else SHIFT * u / (1 + (SHIFT - 1) * u))
+    return levels
+
+
+@torch.no_grad()
+def sample(model: Generator, clips: LatentClips, seed: int = 0) -> Tensor:
+    """Latents [B, 16, L, h, w] of rollouts with the clips' images and inputs, as the engine makes them."""
+    schedule = Schedule.of(UNIVERSAL.steps)
+    passes = Passes(model, clips, [*schedule.timesteps, 0.0])
+    generator = torch.Generator().manual_seed(seed)
+    out = []
+    for k in range(passes.blocks):
+        span = passes.enter(k)
+        shape = clips.latents[:, :, span].shape
+        latents = torch.randn(shape, generator=generator).to(clips.latents.device)
+        for i, sigma in enumerate(schedule.sigmas):
+            clean = clean_latents(latents, passes.run(latents, i), sigma)
+            if i + 1 < len(schedule):
+                noise = torch.randn(shape, generator=generator).to(clean.device)
+                latents = renoise(clean, noise, schedule.sigmas[i + 1])
+        passes.run(clean, len(schedule))
+        out.append(clean)
+    return torch.cat(out, dim=2)
+
+
+@torch.no_grad()
+def draw_rollouts(model: Generator, vae, clips: LatentClips, path: Path) -> None:
+    """The game's frames and under them the model's, for each clip."""
+    made = sample(model, clips)
+    rows = []
+    for true, own in zip(clips.latents, made, strict=True):
+        rows += [to_uint8(vae.decode(x[None])[0])[0].cpu().numpy() for x in (true, own)]
+    draw_strip(rows, path, columns=9)
