@@ -74,6 +74,7 @@ class TinyDecoder(nn.Module):
     def __init__(self, denormalised: bool = False, operations: OperationsLike = Operations) -> None:
         super().__init__()
         self.denormalised = denormalised
+        self.compute_dtype = torch.float32
         self.conv_in = operations.Conv2d(LATENT_CHANNELS, WIDTHS[0], 3, padding=1)
         self.stages = nn.ModuleList(
             [Stage(operations, WIDTHS[i], WIDTHS[i + 1], growth) for i, growth in enumerate(TIME_GROWTH)]
@@ -82,14 +83,14 @@ class TinyDecoder(nn.Module):
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
-        frames, next_state = self.decode_untrimmed(denormalise(latents) if self.denormalised else latents, state)
+        frames, next_state = self.decode_untrimmed(denormalise(latents.float()) if self.denormalised else latents, state)
         frames = frames[:, LEADING_FRAMES:] if state is None else frames
         return frames.transpose(1, 2) * 2 - 1, next_state
 
     def decode_untrimmed(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """latents [B, 16, F, h, w] -> frames [B, 4F, 3, 8h, 8w] in about [0, 1], none trimmed, and the state."""
         outputs = []
-        for latent in latents.split(1, dim=2):  # one at a time: the same sums whatever the chunk
+        for latent in latents.to(self.compute_dtype).split(1, dim=2):  # one at a time: the same sums whatever the chunk
             x = latent.transpose(1, 2)  # [B, 1, C, h, w]
             x = F.relu(self.conv_in(torch.tanh(x.flatten(0, 1) / 3) * 3), inplace=True).unflatten(0, x.shape[:2])
             memories: list[Tensor] = []

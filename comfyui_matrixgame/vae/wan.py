@@ -7,6 +7,7 @@ those of the published file (measured: golden/vae, golden/manifest/wan_vae).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import torch
@@ -25,9 +26,10 @@ MEMORY = 2  # frames a causal convolution looks back
 class History:
     """Walks the layers' memories in order: reads what the last chunk left, collects what this one leaves."""
 
-    def __init__(self, state: State | None) -> None:
+    def __init__(self, state: State | None, storage: torch.dtype) -> None:
         self._past = iter(state) if state is not None else None
         self._next: list[Tensor] = []
+        self._storage = storage
 
     @property
     def first(self) -> bool:
@@ -39,8 +41,8 @@ class History:
         return None if self._past is None else next(self._past)
 
     def keep(self, memory: Tensor) -> None:
-        """What the layer at hand wants to see again in the next chunk."""
-        self._next.append(memory)
+        """What the layer at hand wants to see again in the next chunk; a copy of it is kept."""
+        self._next.append(memory.to(self._storage, copy=True))
 
     def state(self) -> State:
         """Everything kept, in order."""
@@ -57,8 +59,8 @@ def convolve(conv: nn.Module, x: Tensor, history: History) -> Tensor:
     past = history.past()
     if past is None:
         past = x.new_zeros(x.shape[0], x.shape[1], MEMORY, *x.shape[3:])
-    x = torch.cat([past, x], dim=2)
-    history.keep(x[:, :, -MEMORY:].clone())
+    x = torch.cat([past.to(x.dtype), x], dim=2)
+    history.keep(x[:, :, -MEMORY:])
     return conv(x)
 
 
@@ -131,8 +133,8 @@ class Downsample(nn.Module):
         if self.time_conv is None:
             return x
         past = history.past()
-        history.keep(x[:, :, -1:].clone())
-        return x if past is None else self.time_conv(torch.cat([past, x], dim=2))
+        history.keep(x[:, :, -1:])
+        return x if past is None else self.time_conv(torch.cat([past.to(x.dtype), x], dim=2))
 
 
 class Upsample(nn.Module):
@@ -173,7 +175,7 @@ class Encoder(nn.Module):
         widths = [base_dim * m for m in (1, *STAGES)]
         self.conv1 = causal_conv3d(ops, 3, widths[0], (3, 3, 3))
         layers: list[nn.Module] = []
-        for stage, (dim, dim_out) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+        for stage, (dim, dim_out) in enumerate(itertools.pairwise(widths)):
             layers += [ResidualBlock(ops, dim, dim_out), ResidualBlock(ops, dim_out, dim_out)]
             if stage < len(STAGES) - 1:
                 layers.append(Downsample(ops, dim_out, time=stage > 0))
@@ -224,11 +226,16 @@ class Decoder(nn.Module):
 
 
 class WanVAE(nn.Module):
-    """The whole VAE. base_dim is 96 in the published file; smaller ones share the shape of the network."""
+    """The whole VAE. base_dim is 96 in the published file; smaller ones share the shape of the network.
+
+    compute_dtype: dtype of the activations; weights may be stored in another one. The state is kept in the
+    smaller of the two.
+    """
 
     def __init__(self, base_dim: int = 96, operations: OperationsLike = Operations) -> None:
         super().__init__()
         self.base_dim = base_dim
+        self.compute_dtype = torch.float32
         self.encoder = Encoder(operations, base_dim)
         self.conv1 = operations.Conv3d(2 * LATENT_CHANNELS, 2 * LATENT_CHANNELS, 1)
         self.conv2 = operations.Conv3d(LATENT_CHANNELS, LATENT_CHANNELS, 1)
@@ -244,8 +251,8 @@ class WanVAE(nn.Module):
         _check_pixels(pixels, state)
         latents = []
         for chunk in _chunks(pixels, state is None):
-            history = History(state)
-            moments = self.conv1(self.encoder(_fast_layout(chunk), history))
+            history = History(state, self.state_dtype)
+            moments = self.conv1(self.encoder(_fast_layout(chunk.to(self.compute_dtype)), history))
             latents.append(moments[:, :LATENT_CHANNELS])
             state = history.state()
         assert state is not None
@@ -253,14 +260,19 @@ class WanVAE(nn.Module):
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
-        dtype = self.conv2.weight.dtype if latents.dtype == torch.float64 else latents.dtype
         pixels = []
-        for latent in denormalise(latents).to(dtype).split(1, dim=2):
-            history = History(state)
+        for latent in denormalise(latents.float()).to(self.compute_dtype).split(1, dim=2):
+            history = History(state, self.state_dtype)
             pixels.append(self.decoder(self.conv2(_fast_layout(latent)), history))
             state = history.state()
         assert state is not None
         return torch.cat(pixels, dim=2), state
+
+    @property
+    def state_dtype(self) -> torch.dtype:
+        """What the state is kept in."""
+        stored = self.conv2.weight.dtype
+        return stored if stored.itemsize == 2 else self.compute_dtype
 
 
 def _fast_layout(x: Tensor) -> Tensor:

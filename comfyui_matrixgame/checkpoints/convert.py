@@ -1,0 +1,51 @@
+"""Writing a generator in another layout or dtype."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from ..errors import CheckpointError, MatrixGameError
+from .formats import recognise
+from .load import DTYPES
+from .names import LAYOUTS, to_layout
+from .reader import open_weights
+
+
+def convert_generator(source: str | Path, target: str | Path, layout: str = "published", dtype: str = "auto") -> Path:
+    """Write the generator in `source` to `target` with the names of `layout`.
+
+    layout: one of names.LAYOUTS. dtype: `auto` keeps each tensor's own. The file appears under its name only
+    when it is whole. Raises CheckpointError where the source is not a complete generator.
+    """
+    target = Path(target)
+    if layout not in LAYOUTS:
+        raise MatrixGameError(f"There is no layout '{layout}'; use one of {', '.join(LAYOUTS)}.")
+    if dtype != "auto" and dtype not in DTYPES:
+        raise MatrixGameError(f"There is no dtype '{dtype}'; use auto, {', '.join(DTYPES)}.")
+    with open_weights(source) as file:
+        report = recognise(file)
+        if report.kind != "generator" or not report.complete:
+            detail = report.problems() or f"it is {report.title}"
+            raise CheckpointError(f"{file.path.name} is not a complete generator: {detail}.")
+        tensors: dict[str, torch.Tensor] = {}
+        for ours, theirs in report.names.items():
+            tensor = file.tensor(theirs)
+            tensors[to_layout(ours, layout)] = (tensor if dtype == "auto" else tensor.to(DTYPES[dtype])).contiguous()
+        part = target.with_name(target.name + ".part")
+        try:
+            save_file(
+                tensors,
+                part,
+                metadata={"format": "pt", "matrixgame.variant": report.variant.name if report.variant else ""},
+            )
+            os.replace(part, target)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            raise MatrixGameError(
+                f"{target} could not be written ({error.strerror or error}); check space and rights."
+            ) from None
+    return target

@@ -1,0 +1,194 @@
+"""Loading weights: strictly, one tensor at a time, straight into the dtype that is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn as nn
+from torch import Tensor
+
+from ..errors import BackendError, CheckpointError
+from ..generator import Generator
+from ..ops import Operations, OperationsLike
+from ..vae import TinyDecoder, WanVAE
+from ..vision import ImageEncoder
+from .formats import FileReport, recognise, vision_name, vision_sizes
+from .reader import WeightsFile, open_weights
+
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+    "float8_e4m3fn": torch.float8_e4m3fn,
+}
+_KEEP_WIDE = ("patch_embedding", "time_", "head.", "img_emb", "keyboard_embed", "mouse_mlp.0")
+
+
+def load_generator(
+    path: str | Path,
+    dtype: str = "auto",
+    device: str | torch.device = "cpu",
+    operations: OperationsLike = Operations,
+) -> Generator:
+    """The generator in a file, ready to run.
+
+    dtype: what the weights are stored in: `auto` (as in the file, but float32 becomes bfloat16), `float32`,
+    `bfloat16`, `float16` or `float8_e4m3fn` (linear layers only). The activations' dtype follows from it and
+    from what the device computes fast in.
+    Raises CheckpointError where the file is missing, damaged, incomplete or of another model.
+    """
+    device = torch.device(device)
+    with open_weights(path) as file:
+        report = _expect(file, "generator", "a Matrix-Game 2.0 generator")
+        if report.variant is None or report.config is None:
+            raise CheckpointError(f"{file.path.name} is a {report.title}, which no known variant has.")
+        storage = storage_dtype(dtype, report.dtype)
+        with torch.device("meta"):
+            model = Generator(report.config, operations)
+        _fill(model, device, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+    model.compute_dtype = compute_dtype(storage, device)
+    return model
+
+
+def load_vae(
+    path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu", operations: OperationsLike = Operations
+) -> WanVAE:
+    """The Wan VAE in a file; dtype and errors as in load_generator."""
+    with open_weights(path) as file:
+        report = _expect(file, "vae", "a Wan 2.1 VAE")
+        storage = storage_dtype(dtype, report.dtype)
+        with torch.device("meta"):
+            width = file.tensors[report.names["decoder.head.2.weight"]].shape[1]
+            model = WanVAE(width, operations)
+        _fill(model, torch.device(device), lambda _: storage, lambda name: file.tensor(report.names[name]))
+    model.compute_dtype = compute_dtype(storage, torch.device(device))
+    return model
+
+
+def load_decoder(
+    path: str | Path,
+    dtype: str = "auto",
+    device: str | torch.device = "cpu",
+    operations: OperationsLike = Operations,
+    latents: str = "auto",
+) -> TinyDecoder:
+    """The tiny decoder in a file; dtype and errors as in load_generator.
+
+    latents: `normalised` (taew2_1) or `denormalised` (lighttaew2_1); `auto` decides by what the file is stored
+    in, the only thing in which the two published files differ.
+    """
+    if latents not in ("auto", "normalised", "denormalised"):
+        raise BackendError(f"A tiny decoder takes normalised or denormalised latents, not '{latents}'.")
+    with open_weights(path) as file:
+        report = _expect(file, "decoder", "a tiny video decoder (taew2_1 or lighttaew2_1)")
+        storage = storage_dtype(dtype, report.dtype)
+        denormalised = report.layout == "lighttaew2_1" if latents == "auto" else latents == "denormalised"
+        with torch.device("meta"):
+            model = TinyDecoder(denormalised, operations)
+
+        def read(name: str) -> Tensor:
+            return file.tensor(report.names[name])
+
+        _fill(model, torch.device(device), lambda _: storage, read)
+    model.compute_dtype = compute_dtype(storage, torch.device(device))
+    return model
+
+
+def load_vision(path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> ImageEncoder:
+    """The image tower in a file; dtype and errors as in load_generator."""
+    with open_weights(path) as file:
+        report = _expect(file, "vision", "a CLIP image tower (clip_vision_h)")
+        # transformers computes in what it stores, and the tower is gone after the start: store what is fast
+        storage = compute_dtype(storage_dtype(dtype, report.dtype), torch.device(device))
+        sizes = vision_sizes(_tower_shapes(file))
+        with torch.device("meta"):
+            model = ImageEncoder(**sizes)
+        prefix = "vision_model." if any(n.startswith("vision_model.") for n in model.model.state_dict()) else ""
+
+        def read(name: str) -> Tensor:
+            return _tower_tensor(file, report, name.removeprefix(prefix))
+
+        _fill(model.model, torch.device(device), lambda _: storage, read)
+        # made on the meta device with the module, and in no file
+        for module in model.modules():
+            for name, buffer in module.named_buffers(recurse=False):
+                if name == "position_ids":
+                    module.register_buffer(name, torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
+    return model
+
+
+def storage_dtype(wanted: str, in_file: str) -> torch.dtype:
+    """The dtype weights are kept in. Raises BackendError for an unknown name."""
+    if wanted == "auto":
+        return DTYPES.get(in_file, torch.bfloat16) if in_file != "float32" else torch.bfloat16
+    if wanted not in DTYPES:
+        raise BackendError(f"There is no dtype '{wanted}'; use auto, {', '.join(DTYPES)}.")
+    return DTYPES[wanted]
+
+
+def compute_dtype(storage: torch.dtype, device: torch.device) -> torch.dtype:
+    """The dtype of the activations: the weights' own where the device is fast in it, else float32 on a CPU."""
+    if storage.itemsize == 1:
+        storage = torch.bfloat16
+    if device.type != "cpu" or storage == torch.float32:
+        return storage
+    has_bfloat16 = (
+        torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
+    )
+    return storage if storage == torch.bfloat16 and has_bfloat16 else torch.float32
+
+
+def _generator_dtype(name: str, storage: torch.dtype) -> torch.dtype:
+    if storage.itemsize > 1:
+        return storage
+    wide = not name.endswith(".weight") or any(part in name for part in _KEEP_WIDE) or "norm" in name
+    return torch.bfloat16 if wide else storage
+
+
+def _expect(file: WeightsFile, kind: str, what: str) -> FileReport:
+    report = recognise(file)
+    name = file.path.name
+    if report.kind != kind:
+        raise CheckpointError(f"{name} is not {what}: it is {report.title}. {report.advice}".rstrip())
+    if not report.complete:
+        raise CheckpointError(
+            f"{name} looks like {what} but does not fit: {report.problems()}. It is incomplete or half converted; "
+            "get the published file."
+        )
+    return report
+
+
+def _fill(
+    model: nn.Module,
+    device: torch.device,
+    dtype_of: Callable[[str], torch.dtype],
+    read: Callable[[str], Tensor],
+) -> None:
+    """Replace the parameters of a model on the meta device, one at a time."""
+    for name, parameter in list(model.named_parameters()):
+        tensor = read(name).reshape(parameter.shape).to(device, dtype_of(name))
+        if not torch.isfinite(tensor.flatten()[:4096].float()).all():
+            raise CheckpointError(f"The tensor {name} holds values that are not numbers; the file is damaged.")
+        owner = model.get_submodule(name.rpartition(".")[0])
+        setattr(owner, name.rpartition(".")[2], nn.Parameter(tensor, requires_grad=False))
+    model.eval()
+
+
+def _tower_shapes(file: WeightsFile) -> dict[str, tuple[int, ...]]:
+    shapes = {}
+    for name, info in file.tensors.items():
+        known = vision_name(name)
+        if known is not None:
+            shapes[known[0].format("q")] = info.shape
+    shapes["embeddings.position_embedding.weight"] = shapes["embeddings.position_embedding.weight"][-2:]
+    return shapes
+
+
+def _tower_tensor(file: WeightsFile, report: FileReport, name: str) -> Tensor:
+    theirs = report.names[name]
+    tensor = file.tensor(theirs)
+    if theirs.endswith((".to_qkv.weight", ".to_qkv.bias")):
+        return tensor.chunk(3)["qkv".index(name.rsplit("_proj.", 1)[0][-1])]
+    return tensor

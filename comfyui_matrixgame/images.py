@@ -1,0 +1,94 @@
+"""Start images: reading any picture a user has, and fitting it to the size of a rollout."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from .errors import ImageError
+
+HEIGHT, WIDTH = 352, 640  # what the published weights were trained at
+SIZE_STEP = 16  # 8 of the VAE times 2 of the patches
+SMALLEST_SIDE = 16
+KEPT_AT_LEAST = 0.4  # of the image's area, by the crop
+
+
+def check_size(height: int, width: int) -> None:
+    """Raise ImageError unless both sides are positive multiples of 16."""
+    if height < SIZE_STEP or width < SIZE_STEP or height % SIZE_STEP or width % SIZE_STEP:
+        near = tuple(max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height))
+        raise ImageError(
+            f"The size {width}x{height} is not possible: both sides must be multiples of {SIZE_STEP}; "
+            f"the nearest is {near[0]}x{near[1]}."
+        )
+
+
+def read_image(source: str | Path | bytes) -> Tensor:
+    """A picture file (or its bytes) -> [3, H, W] float32 in [-1, 1].
+
+    Turned as its EXIF data says, 16-bit and CMYK converted, transparency laid over black. Raises ImageError.
+    """
+    name = "the image" if isinstance(source, bytes) else Path(source).name
+    try:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as opened:
+            image = ImageOps.exif_transpose(opened)
+            return image_tensor(_to_rgb(image))
+    except FileNotFoundError:
+        raise ImageError(f"There is no image {source}; check the path.") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not a picture this program can read; use PNG, JPEG or WebP.") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name} has too many pixels; scale it down, {WIDTH}x{HEIGHT} is all that is used.") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise ImageError(f"{name} cannot be read as a picture ({error}); is the file complete?") from None
+
+
+def image_tensor(image: Image.Image | np.ndarray) -> Tensor:
+    """An RGB picture of 8 bits, [H, W, 3] -> [3, H, W] float32 in [-1, 1]."""
+    return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1) / 127.5 - 1
+
+
+def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
+    """Cut out the middle in the shape width:height, then resize, antialiased.
+
+    image: [..., 3, H, W] in [-1, 1]; returns [..., 3, height, width]. Raises ImageError for a size that is not
+    possible, an image without a middle of that shape, or values that are not numbers.
+    """
+    check_size(height, width)
+    rows, columns = image.shape[-2:]
+    if min(rows, columns) < SMALLEST_SIDE:
+        raise ImageError(f"The image is {columns}x{rows} pixels; use one of at least {SMALLEST_SIDE} pixels a side.")
+    if not torch.isfinite(image).all():
+        raise ImageError("The image holds values that are not numbers; look at the step that made it.")
+    keep_rows = min(rows, round(columns * height / width))
+    keep_columns = min(columns, round(rows * width / height))
+    if keep_rows * keep_columns < KEPT_AT_LEAST * rows * columns:
+        raise ImageError(
+            f"The image is {columns}x{rows}: cutting it to {width}:{height} would throw away "
+            f"{1 - keep_rows * keep_columns / (rows * columns):.0%} of it; cut out the part you want first."
+        )
+    top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
+    middle = image[..., top : top + keep_rows, left : left + keep_columns].float()
+    if (keep_rows, keep_columns) == (height, width):
+        return middle.contiguous()
+    flat = middle.reshape(-1, *middle.shape[-3:])
+    resized = F.interpolate(flat, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
+    return resized.reshape(*middle.shape[:-2], height, width).clamp_(-1, 1)
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I;16", "I;16L", "I;16B", "I"):  # Pillow would clip, not scale
+        return Image.fromarray(
+            (np.asarray(image, dtype=np.float64) / 257).round().clip(0, 255).astype(np.uint8)
+        ).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
+        return Image.alpha_composite(ground, image).convert("RGB")
+    return image.convert("RGB")

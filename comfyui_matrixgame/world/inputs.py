@@ -1,0 +1,71 @@
+"""From a track to what the network reads: windows of 12 input rows for each latent frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ..errors import WorldError
+from ..generator.action_module import INPUT_ROWS, ActionInputs
+from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
+from .world import World
+
+TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows reach back to
+
+
+def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> list[ActionTrack]:
+    """One track for each world, checked against the world's variant. Raises WorldError."""
+    given = [tracks] * world.batch if isinstance(tracks, ActionTrack) else list(tracks)
+    if len(given) != world.batch:
+        raise WorldError(f"{len(given)} tracks were given for {world.batch} worlds; give one, or one for each.")
+    for track in given:
+        if track.variant != world.variant:
+            raise WorldError(
+                f"The inputs are for {track.variant.name}, the generator is {world.variant.name}; choose "
+                f"{world.variant.name} where the inputs are written."
+            )
+    return given
+
+
+def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:
+    """Blocks that the longest track asks for, from the world's next block on."""
+    return max(blocks_of_rows(len(track), world.block) for track in tracks)
+
+
+def repeated_rows(world: World, tracks: Sequence[ActionTrack], blocks: int) -> int:
+    """How often the last row of the shortest track must be repeated to fill `blocks` blocks."""
+    return max(0, rows_of_blocks(blocks, world.block) - min(len(track) for track in tracks))
+
+
+def block_windows(
+    before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack], device: torch.device
+) -> ActionInputs:
+    """The windows of a block: rows 4i - 12 .. 4i - 1 of its latent frames i.
+
+    before: the last 8 rows of each world that were read already; None for the first block, whose first row
+    stands for all that came before it. rows: those that this block is the first to read.
+    """
+    keyboards, mice = [], []
+    for i, track in enumerate(rows):
+        lead = track.slice(0, 1).padded(INPUT_ROWS) if before is None else before[i]
+        whole = lead.concat(track)
+        starts = [FRAMES_PER_LATENT * j for j in range(LATENTS_PER_BLOCK)]
+        keyboards.append(np.stack([whole.keyboard[s : s + INPUT_ROWS] for s in starts]))
+        if whole.mouse is not None:
+            mice.append(np.stack([whole.mouse[s : s + INPUT_ROWS].reshape(-1) for s in starts]))
+    return ActionInputs(
+        torch.from_numpy(np.stack(keyboards)).to(device),
+        torch.from_numpy(np.stack(mice)).to(device) if mice else None,
+    )
+
+
+def tail_after(before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack]) -> tuple[ActionTrack, ...]:
+    """The last 8 rows read, for the block after."""
+    tails = []
+    for i, track in enumerate(rows):
+        whole = track if before is None else before[i].concat(track)
+        tails.append(whole.slice(len(whole) - TAIL_ROWS))
+    return tuple(tails)

@@ -1,0 +1,72 @@
+"""The networks of a rollout, together."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn as nn
+
+from ..checkpoints.formats import generator_config
+from ..errors import WorldError
+from ..generator import Generator
+from ..vae import VideoDecoder, WanVAE
+from ..variants import Variant
+from ..vision import ImageEncoder
+
+_SAMPLES = 64  # values of each tensor that enter its name
+
+
+@dataclass
+class Models:
+    """What a rollout needs to run.
+
+    generator: predicts latents. vae: encodes the start image. decoder: makes frames; the VAE itself unless a
+    tiny decoder is given. vision: only needed where a world is started.
+    """
+
+    generator: Generator
+    vae: WanVAE
+    decoder: VideoDecoder = None  # type: ignore[assignment]
+    vision: ImageEncoder | None = None
+    weights_id: str | None = None
+    variant: Variant = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.decoder is None:
+            self.decoder = self.vae
+        shapes = {name: tuple(parameter.shape) for name, parameter in self.generator.named_parameters()}
+        variant = generator_config(shapes)[1]
+        if variant is None:
+            raise WorldError("The generator takes inputs that no known variant has; load a published file.")
+        self.variant = variant
+
+    @property
+    def device(self) -> torch.device:
+        """Where the generator is."""
+        return next(self.generator.parameters()).device
+
+    @property
+    def cache_dtype(self) -> torch.dtype:
+        """What keys and values are kept in: 16 bits where the weights are no wider."""
+        stored = self.generator.blocks[0].self_attn.q.weight.dtype  # type: ignore[union-attr]
+        compute = self.generator.compute_dtype
+        return compute if compute.itemsize == 2 or stored == torch.float32 else torch.bfloat16
+
+    def identity(self) -> str:
+        """A name for generator and VAE that changes with their weights and with the dtype they compute in."""
+        weights = self.weights_id or fingerprint(self.generator)
+        parts = (weights, fingerprint(self.vae), self.generator.compute_dtype, self.cache_dtype)
+        return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+
+
+def fingerprint(module: nn.Module) -> str:
+    """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values."""
+    digest = hashlib.sha256()
+    for name, parameter in sorted(module.named_parameters()):
+        flat = parameter.detach().flatten()
+        sample = flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float().cpu()
+        digest.update(f"{name}{list(parameter.shape)}{parameter.dtype}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,183 @@
+"""The block loop: denoise three latent frames, refresh the caches, decode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..errors import WorldError
+from ..generator.model import BlockConstants, RolloutConstants
+from ..generator.schedule import Schedule, clean_latents, renoise
+from ..vae.base import LATENT_CHANNELS, to_uint8
+from ..variants import LATENTS_PER_BLOCK
+from .condition import block_condition, with_condition
+from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
+from .models import Models, fingerprint
+from .noise import NoiseSource, named_noise
+from .world import World, next_name
+
+CLEAN = 0.0  # timestep of the pass that refreshes the caches
+
+
+@dataclass(frozen=True)
+class PassProgress:
+    """Where a rollout is: pass `step` of `steps` in block `done` of `blocks` (both counted from 0)."""
+
+    done: int
+    blocks: int
+    step: int
+    steps: int
+
+
+OnPass = Callable[[PassProgress], None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished block: its index in the world's life, frames [B, 9 or 12, H, W, 3] of 8 bits on the CPU, and
+    clean latents [B, 16, 3, h, w], normalised, float32. name: one per world."""
+
+    index: int
+    frames: Tensor
+    latents: Tensor
+    names: tuple[str, ...]
+
+
+def rollout(
+    models: Models,
+    world: World,
+    tracks: ActionTrack | Sequence[ActionTrack],
+    blocks: int | None = None,
+    *,
+    noise: NoiseSource = named_noise,
+    on_pass: OnPass | None = None,
+) -> Rollout:
+    """Go on from `world`, which stays as it is.
+
+    tracks: one for all worlds or one for each; row 0 is the first input that the next block has not read. A
+    track that is too short repeats its last row. blocks: how many; by default as many as the tracks ask for.
+    on_pass: called before each pass; what it raises stops the rollout, and what was finished stays.
+    Raises WorldError where world, models and tracks do not belong together.
+    """
+    return Rollout(models, world, tracks, blocks, noise, on_pass)
+
+
+class Rollout:
+    """An iterator over finished blocks; `world` is where it stands.
+
+    repeated: input rows that were missing and made by repeating the last one.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        world: World,
+        tracks: ActionTrack | Sequence[ActionTrack],
+        blocks: int | None,
+        noise: NoiseSource,
+        on_pass: OnPass | None,
+    ) -> None:
+        given = tracks_for(world, tracks)
+        self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
+        if self.blocks < 1:
+            raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
+        _check_fits(models, world)
+        self.models = models
+        self.done = 0
+        self.repeated = repeated_rows(world, given, self.blocks)
+        self._tracks = [track.padded(rows_of_blocks(self.blocks, world.block)) for track in given]
+        self._noise = noise
+        self._on_pass = on_pass
+        here = world.to(models.device)
+        self._world = replace(here, caches=[layer.copy() for layer in here.caches])
+        self._schedule = Schedule.of(world.variant.steps)
+        self._constants: RolloutConstants | None = None
+        self._first_row = world.first_input
+
+    @property
+    def passes(self) -> int:
+        """Passes of the network that each block takes."""
+        return len(self._schedule) + 1
+
+    @property
+    def world(self) -> World:
+        """The world after the last finished block, with caches of its own."""
+        if self.done == self.blocks:
+            return self._world  # nothing will change it any more
+        return replace(self._world, caches=[layer.copy() for layer in self._world.caches])
+
+    def __iter__(self) -> Iterator[Block]:
+        return self
+
+    @torch.inference_mode()
+    def __next__(self) -> Block:
+        if self.done == self.blocks:
+            raise StopIteration
+        models, world = self.models, self._world
+        if self._constants is None:
+            timesteps = [*self._schedule.timesteps, CLEAN]
+            self._constants = models.generator.prepare_rollout(world.features, timesteps)
+        first_frame = world.block * LATENTS_PER_BLOCK
+        world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
+        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
+        rows = self._rows_of(world.block)
+        inputs = block_windows(world.tail, rows, models.device)
+        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
+        latents = self._denoise(world, condition, block)
+        self._pass(latents, condition, len(self._schedule), block)
+        pixels, decoder_state = models.decoder.decode(latents, world.decoder_state)
+        names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
+        self._world = replace(
+            world,
+            block=world.block + 1,
+            names=names,
+            decoder_state=decoder_state,
+            tail=tail_after(world.tail, rows),
+        )
+        self.done += 1
+        return Block(world.block, to_uint8(pixels).cpu(), latents, names)
+
+    def _denoise(self, world: World, condition: Tensor, block: BlockConstants) -> Tensor:
+        latents = self._noise_of(world, 0)
+        for step, sigma in enumerate(self._schedule.sigmas):
+            velocity = self._pass(latents, condition, step, block)
+            latents = clean_latents(latents, velocity, sigma)
+            if step + 1 < len(self._schedule):
+                latents = renoise(latents, self._noise_of(world, step + 1), self._schedule.sigmas[step + 1])
+        return latents
+
+    def _pass(self, latents: Tensor, condition: Tensor, step: int, block: BlockConstants) -> Tensor:
+        if self._on_pass is not None:
+            self._on_pass(PassProgress(self.done, self.blocks, step, self.passes))
+        assert self._constants is not None
+        return self.models.generator(latents, condition, step, self._constants, block, self._world.caches)
+
+    def _noise_of(self, world: World, step: int) -> Tensor:
+        shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
+        parts = [self._noise(seed, world.block, step, shape) for seed in world.seeds]
+        return torch.stack(parts).to(self.models.device)
+
+    def _rows_of(self, block: int) -> list[ActionTrack]:
+        start = rows_of_blocks(block) - self._first_row
+        return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
+
+
+def _check_fits(models: Models, world: World) -> None:
+    if world.variant != models.variant:
+        raise WorldError(
+            f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
+            "the world was made with, or start a new world."
+        )
+    if world.models_id != models.identity():
+        raise WorldError(
+            "The world was made with other weights or another dtype than the loaded ones, and going on would not be "
+            "the same rollout; load what it was made with, or start a new world."
+        )
+    if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):  # type: ignore[arg-type]
+        raise WorldError(
+            "The world's frames were made with another decoder; load the one it was made with, or start a new world."
+        )

@@ -1,0 +1,137 @@
+"""Starting a world: from an image, or from a clip with the inputs that belong to it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..errors import ImageError, WorldError
+from ..generator.schedule import Schedule
+from ..images import check_size
+from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
+from .condition import block_condition, encode_start, with_condition
+from .inputs import block_windows, tail_after, tracks_for
+from .models import Models, fingerprint
+from .rollout import CLEAN
+from .world import World, first_name, next_name
+
+
+@torch.inference_mode()
+def start_world(
+    models: Models, image: Tensor, seed: int | Sequence[int] = 0, *, features: Tensor | None = None
+) -> World:
+    """A world before its first block.
+
+    image: [3, H, W] or [B, 3, H, W] in [-1, 1], sides multiples of 16 (images.fit_image makes them so). seed:
+    one, or one for each world; one image with several seeds is repeated. features: [B, 257, dim] where the
+    image tower was run before, so that it need not be in memory with the generator.
+    Raises ImageError, or WorldError where neither features nor an image tower are given.
+    """
+    image = image if image.ndim == 4 else image.unsqueeze(0)
+    check_size(*image.shape[-2:])
+    if not torch.isfinite(image).all():
+        raise ImageError("The image holds values that are not numbers; look at the step that made it.")
+    seeds = (int(seed),) * len(image) if isinstance(seed, int) else tuple(int(s) for s in seed)
+    if len(image) == 1 and len(seeds) > 1:
+        image = image.expand(len(seeds), -1, -1, -1)
+    if len(seeds) != len(image):
+        raise WorldError(f"{len(seeds)} seeds were given for {len(image)} images; give one, or one for each.")
+    if features is None:
+        if models.vision is None:
+            raise WorldError("Starting a world needs the image tower; load clip_vision_h.safetensors beside the VAE.")
+        features = models.vision(image)
+    features = features.float().expand(len(image), -1, -1)
+    _check_features(models, features)
+    image = image.float().contiguous()
+    condition, state = encode_start(models.vae, image, LATENTS_PER_BLOCK)
+    height, width = condition.shape[-2:]
+    identity = models.identity()
+    steps = models.variant.steps
+    return World(
+        variant=models.variant,
+        block=0,
+        seeds=seeds,
+        names=tuple(first_name(identity, models.variant, im, s, steps) for im, s in zip(image, seeds, strict=True)),
+        models_id=identity,
+        decoder_id=fingerprint(models.decoder),  # type: ignore[arg-type]
+        image=image.to(models.device),
+        features=features.to(models.device),
+        condition=condition.to(models.device),
+        encoder_state=state,
+        decoder_state=None,
+        caches=models.generator.empty_caches(len(image), height, width, models.device, models.cache_dtype),
+        tail=None,
+    )
+
+
+@torch.inference_mode()
+def start_world_from_clip(
+    models: Models,
+    clip: Tensor,
+    tracks: ActionTrack | Sequence[ActionTrack],
+    seed: int | Sequence[int] = 0,
+    *,
+    features: Tensor | None = None,
+) -> World:
+    """A world that goes on where footage ends.
+
+    clip: [3, N, H, W] or [B, 3, N, H, W] in [-1, 1], N = 9 + 12k frames. tracks: the inputs that belong to the
+    clip, row t held while frame t is on screen; at least N - 1 rows. The caches are filled from the clip, block
+    by block, and the decoder is brought to its end, so the next block's frames follow the clip's.
+    Raises ImageError or WorldError.
+    """
+    clip = clip if clip.ndim == 5 else clip.unsqueeze(0)
+    frames = clip.shape[2]
+    blocks = (frames + 3) // FRAMES_PER_BLOCK
+    if blocks < 1 or frames != frames_of_blocks(blocks):
+        fitting = frames_of_blocks(max(1, blocks))
+        raise ImageError(f"A clip of {frames} frames cannot be continued: it needs 9 + 12k frames, such as {fitting}.")
+    world = start_world(models, clip[:, :, 0], seed, features=features)
+    given = tracks_for(world, tracks)
+    rows = rows_of_blocks(blocks)
+    short = next((track for track in given if len(track) < rows), None)
+    if short is not None:
+        raise WorldError(f"The clip of {frames} frames needs {rows} input rows, and {len(short)} were given.")
+    latents, _ = models.vae.encode(clip.to(next(models.vae.parameters()).device))
+    digest = hashlib.sha256(clip.cpu().contiguous().numpy().tobytes()).hexdigest()
+    world = replace(world, names=tuple(next_name(f"{name}/{digest}", given[i]) for i, name in enumerate(world.names)))
+    return fill_from_latents(models, world, latents.to(models.device), [track.slice(0, rows) for track in given])
+
+
+@torch.inference_mode()
+def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Sequence[ActionTrack]) -> World:
+    """Run given clean latents [B, 16, 3n, h, w] through the caches and the decoder, one clean pass a block.
+
+    world: before its first block or later; its caches are filled in place, so it must not be used again. tracks:
+    the rows that these blocks are the first to read.
+    """
+    constants = models.generator.prepare_rollout(world.features, [*Schedule.of(world.variant.steps).timesteps, CLEAN])
+    clean_step = len(world.variant.steps)
+    row = 0
+    for given in latents.split(LATENTS_PER_BLOCK, dim=2):
+        first_frame = world.block * LATENTS_PER_BLOCK
+        world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
+        count = rows_of_blocks(1, world.block)
+        rows = [track.slice(row, row + count) for track in tracks]
+        row += count
+        inputs = block_windows(world.tail, rows, models.device)
+        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
+        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
+        models.generator(given, condition, clean_step, constants, block, world.caches)
+        _, decoder_state = models.decoder.decode(given, world.decoder_state)
+        world = replace(world, block=world.block + 1, decoder_state=decoder_state, tail=tail_after(world.tail, rows))
+    return world
+
+
+def _check_features(models: Models, features: Tensor) -> None:
+    wanted = models.generator.config.visual_dim
+    if features.shape[-1] != wanted:
+        raise WorldError(
+            f"The image tower gives {features.shape[-1]} values a token and the generator needs {wanted}; load the "
+            "tower that belongs to it (clip_vision_h for the published files)."
+        )
