@@ -1,0 +1,116 @@
+"""`matrixgame actions`: convert, show, plot and check inputs in a terminal.
+
+The program mounts `add_parser` and calls `run`; errors are ActionError, whose text is the message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from PIL.Image import Image
+
+from ..errors import ActionError, MatrixGameError
+from ..variants import FPS, VARIANTS
+from . import exporters, lanes, text
+from .bench import bench_track
+from .lexer import ScriptError
+from .presets import PRESETS, preset_script
+from .track import blocks_of_rows
+
+
+def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command `actions` to a program's commands; its namespace has `actions_command`."""
+    parser = subparsers.add_parser("actions", help="convert, show, plot and check inputs (keys and camera)")
+    commands = parser.add_subparsers(dest="actions_command", required=True, metavar="COMMAND")
+    convert = commands.add_parser("convert", help="write inputs in another format, chosen by the ending of OUT")
+    _add_input(convert)
+    convert.add_argument("out", metavar="OUT", type=Path, help="file, or a folder for .npy files")
+    convert.add_argument("--to", choices=exporters.ALL_KINDS, help="format to write, instead of what OUT ends in")
+    show = commands.add_parser("show", help="print inputs as lanes of characters")
+    _add_input(show)
+    show.add_argument("--every", type=int, metavar="N", help="rows for each character; by default all fit in a line")
+    plot = commands.add_parser("plot", help="draw inputs as lanes over time")
+    _add_input(plot)
+    plot.add_argument("out", metavar="OUT", type=Path, help="a .png file")
+    plot.add_argument("--width", type=int, default=1200, metavar="PIXELS")
+    check = commands.add_parser("check", help="read inputs and say what they are, or what is wrong with them")
+    _add_input(check, many=True)
+    return parser
+
+
+def _add_input(parser: argparse.ArgumentParser, many: bool = False) -> None:
+    help_text = "file or folder, - for what is piped in, preset:NAME (" + ", ".join(PRESETS) + "), or bench:SEED[:ROWS]"
+    parser.add_argument("source", metavar="IN", nargs="+" if many else None, help=help_text)
+    parser.add_argument(
+        "--variant", choices=VARIANTS, help="game variant; by default what the inputs say, or universal"
+    )
+    parser.add_argument("--from", dest="kind", choices=text.KINDS, help="format of IN, instead of recognising it")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do what was asked; 0, or 1 where `check` found a fault. Raises ActionError."""
+    command = args.actions_command
+    if command == "check":
+        return max([_check(source, args) for source in args.source])
+    loaded = _load(args.source, args)
+    markers = loaded.timeline.markers if loaded.timeline else ()
+    if command == "show":
+        width = shutil.get_terminal_size((100, 24)).columns
+        print(lanes.text_lanes(loaded.track, width, args.every, markers), end="")
+    elif command == "plot":
+        if not 200 <= args.width <= 20_000:
+            raise ActionError(f"The width of a plot is 200 to 20000 pixels, got {args.width}.")
+        _save(lanes.plot_lanes(loaded.track, args.width, markers), args.out)
+    else:
+        kind = exporters.write_actions(loaded.timeline, loaded.track, args.out, args.to)
+        print(f"{args.out}: {kind}, {_size(loaded)}")
+    for note in loaded.notes:
+        print(note, file=sys.stderr)
+    return 0
+
+
+def _load(source: str, args: argparse.Namespace) -> text.Loaded:
+    """The inputs that an argument names; a ScriptError comes with the name of the file."""
+    variant = VARIANTS[args.variant or "universal"]
+    if source == "-":
+        return text.read_text(sys.stdin.read(), args.variant, args.kind)
+    name, _, rest = source.partition(":")
+    if name == "preset":
+        return text.read_text(preset_script(rest, variant), variant)
+    if name == "bench":
+        seed, _, rows = rest.partition(":")
+        if not seed.isdecimal() or not (rows or "1").isdecimal():
+            raise ActionError(f"'{source}' should be bench:SEED or bench:SEED:ROWS, with whole numbers.")
+        return text.Loaded(bench_track(variant, int(seed), int(rows or 597)), "bench")
+    return text.read_file(source, args.variant, args.kind)
+
+
+def _check(source: str, args: argparse.Namespace) -> int:
+    try:
+        loaded = _load(source, args)
+    except ScriptError as error:
+        print(error.format(source), file=sys.stderr)
+        return 1
+    except MatrixGameError as error:
+        print(f"{source}: {error}", file=sys.stderr)
+        return 1
+    print(f"{source}: {loaded.kind}, {_size(loaded)}")
+    for note in loaded.notes:
+        print(note)
+    return 0
+
+
+def _size(loaded: text.Loaded) -> str:
+    rows = len(loaded.track)
+    blocks = blocks_of_rows(rows)
+    return f"{loaded.track.variant.name}, {rows} rows ({rows / FPS:.1f} s, {blocks} block{'s' * (blocks != 1)})"
+
+
+def _save(picture: Image, path: Path) -> None:
+    try:
+        picture.save(path, format="PNG")
+    except OSError as error:
+        raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None

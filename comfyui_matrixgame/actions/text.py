@@ -1,0 +1,156 @@
+"""One door for inputs, whatever they are written in: a file, a folder, or text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import ActionError
+from ..variants import UNIVERSAL, Variant, get_variant
+from . import importers, poses
+from .document import Timeline
+from .lexer import normalise
+from .script import parse_script
+from .track import ActionTrack
+
+MAX_BYTES = 64 << 20  # of a file that is read
+ENDINGS = {".json": "timeline", ".mgs": "script", ".csv": "csv", ".tsv": "csv", ".jsonl": "vpt"}
+KINDS = ("timeline", "script", "csv", "vpt", "hy", "gamecraft", "realestate", "npy")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Inputs that were read.
+
+    kind: one of KINDS. timeline: markers, branches and exact ramps, where the source has them. notes: sentences
+    on what was left out or may disappoint.
+    """
+
+    track: ActionTrack
+    kind: str
+    timeline: Timeline | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_actions(source: str | Path, variant: Variant | str | None = None) -> ActionTrack:
+    """The track of a file, a folder of .npy files, or text, recognised by what it holds; raises ActionError.
+
+    variant: what the inputs are for; None: what they say, or universal. Text is taken for a path when it is one
+    line that names something that exists; where text comes from strangers, use `read_text`.
+    """
+    return load_actions(source, variant).track
+
+
+def load_actions(source: str | Path, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
+    """As `read_actions`, with all that is known about the source. kind: one of KINDS, instead of guessing."""
+    path = source if isinstance(source, Path) else _path_of(source)
+    return read_text(str(source), variant, kind) if path is None else read_file(path, variant, kind)
+
+
+def read_file(path: str | Path, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
+    """The inputs of a file or folder; raises ActionError that names it."""
+    path = Path(path)
+    chosen = get_variant(variant) if isinstance(variant, str) else variant
+    try:
+        if path.is_dir() or path.suffix.lower() in (".npy", ".npz"):
+            return _read_arrays(path, chosen or UNIVERSAL)
+        if path.stat().st_size > MAX_BYTES:
+            raise ActionError(f"{path.name} has more than {MAX_BYTES >> 20} MiB, which no input needs.")
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ActionError(f"{path.name} is not text, and not .npy or .npz.") from None
+    except OSError as error:
+        raise ActionError(f"{path} cannot be read: {error.strerror or error}.") from None
+    return read_text(text, chosen, kind or ENDINGS.get(path.suffix.lower()))
+
+
+def read_text(text: str, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
+    """The inputs that `text` says; no file is touched. Raises ActionError."""
+    chosen = get_variant(variant) if isinstance(variant, str) else variant
+    text = normalise(text)
+    kind = kind or recognise(text)
+    if kind == "timeline":
+        timeline = Timeline.from_text(text)
+        if chosen is not None and timeline.variant != chosen:
+            raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
+        return Loaded(timeline.track(), kind, timeline)
+    if kind == "script":
+        script = parse_script(text, chosen)
+        return Loaded(script.track, kind, script.document, tuple(w.format() for w in script.warnings))
+    if kind not in KINDS or kind == "npy":
+        raise ActionError(f"There is no text format '{kind}'; use one of {', '.join(KINDS[:-1])}.")
+    chosen = chosen or UNIVERSAL
+    if kind == "realestate":
+        track, report = poses.read_realestate(text, chosen)
+        return Loaded(track, kind, None, (str(report),))
+    readers = {"csv": importers.read_csv, "vpt": importers.read_vpt, "hy": importers.read_hy}
+    imported = readers.get(kind, importers.read_gamecraft_text)(text, chosen)
+    return Loaded(imported.track, kind, None, imported.notes)
+
+
+def recognise(text: str) -> str:
+    """The format of normalised text: one of KINDS; what is nothing else is a script."""
+    lines = [line for line in (line.strip() for line in text.split("\n", 50)[:50]) if line]
+    if not lines:
+        return "script"
+    if lines[0].startswith("{"):
+        return "vpt" if _is_step(lines[0]) else "timeline"
+    if "--action-list" in text[:100_000]:
+        return "gamecraft"
+    if any(len(line.split()) == 19 and _numbers(line.split()) for line in lines[:2]):
+        return "realestate"
+    second = lines[1] if len(lines) > 1 else lines[0]
+    for separator in ",;\t":
+        if separator in second and second.count(separator) == lines[0].count(separator):
+            cells = [cell.strip() for cell in second.split(separator)]
+            if any(cells) and _numbers([cell for cell in cells if cell]):
+                return "csv"
+    return "script"
+
+
+def _read_arrays(path: Path, variant: Variant) -> Loaded:
+    if path.suffix.lower() == ".npz" or (path.suffix.lower() == ".npy" and "pose" in path.stem + path.parent.stem):
+        try:
+            imported = importers.read_npy(path, variant)
+        except ActionError as first:
+            try:
+                track, report = poses.read_poses(path, variant)
+            except ActionError:
+                raise first from None
+            return Loaded(track, "npy", None, (str(report),))
+        return Loaded(imported.track, "npy", None, imported.notes)
+    imported = importers.read_npy(path, variant)
+    return Loaded(imported.track, "npy", None, imported.notes)
+
+
+def _path_of(text: str) -> Path | None:
+    """The existing file or folder that `text` names, or None."""
+    name = text.strip()
+    if not name or "\n" in name or len(name) > 4096 or "\0" in name:
+        return None
+    try:
+        path = Path(name)
+        if path.exists():
+            return path
+    except OSError:
+        return None
+    if path.suffix.lower() in (*ENDINGS, ".npy", ".npz") and " " not in name:
+        raise ActionError(f"There is no file {name}.")
+    return None
+
+
+def _is_step(line: str) -> bool:
+    """Whether a line is one step of a recording."""
+    try:
+        step = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(step, dict) and "format" not in step and bool(step.keys() & {"keyboard", "mouse", "tick"})
+
+
+def _numbers(words: list[str]) -> bool:
+    try:
+        return bool([float(word) for word in words])
+    except ValueError:
+        return False
