@@ -5,7 +5,8 @@ import { DocumentError, emptyDocument, readDocument, writeDocument } from "./doc
 import { blockStates } from "./compare.mjs";
 import { History } from "./history.mjs";
 import { SNAPS, View } from "./view.mjs";
-import { parseScript, printScript } from "../script/script.mjs";
+import { ScriptError, parseScript, printScript } from "../script/script.mjs";
+import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
 import { warningsOf } from "./warnings.mjs";
 import * as edit from "./edit.mjs";
 
@@ -14,6 +15,7 @@ import * as edit from "./edit.mjs";
 /** @typedef {{a: number, b: number, lanes: string[]}} Selection */
 /** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null}} Moment */
 /** @typedef {{kind: "json"|"schema"|"newer", message: string, text: string}} Problem */
+/** @typedef {{text: string, variant: string, script: import("../script/script.mjs").Script | null, error: ScriptError | null, warnings: import("../script/lexer.mjs").Note[]}} Read */
 
 export const TOOLS = ["paint", "select", "ramp", "pan"];
 export const EASINGS = ["linear", "smooth", "in", "out"];
@@ -38,6 +40,10 @@ export class Editor {
     this.wanted = null;
     /** @type {{axis: string, a: number, v0: number, b: number, v1: number} | null} */
     this.ramp = null;
+    /** The script that was written last. @type {{doc: Timeline, text: string} | null} */
+    this.printed = null;
+    /** The script that was read last. @type {Read | null} */
+    this.read = null;
     /** @type {((what: "edit"|"view"|"say", text?: string) => void)[]} */
     this.listeners = [];
     this.doc = emptyDocument(variant);
@@ -127,35 +133,47 @@ export class Editor {
     this.restart();
   }
 
+  /** What there is to say about a script. @param {string} text @returns {Read} */
+  readScript(text) {
+    const { variant } = this.doc;
+    if (this.read?.text === text && this.read.variant === variant) return this.read;
+    try {
+      const script = parseScript(text, variant);
+      this.read = { text, variant, script, error: null, warnings: script.warnings };
+    } catch (error) {
+      if (!(error instanceof ScriptError)) throw error;
+      this.read = { text, variant, script: null, error, warnings: [] };
+    }
+    return this.read;
+  }
+
   /** The error of the script that the document carries, if it has one. */
   get scriptError() {
     const { source } = this.doc;
-    if (source?.kind !== "script") return null;
-    try {
-      parseScript(source.text, this.doc.variant);
-      return null;
-    } catch (error) {
-      return /** @type {import("../script/lexer.mjs").ScriptError} */ (error);
-    }
+    return source?.kind === "script" ? this.readScript(source.text).error : null;
   }
 
-  /** Take the text of the script tab. The lanes follow as soon as it can be read. @param {string} text */
+  /** Take the text of the script tab; the lanes follow as soon as it can be read. `commit` makes it a step of undo. @param {string} text */
   setScript(text) {
     const source = { kind: "script", text };
-    try {
-      const script = parseScript(text, this.doc.variant);
-      const { markers, tracks, length } = script.document;
-      this.apply((doc) => ({ ...doc, tracks, markers, length, source, loop: doc.loop && doc.loop[1] <= length ? doc.loop : null, branches: [], active: null }));
-      return script.warnings;
-    } catch (error) {
-      this.apply((doc) => ({ ...doc, source }));
-      return [];
+    const { script } = this.readScript(text);
+    if (!script) {
+      this.preview({ ...this.doc, source });
+      return;
     }
+    const { markers, tracks, length } = script.document;
+    const loop = this.doc.loop && this.doc.loop[1] <= length ? this.doc.loop : null;
+    const branches = this.doc.branches.length ? { branches: [], active: null } : {};
+    this.selection = this.anchor = null;
+    this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, length - 1) };
+    this.preview({ ...this.doc, tracks, markers, length, source, loop, ...branches });
   }
 
   /** The script of the whole timeline: the user's own text while it is up to date. */
   get script() {
-    return this.doc.source?.kind === "script" ? this.doc.source.text : printScript(this.doc);
+    if (this.doc.source?.kind === "script") return this.doc.source.text;
+    if (this.printed?.doc !== this.doc) this.printed = { doc: this.doc, text: printScript(this.doc) };
+    return this.printed.text;
   }
 
   /** @param {string} variant of the node @returns {boolean} whether the timeline fits it now */
@@ -315,14 +333,11 @@ export class Editor {
     this.say("say.range", { lane: this.nameOf(lane), a, b: b - 1, state });
   }
 
-  // ---- clipboard: always a script, so that it can be pasted anywhere
+  // ---- clipboard
 
-  /** The script of the selection (or of the cell under the cursor). */
   copy() {
-    const { a, b, lanes } = this.target;
-    const tracks = edit.takeRange(this.doc, lanes, a, b);
-    this.say("say.copied", { n: b - a });
-    return printScript({ ...emptyDocument(this.doc.variant, b - a), tracks: { ...emptyDocument(this.doc.variant).tracks, ...tracks } }, b - a);
+    this.say("say.copied", { n: this.target.b - this.target.a });
+    return copyScript(this);
   }
 
   clear() {
@@ -331,28 +346,11 @@ export class Editor {
     this.sayRange(lanes[0], a, b);
   }
 
-  /**
-   * Put a script at the cursor, or over the selection as often as it fits; a whole document replaces this one.
-   * @param {string} text @returns {string | null} what is wrong with it
-   */
+  /** @param {string} text @returns {string | null} what is wrong with it */
   paste(text) {
     if (!this.editable || !text.trim()) return null;
     try {
-      if (text.trimStart().startsWith("{")) {
-        const doc = readDocument(text);
-        if (doc.variant === this.doc.variant) this.apply(() => doc);
-        else this.offer(doc);
-        return null;
-      }
-      const script = parseScript(text, this.doc.variant);
-      const chosen = this.selection && this.selection.b - this.selection.a > 1 ? this.selection : null;
-      const at = chosen ? chosen.a : this.cursor.t;
-      const to = chosen ? chosen.b : Math.min(this.doc.length, at + script.frames);
-      const lanes = (chosen?.lanes ?? edit.editableLanes(this.doc)).filter((lane) => lane !== "idle");
-      const piece = edit.takeRange(script.document, lanes, 0, script.frames);
-      this.apply((doc) => edit.repeatRange(doc, piece, script.frames, at, to));
-      if (!chosen) this.select(at, to);
-      this.say("say.pasted", { n: to - at, t: at });
+      pasteText(this, text);
       return null;
     } catch (error) {
       if (!(error instanceof Error)) throw error;
@@ -360,11 +358,8 @@ export class Editor {
     }
   }
 
-  /** A document of another variant was pasted: convert what can be. @param {Timeline} doc */
-  offer(doc) {
-    const { doc: converted, lost } = edit.convertVariant(doc, this.doc.variant);
-    if (lost.length) throw new DocumentError(this.words("variant.offer", { from: doc.variant, to: this.doc.variant }), "schema");
-    this.apply(() => converted);
+  repeat() {
+    if (this.editable) repeatSelection(this);
   }
 
   // ---- time

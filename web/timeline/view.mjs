@@ -39,6 +39,8 @@ export class View {
     this.scroll = 0;
     this.perFrame = 4;
     this.head = 64;
+    /** Whether the whole document fills the width, as long as the user does not zoom. */
+    this.all = true;
     /** @type {Row[]} */
     this.rows = [];
   }
@@ -60,6 +62,7 @@ export class View {
       top += row.height;
       return row;
     });
+    if (this.all) this.fit(doc);
     this.clampScroll(doc);
   }
 
@@ -95,6 +98,7 @@ export class View {
   /** @param {Timeline} doc @param {number} factor @param {number} [x] the place that stays where it is */
   zoom(doc, factor, x = this.head + (this.width - this.head) / 2) {
     const t = this.time(x);
+    this.all = false;
     const fit = (this.width - this.head) / (doc.length + 2);
     this.perFrame = Math.max(Math.min(SCALES.min, fit), Math.min(SCALES.max, this.perFrame * factor));
     this.scroll = t - (x - this.head) / this.perFrame;
@@ -103,6 +107,7 @@ export class View {
 
   /** @param {Timeline} doc @param {number} [a] @param {number} [b] rows that shall fill the width */
   fit(doc, a = 0, b = doc.length) {
+    this.all = a === 0 && b === doc.length;
     this.perFrame = Math.min(SCALES.max, (this.width - this.head) / (b - a + 2));
     this.scroll = a - (a > 0 ? 1 : 0);
     this.clampScroll(doc);

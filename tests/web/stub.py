@@ -1,0 +1,153 @@
+"""A ComfyUI server without ComfyUI: serves the real frontend, this pack's web folder and one probe node."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from aiohttp import WSMsgType, web
+
+WEB = Path(__file__).parents[2] / "web"
+LOCALES = Path(__file__).parents[2] / "locales"
+VARIANTS = ["universal", "gta_drive", "templerun"]
+TIMELINE = ["STRING", {"default": "", "widgetType": "MATRIXGAME_TIMELINE"}]
+
+
+def _node(name: str, title: str, inputs: dict[str, Any], outputs: list[str], output_node: bool = False) -> dict[str, Any]:
+    return {
+        "name": name, "display_name": title, "description": "", "python_module": "custom_nodes.matrixgame",
+        "category": "MatrixGame", "input": {"required": inputs}, "input_order": {"required": list(inputs)},
+        "output": outputs, "output_is_list": [False] * len(outputs), "output_name": outputs,
+        "output_node": output_node, "deprecated": False, "experimental": False,
+    }  # fmt: skip
+
+
+NODES = {
+    "TimelineProbe": _node(
+        "TimelineProbe", "Timeline Probe", {"variant": [VARIANTS, {}], "timeline": TIMELINE}, ["MATRIXGAME_ACTIONS"]
+    ),
+    "SinkProbe": _node("SinkProbe", "Sink Probe", {"actions": ["MATRIXGAME_ACTIONS", {}]}, [], True),
+}
+
+
+def frontend_path() -> Path | None:
+    """The static folder of the comfyui-frontend-package, or None where it is not installed."""
+    if named := os.environ.get("COMFYUI_FRONTEND"):
+        return Path(named)
+    spec = importlib.util.find_spec("comfyui_frontend_package")
+    return Path(spec.submodule_search_locations[0]) / "static" if spec and spec.submodule_search_locations else None
+
+
+class Stub:
+    """The server in a thread of its own. prompts: what was queued, oldest first."""
+
+    def __init__(self, frontend: Path, settings: dict[str, Any] | None = None) -> None:
+        self.frontend = frontend
+        self.settings: dict[str, Any] = {"Comfy.TutorialCompleted": True, "Comfy.Release.Status": "skipped"}
+        self.settings.update(settings or {})
+        self.prompts: list[dict[str, Any]] = []
+        self.files: dict[str, bytes] = {}
+        self.sockets: list[web.WebSocketResponse] = []
+        self._loop = asyncio.new_event_loop()
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
+        self._thread.start()
+        ready.wait(20)
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+
+    def _serve(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        app = web.Application(client_max_size=2**26)
+        for prefix in ("", "/api"):
+            self._routes(app.router, prefix)
+        app.router.add_static("/extensions/matrixgame", WEB)
+        app.router.add_get("/", lambda _: web.FileResponse(self.frontend / "index.html"))
+        app.router.add_get("/ws", self._socket)
+        app.router.add_static("/", self.frontend)
+        runner = web.AppRunner(app)
+        self._loop.run_until_complete(runner.setup())
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        self._loop.run_until_complete(site.start())
+        self.port = runner.addresses[0][1]
+        ready.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+
+    def _routes(self, router: web.UrlDispatcher, prefix: str) -> None:
+        fixed: dict[str, Any] = {
+            "object_info": NODES, "extensions": ["/extensions/matrixgame/matrixgame.js"], "queue": _QUEUE,
+            "users": {"storage": "server", "migrated": True}, "history": {}, "features": {}, "embeddings": [],
+            "workflow_templates": {}, "global_subgraphs": {}, "system_stats": _STATS, "experiment/models": [],
+            "history_v2": {"history": []}, "jobs": {"jobs": [], "pagination": {}}, "i18n": _locales(),
+        }  # fmt: skip
+        for name, value in fixed.items():
+            router.add_get(f"{prefix}/{name}", lambda _, value=value: web.json_response(value))
+        router.add_get(f"{prefix}/settings", lambda _: web.json_response(self.settings))
+        router.add_post(f"{prefix}/settings/{{name}}", self._setting)
+        router.add_post(f"{prefix}/settings", self._setting)
+        router.add_get(f"{prefix}/userdata", lambda _: web.json_response([]))
+        router.add_get(f"{prefix}/v2/userdata", lambda _: web.json_response([]))
+        router.add_get(f"{prefix}/userdata/{{name}}", self._file)
+        router.add_post(f"{prefix}/userdata/{{name}}", self._keep)
+        router.add_get(f"{prefix}/prompt", lambda _: web.json_response({"exec_info": {"queue_remaining": 0}}))
+        router.add_post(f"{prefix}/prompt", self._prompt)
+
+    async def _setting(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        self.settings.update({request.match_info["name"]: body} if "name" in request.match_info else body)
+        return web.Response()
+
+    async def _file(self, request: web.Request) -> web.Response:
+        found = self.files.get(request.match_info["name"])
+        return web.Response(body=found) if found is not None else web.Response(status=404)
+
+    async def _keep(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        self.files[name] = await request.read()
+        return web.json_response({"path": name, "size": len(self.files[name]), "modified": 0})
+
+    async def _prompt(self, request: web.Request) -> web.Response:
+        self.prompts.append(await request.json())
+        answer = {"prompt_id": str(len(self.prompts)), "number": len(self.prompts), "node_errors": {}}
+        self._loop.call_later(0.1, lambda: self._loop.create_task(self._finish(answer["prompt_id"])))
+        return web.json_response(answer)
+
+    async def _finish(self, prompt_id: str) -> None:
+        for socket in self.sockets:
+            await socket.send_json({"type": "execution_start", "data": {"prompt_id": prompt_id, "timestamp": 0}})
+            await socket.send_json({"type": "execution_success", "data": {"prompt_id": prompt_id, "timestamp": 1}})
+
+    async def _socket(self, request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        self.sockets.append(socket)
+        await socket.send_json({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "x"}})
+        async for message in socket:
+            if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
+                break
+        self.sockets.remove(socket)
+        return socket
+
+
+def _locales() -> dict[str, Any]:
+    found = sorted(LOCALES.glob("*/nodeDefs.json"))
+    return {path.parent.name: {"nodeDefs": json.loads(path.read_text(encoding="utf-8"))} for path in found}
+
+
+_QUEUE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
+_STATS = {
+    "system": {
+        "os": "posix", "python_version": "3", "embedded_python": False, "comfyui_version": "0.33.0",
+        "pytorch_version": "2", "argv": [], "ram_total": 1, "ram_free": 1, "required_frontend_version": "1.58.1",
+    },
+    "devices": [],
+}  # fmt: skip

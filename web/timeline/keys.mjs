@@ -1,0 +1,169 @@
+// @ts-check
+/** The keyboard of the lanes. What is not listed here is left to the page: Ctrl+Enter still queues. */
+import { firstInputOfBlock, blockOfInput } from "./variants.mjs";
+import { activeTracks } from "./document.mjs";
+import { valueAt } from "./tracks.mjs";
+import * as edit from "./edit.mjs";
+
+/** @typedef {import("./editor.mjs").Editor} Editor */
+/**
+ * @typedef {object} KeyHost what keys can ask of the page
+ * @property {() => void} askValue
+ * @property {() => void} askMarker
+ * @property {() => void} help
+ * @property {() => void} play
+ * @property {() => void} record
+ * @property {() => boolean} escape whether there was something to close
+ * @property {() => void} leave
+ */
+
+/** Keys and gestures, for the help. @type {[string, string][]} */
+export const HELP = [
+  ["drag in a lane", "paint or erase; a camera lane is drawn freehand, Shift keeps it level"],
+  ["Shift+click", "switch the range from the last click"],
+  ["double click", "camera lane: type a value; marker row or ruler: name a frame"],
+  ["V, then drag", "select, move runs (Alt copies), resize them at their ends"],
+  ["T", "ramp: two clicks or a drag in a camera lane; E changes its easing"],
+  ["wheel · Alt+wheel", "scroll · zoom (click into the lanes first)"],
+  ["right click, long press", "menu"],
+  ["← → · Shift", "one frame · one block"],
+  ["Shift+Alt+← →", "select by frames"],
+  ["↑ ↓", "another lane (Shift selects)"],
+  ["Alt+↑ ↓", "camera value by 0.01"],
+  ["Home End · PgUp PgDn", "ends · previous and next marker"],
+  ["Space, Enter", "switch the cell or selection; camera lane: type a value"],
+  ["1 … 7", "switch lane n at the cursor or over the selection"],
+  ["Ctrl+C X V · Ctrl+D · Ctrl+A", "copy, cut, paste as script · repeat the selection · select all"],
+  ["Delete", "clear"],
+  ["Insert · Shift+Delete", "insert · delete a block, or what is selected; all later frames move"],
+  ["Ctrl+Z · Ctrl+Shift+Z, Ctrl+Y", "undo · redo"],
+  ["I · O · L", "loop from · loop to · loop on and off"],
+  ["M · N · F · + −", "marker · snap · show all · zoom"],
+  ["R · K · Esc", "record · play or stop · stop, close, leave"],
+];
+
+/** @param {Editor} editor @param {number} by in blocks */
+function byBlock(editor, by) {
+  const block = blockOfInput(editor.cursor.t);
+  const start = firstInputOfBlock(block);
+  return by > 0 ? firstInputOfBlock(block + 1) : editor.cursor.t > start ? start : firstInputOfBlock(Math.max(0, block - 1));
+}
+
+/** @param {Editor} editor @param {KeyboardEvent} event */
+function move(editor, event) {
+  const sign = event.key === "ArrowRight" ? 1 : -1;
+  const extend = event.shiftKey && event.altKey;
+  const t = event.shiftKey && !event.altKey ? byBlock(editor, sign) : editor.cursor.t + sign;
+  editor.moveTo(t, editor.cursor.lane, extend);
+}
+
+/** @param {Editor} editor @param {KeyboardEvent} event */
+function moveLane(editor, event) {
+  const sign = event.key === "ArrowDown" ? 1 : -1;
+  if (event.altKey) {
+    nudge(editor, -sign * 0.01);
+    return;
+  }
+  const ids = editor.lanes.map((lane) => lane.id);
+  const i = Math.max(0, Math.min(ids.length - 1, ids.indexOf(editor.cursor.lane) + sign));
+  editor.moveTo(editor.cursor.t, ids[i], event.shiftKey);
+}
+
+/** Change the camera value of the target. @param {Editor} editor @param {number} by */
+function nudge(editor, by) {
+  const { a, b, lanes } = editor.target;
+  const axes = lanes.filter(edit.isAxis);
+  if (!axes.length) return;
+  editor.apply((doc) => axes.reduce((now, axis) => edit.holdAxis(now, axis, a, b, Math.round((valueAt(activeTracks(now)[axis], a) + by) * 100) / 100), doc));
+  editor.sayRange(axes[0], a, b);
+}
+
+/** @param {Editor} editor @param {KeyHost} host */
+function act(editor, host) {
+  if (editor.target.lanes.every(edit.isAxis)) host.askValue();
+  else editor.toggle();
+}
+
+/** @param {Editor} editor @param {number} factor */
+function zoom(editor, factor) {
+  editor.view.zoom(editor.doc, factor, editor.view.x(editor.cursor.t));
+  editor.emit("view");
+}
+
+/** @param {Editor} editor */
+function fit(editor) {
+  editor.view.fit(editor.doc);
+  editor.emit("view");
+}
+
+/** @typedef {(editor: Editor, event: KeyboardEvent, host: KeyHost) => void} Command */
+
+/** By name, with modifiers in the order Ctrl+Alt+Shift. @type {Record<string, Command>} */
+const COMMANDS = {
+  "Ctrl+z": (e) => e.undo(),
+  "Ctrl+Shift+z": (e) => e.redo(),
+  "Ctrl+y": (e) => e.redo(),
+  "Ctrl+a": (e) => e.select(0, e.doc.length),
+  "Ctrl+d": (e) => e.repeat(),
+  Delete: (e) => e.clear(),
+  Backspace: (e) => e.clear(),
+  "Shift+Delete": (e) => e.remove(),
+  Insert: (e) => e.insert(),
+  " ": (e, _, host) => act(e, host),
+  Enter: (e, _, host) => act(e, host),
+  Home: (e) => e.moveTo(0),
+  End: (e) => e.moveTo(e.doc.length - 1),
+  PageUp: (e) => e.jump(-1),
+  PageDown: (e) => e.jump(1),
+  v: (e) => e.setTool("select"),
+  p: (e) => e.setTool("paint"),
+  t: (e) => e.setTool("ramp"),
+  h: (e) => e.setTool("pan"),
+  n: (e) => e.nextSnap(),
+  e: (e) => e.nextEasing(),
+  i: (e) => e.loop("in"),
+  o: (e) => e.loop("out"),
+  l: (e) => e.loop("toggle"),
+  m: (_, __, host) => host.askMarker(),
+  f: fit,
+  r: (_, __, host) => host.record(),
+  k: (_, __, host) => host.play(),
+  "?": (_, __, host) => host.help(),
+  "+": (e) => zoom(e, 1.4),
+  "=": (e) => zoom(e, 1.4),
+  "-": (e) => zoom(e, 1 / 1.4),
+};
+
+/** Keys that may be held down to repeat. */
+const REPEATS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "+", "=", "-", "z", "y"]);
+
+/** @param {KeyboardEvent} event */
+function nameOf(event) {
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const symbol = event.key.length === 1 && key === event.key.toUpperCase() && !/[a-z0-9 ]/i.test(key);
+  const control = event.ctrlKey || event.metaKey;
+  return `${control ? "Ctrl+" : ""}${event.altKey ? "Alt+" : ""}${event.shiftKey && !symbol ? "Shift+" : ""}${key}`;
+}
+
+/**
+ * Act on a key; what is ours goes no further.
+ * @param {Editor} editor @param {KeyboardEvent} event @param {KeyHost} host @returns {boolean} whether it was ours
+ */
+export function handleKey(editor, event, host) {
+  const control = event.ctrlKey || event.metaKey;
+  const digit = /^(Digit|Numpad)([1-9])$/.exec(event.code);
+  /** @type {Command | null} */
+  let command = null;
+  if (event.key === "Escape") command = () => host.escape() || host.leave();
+  else if (!control && /^Arrow(Left|Right)$/.test(event.key)) command = move;
+  else if (!control && /^Arrow(Up|Down)$/.test(event.key)) command = moveLane;
+  else if (digit && !control && !event.altKey && !event.shiftKey) {
+    const lane = editor.lanes[Number(digit[2]) - 1];
+    command = lane ? (e) => e.toggle(lane.id) : null;
+  } else command = COMMANDS[nameOf(event)] ?? null;
+  if (!command) return false;
+  event.preventDefault();
+  event.stopPropagation();
+  if (!event.repeat || REPEATS.has(event.key)) command(editor, event, host);
+  return true;
+}

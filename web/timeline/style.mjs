@@ -1,0 +1,30 @@
+// @ts-check
+/** The style sheet, linked once per page. */
+
+const HREF = new URL("./timeline.css", import.meta.url).href;
+
+/** Link the style sheet; the promise is for when it is in force. */
+export function linkStyle() {
+  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some((link) => /** @type {HTMLLinkElement} */ (link).href === HREF);
+  if (known) return;
+  const link = document.createElement("link");
+  link.rel = "stylesheet";
+  link.href = HREF;
+  document.head.append(link);
+}
+
+/**
+ * An element with attributes, properties written as `on...` listeners, and children.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag @param {Record<string, any>} [attributes] @param {...(Node | string)} children @returns {HTMLElementTagNameMap[K]}
+ */
+export function element(tag, attributes = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value === true) made.setAttribute(name, "");
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, String(value));
+  }
+  made.append(...children);
+  return made;
+}

@@ -1,0 +1,457 @@
+// @ts-check
+/** One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM. */
+import { VARIANTS, FPS } from "./variants.mjs";
+import { setMarker } from "./edit.mjs";
+import * as edit from "./edit.mjs";
+import { activeTracks } from "./document.mjs";
+import { Banner } from "./banner.mjs";
+import { draw } from "./draw.mjs";
+import { Editor } from "./editor.mjs";
+import { FocusProxy } from "./focus.mjs";
+import { stretchAt } from "./gestures.mjs";
+import { handleKey } from "./keys.mjs";
+import { touchPad } from "./pad.mjs";
+import { Pointers } from "./pointer.mjs";
+import { Popups, readCamera } from "./popups.mjs";
+import { ScriptTab } from "./script_tab.mjs";
+import { element, linkStyle } from "./style.mjs";
+import { readTheme } from "./theme.mjs";
+import { Toolbar } from "./toolbar.mjs";
+import { Transport } from "./transport.mjs";
+import { minHeight } from "./view.mjs";
+import { valueAt } from "./tracks.mjs";
+
+const BAR = 36; // the toolbar in one row
+const FOOT = 28;
+const MAX_PIXELS = 4096; // backing store of the canvas, per side
+
+/**
+ * @typedef {object} WidgetHost what the node gives
+ * @property {string} variant
+ * @property {import("./i18n.mjs").Translate} words
+ * @property {() => void} changed the value is another
+ * @property {(variant: string) => void} setVariant set the node's own input
+ * @property {(event: WheelEvent) => void} wheelToGraph
+ * @property {(event: PointerEvent) => void} pointerToGraph
+ * @property {() => void} resized the least height is another
+ */
+
+export class TimelineWidget {
+  /** @param {WidgetHost} host */
+  constructor(host) {
+    linkStyle();
+    const { words } = host;
+    this.host = host;
+    this.words = words;
+    this.editor = new Editor(host.variant, words);
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.stage = element("div", { class: "mg-stage" }, this.canvas);
+    this.status = element("span", { class: "mg-status" });
+    this.note = element("span", { class: "mg-note", role: "status" });
+    this.live = element("div", { class: "mg-live", "aria-live": "polite", role: "status" });
+    this.tab = /** @type {"lanes"|"script"} */ ("lanes");
+    this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
+    this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), title: "" });
+    this.popups = new Popups(this.stage, words, () => this.proxy.focus());
+    this.script = new ScriptTab(this.editor, words);
+    this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
+    this.transport = new Transport(this.editor, (running) => this.ranTransport(running));
+    this.bar = new Toolbar(this.editor, this.barHost(), words);
+    this.pointers = new Pointers(this.canvas, this.editor, this.pointerHost());
+    this.stage.append(this.script.root, this.banner.problem);
+    this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.stage, element("div", { class: "mg-foot" }, this.status, this.note), this.live);
+    // Old Safari and Firefox need no more than this to keep our focus out of the graph's hands.
+    /** @type {any} */ (this.root).blur = () => this.proxy.blur();
+    this.editor.listeners.push((what, text) => this.heard(what, text));
+    this.listen();
+  }
+
+  listen() {
+    this.frame = 0;
+    this.sizes = new ResizeObserver(() => this.draw());
+    this.sizes.observe(this.stage);
+    this.palette = new MutationObserver(() => this.retheme());
+    for (const node of [document.body, document.documentElement]) this.palette.observe(node, { attributes: true, attributeFilter: ["class", "style"] });
+    this.unlocked = () => {
+      if (document.pointerLockElement !== this.canvas && this.transport.take && this.locked) this.transport.stop();
+      this.locked = document.pointerLockElement === this.canvas;
+    };
+    this.locked = false;
+    document.addEventListener("pointerlockchange", this.unlocked);
+    this.root.addEventListener("keydown", (event) => this.guard(event));
+    this.complaint = "";
+    /** @type {import("./theme.mjs").Theme | null} */
+    this.theme = null;
+    /** @type {{doc: import("./document.mjs").Timeline, list: import("./warnings.mjs").Warning[]} | null} */
+    this.warned = null;
+  }
+
+  /** Let go of the page for good. */
+  dispose() {
+    this.transport.stop();
+    this.sizes?.disconnect();
+    this.palette?.disconnect();
+    if (this.unlocked) document.removeEventListener("pointerlockchange", this.unlocked);
+    this.proxy.dispose();
+  }
+
+  /** Keys typed into our fields stay out of the graph, but for those that queue. @param {KeyboardEvent} event */
+  guard(event) {
+    if (event.target !== this.proxy.area && !event.ctrlKey && !event.metaKey) event.stopPropagation();
+  }
+
+  // ---- the value
+
+  get value() {
+    return this.editor.text;
+  }
+
+  set value(text) {
+    if (text === this.editor.text) return;
+    this.transport.stop();
+    this.editor.load(String(text ?? ""));
+    this.editor.view.all = true;
+    if (this.editor.scriptError) this.showTab("script");
+    this.redraw();
+  }
+
+  /** What a run is given: the document, or the text that the server shall refuse with its own message. */
+  get sent() {
+    const { editor } = this;
+    return editor.scriptError && editor.doc.source ? editor.doc.source.text : editor.text;
+  }
+
+  /** @param {string} variant of the node */
+  setVariant(variant) {
+    if (Object.hasOwn(VARIANTS, variant)) this.editor.want(variant);
+    this.host.resized();
+    this.redraw();
+  }
+
+  /** A run of this document has ended: its blocks are up to date. @param {import("./document.mjs").Timeline} doc */
+  rendered(doc) {
+    this.editor.rendered = doc;
+    this.redraw();
+  }
+
+  get minHeight() {
+    const styled = this.root.isConnected && getComputedStyle(this.root).display === "flex";
+    const bars = styled ? this.bar.root.offsetHeight + this.banner.root.offsetHeight : 0;
+    return Math.max(BAR, Math.min(bars, 4 * BAR)) + FOOT + minHeight(this.editor.doc.variant);
+  }
+
+  // ---- what the parts ask for
+
+  focusHost() {
+    return {
+      root: this.root,
+      keydown: (/** @type {KeyboardEvent} */ event) => this.keydown(event),
+      keyup: (/** @type {KeyboardEvent} */ event) => this.transport.take?.up(event.code),
+      changed: (/** @type {boolean} */ on) => this.focusChanged(on),
+      copy: () => this.editor.copy(),
+      cut: () => this.editor.clear(),
+      paste: (/** @type {string} */ text) => this.paste(text),
+    };
+  }
+
+  barHost() {
+    return {
+      play: () => this.play(false, false),
+      record: (/** @type {boolean} */ touch) => this.play(true, touch),
+      help: () => this.popups.help(),
+      tab: (/** @type {"lanes"|"script"} */ tab) => this.showTab(tab),
+      shown: () => this.tab,
+      recording: () => this.transport.take !== null,
+    };
+  }
+
+  pointerHost() {
+    return {
+      focused: () => this.root.contains(document.activeElement),
+      focus: () => (this.popups.close(false), this.proxy.focus()),
+      recording: () => this.transport.take !== null,
+      look: (/** @type {number} */ dx, /** @type {number} */ dy) => this.transport.take?.move(dx, dy),
+      menu: (/** @type {import("./gestures.mjs").Point} */ p) => this.menu(p),
+      open: (/** @type {import("./gestures.mjs").Point} */ p) => this.openAt(p),
+      wheelToGraph: this.host.wheelToGraph,
+      pointerToGraph: this.host.pointerToGraph,
+    };
+  }
+
+  /** @param {KeyboardEvent} event */
+  keydown(event) {
+    const { take } = this.transport;
+    if (take && event.key !== "Escape" && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      if (event.repeat || take.down(event.code)) {
+        event.preventDefault();
+        event.stopPropagation();
+        return;
+      }
+    }
+    handleKey(this.editor, event, {
+      askValue: () => this.askValue(this.editor.cursor.t, this.editor.target.lanes[0]),
+      askMarker: () => this.askMarker(this.editor.cursor.t),
+      help: () => this.popups.help(),
+      play: () => this.play(false, false),
+      record: () => this.play(true, false),
+      escape: () => this.escape(),
+      leave: () => this.proxy.blur(),
+    });
+  }
+
+  /** @returns {boolean} whether there was something to close */
+  escape() {
+    const { editor } = this;
+    if (this.transport.running) this.transport.stop();
+    else if (this.popups.close()) return true;
+    else if (editor.ramp || editor.selection) {
+      editor.ramp = editor.selection = editor.anchor = null;
+      editor.emit("view");
+    } else return false;
+    return true;
+  }
+
+  /** @param {boolean} on */
+  focusChanged(on) {
+    this.root.classList.toggle("mg-focused", on);
+    if (!on && this.transport.take) {
+      this.transport.take.release();
+      window.setTimeout(() => !this.root.contains(document.activeElement) && this.transport.stop());
+    }
+    if (on) this.live.textContent = this.words("live.help");
+    this.redraw();
+  }
+
+  /** @param {string} text */
+  paste(text) {
+    const wrong = this.editor.paste(text);
+    if (wrong !== null) this.complain(this.words("paste.bad", { message: wrong.split("\n")[0] }));
+  }
+
+  /** Show a message until the next edit. @param {string} message */
+  complain(message) {
+    this.complaint = message;
+    this.live.textContent = message;
+    this.redraw();
+  }
+
+  /** @param {boolean} record @param {boolean} touch */
+  play(record, touch) {
+    const { editor, transport } = this;
+    if (transport.running) {
+      transport.stop();
+      return;
+    }
+    if (record && !editor.armed.size) for (const lane of editor.lanes) editor.armed.add(lane.id);
+    const recording = editor.armed.size > 0;
+    this.proxy.focus();
+    transport.start(recording);
+    if (!recording || !transport.take) return;
+    if (touch) this.stage.append((this.pad = touchPad(editor.variant, (id) => editor.nameOf(id), () => transport.take)));
+    else if (editor.armed.has("yaw") || editor.armed.has("pitch")) {
+      // Refused without a recent click, or where the page may not lock: the pointer then steers while it is over us.
+      Promise.resolve(this.canvas.requestPointerLock?.()).catch(() => {});
+    }
+  }
+
+  /** @param {boolean} running */
+  ranTransport(running) {
+    if (!running) {
+      this.pad?.remove();
+      if (document.pointerLockElement === this.canvas) document.exitPointerLock();
+    }
+    this.redraw();
+  }
+
+  /** @param {"lanes"|"script"} tab */
+  showTab(tab) {
+    if (tab === this.tab) return;
+    this.tab = tab;
+    this.popups.close(false);
+    this.transport.stop();
+    this.script.show(tab === "script");
+    if (tab === "lanes") this.proxy.focus();
+    this.redraw();
+  }
+
+  // ---- windows
+
+  /** Double click. @param {import("./gestures.mjs").Point} p */
+  openAt(p) {
+    const hit = this.editor.view.hit(this.editor.doc, p.x, p.y);
+    if (hit.row?.kind === "axis") this.askValue(hit.t, hit.row.id, p);
+    else {
+      const near = this.editor.doc.markers.find((m) => Math.abs(this.editor.view.x(m.t) - p.x) <= 8);
+      this.askMarker(near ? near.t : hit.t);
+    }
+  }
+
+  /** @param {number} t @param {string} lane @param {{x: number, y: number}} [at] */
+  askValue(t, lane, at) {
+    const { editor, words } = this;
+    const row = editor.view.rows.find((r) => r.id === lane);
+    if (!row || row.kind !== "axis" || !editor.editable) return;
+    const [a, b] = stretchAt(editor, lane, t);
+    const now = valueAt(activeTracks(editor.doc)[lane], t);
+    editor.select(a, b, [lane]);
+    this.popups.ask({
+      title: words("value.title", { lane: editor.nameOf(lane), a, b: b - 1 }),
+      value: String(Number(now.toFixed(4))),
+      chips: ["-0.1", "0", "0.1"],
+      x: at?.x ?? editor.view.x(t),
+      y: at ? at.y + 8 : row.top + row.height,
+      hint: (text) => {
+        const read = readCamera(text, words);
+        return "value" in read ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) }) : "";
+      },
+      done: (text) => {
+        const read = readCamera(text, words);
+        if ("error" in read) return read.error;
+        editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
+        editor.sayRange(lane, a, b);
+        return null;
+      },
+    });
+  }
+
+  /** @param {number} t */
+  askMarker(t) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    this.popups.ask({
+      title: words("marker.title", { t }),
+      value: editor.doc.markers.find((m) => m.t === t)?.name ?? "",
+      x: editor.view.x(t),
+      y: editor.view.lanesTop,
+      done: (text) => {
+        editor.cursor = { ...editor.cursor, t: Math.min(t, editor.doc.length - 1) };
+        editor.apply((doc) => setMarker(doc, t, text));
+        editor.say(text.trim() ? "say.marker" : "say.unmarked", { name: text, t });
+        return null;
+      },
+    });
+  }
+
+  /** @param {import("./gestures.mjs").Point} p */
+  menu(p) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const hit = editor.view.hit(editor.doc, p.x, p.y);
+    const { selection } = editor;
+    const inside = selection && hit.t >= selection.a && hit.t < selection.b;
+    if (!inside && !hit.header) editor.moveTo(hit.t, hit.row?.id);
+    const item = (/** @type {string} */ key, /** @type {string} */ keys, /** @type {() => void} */ run, off = false) => ({ label: words(key), keys, run, off });
+    const copy = async () => navigator.clipboard?.writeText(editor.copy());
+    this.popups.menu(
+      [
+        ...(hit.row?.kind === "axis" ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))] : []),
+        item("menu.cut", "Ctrl+X", () => void copy().then(() => editor.clear())),
+        item("menu.copy", "Ctrl+C", () => void copy()),
+        item("menu.paste", "Ctrl+V", () => this.pasteFromMenu()),
+        item("menu.delete", "Del", () => editor.clear()),
+        item("menu.all", "Ctrl+A", () => editor.select(0, editor.doc.length)),
+        item("menu.insert", "Ins", () => editor.insert()),
+        item(inside ? "menu.removeSelection" : "menu.remove", "Shift+Del", () => editor.remove(), editor.doc.length <= 9),
+        item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
+        item("menu.in", "I", () => editor.loop("in")),
+        item("menu.out", "O", () => editor.loop("out")),
+        item("menu.noloop", "L", () => editor.doc.loop && editor.loop("toggle"), !editor.doc.loop),
+      ],
+      p.x,
+      p.y,
+    );
+  }
+
+  pasteFromMenu() {
+    const failed = () => this.complain(this.words("paste.blocked"));
+    if (!navigator.clipboard?.readText) failed();
+    else navigator.clipboard.readText().then((text) => this.paste(text), failed);
+  }
+
+  // ---- showing
+
+  /** @param {"edit"|"view"|"say"} what @param {string} [text] */
+  heard(what, text) {
+    if (what === "say") {
+      this.live.textContent = text ?? "";
+      return;
+    }
+    if (what === "edit") {
+      this.complaint = "";
+      this.warned = null;
+      this.host.resized();
+      this.host.changed();
+    }
+    this.redraw();
+  }
+
+  /** Draw at the next frame. */
+  redraw() {
+    this.frame ||= requestAnimationFrame(() => this.draw());
+  }
+
+  retheme() {
+    this.theme = null;
+    this.redraw();
+  }
+
+  /** Draw if the graph's zoom changed what a pixel is. */
+  checkScale() {
+    if (this.root.isConnected && this.scale !== this.measure()) this.draw();
+  }
+
+  /** Device pixels per canvas pixel, with the graph's zoom. */
+  measure() {
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    if (!width) return 1;
+    const wanted = (this.canvas.getBoundingClientRect().width / width) * window.devicePixelRatio;
+    return Math.max(0.5, Math.min(wanted, MAX_PIXELS / Math.max(width, height)));
+  }
+
+  draw() {
+    cancelAnimationFrame(this.frame ?? 0);
+    this.frame = 0;
+    const { editor, canvas } = this;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    this.refresh();
+    if (!width || !height || !this.root.isConnected) return;
+    this.scale = this.measure();
+    const [w, h] = [Math.round(width * this.scale), Math.round(height * this.scale)];
+    if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
+    const ctx = canvas.getContext("2d");
+    if (!ctx) return;
+    this.theme ??= readTheme(this.root);
+    this.root.classList.toggle("mg-light", !this.theme.dark);
+    editor.view.layout(editor.doc, width, height);
+    ctx.setTransform(w / width, 0, 0, h / height, 0, 0);
+    draw(ctx, {
+      doc: editor.doc, view: editor.view, theme: this.theme, cursor: editor.cursor, selection: editor.selection, playhead: editor.playhead,
+      armed: editor.armed, focused: this.proxy.focused, blocks: editor.blocks, warnings: this.warnings(), ramp: editor.ramp, name: (id) => editor.nameOf(id),
+    });
+  }
+
+  /** The warnings of the document, worked out once for each. */
+  warnings() {
+    const { doc } = this.editor;
+    if (this.warned?.doc !== doc) this.warned = { doc, list: this.editor.warnings };
+    return this.warned.list;
+  }
+
+  /** What is not on the canvas. */
+  refresh() {
+    const { editor, words } = this;
+    this.root.style.setProperty("--mg-min-height", `${this.minHeight}px`);
+    this.bar.refresh();
+    this.banner.refresh();
+    this.script.refresh();
+    this.status.textContent = editor.status;
+    const [first] = this.warnings();
+    const faulty = editor.scriptError;
+    const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
+    const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
+    this.note.textContent = bad || soft;
+    this.note.title = bad || soft;
+    this.note.classList.toggle("mg-bad", Boolean(bad));
+    this.note.classList.toggle("mg-warn", !bad && Boolean(soft));
+  }
+}
