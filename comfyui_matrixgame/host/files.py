@@ -1,0 +1,128 @@
+"""Worlds on disk: saved ones, and those that World Cache keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import comfy.model_patcher
+import folder_paths
+
+from .. import world as engine
+from ..errors import WorldError
+from ..world.store import WorldStore
+from .models import HostVae
+from .worlds import WORLD_FOLDER, LiveWorld, check_generator, live
+
+CACHE_CHOICES = ("automatic", "keep", "restore", "forget")
+
+
+def world_folder() -> Path:
+    """Where worlds are saved: output/matrixgame."""
+    return Path(folder_paths.get_output_directory()) / WORLD_FOLDER
+
+
+def world_choices() -> list[str]:
+    """Saved worlds, the newest first."""
+    files = [path for path in world_folder().glob("*.safetensors") if path.is_file()]
+    return [path.name for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+
+def world_file_state(file: str) -> str:
+    """Changes when a saved world is written again."""
+    path = _saved_world(file)
+    return f"{path}/{path.stat().st_mtime_ns}" if path.exists() else "missing"
+
+
+def _saved_world(file: str) -> Path:
+    if Path(file).name != file:
+        raise WorldError(f"'{file}' is not the name of a file in output/{WORLD_FOLDER}.")
+    return world_folder() / file
+
+
+def save_world(start: LiveWorld, filename_prefix: str) -> str:
+    """Write a world below the output folder; returns a sentence that names the file."""
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
+        filename_prefix, folder_paths.get_output_directory()
+    )
+    path = engine.save_world(start.world, Path(folder) / f"{name}_{counter:05}_.safetensors")
+    return f"{subfolder}/{path.name} ({path.stat().st_size / 1e6:.0f} MB, before block {start.world.block})"
+
+
+def load_world(model: comfy.model_patcher.ModelPatcher, vae: HostVae, file: str) -> LiveWorld:
+    """A saved world with the models it goes on with; raises WorldError."""
+    check_generator(model)
+    return live(engine.load_world(_saved_world(file)), model, vae)
+
+
+def _store() -> WorldStore:
+    return WorldStore(world_folder() / "cache")
+
+
+def cache_state(name: str, mode: str) -> str:
+    """Changes when a kept world that must be read again was written, or deleted."""
+    path = _store().path(name)
+    if mode == "forget":
+        return str(path.exists())
+    return f"{path.stat().st_ino}/{path.stat().st_size}" if mode == "restore" and path.exists() else ""
+
+
+def cache_needs_world(name: str, mode: str, node_id: str, graph: Any) -> bool:
+    """Whether the nodes before World Cache must run."""
+    return mode in ("keep", "forget") or (
+        mode == "automatic" and _store().signature(name) != _signature(node_id, graph)
+    )
+
+
+def cached_world(
+    model: comfy.model_patcher.ModelPatcher,
+    vae: HostVae,
+    name: str,
+    mode: str,
+    limit_gb: float,
+    world: LiveWorld | None,
+    node_id: str,
+    graph: Any,
+) -> LiveWorld:
+    """Keep, restore or forget the world called `name`; see the node's help."""
+    check_generator(model)
+    store = _store()
+    if not cache_needs_world(name, mode, node_id, graph):
+        return live(engine.load_world(store.find(name)), model, vae)
+    if mode == "forget":
+        store.forget(name)
+    if world is None:
+        raise WorldError(f"World Cache has nothing to {'pass on' if mode == 'forget' else 'keep'}; connect a world.")
+    if mode != "forget":
+        kept = world.world
+        store.keep(name, _signature(node_id, graph), lambda path: engine.save_world(kept, path), limit_gb * 1e9)
+    return world
+
+
+def _signature(node_id: str, graph: Any) -> str:
+    """Stands for everything before World Cache: nodes, values, links, and the input files they name."""
+    seen: dict[str, Any] = {}
+
+    def visit(name: str) -> None:
+        if name in seen or not graph.has_node(name):
+            return
+        node = graph.get_node(name)
+        values = {
+            key: value for key, value in node["inputs"].items() if name != node_id or key in ("model", "vae", "world")
+        }
+        seen[name] = [node["class_type"], values, [_file_state(value) for value in values.values()]]
+        for value in values.values():
+            if isinstance(value, list):
+                visit(str(value[0]))
+
+    visit(node_id)
+    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+
+
+def _file_state(value: Any) -> int:
+    """When an input file of this name was last changed; 0 for values that name none."""
+    if not isinstance(value, str) or len(value) > 255 or not folder_paths.exists_annotated_filepath(value):
+        return 0
+    return Path(folder_paths.get_annotated_filepath(value)).stat().st_mtime_ns

@@ -1,0 +1,216 @@
+"""Weights behind core's ModelPatcher: loading, patching, offloading, and making room for a rollout."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import comfy.model_management as memory
+import comfy.model_patcher
+import folder_paths
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints import load_decoder as read_decoder
+from ..checkpoints import load_generator as read_generator
+from ..checkpoints import load_vae as read_vae
+from ..checkpoints.load import DTYPES, compute_dtype
+from ..errors import MatrixGameError
+from ..generator import Generator
+from ..vae import TinyDecoder, WanVAE
+from ..vae.base import SPATIAL_STRIDE, State
+from ..variants import LATENTS_PER_BLOCK
+from ..world import Models
+from ..world.models import fingerprint
+from .layers import HostOperations, attention_function
+
+DTYPE_CHOICES = ("auto", *DTYPES)
+FULL_DECODER = "full"
+DECODER_BYTES_PER_PIXEL = 9000  # of a frame, at the peak of the full decoder in float32
+
+
+class MatrixGameModel(nn.Module):
+    """A generator in the shape of core's MODEL: LoRA and patch nodes find `diffusion_model` and its names."""
+
+    def __init__(self, generator: Generator) -> None:
+        super().__init__()
+        self.diffusion_model = generator
+        self.weights_id = fingerprint(generator)  # before anything patches them
+        self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
+        self.manual_cast_dtype = generator.compute_dtype
+
+    def get_dtype(self) -> torch.dtype:
+        """What the activations are in; core moves patches to it."""
+        return self.diffusion_model.compute_dtype
+
+    @property
+    def latent_format(self) -> None:
+        """Asked for by core's samplers, which cannot run this network."""
+        raise MatrixGameError(
+            "A Matrix-Game generator makes frames block by block from a player's inputs, which a sampler cannot do; "
+            "connect it to Start World, and Start World to Roll Out."
+        )
+
+    model_sampling = latent_format  # asked for by core's schedulers
+
+    def apply_model(self, *_: Any, **__: Any) -> None:
+        """Called by core's samplers."""
+        return self.latent_format
+
+
+@dataclass(frozen=True)
+class HostVae:
+    """What travels as MATRIXGAME_VAE: the VAE and, where one was chosen, a tiny decoder, each behind a patcher."""
+
+    vae: WanVAE
+    decoder: WanVAE | TinyDecoder
+    patchers: tuple[comfy.model_patcher.ModelPatcher, ...]
+    weights_id: str
+
+    def get_models(self) -> list[comfy.model_patcher.ModelPatcher]:
+        """Asked for by core, which keeps count of the models a prompt uses."""
+        return list(self.patchers)
+
+
+def _patcher(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
+    return comfy.model_patcher.CoreModelPatcher(
+        module, load_device=memory.get_torch_device(), offload_device=memory.unet_offload_device()
+    )
+
+
+def generator_choices() -> list[str]:
+    """Entries of the generator loader: what is in models/diffusion_models, and the demo world where it is there."""
+    return [*folder_paths.get_filename_list("diffusion_models")]
+
+
+def vae_choices() -> list[str]:
+    """Entries of the VAE loader."""
+    return [*folder_paths.get_filename_list("vae")]
+
+
+def decoder_choices() -> list[str]:
+    """Entries for the decoder: the VAE's own, or a tiny one in models/vae_approx."""
+    return [FULL_DECODER, *folder_paths.get_filename_list("vae_approx")]
+
+
+def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher.ModelPatcher:
+    """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention that is not there."""
+    path = _model_path("diffusion_models", file)
+    function = attention_function(attention)
+    generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
+    generator.compute_dtype = compute_dtype(generator.blocks[0].ffn["0"].weight.dtype, memory.get_torch_device())
+    generator.attention = function
+    return _patcher(MatrixGameModel(generator))
+
+
+def load_vae(file: str, decoder: str) -> HostVae:
+    """A VAE, with the decoder that was chosen; raises CheckpointError."""
+    offload = memory.vae_offload_device()
+    vae = read_vae(_model_path("vae", file), "auto", offload, HostOperations)
+    if decoder == FULL_DECODER:
+        return HostVae(vae, vae, (_patcher(vae),), fingerprint(vae))
+    tiny = read_decoder(_model_path("vae_approx", decoder), "auto", offload, HostOperations)
+    return HostVae(vae, tiny, (_patcher(vae), _patcher(tiny)), fingerprint(vae))
+
+
+def _model_path(folder: str, name: str) -> Path:
+    return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+class OnDevice:
+    """A VAE or decoder that takes its inputs to the device it computes on, wherever core keeps its weights."""
+
+    def __init__(self, module: WanVAE | TinyDecoder, device: torch.device) -> None:
+        self._module, self._device = module, device
+
+    def parameters(self) -> Iterator[Tensor]:
+        """One empty tensor: the engine asks it for the device."""
+        yield torch.empty(0, device=self._device)
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """The weights, for their fingerprint."""
+        return self._module.named_parameters()
+
+    def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See WanVAE.encode."""
+        return self._module.encode(pixels.to(self._device), state)  # type: ignore[union-attr]
+
+    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See VideoDecoder.decode."""
+        return self._module.decode(latents.to(self._device), state)
+
+
+class HostModels(Models):
+    """The engine's models while core decides where their weights are."""
+
+    def __init__(self, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> None:
+        self._patcher, self._vae_id = model, vae.weights_id
+        parts = {id(module): OnDevice(module, model.load_device) for module in (vae.vae, vae.decoder)}
+        super().__init__(model.model.diffusion_model, parts[id(vae.vae)], parts[id(vae.decoder)])  # type: ignore[arg-type]
+
+    @property
+    def device(self) -> torch.device:
+        """Where to compute; weights that are elsewhere come layer by layer."""
+        return self._patcher.load_device
+
+    def identity(self) -> str:
+        """The engine's name for the weights as they are in the files, and what patches them on top."""
+        parts = (self._patcher.model.weights_id, self._vae_id, self.generator.compute_dtype, self.cache_dtype)
+        plain = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+        return f"{plain}+{_patches_id(self._patcher.patches)}" if self._patcher.patches else plain
+
+
+def _patches_id(patches: dict[str, list[Any]]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(patches):
+        for strength, adapter, strength_model, *_ in patches[name]:
+            digest.update(f"{name}/{strength}/{strength_model}".encode())
+            for tensor in tensors_of(getattr(adapter, "weights", adapter)):
+                digest.update(str(list(tensor.shape)).encode())
+                digest.update(tensor.flatten()[:256].float().cpu().numpy().tobytes())
+    return digest.hexdigest()[:8]
+
+
+def tensors_of(value: Any) -> Iterator[Tensor]:
+    """All tensors inside dataclasses, lists, tuples and dicts."""
+    if isinstance(value, Tensor):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for entry in fields(value):
+            yield from tensors_of(getattr(value, entry.name))
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            yield from tensors_of(part)
+    elif isinstance(value, dict):
+        yield from tensors_of(list(value.values()))
+
+
+def working_memory(models: HostModels, height: int, width: int) -> int:
+    """Bytes a rollout needs on the device beside the weights: caches, activations, the decoder at work."""
+    generator, rows, columns = models.generator, height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
+    caches = generator.empty_caches(1, rows, columns, torch.device("meta"), models.cache_dtype)
+    tokens = LATENTS_PER_BLOCK * rows * columns // 4
+    widest = tokens * (generator.config.ffn_dim * 2 + generator.config.dim * 12) * generator.compute_dtype.itemsize
+    keys = sum(tensor.nbytes for tensor in tensors_of(caches))
+    return 2 * keys + widest + DECODER_BYTES_PER_PIXEL * height * width  # the world given and the one in progress
+
+
+@contextmanager
+def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, width: int) -> Iterator[HostModels]:
+    """The models, loaded by core with room for a rollout at this size. Turns "out of memory" into advice."""
+    models = HostModels(model, vae)
+    try:
+        memory.load_models_gpu([model, *vae.patchers], memory_required=working_memory(models, height, width))
+        yield models
+    except Exception as error:
+        if not memory.is_oom(error) or isinstance(error, MatrixGameError):
+            raise
+        raise type(error)(
+            "There is not enough memory on the device for this rollout; choose dtype float8_e4m3fn in Load Matrix-Game "
+            "Generator or a tiny decoder in Load Matrix-Game VAE, or start ComfyUI with --lowvram."
+        ) from error

@@ -1,0 +1,50 @@
+"""Image features from core's CLIP_VISION."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as memory
+import torch
+from torch import Tensor, nn
+
+from ..checkpoints.formats import vision_sizes
+from ..checkpoints.load import compute_dtype
+from ..errors import CheckpointError
+from ..vision import ImageEncoder
+
+
+def image_features(clip_vision: Any, image: Tensor) -> Tensor:
+    """Image features [1, 257, dim]: core's weights in the engine's image tower, whose preprocessing the generator
+    was trained with and core's differs from."""
+    if clip_vision is None:
+        raise CheckpointError(
+            "Start World needs clip_vision: connect core's Load CLIP Vision with clip_vision_h.safetensors."
+        )
+    state = clip_vision.get_sd()
+    if "vision_model.embeddings.class_embedding" not in state:
+        raise CheckpointError("This image encoder is not a CLIP one; load clip_vision_h.safetensors.")
+    device = memory.get_torch_device()
+    memory.free_memory(sum(tensor.nbytes for tensor in state.values()) * 1.3, device)
+    with torch.inference_mode():
+        return vision_from_state(state, device)(image.to(device)).cpu()
+
+
+def vision_from_state(state: dict[str, Tensor], device: torch.device) -> ImageEncoder:
+    """The engine's image tower with the tensors of core's, on `device`."""
+    shapes = {name.removeprefix("vision_model."): tuple(tensor.shape) for name, tensor in state.items()}
+    sizes = vision_sizes(shapes)
+    dtype = compute_dtype(state["vision_model.embeddings.patch_embedding.weight"].dtype, device)
+    with torch.device("meta"):
+        tower = ImageEncoder(**sizes)
+    for name, parameter in list(tower.model.named_parameters()):
+        tensor = state["vision_model." + name.removeprefix("vision_model.")].reshape(parameter.shape)
+        owner = tower.model.get_submodule(name.rpartition(".")[0])
+        setattr(owner, name.rpartition(".")[2], nn.Parameter(tensor.to(device, dtype), requires_grad=False))
+    for module in tower.modules():
+        for name, buffer in module.named_buffers(recurse=False):
+            if buffer.is_meta:  # position ids, which are in no file
+                module.register_buffer(
+                    name, torch.arange(buffer.shape[-1], device=device).expand(1, -1), persistent=False
+                )
+    return tower.eval()

@@ -1,0 +1,252 @@
+"""Worlds as they travel between nodes: starting them, and rolling them out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import comfy.model_management as memory
+import comfy.model_patcher
+import comfy.utils
+import folder_paths
+import torch
+from comfy_api.latest import InputImpl, io, ui
+from comfy_execution.utils import get_executing_context
+from PIL import Image
+from server import PromptServer
+from torch import Tensor
+
+from .. import world as engine
+from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ..errors import ActionError, CheckpointError, ImageError
+from ..images import fit_image
+from ..vae.base import denormalise, to_uint8
+from ..variants import FRAMES_PER_BLOCK, frames_of_blocks
+from ..video import VideoWriter
+from ..world import PassProgress, World
+from ..world.world import next_name
+from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of
+from .vision import image_features
+
+IMAGE_CHOICES = ("when connected", "always", "never")
+WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
+PREVIEW_SIZE = 512
+
+
+@dataclass
+class Finished:
+    """What was made from a world last: names and latents of the blocks, and the world after them. A run that was
+    cancelled goes on from here, and one that only wants other outputs does not denoise again."""
+
+    names: list[str] = field(default_factory=list)
+    latents: list[Tensor] = field(default_factory=list)
+    world: World | None = None
+
+
+class LiveWorld(NamedTuple):
+    """What travels as MATRIXGAME_WORLD: a world in main memory and the models it goes on with.
+
+    tensors: those of the world, in the open, so that core's cache sees how much memory it holds.
+    """
+
+    world: World
+    model: comfy.model_patcher.ModelPatcher
+    vae: HostVae
+    finished: Finished
+    tensors: list[Tensor]
+
+
+def live(world: World, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> LiveWorld:
+    """A world as it travels between nodes: in main memory, so that an idle graph holds nothing on the device."""
+    world = world.to(memory.intermediate_device())
+    return LiveWorld(world, model, vae, Finished(), list(tensors_of(world)))
+
+
+def start_world(
+    model: comfy.model_patcher.ModelPatcher,
+    vae: HostVae,
+    seed: int,
+    size: tuple[int, int],
+    clip_vision: Any,
+    image: Tensor | None,
+    clip: Any,
+    clip_actions: ActionTrack | None,
+) -> LiveWorld:
+    """A new world from an image, or from a clip with its inputs; raises MatrixGameError for what does not fit.
+
+    size: height and width of the frames, multiples of 16.
+    """
+    check_generator(model)
+    if (image is None) == (clip is None):
+        raise ImageError("Connect either an image or a clip to Start World, to say what the world begins with.")
+    if clip is not None and clip_actions is None:
+        raise ActionError("A clip needs clip_actions: what the player did in it, one input row per frame.")
+    frames = _clip_frames(clip) if image is None else image
+    if image is not None and len(frames) != 1:
+        raise ImageError(f"Start World takes one image, got {len(frames)}; pick one, or connect them as clip.")
+    if image is None:
+        frames = frames[: frames_of_blocks((len(frames) + 3) // FRAMES_PER_BLOCK)]
+    pixels = fit_image(_pixels(frames), *size)  # [N, 3, H, W]
+    features = image_features(clip_vision, pixels[:1])
+    with ready(model, vae, *size) as models:
+        if image is not None:
+            world = engine.start_world(models, pixels[0], seed, features=features)
+        else:
+            clip_pixels = pixels.transpose(0, 1)  # [3, N, H, W]
+            world = engine.start_world_from_clip(models, clip_pixels, clip_actions, seed, features=features)
+    return live(world, model, vae)
+
+
+def check_generator(model: Any) -> None:
+    if not isinstance(getattr(model, "model", None), MatrixGameModel):
+        raise CheckpointError("The model is not a Matrix-Game generator; connect Load Matrix-Game Generator.")
+
+
+def _clip_frames(clip: Any) -> Tensor:
+    return clip if isinstance(clip, Tensor) else clip.get_components().images
+
+
+def _pixels(images: Tensor) -> Tensor:
+    """IMAGE [N, H, W, C] in [0, 1] -> [N, 3, H, W] in [-1, 1], to the last bit what the engine reads from a file."""
+    bytes_ = images[..., :3].cpu().float().mul(255)
+    if (bytes_ - bytes_.round()).abs().max() < 1e-3:  # pictures of 8 bits, and nearly all are
+        return (bytes_.round() / 127.5 - 1).permute(0, 3, 1, 2)
+    return (bytes_ / 127.5 - 1).permute(0, 3, 1, 2)
+
+
+class Result(NamedTuple):
+    """The outputs of Roll Out, and the saved file that its node shows."""
+
+    images: Tensor | None
+    video: Any
+    world: LiveWorld
+    latent: dict[str, Tensor]
+    preview: ui.SavedResult
+
+
+def roll_out(start: LiveWorld, actions: ActionTrack, want_images: bool, node_id: str) -> Result:
+    """Play `actions` from `start`, writing the video while it is made.
+
+    A cancelled run keeps its finished blocks with `start`, and the next one goes on from them.
+    """
+    height, width = start.world.size
+    folder = Path(folder_paths.get_temp_directory()) / WORLD_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
+    images: list[Tensor] = []
+    latents: list[Tensor] = []
+    with ready(start.model, start.vae, height, width) as models, VideoWriter(path, height, width) as video:
+        reader = Progress(node_id)
+        for frames, block_latents in play(models, start, actions, reader):
+            video.write(frames.numpy())
+            latents.append(block_latents)
+            if want_images:
+                images.append(frames.float() / 255)
+            reader.show(frames[-1])
+        world = start.finished.world
+    assert world is not None
+    return Result(
+        torch.cat(images) if images else None,
+        InputImpl.VideoFromFile(str(path)),
+        live(world, start.model, start.vae),
+        {"samples": denormalise(torch.cat(latents, dim=2))},
+        ui.SavedResult(path.name, WORLD_FOLDER, io.FolderType.temp),
+    )
+
+
+class Progress:
+    """One bar in blocks x passes, with the newest frame as its preview; ends the run when the user cancels."""
+
+    def __init__(self, node_id: str) -> None:
+        self._node_id = node_id
+        self._done = 0
+
+    def begin(self, blocks: int, passes: int, known: int) -> None:
+        """Before the first block: how many there will be, and how many of them are only decoded again."""
+        self._bar, self._passes, self._known = comfy.utils.ProgressBar(blocks * passes, self._node_id), passes, known
+
+    def on_pass(self, at: PassProgress) -> None:
+        """Before a pass of the network; raises core's interruption where the user cancelled."""
+        memory.throw_exception_if_processing_interrupted()
+        self._bar.update_absolute((self._known + at.done) * self._passes + at.step)
+
+    def show(self, frame: Tensor) -> None:
+        """After a block: its last frame, uint8 [H, W, 3]."""
+        memory.throw_exception_if_processing_interrupted()
+        self._done += 1
+        picture = Image.fromarray(frame.numpy())
+        self._bar.update_absolute(self._done * self._passes, preview=("JPEG", picture, PREVIEW_SIZE))
+
+
+def play(
+    models: HostModels, start: LiveWorld, actions: ActionTrack, progress: Progress
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """The blocks of a rollout as frames [N, H, W, 3] of 8 bits and latents [1, 16, 3, h, w], both in main memory.
+
+    Blocks that were finished before come first and are only decoded; `start.finished` is kept up to date.
+    """
+    first = start.world.block
+    blocks = blocks_of_rows(len(actions), first)
+    finished = start.finished
+    known = _known_blocks(start, actions, blocks)
+    if not known:
+        finished.names.clear()
+        finished.latents.clear()
+        finished.world = None
+    progress.begin(blocks, len(start.world.variant.steps) + 1, known)
+    state = start.world.decoder_state
+    state = None if state is None else tuple(tensor.to(models.device) for tensor in state)
+    for latents in finished.latents[:]:
+        pixels, state = models.decoder.decode(latents.to(models.device), state)
+        yield to_uint8(pixels).cpu()[0], latents
+    if known == blocks:
+        return
+    rest = actions.slice(rows_of_blocks(known, first))
+    run = engine.rollout(models, finished.world or start.world, rest, blocks - known, on_pass=progress.on_pass)
+    try:
+        for block in run:
+            latents = block.latents.cpu()
+            finished.names.append(block.names[0])
+            finished.latents.append(latents)
+            yield block.frames[0], latents
+    finally:
+        if run.done:
+            finished.world = run.world.to(memory.intermediate_device())
+
+
+def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
+    """How many of the blocks asked for were finished in an earlier run; all that are kept, or none."""
+    kept, first = start.finished, start.world.block
+    if kept.world is None or len(kept.names) > blocks or actions.variant != start.world.variant:
+        return 0
+    track = actions.padded(rows_of_blocks(blocks, first))
+    name, row = start.world.names[0], 0
+    for index, known in enumerate(kept.names):
+        count = rows_of_blocks(1, first + index)
+        name = next_name(name, track.slice(row, row + count))
+        row += count
+        if name != known:
+            return 0
+    return len(kept.names)
+
+
+def images_wanted(choice: str, node_id: str, graph: Any = None) -> bool:
+    """Whether Roll Out's frames are asked for. graph: core's DynamicPrompt; without one, the prompt that runs."""
+    if choice != IMAGE_CHOICES[0]:
+        return choice == "always"
+    if graph is not None:
+        nodes = [graph.get_node(name) for name in graph.all_node_ids()]
+    else:
+        nodes = list(_running_prompt().values())
+    return any(value == [node_id, 0] for node in nodes for value in node["inputs"].values())
+
+
+def _running_prompt() -> dict[str, Any]:
+    # core computes fingerprints without the graph, so that an image output that is connected later would be taken
+    # from the cache, where it is not; the queue knows the graph
+    context = get_executing_context()
+    running, _ = PromptServer.instance.prompt_queue.get_current_queue_volatile()
+    return next((item[2] for item in running if context is not None and item[1] == context.prompt_id), {})

@@ -1,0 +1,486 @@
+"""The nodes: inputs in, one call, outputs out. All else that touches ComfyUI is in `comfyui_matrixgame/host`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from comfy_api.latest import ComfyExtension, io, ui
+
+from .comfyui_matrixgame.actions.overlay import POSITIONS, STYLES
+from .comfyui_matrixgame.host import files, inputs, layers, models, worlds
+from .comfyui_matrixgame.images import HEIGHT, WIDTH
+from .comfyui_matrixgame.variants import VARIANTS
+from .comfyui_matrixgame.world.store import problem_with_name
+
+CATEGORY = "MatrixGame"
+Actions = io.Custom("MATRIXGAME_ACTIONS")
+World = io.Custom("MATRIXGAME_WORLD")
+Vae = io.Custom("MATRIXGAME_VAE")
+
+FIRST_SCRIPT = """# keys and camera, one step per line: what is held, for how long
+w            1s
+w+right(0.1) 1s
+w            12f
+"""
+
+
+def _variant_input() -> io.Combo.Input:
+    return io.Combo.Input(
+        "variant",
+        options=list(VARIANTS),
+        tooltip="The game the inputs are for; it must be that of the generator they will steer.",
+    )
+
+
+def _seed_input(what: str) -> io.Int.Input:
+    return io.Int.Input(
+        "seed",
+        default=0,
+        min=0,
+        max=0xFFFF_FFFF_FFFF_FFFF,
+        control_after_generate=io.ControlAfterGenerate.fixed,
+        tooltip=what,
+    )
+
+
+def _side_input(name: str, default: int) -> io.Int.Input:
+    return io.Int.Input(
+        name,
+        default=default,
+        min=64,
+        max=2048,
+        step=16,
+        advanced=True,
+        tooltip=f"Of the frames, in pixels. The published weights were trained at {WIDTH} x {HEIGHT}.",
+    )
+
+
+class LoadGenerator(io.ComfyNode):
+    """See web/docs/MatrixGameLoadGenerator.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameLoadGenerator",
+            display_name="Load Matrix-Game Generator",
+            category=CATEGORY,
+            description="Loads the network of one game variant. LoRA loaders fit behind it; Start World takes it.",
+            search_aliases=["matrix game", "world model", "game generator", "interactive video", "load world model"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=models.generator_choices(),
+                    tooltip="A Matrix-Game 2.0 file in models/diffusion_models. The variant is read from the file.",
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(models.DTYPE_CHOICES),
+                    default="auto",
+                    advanced=True,
+                    tooltip="Number format the weights are kept in. auto: as in the file, float32 as bfloat16. float8 "
+                    "halves the memory once more.",
+                ),
+                io.Combo.Input(
+                    "attention",
+                    options=list(layers.ATTENTION_CHOICES),
+                    default="auto",
+                    advanced=True,
+                    tooltip="auto: PyTorch's own, or what ComfyUI was started with (--use-sage-attention and so on). "
+                    "flash2, flash3 and sage need their packages and a CUDA device.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
+        )
+
+    @classmethod
+    def execute(cls, file: str, dtype: str, attention: str) -> io.NodeOutput:
+        return io.NodeOutput(models.load_generator(file, dtype, attention))
+
+
+class LoadVAE(io.ComfyNode):
+    """See web/docs/MatrixGameLoadVAE.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameLoadVAE",
+            display_name="Load Matrix-Game VAE",
+            category=CATEGORY,
+            description="Loads the Wan 2.1 VAE that turns the start image into latents and latents into frames, "
+            "streaming; optionally with a tiny decoder, which is many times faster and a little softer.",
+            search_aliases=["matrix game vae", "wan vae", "tiny decoder", "taehv", "taew2_1"],
+            inputs=[
+                io.Combo.Input(
+                    "file",
+                    options=models.vae_choices(),
+                    tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae.",
+                ),
+                io.Combo.Input(
+                    "decoder",
+                    options=models.decoder_choices(),
+                    default=models.FULL_DECODER,
+                    tooltip="full: the VAE's own decoder. Or taew2_1 / lighttaew2_1 in models/vae_approx: it changes "
+                    "the look a little and never the world.",
+                ),
+            ],
+            outputs=[Vae.Output(display_name="vae", tooltip="The VAE, for Start World and Load World.")],
+        )
+
+    @classmethod
+    def execute(cls, file: str, decoder: str) -> io.NodeOutput:
+        return io.NodeOutput(models.load_vae(file, decoder))
+
+
+class Inputs(io.ComfyNode):
+    """See web/docs/MatrixGameInputs.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameInputs",
+            display_name="Matrix-Game Inputs",
+            category=CATEGORY,
+            description="What the player does, frame by frame, written as text: keys held and how the camera turns.",
+            search_aliases=["matrix game actions", "keyboard", "camera path", "wasd", "script", "controls"],
+            inputs=[
+                _variant_input(),
+                io.String.Input(
+                    "script",
+                    multiline=True,
+                    default=FIRST_SCRIPT,
+                    tooltip="One step per line: keys joined with +, then how long (12f frames, 2s seconds, 3b "
+                    "blocks). Camera: left, right, up, down or yaw(0.1), pitch(-0.05). A timeline document (JSON) "
+                    "works too.",
+                ),
+            ],
+            outputs=[Actions.Output(display_name="actions", tooltip="One row per frame, for Roll Out.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, variant: str, script: str) -> bool | str:
+        return inputs.problem_with_script(script, variant) or True
+
+    @classmethod
+    def execute(cls, variant: str, script: str) -> io.NodeOutput:
+        return io.NodeOutput(inputs.read_inputs(script, variant))
+
+
+class BenchInputs(io.ComfyNode):
+    """See web/docs/MatrixGameBenchInputs.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameBenchInputs",
+            display_name="Matrix-Game Bench Inputs",
+            category=CATEGORY,
+            description="Random inputs of the kind the published benchmark uses: one action held for 12 frames, "
+            "then another.",
+            search_aliases=["matrix game random actions", "benchmark inputs", "random walk"],
+            inputs=[
+                _variant_input(),
+                io.Int.Input(
+                    "blocks",
+                    default=5,
+                    min=1,
+                    max=100_000,
+                    tooltip="How many blocks the inputs last: the first shows 9 frames, every other 12.",
+                ),
+                _seed_input("Which random inputs; the same seed gives the same ones."),
+            ],
+            outputs=[Actions.Output(display_name="actions", tooltip="One row per frame, for Roll Out.")],
+        )
+
+    @classmethod
+    def execute(cls, variant: str, blocks: int, seed: int) -> io.NodeOutput:
+        return io.NodeOutput(inputs.bench_inputs(variant, blocks, seed))
+
+
+class StartWorld(io.ComfyNode):
+    """See web/docs/MatrixGameStartWorld.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameStartWorld",
+            display_name="Start World",
+            category=CATEGORY,
+            description="A new world that looks like an image, or goes on from a clip whose inputs are known.",
+            search_aliases=["matrix game start", "image to world", "image to video", "continue clip"],
+            inputs=[
+                io.Model.Input("model", tooltip="From Load Matrix-Game Generator, LoRA loaders in between or not."),
+                Vae.Input("vae", tooltip="From Load Matrix-Game VAE."),
+                _seed_input("Which of the worlds that begin like this; noise is drawn from it, block by block."),
+                _side_input("width", WIDTH),
+                _side_input("height", HEIGHT),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="From core's Load CLIP Vision: clip_vision_h.safetensors. The demo world needs none.",
+                ),
+                io.Image.Input(
+                    "image", optional=True, tooltip="The first frame; cropped to the model's shape, then resized."
+                ),
+                io.MultiType.Input(
+                    "clip",
+                    [io.Video, io.Image],
+                    optional=True,
+                    tooltip="Footage to continue, instead of an image: 25 frames a second, 9 + 12 n frames; frames "
+                    "beyond the last whole block are left out.",
+                ),
+                Actions.Input(
+                    "clip_actions", optional=True, tooltip="What the player did in the clip, one row per frame."
+                ),
+            ],
+            outputs=[World.Output(display_name="world", tooltip="The world before its first new block, for Roll Out.")],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        seed: int,
+        width: int,
+        height: int,
+        clip_vision: Any = None,
+        image: Any = None,
+        clip: Any = None,
+        clip_actions: Any = None,
+    ) -> io.NodeOutput:
+        size = (height, width)
+        return io.NodeOutput(worlds.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions))
+
+
+class RollOut(io.ComfyNode):
+    """See web/docs/MatrixGameRollOut.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameRollOut",
+            display_name="Roll Out",
+            category=CATEGORY,
+            description="Plays the inputs in the world, block by block, and writes the video while it runs. The world "
+            "given stays as it is, so another Roll Out can branch from it.",
+            search_aliases=["matrix game sampler", "play world", "generate world", "rollout", "extend video"],
+            inputs=[
+                World.Input("world", tooltip="Where to go on: from Start World, another Roll Out, or Load World."),
+                Actions.Input("actions", tooltip="What the player does from here on; its length decides the video's."),
+                io.Combo.Input(
+                    "images",
+                    options=list(worlds.IMAGE_CHOICES),
+                    default=worlds.IMAGE_CHOICES[0],
+                    advanced=True,
+                    tooltip="Whether to keep all frames in memory for the images output: 2.7 MB a frame. The video "
+                    "is on disk and needs none.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="Frames [N, H, W, 3]; only built where asked for."),
+                io.Video.Output(display_name="video", tooltip="The frames at 25 a second, backed by a file."),
+                World.Output(display_name="world", tooltip="The world after the last block, to go on from."),
+                io.Latent.Output(
+                    display_name="latent", tooltip="The new latent frames in core's Wan scaling, for VAE Decode."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, images: str, **_: Any) -> bool:
+        return worlds.images_wanted(images, cls.hidden.unique_id)
+
+    @classmethod
+    def execute(cls, world: Any, actions: Any, images: str) -> io.NodeOutput:
+        node = cls.hidden.unique_id
+        result = worlds.roll_out(world, actions, worlds.images_wanted(images, node, cls.hidden.dynprompt), node)
+        return io.NodeOutput(
+            result.images, result.video, result.world, result.latent, ui=ui.PreviewVideo([result.preview])
+        )
+
+
+class WorldCache(io.ComfyNode):
+    """See web/docs/MatrixGameWorldCache.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameWorldCache",
+            display_name="World Cache",
+            category=CATEGORY,
+            description="Keeps a world on disk under a name, and gives it back in later runs and after a restart "
+            "without running what is before it.",
+            search_aliases=["matrix game cache", "checkpoint world", "keep world", "restore world"],
+            inputs=[
+                io.Model.Input("model", tooltip="The generator that a restored world goes on with."),
+                Vae.Input("vae", tooltip="The VAE that a restored world goes on with."),
+                io.String.Input("name", default="world", tooltip="Letters, digits, spaces, - and _."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(files.CACHE_CHOICES),
+                    default=files.CACHE_CHOICES[0],
+                    tooltip="automatic: restore it if the graph before this node is the one it was made with, else "
+                    "make and keep it. keep: always make it anew. restore: whatever is kept. forget: delete it, and "
+                    "pass the world on.",
+                ),
+                io.Float.Input(
+                    "limit_gb",
+                    default=20.0,
+                    min=0.1,
+                    max=10_000.0,
+                    step=0.5,
+                    advanced=True,
+                    tooltip="Size all kept worlds may have together; the ones unused for longest are deleted first.",
+                ),
+                World.Input(
+                    "world", optional=True, lazy=True, tooltip="The world to keep; not run where one is restored."
+                ),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            outputs=[World.Output(display_name="world", tooltip="The world, made or restored.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, name: str) -> bool | str:
+        return problem_with_name(name) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, name: str, mode: str, **_: Any) -> str:
+        return files.cache_state(name, mode)
+
+    @classmethod
+    def check_lazy_status(cls, name: str, mode: str, **others: Any) -> list[str]:
+        needed = files.cache_needs_world(name, mode, cls.hidden.unique_id, cls.hidden.dynprompt)
+        return ["world"] if needed and "world" in others and others["world"] is None else []
+
+    @classmethod
+    def execute(cls, model: Any, vae: Any, name: str, mode: str, limit_gb: float, world: Any = None) -> io.NodeOutput:
+        node, graph = cls.hidden.unique_id, cls.hidden.dynprompt
+        return io.NodeOutput(files.cached_world(model, vae, name, mode, limit_gb, world, node, graph))
+
+
+class SaveWorld(io.ComfyNode):
+    """See web/docs/MatrixGameSaveWorld.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameSaveWorld",
+            display_name="Save World",
+            category=CATEGORY,
+            description="Writes a world into one file, so that another graph, another day or another machine can go "
+            "on from it.",
+            search_aliases=["matrix game save", "export world", "save state"],
+            inputs=[
+                World.Input("world", tooltip="From Start World or Roll Out."),
+                io.String.Input(
+                    "filename_prefix",
+                    default="matrixgame/world",
+                    tooltip="Below the output folder; a number is added. Load World lists output/matrixgame.",
+                ),
+            ],
+            is_output_node=True,
+            outputs=[],
+        )
+
+    @classmethod
+    def execute(cls, world: Any, filename_prefix: str) -> io.NodeOutput:
+        return io.NodeOutput(ui=ui.PreviewText(files.save_world(world, filename_prefix)))
+
+
+class LoadWorld(io.ComfyNode):
+    """See web/docs/MatrixGameLoadWorld.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameLoadWorld",
+            display_name="Load World",
+            category=CATEGORY,
+            description="Reads a world that Save World wrote; the models must be those it was made with.",
+            search_aliases=["matrix game load", "import world", "load state"],
+            inputs=[
+                io.Model.Input("model", tooltip="From Load Matrix-Game Generator: the same variant as the world's."),
+                Vae.Input("vae", tooltip="From Load Matrix-Game VAE."),
+                io.Combo.Input("file", options=files.world_choices(), tooltip="A file in output/matrixgame."),
+            ],
+            outputs=[World.Output(display_name="world", tooltip="The world as it was saved, for Roll Out.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **_: Any) -> str:
+        return files.world_file_state(file)
+
+    @classmethod
+    def execute(cls, model: Any, vae: Any, file: str) -> io.NodeOutput:
+        return io.NodeOutput(files.load_world(model, vae, file))
+
+
+class ActionOverlay(io.ComfyNode):
+    """See web/docs/MatrixGameActionOverlay.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameActionOverlay",
+            display_name="Action Overlay",
+            category=CATEGORY,
+            description="Draws what the player does onto the frames: keys, camera, time.",
+            search_aliases=["matrix game hud", "show keys", "heads-up display", "overlay controls"],
+            inputs=[
+                io.Image.Input("images", tooltip="Frames, from the first one that the actions were played on."),
+                Actions.Input("actions", tooltip="The inputs to show; frames beyond their end show the last ones."),
+                io.Combo.Input(
+                    "style",
+                    options=list(STYLES),
+                    tooltip="keys: key caps and a camera stick. history: the last 48 frames of every key as well. "
+                    "dots: small marks, also taken for pictures under 96 pixels. none: nothing.",
+                ),
+                io.Combo.Input("position", options=list(POSITIONS), tooltip="Where; bottom and top use both corners."),
+                io.Float.Input(
+                    "scale", default=1.0, min=0.25, max=4.0, step=0.05, tooltip="1 makes a key 1/14 of the height."
+                ),
+                io.Float.Input(
+                    "opacity", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="0 is invisible, 1 as designed."
+                ),
+                io.Boolean.Input(
+                    "below", default=False, tooltip="Draw on a bar under the picture; the frames become higher."
+                ),
+                io.Int.Input(
+                    "offset",
+                    default=0,
+                    min=-100,
+                    max=100,
+                    advanced=True,
+                    tooltip="0 shows what is held while a frame is on screen, 1 what the frame was made from.",
+                ),
+                io.Boolean.Input(
+                    "numbers", default=False, advanced=True, tooltip="Write the camera's speed in degrees a frame."
+                ),
+                io.Boolean.Input("counter", default=False, advanced=True, tooltip="Write the input row and its block."),
+            ],
+            outputs=[io.Image.Output(display_name="images", tooltip="The frames with the display.")],
+        )
+
+    @classmethod
+    def execute(cls, images: Any, actions: Any, **look: Any) -> io.NodeOutput:
+        return io.NodeOutput(inputs.draw_overlay(images, actions, **look))
+
+
+class MatrixGameExtension(ComfyExtension):
+    """All nodes of the pack."""
+
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [
+            LoadGenerator,
+            LoadVAE,
+            Inputs,
+            BenchInputs,
+            StartWorld,
+            RollOut,
+            WorldCache,
+            SaveWorld,
+            LoadWorld,
+            ActionOverlay,
+        ]

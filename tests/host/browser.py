@@ -1,0 +1,86 @@
+"""The host's page in a real browser, in either renderer."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, sync_playwright
+
+from .server import Host
+
+RENDERERS = {"canvas": False, "vue": True}
+READY = """() => window.app?.graph && window.LiteGraph?.registered_node_types?.MatrixGameRollOut
+               && document.querySelector('canvas')"""
+SETTLED = """async () => {
+  for (let calm = 0, before = -1; calm < 3; ) {
+    await new Promise(resolve => setTimeout(resolve, 400));
+    const now = document.querySelectorAll('*').length;
+    calm = now === before ? calm + 1 : 0;
+    before = now;
+  }
+}"""
+LOAD = "async (workflow) => { await window.app.loadGraphData(workflow); }"
+VIEW = """(box) => { const view = window.app.canvas.ds, canvas = window.app.canvas.canvas;
+  const left = 60, top = 80;  // the page's own bars lie over the canvas
+  const width = canvas.clientWidth - left, height = canvas.clientHeight - top;
+  view.scale = Math.min(width / box[2], height / box[3], 1);
+  view.offset = [left / view.scale - box[0], top / view.scale - box[1]];
+  window.app.canvas.setDirty(true, true); }"""
+
+
+def chromium() -> str | None:
+    """The system's Chromium: $CHROMIUM, else what is on the path; None where there is none."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
+
+
+@contextmanager
+def open_page(host: Host, vue: bool) -> Iterator[Page]:
+    """The host's page, loaded and calm, without the dialogs of a first visit; errors of the page are kept in
+    `page.errors`."""
+    host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": vue})
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 900})
+        errors: list[str] = []
+        page.errors = errors  # type: ignore[attr-defined]
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(host.url)
+        page.wait_for_function(READY, timeout=120_000)
+        page.evaluate(SETTLED)
+        yield page
+        browser.close()
+
+
+def load_workflow(page: Page, workflow: dict[str, Any]) -> None:
+    """Load a workflow as the template browser does, and show all of it."""
+    page.evaluate(LOAD, workflow)
+    page.evaluate(SETTLED)
+    show_all(page, workflow)
+
+
+def bounds(workflow: dict[str, Any], margin: float = 15) -> list[float]:
+    """[x, y, width, height] around all nodes of a workflow."""
+    boxes = [(*node["pos"][:2], *node["size"][:2]) for node in workflow["nodes"]]
+    left, top = min(x for x, *_ in boxes) - margin, min(y for _, y, *_ in boxes) - margin - 50
+    right, bottom = max(x + w for x, _, w, _ in boxes) + margin, max(y + h for _, y, _, h in boxes) + margin
+    return [left, top, right - left, bottom - top]
+
+
+def show_all(page: Page, workflow: dict[str, Any]) -> None:
+    """Zoom so that every node is seen."""
+    page.evaluate(VIEW, bounds(workflow))
+    page.wait_for_timeout(500)
+
+
+def picture(page: Page, path: Path) -> None:
+    """A screenshot into a file."""
+    if path.suffix == ".jpg":
+        page.screenshot(path=str(path), type="jpeg", quality=85)
+    else:
+        page.screenshot(path=str(path))
