@@ -73,7 +73,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _load(source: str, args: argparse.Namespace) -> text.Loaded:
-    """The inputs that an argument names; a ScriptError comes with the name of the file."""
+    """The inputs that an argument names; the error of a script comes with the name of its file."""
+    try:
+        return _read(source, args)
+    except ScriptError as error:
+        raise ActionError(error.format(source)) from None
+
+
+def _read(source: str, args: argparse.Namespace) -> text.Loaded:
     variant = VARIANTS[args.variant or "universal"]
     if source == "-":
         return text.read_text(sys.stdin.read(), args.variant, args.kind)
@@ -91,11 +98,8 @@ def _load(source: str, args: argparse.Namespace) -> text.Loaded:
 def _check(source: str, args: argparse.Namespace) -> int:
     try:
         loaded = _load(source, args)
-    except ScriptError as error:
-        print(error.format(source), file=sys.stderr)
-        return 1
     except MatrixGameError as error:
-        print(f"{source}: {error}", file=sys.stderr)
+        print(error if source in str(error) else f"{source}: {error}", file=sys.stderr)
         return 1
     print(f"{source}: {loaded.kind}, {_size(loaded)}")
     for note in loaded.notes:

@@ -157,7 +157,7 @@ def write_actions(timeline: Timeline | None, track: ActionTrack, path: str | Pat
         elif kind == "npz":
             write_npz(track, path)
         else:
-            text = print_script(timeline) if kind == "script" and timeline else TEXTS[kind](track)
+            text = print_script(timeline, len(track)) if kind == "script" and timeline else TEXTS[kind](track)
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -19,21 +19,24 @@ _WORDS = {"yaw": ("left", "right"), "pitch": ("down", "up")}
 Piece = tuple[int, int, str]  # start, stop, what a chord says; "" for nothing
 
 
-def print_script(what: Timeline | ActionTrack) -> str:
+def print_script(what: Timeline | ActionTrack, rows: int | None = None) -> str:
     """The script of a timeline (its active lanes and markers) or of exactly the rows of a track.
+
+    rows: the rows that the script of a timeline asks for, where they are fewer than its length.
 
     One step a line where every ramp fits into a step, else lanes side by side.
     """
     if isinstance(what, ActionTrack):
         lanes, markers, rows, exact = lanes_of_track(what), (), len(what), True
     else:
-        lanes, markers, rows, exact = what.active_lanes(), what.markers, what.length, False
+        lanes, markers, exact = what.active_lanes(), what.markers, rows is not None
+        rows = what.length if rows is None else rows
     variant = what.variant
     columns = {"keys": list(_key_pieces(variant, lanes))}
     columns.update({axis: list(_camera_pieces(axis, lanes[axis], rows)) for axis in camera_axes(variant)})
     used = max(pieces[-1][1] if pieces else 0 for pieces in columns.values())
     head = [f"@variant {variant.name}"]
-    if exact or used > rows or legal_length(used) != rows or not used:
+    if not used or used > rows or (used if exact else legal_length(used)) != rows:
         head.append(f"@length {rows}")
     steps = _steps(columns)
     body = _lane_lines(columns) if steps is None else steps
