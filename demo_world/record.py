@@ -16,9 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from .inputs import SCRIPTS, random_track, script_track
 VIDEO_KEY = "observation.images.view"
 ACTION_NAMES = (*UNIVERSAL.keys, "pitch", "yaw")
 STATE_NAMES = ("x", "y", "yaw", "pitch")
+TASKS = ("random", *sorted(SCRIPTS))  # what an episode's player does
 CHUNK = 1000  # episodes in a folder
 QUALITY = "14"  # x264's crf: hardly to be told from the original
 
@@ -58,7 +60,7 @@ def episode_track(plan: Plan, number: int) -> tuple[ActionTrack, str]:
     if rng.random() < plan.scripted:
         name = sorted(SCRIPTS)[int(rng.integers(len(SCRIPTS)))]
         return script_track(name, plan.frames), name
-    return random_track(rng, plan.frames), "random"
+    return random_track(rng, plan.frames), TASKS[0]
 
 
 def record(root: Path, plan: Plan, workers: int = 1) -> int:
@@ -69,7 +71,7 @@ def record(root: Path, plan: Plan, workers: int = 1) -> int:
     _check_plan(root, {"source": "game", **asdict(plan)})
     missing = [n for n in range(plan.episodes) if not table_path(root, n).exists()]
     _in_parallel(partial(_record_episode, root, plan), missing, plan.episodes, workers)
-    _write_meta(root, plan.episodes)
+    _write_meta(root, plan.episodes, TASKS)
     return len(missing)
 
 
@@ -89,7 +91,7 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
     _check_plan(root, {"source": "folder", "files": [v.name for v, _ in pairs]})
     missing = [n for n in range(len(pairs)) if not table_path(root, n).exists()]
     _in_parallel(partial(_import_episode, root, pairs), missing, len(pairs), workers)
-    _write_meta(root, len(pairs))
+    _write_meta(root, len(pairs), [video.stem for video, _ in pairs])
     return len(missing)
 
 
@@ -145,20 +147,21 @@ def _record_episode(root: Path, plan: Plan, number: int) -> None:
     track, task = episode_track(plan, number)
     frames, poses = play(plan.seed * 100_003 + number, track, plan.frames, plan.height, plan.width)
     state = np.array([[p.x, p.y, p.yaw, p.pitch] for p in poses], np.float32)
-    _write_video(video_path(root, number), iter(frames.numpy()))
-    _write_table(root, number, track, state, task)
+    _write_video(video_path(root, number), iter(frames.numpy()), FPS)
+    _write_table(root, number, track, state, TASKS.index(task), FPS)
 
 
 def _import_episode(root: Path, pairs: list[tuple[Path, Path]], number: int) -> None:
     video, lines = pairs[number]
     track = read_lines(lines)
-    count = _write_video(video_path(root, number), _read_video(video))
+    rate = _rate(video)
+    count = _write_video(video_path(root, number), _read_video(video), rate)
     if abs(count - len(track)) > 1:  # a row for the last frame may be there or not
         raise MatrixGameError(
             f"{video.name} has {count} frames but {lines.name} has {len(track)} lines; make them equal."
         )
     track = track.padded(count).slice(0, count)
-    _write_table(root, number, track, None, video.stem)
+    _write_table(root, number, track, None, number, rate)
 
 
 def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
@@ -170,7 +173,16 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
         raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
 
 
-def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
+def _rate(path: Path) -> float:
+    """Frames a second of a video file."""
+    try:
+        with av.open(str(path)) as container:
+            return float(container.streams.video[0].average_rate or FPS)
+    except (av.FFmpegError, IndexError) as error:
+        raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
+
+
+def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_suffix(".partial.mp4")
     count = 0
@@ -178,7 +190,11 @@ def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
         stream = None
         for pixels in frames:
             if stream is None:
-                stream = container.add_stream("libx264", rate=FPS, options={"crf": QUALITY, "preset": "veryfast"})
+                stream = container.add_stream(
+                    "libx264",
+                    rate=Fraction(rate).limit_denominator(1001),
+                    options={"crf": QUALITY, "preset": "veryfast"},
+                )
                 stream.height, stream.width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
                 stream.pix_fmt = "yuv420p"
             cut = np.ascontiguousarray(pixels[: stream.height, : stream.width])
@@ -190,7 +206,9 @@ def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]]) -> int:
     return count
 
 
-def _write_table(root: Path, number: int, track: ActionTrack, state: NDArray[np.float32] | None, task: str) -> None:
+def _write_table(
+    root: Path, number: int, track: ActionTrack, state: NDArray[np.float32] | None, task: int, rate: float
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -198,17 +216,17 @@ def _write_table(root: Path, number: int, track: ActionTrack, state: NDArray[np.
     n = len(track)
     columns = {
         "action": _vectors(np.concatenate([track.keyboard, track.mouse], axis=1)),
-        "timestamp": pa.array(np.arange(n, dtype=np.float32) / FPS),
+        "timestamp": pa.array(np.arange(n, dtype=np.float32) / np.float32(rate)),
         "frame_index": pa.array(np.arange(n, dtype=np.int64)),
         "episode_index": pa.array(np.full(n, number, np.int64)),
-        "task_index": pa.array(np.zeros(n, np.int64)),
+        "task_index": pa.array(np.full(n, task, np.int64)),
     }
     if state is not None:
         columns["observation.state"] = _vectors(state)
     path = table_path(root, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_suffix(".partial")
-    pq.write_table(pa.table(columns).replace_schema_metadata({"task": task}), partial_path)
+    pq.write_table(pa.table(columns), partial_path)
     os.replace(partial_path, path)
 
 
@@ -251,30 +269,29 @@ def _check_plan(root: Path, plan: dict[str, object]) -> None:
     path.write_text(json.dumps(plan, indent=2) + "\n")
 
 
-def _write_meta(root: Path, episodes: int) -> None:
+def _write_meta(root: Path, episodes: int, tasks: Sequence[str]) -> None:
     import pyarrow.parquet as pq
 
-    lines, tasks, total = [], {}, 0
+    lines, total = [], 0
     for number in range(episodes):
-        schema = pq.read_schema(table_path(root, number))
-        rows = pq.read_metadata(table_path(root, number)).num_rows
-        task = (schema.metadata or {}).get(b"task", b"").decode()
-        tasks.setdefault(task, len(tasks))
-        lines.append({"episode_index": number, "tasks": [task], "length": rows})
-        total += rows
-    with av.open(str(video_path(root, 0))) as container:
-        height, width = container.streams.video[0].height, container.streams.video[0].width
+        table = pq.read_table(table_path(root, number), columns=["task_index"])
+        task = tasks[table["task_index"][0].as_py()]
+        lines.append({"episode_index": number, "tasks": [task], "length": table.num_rows})
+        total += table.num_rows
     has_state = "observation.state" in pq.read_schema(table_path(root, 0)).names
-    info = _info(episodes, total, len(tasks), height, width, has_state)
+    info = _info(episodes, total, len(tasks), video_path(root, 0), has_state)
     _write(root / "meta" / "info.json", json.dumps(info, indent=2) + "\n")
     _write(root / "meta" / "episodes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    rows = ({"task_index": index, "task": task} for task, index in tasks.items())
+    rows = ({"task_index": index, "task": task} for index, task in enumerate(tasks))
     _write(root / "meta" / "tasks.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def _info(episodes: int, frames: int, tasks: int, height: int, width: int, has_state: bool) -> dict[str, object]:
+def _info(episodes: int, frames: int, tasks: int, first: Path, has_state: bool) -> dict[str, object]:
+    with av.open(str(first)) as container:
+        height, width = container.streams.video[0].height, container.streams.video[0].width
+    rate = _rate(first)
     number = {"dtype": "int64", "shape": [1], "names": None}
-    video = {"video.fps": FPS, "video.codec": "h264", "video.pix_fmt": "yuv420p", "has_audio": False}
+    video = {"video.fps": rate, "video.codec": "h264", "video.pix_fmt": "yuv420p", "has_audio": False}
     features: dict[str, object] = {
         VIDEO_KEY: {
             "dtype": "video",
@@ -291,7 +308,7 @@ def _info(episodes: int, frames: int, tasks: int, height: int, width: int, has_s
     return {
         "codebase_version": "v2.1",
         "robot_type": "first_person_player",
-        "fps": FPS,
+        "fps": rate,
         "total_episodes": episodes,
         "total_frames": frames,
         "total_tasks": tasks,
@@ -309,6 +326,14 @@ def _write(path: Path, text: str) -> None:
     partial_path = path.with_name(path.name + ".partial")
     partial_path.write_text(text, encoding="utf-8")
     os.replace(partial_path, path)
+
+
+def count_episodes(root: Path) -> int:
+    """Episodes of a recording; raises MatrixGameError where there is none."""
+    path = root / "meta" / "info.json"
+    if not path.exists():
+        raise MatrixGameError(f"There is no recording in {root}; make one with python -m demo_world.record.")
+    return int(json.loads(path.read_text())["total_episodes"])
 
 
 def read_episode(root: Path, number: int) -> tuple[NDArray[np.uint8], ActionTrack]:

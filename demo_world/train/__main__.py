@@ -9,13 +9,14 @@ from pathlib import Path
 import torch
 
 from .config import PRESETS, Preset, get_preset
+from .data import make_source
 from .latents import write_latents
 from .loop import Run
 from .student import train_student
 from .teacher import train_teacher
-from .vae import train_vae
+from .vae import train_images, train_vae
 
-STAGES = ("vae", "latents", "teacher", "student")
+STAGES = ("images", "vae", "latents", "teacher", "student")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -24,6 +25,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("stage", choices=(*STAGES, "all"), help="what to train; each stage needs those before it")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, logs and pictures")
     parser.add_argument("--preset", default="cpu", choices=sorted(PRESETS), help="size of the model and its training")
+    parser.add_argument("--data", type=Path, help="learn from this recording (demo_world.record), not from the game")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, help="steps of the stage in all (default: the preset's)")
     parser.add_argument("--minutes", type=float, help="end the stage after this time (default: after its steps)")
@@ -52,10 +54,13 @@ def run_stage(stage: str, options: argparse.Namespace, preset: Preset, device: t
     def run(steps: int, lr: float) -> Run:
         return Run(stage, options.out, options.steps or steps, lr, device, options.minutes)
 
-    if stage == "vae":
-        train_vae(run(preset.vae_steps, preset.vae_lr), preset, options.seed)
+    source = make_source(preset, device, options.data)
+    if stage == "images":
+        train_images(run(preset.image_steps, preset.vae_lr), preset, source, options.seed)
+    elif stage == "vae":
+        train_vae(run(preset.vae_steps, preset.vae_lr), preset, source, options.seed)
     elif stage == "latents":
-        write_latents(options.out, preset, device, options.seed, options.clips)
+        write_latents(options.out, preset, source, device, options.seed, options.clips)
     elif stage == "teacher":
         train_teacher(run(preset.teacher_steps, preset.lr), preset, options.seed)
     else:

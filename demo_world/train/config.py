@@ -22,6 +22,8 @@ class Preset:
     width: int
     vae_dim: int
     vae_crop: int
+    image_batch: int
+    image_steps: int
     vae_batch: int
     vae_steps: int
     dim: int
@@ -58,6 +60,8 @@ CPU = Preset(
     width=112,
     vae_dim=12,
     vae_crop=48,
+    image_batch=16,
+    image_steps=6000,
     vae_batch=2,
     vae_steps=4000,
     dim=256,
@@ -80,6 +84,8 @@ GPU = Preset(
     width=176,
     vae_dim=16,
     vae_crop=0,
+    image_batch=32,
+    image_steps=10000,
     vae_batch=8,
     vae_steps=12000,
     dim=256,
@@ -105,6 +111,8 @@ TINY = Preset(  # for tests: everything runs, nothing is learnt
     width=48,
     vae_dim=4,
     vae_crop=32,
+    image_batch=2,
+    image_steps=2,
     vae_batch=1,
     vae_steps=2,
     dim=128,

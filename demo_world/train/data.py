@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from ..game import play
+from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.errors import MatrixGameError
+
+from ..game import play, poses_array, spawn
 from ..inputs import SCRIPTS, random_track, script_track
+from ..record import count_episodes, read_episode
+from ..render import render
+from ..scene import make_scene
+from .config import Preset
 
 TRAIN_WORLDS = 1_000_000  # training plays worlds from this seed on; the seeds below are held out
 SCRIPTED = 0.15  # share of clips in which the player follows a script
+
+
+class Source(Protocol):
+    """Where clips come from. The same number gives the same clip."""
+
+    def clip(self, number: int, frames: int) -> Clip:
+        """`frames` frames in a row with their inputs."""
+        ...
+
+    def stills(self, number: int, count: int) -> Tensor:
+        """`count` frames [N, H, W, 3] without order."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -24,15 +47,78 @@ class Clip:
     mouse: Tensor
 
 
-def play_clip(number: int, frames: int, height: int, width: int, device: str = "cpu", samples: int = 2) -> Clip:
-    """Training clip `number`: a world of its own and a random or scripted player."""
-    rng = np.random.default_rng([number, 0xC11B])
-    if rng.random() < SCRIPTED:
-        names = sorted(SCRIPTS)
-        track = script_track(names[int(rng.integers(len(names)))], frames)
-    else:
-        track = random_track(rng, frames)
-    pictures, _ = play(TRAIN_WORLDS + number, track, frames, height, width, device=device, samples=samples)
+@dataclass(frozen=True)
+class GameSource:
+    """Clips played when they are asked for: each number is a world of its own with a random or scripted player."""
+
+    height: int
+    width: int
+    device: str = "cpu"
+
+    def clip(self, number: int, frames: int) -> Clip:
+        """See Source."""
+        rng = np.random.default_rng([number, 0xC11B])
+        if rng.random() < SCRIPTED:
+            names = sorted(SCRIPTS)
+            track = script_track(names[int(rng.integers(len(names)))], frames)
+        else:
+            track = random_track(rng, frames)
+        pictures, _ = play(TRAIN_WORLDS + number, track, frames, self.height, self.width, device=self.device)
+        return _clip(pictures, track)
+
+    def stills(self, number: int, count: int) -> Tensor:
+        """See Source."""
+        scene = make_scene(TRAIN_WORLDS + number)
+        rng = np.random.default_rng([number, 0x5A9])
+        poses = [spawn(scene, int(s)) for s in rng.integers(1 << 30, size=count)]
+        poses = [replace(p, pitch=float(rng.normal(0.0, 0.15))) for p in poses]
+        return render(scene, poses_array(poses).to(self.device), self.height, self.width)
+
+
+class RecordingSource:
+    """Pieces of recorded episodes (demo_world/record.py), cut to the shape of the frames and resized."""
+
+    def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
+        self.root, self.size, self.device = root, (height, width), device
+        self.episodes = count_episodes(root)
+        self._read = lru_cache(maxsize=8)(self._episode)
+
+    def clip(self, number: int, frames: int) -> Clip:
+        """See Source. Raises MatrixGameError where an episode is too short."""
+        rng = np.random.default_rng([number, 0xC11B])
+        episode = int(rng.integers(self.episodes))
+        pictures, track = self._read(episode)
+        if len(pictures) < frames:
+            raise MatrixGameError(f"Episode {episode} has {len(pictures)} frames; training clips have {frames}.")
+        start = int(rng.integers(len(pictures) - frames + 1))
+        return _clip(pictures[start : start + frames].to(self.device), track.slice(start, start + frames))
+
+    def stills(self, number: int, count: int) -> Tensor:
+        """See Source."""
+        rng = np.random.default_rng([number, 0x5A9])
+        pictures, _ = self._read(int(rng.integers(self.episodes)))
+        return pictures[rng.integers(len(pictures), size=count)].to(self.device)
+
+    def _episode(self, number: int) -> tuple[Tensor, ActionTrack]:
+        frames, track = read_episode(self.root, number)
+        height, width = self.size
+        pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
+        scale = max(height / pictures.shape[2], width / pictures.shape[3])
+        whole = [max(side, round(have * scale)) for side, have in zip(self.size, pictures.shape[2:], strict=True)]
+        pictures = F.interpolate(pictures, size=whole, mode="bilinear", antialias=True)
+        top, left = (whole[0] - height) // 2, (whole[1] - width) // 2
+        cut = pictures[:, :, top : top + height, left : left + width]
+        return cut.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous(), track
+
+
+def make_source(preset: Preset, device: torch.device, recording: Path | None) -> Source:
+    """The game, or a recording where one is given."""
+    if recording is not None:
+        return RecordingSource(recording, preset.height, preset.width, str(device))
+    return GameSource(preset.height, preset.width, str(device))
+
+
+def _clip(pictures: Tensor, track: ActionTrack) -> Clip:
     assert track.mouse is not None
     return Clip(pictures, torch.from_numpy(track.keyboard.copy()), torch.from_numpy(track.mouse.copy()))
 
@@ -43,21 +129,23 @@ def to_pixels(frames: Tensor) -> Tensor:
 
 
 class ClipPool:
-    """Clips played so far, growing while they are drawn from: rendering never holds up a step for long."""
+    """Clips drawn so far, growing while they are drawn from: a new one never holds up a step for long."""
 
-    def __init__(self, frames: int, height: int, width: int, seed: int, device: torch.device, start: int, most: int):
-        self.size = (frames, height, width)
-        self.device = device
-        self.most = most
+    def __init__(self, source: Source, frames: int, seed: int, *, start: int, most: int, stills: bool = False) -> None:
+        """start, most: clips at first and at last. stills: frames without order, not a walk."""
+        self.source, self.frames, self.stills, self.most = source, frames, stills, most
         self.rng = np.random.default_rng([seed, 0x9001])
         self.next = int(self.rng.integers(1 << 30))
-        self.clips: list[Clip] = []
+        self.clips: list[Tensor] = []
         for _ in range(start):
             self.grow()
 
     def grow(self) -> None:
-        """Play one clip more; when the pool is full it takes the place of another."""
-        clip = play_clip(self.next, *self.size, device=str(self.device))
+        """Take in one clip more; when the pool is full it takes the place of another."""
+        if self.stills:
+            clip = self.source.stills(self.next, self.frames)
+        else:
+            clip = self.source.clip(self.next, self.frames).frames
         self.next += 1
         if len(self.clips) < self.most:
             self.clips.append(clip)
@@ -66,10 +154,10 @@ class ClipPool:
 
     def pixels(self, batch: int, frames: int, crop: int) -> Tensor:
         """Random pieces [B, 3, frames, crop or H, crop or W] in [-1, 1]; corners are multiples of 8."""
-        _, height, width = self.size
+        height, width = self.clips[0].shape[1:3]
         pieces = []
         for _ in range(batch):
-            clip = self.clips[int(self.rng.integers(len(self.clips)))].frames
+            clip = self.clips[int(self.rng.integers(len(self.clips)))]
             t = int(self.rng.integers(len(clip) - frames + 1))
             h, w = (min(crop, height), min(crop, width)) if crop else (height, width)
             y = 8 * int(self.rng.integers((height - h) // 8 + 1))

@@ -16,7 +16,7 @@ from comfyui_matrixgame.variants import FRAMES_PER_LATENT
 from comfyui_matrixgame.vision import ImageEncoder
 
 from .config import Preset
-from .data import play_clip, to_pixels
+from .data import Source, to_pixels
 from .network import make_vision
 from .vae import load_vae
 
@@ -47,9 +47,11 @@ def input_windows(rows: Tensor, latent_frames: int) -> Tensor:
 
 
 @torch.no_grad()
-def encode_numbers(numbers: list[int], vae: WanVAE, vision: ImageEncoder, preset: Preset, device: torch.device):
-    """Play and encode these clips -> tensors in half precision, as the files hold them."""
-    clips = [play_clip(n, preset.clip_frames, preset.height, preset.width, str(device)) for n in numbers]
+def encode_numbers(
+    numbers: list[int], vae: WanVAE, vision: ImageEncoder, source: Source, frames: int
+) -> dict[str, Tensor]:
+    """Encode these clips -> tensors in half precision, as the files hold them."""
+    clips = [source.clip(n, frames) for n in numbers]
     pixels = to_pixels(torch.stack([c.frames for c in clips]))  # [B, 3, N, H, W]
     return {
         "latents": torch.cat([vae.encode(p[None])[0] for p in pixels]).half().cpu(),
@@ -57,7 +59,6 @@ def encode_numbers(numbers: list[int], vae: WanVAE, vision: ImageEncoder, preset
         "features": vision(pixels[:, :, 0]).half().cpu(),
         "keyboard": torch.stack([c.keyboard for c in clips]).half(),
         "mouse": torch.stack([c.mouse for c in clips]).float(),
-        "first": torch.stack([c.frames[0] for c in clips]).cpu(),
     }
 
 
@@ -68,7 +69,9 @@ def encode_condition(vae: WanVAE, image: Tensor) -> Tensor:
     return vae.encode(frames)[0]
 
 
-def write_latents(out: Path, preset: Preset, device: torch.device, seed: int = 0, clips: int | None = None) -> None:
+def write_latents(
+    out: Path, preset: Preset, source: Source, device: torch.device, seed: int = 0, clips: int | None = None
+) -> None:
     """Write the files that are still missing under out/latents."""
     folder = out / "latents"
     folder.mkdir(parents=True, exist_ok=True)
@@ -80,7 +83,7 @@ def write_latents(out: Path, preset: Preset, device: torch.device, seed: int = 0
             continue
         numbers = [10_000_000 * (seed + 1) + n for n in range(shard * SHARD, min(count, (shard + 1) * SHARD))]
         partial = path.with_suffix(".partial")
-        torch.save(encode_numbers(numbers, vae, vision, preset, device), partial)
+        torch.save(encode_numbers(numbers, vae, vision, source, preset.clip_frames), partial)
         os.replace(partial, path)
 
 

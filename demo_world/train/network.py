@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 from comfyui_matrixgame.checkpoints.formats import HEAD_DIM_OF_SMALL
 from comfyui_matrixgame.generator.model import Generator, GeneratorConfig
@@ -17,7 +21,30 @@ from .config import Preset
 
 KEYBOARD_HIDDEN = 32
 VISION_LAYERS = 2  # the last is in the file and never run
+EARLIER = 0.1  # how much of their random weights the taps on earlier frames start with
 LATENT_NOISE = 0.1  # deviation of the noise on normalised latents while the VAE learns
+
+
+class Conv3d(nn.Conv3d):
+    """nn.Conv3d that, for the first frame of a clip, leaves out the taps that would only see zeros."""
+
+    still = False  # set for all layers at once by `still_frames`
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not Conv3d.still or self.kernel_size[0] == 1:
+            return super().forward(x)
+        y = F.conv2d(x[:, :, -1], self.weight[:, :, -1], self.bias, padding=self.padding[1:])  # type: ignore[index]
+        return y.unsqueeze(2)
+
+
+@contextmanager
+def still_frames() -> Iterator[None]:
+    """Inside, networks get clips of a single frame, and run three times as fast for it."""
+    Conv3d.still = True
+    try:
+        yield
+    finally:
+        Conv3d.still = False
 
 
 class TrainOperations:
@@ -26,12 +53,13 @@ class TrainOperations:
     Linear = nn.Linear
     LayerNorm = nn.LayerNorm
     Conv2d = nn.Conv2d
-    Conv3d = nn.Conv3d
+    Conv3d = Conv3d
     weights_of = staticmethod(weights_of)
 
 
 def make_vae(preset: Preset) -> WanVAE:
-    """A VAE that begins as a plain chain of convolutions: the residual branches start at zero.
+    """A VAE that begins as a plain chain of convolutions on single frames: the residual branches start at zero,
+    the convolutions look at no earlier frame, and time is halved by leaving out and doubled by repeating.
 
     conv1 and conv2 start as Wan's latent scale and its inverse, so that the network in between works with
     latents of about unit size.
@@ -42,6 +70,11 @@ def make_vae(preset: Preset) -> WanVAE:
             _zero(module.residual["6"])
         if isinstance(module, SpatialAttention):
             _zero(module.proj)
+        if isinstance(module, Conv3d) and module.kernel_size == (3, 3, 3):
+            module.weight.data[:, :, :2] *= EARLIER
+            module.weight.data[:, :, 2] *= 3**0.5
+        if isinstance(module, Conv3d) and module.kernel_size == (3, 1, 1):
+            _repeat(module)
     mean, std = torch.tensor(LATENT_MEAN), torch.tensor(LATENT_STD)
     c = LATENT_CHANNELS
     with torch.no_grad():
@@ -84,25 +117,33 @@ def encode_clip(vae: WanVAE, pixels: torch.Tensor) -> torch.Tensor:
 
     The network is causal, so the result is the same; larger pieces are quicker to learn from.
     """
-    first, rest = History(None), pixels[:, :, 1:]
+    first, rest = History(None, torch.float32), pixels[:, :, 1:]
     moments = [vae.encoder(_fast(pixels[:, :, :1]), first)]
     if rest.shape[2]:
-        moments.append(vae.encoder(_fast(rest), History(first.state())))
+        moments.append(vae.encoder(_fast(rest), History(first.state(), torch.float32)))
     return normalise(vae.conv1(torch.cat(moments, dim=2))[:, :LATENT_CHANNELS].float())
 
 
 def decode_clip(vae: WanVAE, latents: torch.Tensor) -> torch.Tensor:
     """What vae.decode gives for a whole clip [B, 16, L, h, w], in two pieces (see encode_clip)."""
     raw = vae.conv2(denormalise(latents))
-    first = History(None)
+    first = History(None, torch.float32)
     pixels = [vae.decoder(_fast(raw[:, :, :1]), first)]
     if raw.shape[2] > 1:
-        pixels.append(vae.decoder(_fast(raw[:, :, 1:]), History(first.state())))
+        pixels.append(vae.decoder(_fast(raw[:, :, 1:]), History(first.state(), torch.float32)))
     return torch.cat(pixels, dim=2)
 
 
 def _fast(x: torch.Tensor) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last_3d)
+
+
+def _repeat(layer: nn.Conv3d) -> None:
+    """Make a convolution over time hand on the last frame it sees, once or twice."""
+    layer.weight.data *= EARLIER
+    copies = layer.out_channels // layer.in_channels
+    layer.weight.data[:, :, 2, 0, 0] += torch.eye(layer.in_channels).repeat(copies, 1)
+    nn.init.zeros_(layer.bias)
 
 
 def _zero(layer: nn.Module) -> None:

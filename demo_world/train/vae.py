@@ -1,4 +1,7 @@
-"""Stage 1: the VAE learns to give frames back from 1/8 x 1/8 x 1/4 as many latents."""
+"""Stages 1 and 2: the VAE learns to give frames back, single ones first and then clips.
+
+Single frames cost a ninth of a clip and teach nearly all of what space needs; clips then teach time.
+"""
 
 from __future__ import annotations
 
@@ -13,22 +16,60 @@ from comfyui_matrixgame.vae.base import to_uint8
 from comfyui_matrixgame.vae.wan import WanVAE
 
 from .config import Preset
-from .data import ClipPool, play_clip, to_pixels
+from .data import ClipPool, Source, to_pixels
 from .loop import Run, load_average, train
-from .network import LATENT_NOISE, decode_clip, encode_clip, fold_statistics, make_vae
+from .network import LATENT_NOISE, decode_clip, encode_clip, fold_statistics, make_vae, still_frames
 from .pictures import draw_strip
 
+STILLS = 16  # views of a world
 CLIP = 17  # frames of a clip in the pool: 1 + 4 * 4
 LENGTHS = (9, 9, 9, 9, 13)  # of training pieces; from the third chunk on, every chunk is alike
 STATISTICS = 0.02  # weight of the pull of each latent channel to zero mean and unit size
-STATISTICS_CLIPS = 24
+STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000
 
 
-def train_vae(run: Run, preset: Preset, seed: int = 0) -> None:
-    """Train, then fold the latent statistics in; writes vae.pt and vae_folded.pt in the run's folder."""
+def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
+    """Train on single frames; writes images.pt in the run's folder."""
     torch.manual_seed(seed)
     vae = make_vae(preset).to(run.device)
-    pool = ClipPool(CLIP, preset.height, preset.width, seed, run.device, start=min(48, preset.clips), most=600)
+    pool = ClipPool(source, STILLS, seed, start=min(40, preset.clips), most=1500, stills=True)
+    generator = torch.Generator(device=run.device).manual_seed(seed)
+
+    def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
+        if step % 5 == 0:
+            pool.grow()
+        pixels = pool.pixels(preset.image_batch, 1, preset.vae_crop if step % 8 else 0)
+        return reconstruct(vae, pixels, generator, run)
+
+    def picture(path: Path) -> None:
+        pixels = pool.pixels(9, 1, 0)
+        with torch.no_grad(), still_frames():
+            decoded = decode_clip(vae, encode_clip(vae, pixels))
+        draw_strip([to_uint8(x.transpose(0, 2))[0].cpu().numpy() for x in (pixels, decoded)], path)
+
+    with still_frames():
+        train(run, vae, loss_of, picture=picture)
+
+
+def reconstruct(vae: WanVAE, pixels: Tensor, generator: torch.Generator, run: Run) -> tuple[Tensor, dict[str, float]]:
+    """There and back, with a little noise on the latents: the loss, and what to log."""
+    with run.autocast():
+        latents = encode_clip(vae, pixels)
+        noise = torch.randn(latents.shape, generator=generator, device=run.device)
+        decoded = decode_clip(vae, latents + LATENT_NOISE * noise)
+    return _loss(decoded.float(), pixels, latents.float())
+
+
+def train_vae(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
+    """Train on clips, from the weights of images.pt, then fold the latents' statistics in.
+
+    Writes vae.pt and vae_folded.pt in the run's folder.
+    """
+    torch.manual_seed(seed)
+    vae = make_vae(preset)
+    load_average(run.out, "images", vae)
+    vae.to(run.device)
+    pool = ClipPool(source, CLIP, seed, start=min(48, preset.clips), most=600)
     generator = torch.Generator(device=run.device).manual_seed(seed)
 
     def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
@@ -41,15 +82,11 @@ def train_vae(run: Run, preset: Preset, seed: int = 0) -> None:
             1, preset.vae_batch * LENGTHS[0] // frames if crop or not preset.vae_crop else preset.vae_batch // 2
         )
         pixels = pool.pixels(batch, frames, crop)
-        with run.autocast():
-            latents = encode_clip(vae, pixels)
-            noise = torch.randn(latents.shape, generator=generator, device=run.device)
-            decoded = decode_clip(vae, latents + LATENT_NOISE * noise)
-        return _loss(decoded.float(), pixels, latents.float())
+        return reconstruct(vae, pixels, generator, run)
 
-    average = train(run, vae, loss_of, picture=lambda path: _picture(vae, preset, run.device, path))
+    average = train(run, vae, loss_of, picture=lambda path: _picture(vae, source, path))
     vae.load_state_dict(average.values)
-    finish_vae(vae, run, preset)
+    finish_vae(vae, run, source)
 
 
 def _loss(decoded: Tensor, pixels: Tensor, latents: Tensor) -> tuple[Tensor, dict[str, float]]:
@@ -65,11 +102,11 @@ def _loss(decoded: Tensor, pixels: Tensor, latents: Tensor) -> tuple[Tensor, dic
 
 
 @torch.no_grad()
-def finish_vae(vae: WanVAE, run: Run, preset: Preset) -> None:
+def finish_vae(vae: WanVAE, run: Run, source: Source) -> None:
     """Measure the latents' statistics on whole frames, fold them in, save vae_folded.pt."""
     latents = []
     for number in range(STATISTICS_CLIPS):
-        clip = play_clip(-(10**5) + number + 10**6, CLIP, preset.height, preset.width, str(run.device))
+        clip = source.clip(STATISTICS_FROM + number, CLIP)
         latents.append(vae.encode(to_pixels(clip.frames[None]))[0].float())
     stack = torch.cat(latents)  # [clips, 16, L, h, w]
     mean, std = stack.mean(dim=(0, 2, 3, 4)), stack.std(dim=(0, 2, 3, 4))
@@ -89,21 +126,21 @@ def load_vae(out: Path, preset: Preset, device: torch.device) -> WanVAE:
 
 
 @torch.no_grad()
-def _picture(vae: WanVAE, preset: Preset, device: torch.device, path: Path) -> None:
+def _picture(vae: WanVAE, source: Source, path: Path) -> None:
     rows: list[np.ndarray] = []
     for number in (1, 2, 3):
-        clip = play_clip(number, CLIP, preset.height, preset.width, str(device))
+        clip = source.clip(number, CLIP)
         decoded = vae.decode(vae.encode(to_pixels(clip.frames[None]))[0])[0]
         rows += [clip.frames.cpu().numpy(), to_uint8(decoded)[0].cpu().numpy()]
     draw_strip(rows, path, columns=9)
 
 
-def reconstruction_psnr(vae: WanVAE, preset: Preset, clips: int, device: torch.device) -> float:
-    """PSNR in dB of decoded against played frames, over `clips` whole clips."""
+def reconstruction_psnr(vae: WanVAE, source: Source, clips: int) -> float:
+    """PSNR in dB of decoded against true frames, over `clips` whole clips."""
     errors = []
     with torch.no_grad():
         for number in range(clips):
-            pixels = to_pixels(play_clip(number, CLIP, preset.height, preset.width, str(device)).frames[None])
+            pixels = to_pixels(source.clip(number, CLIP).frames[None])
             decoded = vae.decode(vae.encode(pixels)[0])[0].float().clamp(-1, 1)
             errors.append(F.mse_loss(decoded, pixels) / 4)
     return float(-10 * torch.log10(torch.stack(errors).mean()))

@@ -1,0 +1,121 @@
+"""`python -m demo_world.export RUN FOLDER`: a trained run as the files that ship, with model card and start images.
+
+The files have the published layouts (names of tensors), in float16, and are loaded like any other file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor
+
+from comfyui_matrixgame.errors import MatrixGameError
+
+from .game import Game
+from .train.config import Preset
+from .train.data import GameSource
+from .train.loop import load_average
+from .train.network import make_generator, make_vision
+from .train.vae import load_vae, reconstruction_psnr
+
+FILES = ("demo_generator.safetensors", "demo_vae.safetensors", "demo_vision.safetensors")
+LIMIT_MB = 25.0
+START_WORLDS = (0, 2, 5, 6, 7, 9, 10, 11)  # held-out worlds whose first view shows most
+START_SIZE = (352, 640)
+
+
+def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | None = None) -> float:
+    """Write the three files and the card; returns their size in MB.
+
+    stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card.
+    Raises FileNotFoundError where a stage has not run, MatrixGameError where the model is too large to ship.
+    """
+    preset = Preset(**json.loads((run / "preset.json").read_text()))
+    generator = make_generator(preset)
+    load_average(run, stage, generator)
+    vae = load_vae(run, preset, torch.device("cpu"))
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = (generator.state_dict(), vae.state_dict(), vision_file(preset))
+    for name, values in zip(FILES, tensors, strict=True):
+        save_file({k: v.half().contiguous() for k, v in values.items()}, folder / name)
+    size = sum((folder / name).stat().st_size for name in FILES) / 1e6
+    if size > LIMIT_MB:
+        raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
+    psnr = reconstruction_psnr(vae, GameSource(preset.height, preset.width), 4)
+    (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench), encoding="utf-8")
+    return size
+
+
+def vision_file(preset: Preset) -> dict[str, Tensor]:
+    """The image tower in the layout of clip_vision_h: `vision_model.` in front, and a last block nothing runs."""
+    tower = {k.removeprefix("vision_model."): v for k, v in make_vision(preset).model.state_dict().items()}
+    tower = {f"vision_model.{k}": v for k, v in tower.items() if not k.endswith("position_ids")}
+    ran, spare = "encoder.layers.0.", "encoder.layers.1."
+    return tower | {k.replace(ran, spare): v.clone() for k, v in tower.items() if ran in k}
+
+
+def write_start_images(folder: Path) -> list[Path]:
+    """Start images of the game, 640x352, from worlds that training does not play."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for world in START_WORLDS:
+        paths.append(folder / f"demo_world_{world:02d}.png")
+        Image.fromarray(Game.new(world).frame(*START_SIZE)).save(paths[-1], optimize=True)
+    return paths
+
+
+def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench: Path | None) -> str:
+    """The model card."""
+    lines = [
+        "# The demo world's model",
+        "",
+        "A very small model of the game in `demo_world/`, trained from nothing on that game alone. It is built from",
+        "the same classes as Matrix-Game 2.0, with a smaller configuration, and takes the inputs of the universal",
+        "variant. It is there to try nodes, scripts and tests without a download.",
+        "",
+        "It is **not** Matrix-Game 2.0, holds none of its weights, and says nothing about that model's quality. It",
+        "knows one game: other images come out as something that looks like this game.",
+        "",
+        f"- Frames: {preset.width}x{preset.height}. Files: {size:.1f} MB in all, float16.",
+        f"- Generator: {preset.layers} layers of width {preset.dim}, inputs in the first {preset.action_layers}; "
+        f"weights of the stage `{stage}` after {steps_of(run, stage)} steps.",
+        f"- VAE: base width {preset.vae_dim}, {steps_of(run, 'images')} steps on single frames and "
+        f"{steps_of(run, 'vae')} on clips; {psnr:.1f} dB PSNR on clips it has not seen.",
+        "- Image tower: two small blocks with **random weights**, in the published layout. The generator learnt to",
+        "  read its features as they are; it is no CLIP.",
+        "- Made by `python -m demo_world.train` and `python -m demo_world.export` (`demo_world/README.md`).",
+    ]
+    if bench is not None:
+        figures = json.loads(bench.read_text())
+        lines += ["", "Measured by `bench/demo_world.py` on held-out rollouts, against the game's own frames:", ""]
+        lines += [f"- {name}: {value}" for name, value in figures["summary"].items()]
+    return "\n".join(lines) + "\n"
+
+
+def steps_of(run: Path, stage: str) -> int:
+    """Steps that a stage of a run has made."""
+    path = run / f"{stage}.pt"
+    return int(torch.load(path, map_location="cpu", weights_only=True)["step"]) if path.exists() else 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m demo_world.export", description=__doc__.split("\n")[0])
+    parser.add_argument("run", type=Path, help="folder that demo_world.train wrote to; `none` for the images alone")
+    parser.add_argument("folder", type=Path, help="where the files go")
+    parser.add_argument("--stage", default="student", choices=("teacher", "student"))
+    parser.add_argument("--bench", type=Path, help="results of bench/demo_world.py to quote in the card")
+    options = parser.parse_args(arguments)
+    if str(options.run) != "none":
+        size = export_model(options.run, options.folder, options.stage, options.bench)
+        print(f"{size:.1f} MB in {options.folder}")
+    write_start_images(options.folder / "start_images")
+
+
+if __name__ == "__main__":
+    main()
