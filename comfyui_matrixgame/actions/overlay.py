@@ -266,7 +266,7 @@ def _lane_picture(values: NDArray[np.float32], signed: bool, row: int, width: in
     picture[:, -1] = (255, 255, 255, 235)
     if height > 3:
         picture[-1] = 0  # a gap between lanes
-    return Image.fromarray(picture, "RGBA")
+    return Image.fromarray(picture)
 
 
 # ---- where it is drawn

@@ -135,10 +135,10 @@ def _disc(draw: ImageDraw.ImageDraw, x: float, y: float, radius: float, fill: ob
 
 
 def _text(draw: ImageDraw.ImageDraw, text: str, x: float, y: float, size: float, ink: tuple[int, ...]) -> None:
-    """Text centred on (x, y); one that is wider than the picture is made smaller."""
+    """Text centred on (x, y), x being the middle of the picture; one that is wider is made smaller."""
     font = ImageFont.load_default(max(4, size))
     left, top, right, bottom = draw.textbbox((0, 0), text, font)
-    room = 0.92 * draw.im.size[0]
+    room = 0.92 * 2 * x
     if right - left > room:
         font = ImageFont.load_default(max(4, size * room / (right - left)))
         left, top, right, bottom = draw.textbbox((0, 0), text, font)

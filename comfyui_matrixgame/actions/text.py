@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from ..errors import ActionError
@@ -89,6 +90,19 @@ def read_text(text: str, variant: Variant | str | None = None, kind: str | None 
     return Loaded(imported.track, kind, None, imported.notes)
 
 
+def read_texts(text: str, variant: Variant | str | None = None, kind: str | None = None) -> list[Loaded]:
+    """The inputs of several texts with a line `---` between them; errors count lines from the top of the whole.
+
+    A separator at the very end is allowed. Raises ActionError, also where nothing stands between two separators.
+    """
+    lines = normalise(text).split("\n")
+    cuts = [-1, *(i for i, line in enumerate(lines) if line.strip() == "---"), len(lines)]
+    parts = [(start + 1, lines[start + 1 : stop]) for start, stop in pairwise(cuts)]
+    if len(parts) > 1 and not "".join(parts[-1][1]).strip():
+        parts.pop()
+    return [read_text("\n" * first + "\n".join(body), variant, kind) for first, body in parts]
+
+
 def recognise(text: str) -> str:
     """The format of normalised text: one of KINDS; what is nothing else is a script."""
     lines = [line for line in (line.strip() for line in text.split("\n", 50)[:50]) if line]
@@ -110,17 +124,18 @@ def recognise(text: str) -> str:
 
 
 def _read_arrays(path: Path, variant: Variant) -> Loaded:
-    if path.suffix.lower() == ".npz" or (path.suffix.lower() == ".npy" and "pose" in path.stem + path.parent.stem):
+    """Key and camera arrays, or the camera poses that .npz files and `poses.npy` may hold instead."""
+    poses_file = path / "poses.npy" if path.is_dir() else path
+    try:
+        imported = importers.read_npy(path, variant)
+    except ActionError as first:
+        if poses_file.suffix.lower() != ".npz" and not ("pose" in poses_file.stem and poses_file.is_file()):
+            raise
         try:
-            imported = importers.read_npy(path, variant)
-        except ActionError as first:
-            try:
-                track, report = poses.read_poses(path, variant)
-            except ActionError:
-                raise first from None
-            return Loaded(track, "npy", None, (str(report),))
-        return Loaded(imported.track, "npy", None, imported.notes)
-    imported = importers.read_npy(path, variant)
+            track, report = poses.read_poses(poses_file, variant)
+        except ActionError as second:
+            raise (first if poses_file.suffix.lower() == ".npz" else second) from None
+        return Loaded(track, "npy", None, (str(report),))
     return Loaded(imported.track, "npy", None, imported.notes)
 
 

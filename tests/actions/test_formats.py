@@ -17,7 +17,7 @@ from comfyui_matrixgame.actions.check import MAX_FRAMES
 from comfyui_matrixgame.actions.presets import PRESETS, preset_script, presets_of
 from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
 from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import load_actions, read_actions, read_text, recognise
+from comfyui_matrixgame.actions.text import load_actions, read_actions, read_text, read_texts, recognise
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL, VARIANTS
@@ -351,6 +351,17 @@ def test_one_door_errors(tmp_path: Path) -> None:
         read_text("w", kind="npy")
     with pytest.raises(ActionError, match="no keyboard_cond"):
         read_actions(tmp_path)
+
+
+def test_several_scripts_in_one_text() -> None:
+    text = "w 12\n---\n@variant universal\nleft 24\n  ---  \nw;yaw\n1;0\n---\n"
+    loaded = read_texts(text)
+    assert [(x.kind, len(x.track)) for x in loaded] == [("script", 12), ("script", 24), ("csv", 1)]
+    assert len(read_texts("w")) == 1
+    with pytest.raises(ActionError, match="script:4:1: error: unknown action 'fwd'"):
+        read_texts("w 12\n---\n# two\nfwd 3")
+    with pytest.raises(ActionError, match="script:3:1: error: the script has no steps"):
+        read_texts("w\n---\n\n---\nw")
 
 
 def test_text_never_touches_a_file(tmp_path: Path) -> None:

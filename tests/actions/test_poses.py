@@ -108,13 +108,16 @@ def test_files_of_poses(tmp_path: Path) -> None:
     track = parse_script(WALK).track
     np.savez(tmp_path / "a.npz", c2w=poses_of_track(track)[:, :3], intrinsics=np.eye(3))
     np.save(tmp_path / "poses.npy", poses_of_track(track))
-    for name in ("a.npz", "poses.npy"):
+    for name in ("a.npz", "poses.npy", "."):
         loaded = load_actions(tmp_path / name)
         np.testing.assert_array_equal(loaded.track.keyboard, track.keyboard)
         assert "Heading" in loaded.notes[0]
     np.savez(tmp_path / "b.npz", other=np.eye(3))
     with pytest.raises(ActionError, match="keyboard_cond"):
         load_actions(tmp_path / "b.npz")
+    np.save(tmp_path / "poses.npy", np.zeros((3, 4, 4)))
+    with pytest.raises(ActionError, match="not a rotation"):
+        load_actions(tmp_path / "poses.npy")
 
 
 @pytest.mark.parametrize(
