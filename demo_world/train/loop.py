@@ -154,7 +154,9 @@ def _resume(run: Run, model: nn.Module, optimiser, average: Average, extra: dict
         module.load_state_dict(saved["extra"][name])
     if run.rows == [] and (log := run.out / f"{run.stage}.csv").exists():
         with log.open(newline="") as file:
-            run.rows = [{k: float(v) for k, v in row.items() if v} for row in csv.DictReader(file)]
+            run.rows = [
+                {k: int(v) if k == "step" else float(v) for k, v in row.items() if v} for row in csv.DictReader(file)
+            ]
     # a run that was ended by time goes on from where the learning rate was, not from its end
     return int(saved["step"]), min(float(saved["share"]), 0.9) if run.minutes is not None else 0.0
 

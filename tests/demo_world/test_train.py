@@ -1,0 +1,272 @@
+"""Training: every stage runs, goes on where it stopped, and agrees with the engine that runs the result."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.checkpoints.formats import inspect_file
+from comfyui_matrixgame.checkpoints.load import load_generator, load_vae, load_vision
+from comfyui_matrixgame.generator.kv_cache import Ring
+from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.world import Models, rollout, start_world
+from comfyui_matrixgame.world.condition import encode_start
+from demo_world.export import FILES, export_model, write_start_images
+from demo_world.record import Plan, record
+from demo_world.train.__main__ import STAGES, main
+from demo_world.train.config import PRESETS, TINY
+from demo_world.train.data import GameSource, RecordingSource, to_pixels
+from demo_world.train.forcing import GradientRing
+from demo_world.train.latents import LatentClips, LatentData, input_windows
+from demo_world.train.loop import Run, load_average, train
+from demo_world.train.network import (
+    decode_clip,
+    encode_clip,
+    fold_statistics,
+    make_generator,
+    make_vae,
+    make_vision,
+    still_frames,
+)
+from demo_world.train.student import own_rollout
+from demo_world.train.teacher import draw_sigmas, sample
+
+SMALL = ["--preset", "tiny", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    torch.set_num_threads(1)
+    out = tmp_path_factory.mktemp("run")
+    main(["all", "--out", str(out), *SMALL])
+    return out
+
+
+@pytest.fixture
+def random_vae():
+    torch.manual_seed(0)
+    vae = make_vae(TINY)
+    for parameter in vae.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return vae.eval().requires_grad_(False)
+
+
+def test_every_stage_leaves_weights_a_log_and_pictures(trained):
+    for stage in ("images", "vae", "teacher", "student"):
+        for name in (f"{stage}.pt", f"{stage}.csv", f"{stage}_curves.png", f"{stage}_last.png"):
+            assert (trained / name).exists(), name
+        assert torch.load(trained / f"{stage}.pt", weights_only=True)["step"] == 2
+    strip = np.asarray(Image.open(trained / "student_last.png"))
+    assert strip.shape[0] == 2 * 2 * (TINY.height + 2)  # two clips, each the game's row and the model's
+
+
+def test_a_stage_goes_on_where_it_stopped(trained):
+    before = torch.load(trained / "teacher.pt", weights_only=True)
+    main(["teacher", "--out", str(trained), "--steps", "4", *SMALL])
+    after = torch.load(trained / "teacher.pt", weights_only=True)
+    assert (before["step"], after["step"]) == (2, 4)
+    rows = (trained / "teacher.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in rows[1:]] == ["0", "1", "2", "3"]
+    moved = [k for k in before["model"] if not torch.equal(before["model"][k], after["model"][k])]
+    assert len(moved) > len(before["model"]) / 2
+
+
+def test_a_later_stage_says_which_one_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="images"):
+        main(["vae", "--out", str(tmp_path), *SMALL])
+
+
+def test_all_stages_are_named_once():
+    assert len(set(STAGES)) == len(STAGES)
+
+
+def test_the_loop_minimises(tmp_path):
+    model = torch.nn.Linear(4, 1)
+    x = torch.randn(64, 4)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5], [3.0]])
+    run = Run("fit", tmp_path, 400, 0.05, torch.device("cpu"))
+    average = train(run, model, lambda step: ((model(x) - y).square().mean(), {}))
+    assert run.rows[-1]["loss"] < 1e-2 * run.rows[0]["loss"]
+    assert average.values["weight"][0, 1] == pytest.approx(-2.0, abs=0.1)
+
+
+def test_a_run_ends_when_its_time_is_over(tmp_path):
+    model = torch.nn.Linear(2, 1)
+    run = Run("fit", tmp_path, 10**9, 0.01, torch.device("cpu"), minutes=0.01)
+    train(run, model, lambda step: (model(torch.ones(1, 2)).square().mean(), {}))
+    assert 0 < torch.load(tmp_path / "fit.pt", weights_only=True)["step"] < 10**9
+
+
+def test_two_pieces_are_the_same_as_many(random_vae):
+    pixels = torch.rand(1, 3, 13, 32, 32) * 2 - 1
+    latents = random_vae.encode(pixels)[0]
+    assert torch.allclose(encode_clip(random_vae, pixels), latents, atol=1e-5)
+    assert torch.allclose(decode_clip(random_vae, latents), random_vae.decode(latents)[0], atol=1e-5)
+
+
+def test_still_frames_are_first_frames(random_vae):
+    pixels = torch.rand(2, 3, 1, 32, 32) * 2 - 1
+    latents = random_vae.encode(pixels)[0]
+    with still_frames():
+        assert torch.allclose(encode_clip(random_vae, pixels), latents, atol=1e-5)
+        assert torch.allclose(decode_clip(random_vae, latents), random_vae.decode(latents)[0], atol=1e-5)
+
+
+def test_folding_changes_latents_and_not_pixels(random_vae):
+    pixels = torch.rand(1, 3, 9, 32, 32) * 2 - 1
+    before = random_vae.encode(pixels)[0]
+    shown = random_vae.decode(before)[0]
+    fold_statistics(random_vae, before.mean(dim=(0, 2, 3, 4)), before.std(dim=(0, 2, 3, 4)))
+    after = random_vae.encode(pixels)[0]
+    assert torch.allclose(after.mean(dim=(0, 2, 3, 4)), torch.zeros(16), atol=1e-3)
+    assert torch.allclose(after.std(dim=(0, 2, 3, 4)), torch.ones(16), atol=1e-3)
+    assert torch.allclose(random_vae.decode(after)[0], shown, atol=1e-3)
+
+
+def test_input_windows_are_the_last_twelve_rows():
+    windows = input_windows(torch.arange(1, 22)[:, None].float(), 6)[..., 0]
+    assert windows[0].tolist() == [1.0] * 12
+    assert windows[1].tolist() == [1.0] * 8 + [1, 2, 3, 4]
+    assert windows[5].tolist() == list(range(9, 21))
+
+
+def test_the_gradient_ring_reads_what_the_ring_reads():
+    torch.manual_seed(0)
+    ring = Ring.empty(1, 6, 2, 1, 4, torch.float32, torch.device("cpu"))
+    ours = GradientRing(6, 2)
+    for first in (0, 3, 6, 3 * 3):
+        for _ in range(2):  # a pass with noise, then one without
+            k, v = torch.randn(1, 6, 1, 4), torch.randn(1, 6, 1, 4)
+            ring.write(first, k, v)
+            ours.write(first, k, v)
+        theirs, own = ring.read(first + 3, torch.float32), ours.read(first + 3, torch.float32)
+        for a, b in zip(theirs, own, strict=True):  # in another order, which attention does not see
+            assert torch.equal(a.sort(dim=1).values, b.sort(dim=1).values)
+
+
+def test_noise_levels_include_those_of_the_rollout():
+    levels = [s for i in range(50) for s in draw_sigmas(np.random.default_rng(i), 3)]
+    assert max(levels) == 1.0
+    assert min(levels) < 0.6
+    assert all(0 <= s <= 1 for s in levels)
+
+
+def clips_of(track: ActionTrack, latent_frames: int, condition: torch.Tensor, features: torch.Tensor) -> LatentClips:
+    mask = torch.zeros_like(condition[:, :4])
+    mask[:, :, 0] = 1
+    return LatentClips(
+        latents=torch.zeros_like(condition),
+        condition=torch.cat([mask, condition], dim=1),
+        features=features,
+        keyboard=input_windows(torch.from_numpy(track.keyboard.copy()), latent_frames)[None],
+        mouse=input_windows(torch.from_numpy(track.mouse.copy()), latent_frames).flatten(1)[None],
+    )
+
+
+def random_generator(seed: int = 1):
+    torch.manual_seed(seed)
+    model = make_generator(TINY)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def test_training_passes_are_the_rollout_of_the_engine(random_vae):
+    model, vision = random_generator(), make_vision(TINY)
+    track = ActionTrack.from_rows(UNIVERSAL, [{"w": t % 2, "yaw": 0.01 * t, "pitch": -0.005 * t} for t in range(33)])
+    image = torch.rand(1, 3, TINY.height, TINY.width) * 2 - 1
+    drawn: list[torch.Tensor] = []
+
+    def noise(seed, block, step, shape):
+        drawn.append(torch.randn(shape, generator=torch.Generator().manual_seed(100 * block + step)))
+        return drawn[-1]
+
+    models = Models(model, random_vae, vision=vision)
+    blocks = list(rollout(models, start_world(models, image, 0), track, 3, noise=noise))
+    theirs = torch.cat([b.latents for b in blocks], dim=2)
+    condition, _ = encode_start(random_vae, image, 9)
+    handed_out = iter(drawn)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "randn", lambda *a, **k: next(handed_out)[None])
+        own = sample(model, clips_of(track, 9, condition, vision(image)))
+    assert torch.allclose(own, theirs, atol=1e-4)
+
+
+def test_the_students_rollout_has_a_gradient_everywhere():
+    model = random_generator().train()
+    condition = torch.randn(1, 16, 6, 4, 6)
+    track = ActionTrack.from_rows(UNIVERSAL, [{"w": 1, "yaw": 0.1}] * 21)
+    made = own_rollout(
+        model, clips_of(track, 6, condition, torch.randn(1, 5, TINY.vision_dim)), np.random.default_rng(0)
+    )
+    made.square().mean().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    # a single key's row of attention weights and the norms that the published network does not apply stay without
+    assert all("attn_q_norm" in n or "attn_k_norm" in n for n in without), without
+
+
+def test_the_exported_files_run_in_the_engine(trained, tmp_path):
+    size = export_model(trained, tmp_path)
+    assert size < 25
+    for name, kind in zip(FILES, ("generator", "vae", "vision"), strict=True):
+        report = inspect_file(tmp_path / name)
+        assert (report.kind, report.complete, report.dtype) == (kind, True, "float16"), report.problems()
+    models = Models(
+        load_generator(tmp_path / FILES[0]), load_vae(tmp_path / FILES[1]), vision=load_vision(tmp_path / FILES[2])
+    )
+    assert models.variant == UNIVERSAL
+    image = to_pixels(GameSource(TINY.height, TINY.width).clip(0, 1).frames)[:, 0]
+    blocks = list(rollout(models, start_world(models, image, 0), ActionTrack.idle(UNIVERSAL, 21), 2))
+    assert [b.frames.shape[1] for b in blocks] == [9, 12]
+    text = (tmp_path / "README.md").read_text()
+    assert "random weights" in text
+    assert "is **not** Matrix-Game 2.0" in text
+
+
+def test_presets_fit_the_engine_and_the_size_limit():
+    for preset in PRESETS.values():
+        assert preset.height % 16 == preset.width % 16 == preset.dim % 128 == preset.vision_dim % 16 == 0
+        assert 224 % preset.vision_patch == 0
+        modules = (make_generator(preset), make_vae(preset), make_vision(preset))
+        assert 2 * sum(p.numel() for m in modules for p in m.parameters()) < 24e6
+
+
+def test_a_recording_is_a_source_too(tmp_path):
+    record(tmp_path, Plan(episodes=2, frames=30, height=48, width=64))
+    source = RecordingSource(tmp_path, 32, 48)
+    clip = source.clip(3, 21)
+    assert clip.frames.shape == (21, 32, 48, 3)
+    assert clip.keyboard.shape == (21, 4)
+    assert torch.equal(clip.frames, source.clip(3, 21).frames)
+    assert source.stills(1, 5).shape == (5, 32, 48, 3)
+
+
+def test_new_latents_are_taken_in_while_training(trained):
+    data = LatentData(trained, torch.device("cpu"))
+    count = len(data)
+    values = torch.load(trained / "latents" / "00000.pt", weights_only=True)
+    torch.save(values, trained / "latents" / "00007.pt")
+    data.refresh()
+    assert len(data) == 2 * count
+    assert data.batch(3).latents.shape[0] == 3
+
+
+def test_the_average_is_what_later_stages_load(trained):
+    vae = make_vae(TINY)
+    load_average(trained, "vae", vae)
+    saved = torch.load(trained / "vae.pt", weights_only=True)["average"]
+    assert torch.equal(vae.state_dict()["conv1.weight"], saved["conv1.weight"])
+
+
+def test_start_images_fit_the_published_size(tmp_path):
+    for path in write_start_images(tmp_path)[:2]:
+        assert Image.open(path).size == (640, 352)
+
+
+def test_the_run_says_what_it_was(trained):
+    assert json.loads((trained / "preset.json").read_text())["name"] == "tiny"
