@@ -156,6 +156,36 @@ def test_pressed_is_lighter_than_idle_without_colour() -> None:
     assert changed.sum() > 200
 
 
+@pytest.mark.parametrize(
+    ("script", "x", "y"),
+    [
+        ("right 1", 1, 0),
+        ("left 1", -1, 0),
+        ("up 1", 0, -1),
+        ("down 1", 0, 1),
+        ("look(0.2, 0.2) 1", 1, -1),
+        ("w 1", 0, 0),
+    ],
+)
+def test_the_stick_points_where_the_camera_turns(script: str, x: int, y: int) -> None:
+    out = draw_overlay(np.full((1, 352, 640, 3), 128, np.uint8), parse_script(script).track)[0, :, 320:, 0]
+    bright = np.argwhere(out > 225).mean(axis=0) if (out > 225).any() else np.zeros(2)
+    disc = np.argwhere(out != 128)
+    centre = (disc.min(axis=0) + disc.max(axis=0)) / 2
+    down, right = bright - centre if bright.any() else (0, 0)
+    assert (np.sign(round(right / 3)), np.sign(round(down / 3))) == (x, y)
+
+
+@pytest.mark.parametrize(("script", "side"), [("right 1", 1), ("left 1", -1)])
+def test_the_steering_bar_fills_towards_the_turn(script: str, side: int) -> None:
+    frames = np.full((2, 352, 640, 3), 128, np.uint8)
+    track = parse_script(f"{script}; idle 1", "gta_drive").track
+    out = draw_overlay(frames, track)[:, :, 320:, 0].astype(int)
+    lit = np.argwhere(out[0] - out[1] > 60)[:, 1]
+    disc = np.argwhere(out[0] != 128)[:, 1]
+    assert np.sign(lit.mean() - (disc.min() + disc.max()) / 2) == side
+
+
 def test_none_is_a_copy() -> None:
     frames = backdrop(100, 100)
     out = draw_overlay(frames, parse_script("w").track, "none", below=True)
