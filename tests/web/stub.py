@@ -7,6 +7,7 @@ import importlib.util
 import json
 import os
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ class Stub:
         for prefix in ("", "/api"):
             self._routes(app.router, prefix)
         app.router.add_static("/extensions/matrixgame", WEB)
-        app.router.add_get("/", lambda _: web.FileResponse(self.frontend / "index.html"))
+        app.router.add_get("/", self._index)
         app.router.add_get("/ws", self._socket)
         app.router.add_static("/", self.frontend)
         runner = web.AppRunner(app)
@@ -90,16 +91,19 @@ class Stub:
             "history_v2": {"history": []}, "jobs": {"jobs": [], "pagination": {}}, "i18n": _locales(),
         }  # fmt: skip
         for name, value in fixed.items():
-            router.add_get(f"{prefix}/{name}", lambda _, value=value: web.json_response(value))
-        router.add_get(f"{prefix}/settings", lambda _: web.json_response(self.settings))
+            router.add_get(f"{prefix}/{name}", _always(value))
+        router.add_get(f"{prefix}/settings", _always(self.settings))
         router.add_post(f"{prefix}/settings/{{name}}", self._setting)
         router.add_post(f"{prefix}/settings", self._setting)
-        router.add_get(f"{prefix}/userdata", lambda _: web.json_response([]))
-        router.add_get(f"{prefix}/v2/userdata", lambda _: web.json_response([]))
+        router.add_get(f"{prefix}/userdata", _always([]))
+        router.add_get(f"{prefix}/v2/userdata", _always([]))
         router.add_get(f"{prefix}/userdata/{{name}}", self._file)
         router.add_post(f"{prefix}/userdata/{{name}}", self._keep)
-        router.add_get(f"{prefix}/prompt", lambda _: web.json_response({"exec_info": {"queue_remaining": 0}}))
+        router.add_get(f"{prefix}/prompt", _always({"exec_info": {"queue_remaining": 0}}))
         router.add_post(f"{prefix}/prompt", self._prompt)
+
+    async def _index(self, _: web.Request) -> web.FileResponse:
+        return web.FileResponse(self.frontend / "index.html")
 
     async def _setting(self, request: web.Request) -> web.Response:
         body = await request.json()
@@ -136,6 +140,13 @@ class Stub:
                 break
         self.sockets.remove(socket)
         return socket
+
+
+def _always(value: Any) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(value)
+
+    return answer
 
 
 def _locales() -> dict[str, Any]:

@@ -112,9 +112,10 @@ export function selectDrag(e, hit, start) {
   const lane = row?.id ?? "";
   const { selection } = e;
   e.cursor = { t: hit.t, lane };
-  if (selection && hit.t >= selection.a && hit.t < selection.b && selection.lanes.includes(lane)) return moveSelection(e, hit, start, selection);
   const runs = row?.kind === "key" ? activeTracks(e.doc)[lane] : [];
   const near = runs.find(([a, n]) => [a, a + n].some((t) => Math.abs(e.view.x(t) - start.x) <= EDGE));
+  const within = selection && hit.t >= selection.a && hit.t < selection.b && selection.lanes.includes(lane);
+  if (within && (!near || selection.lanes.length > 1)) return moveSelection(e, hit, start, selection);
   const run = near ?? runs[runAt(runs, hit.t)];
   if (!run) return marqueeDrag(e, hit);
   const left = Math.abs(e.view.x(run[0]) - start.x);
@@ -237,7 +238,7 @@ export function markerDrag(e, hit, start) {
     move: (p) => {
       moved ||= Math.abs(p.x - start.x) > SLOP;
       if (!moved) return;
-      const to = snapNear(base, snapOf(e, p), marker.t + e.view.hit(base, p.x, 0).edge - hit.edge);
+      const to = snapNear(base, snapOf(e, p), marker.t + e.view.hit(base, p.x, 0).t - hit.t);
       e.cursor = { ...e.cursor, t: Math.max(0, Math.min(base.length - 1, to)) };
       e.preview(edit.moveMarker(base, marker.t, to));
     },

@@ -27,7 +27,7 @@ const EN = {
   "warn.sustained-up": "Looking up for long can make the picture go black", "warn.long": "The published weights end at 4,089 frames",
   "value.title": "Value for {lane}, frames {a} to {b}", "value.hint": "{value} ≈ {degrees}° a frame", "value.bad": "Write a number such as 0.1 or 1.5deg",
   "value.range": "{value} is outside −1 to 1 (15deg)", "value.pitch": "This variant never uses pitch",
-  "marker.title": "Name of frame {t} (empty: no marker)", "paste.bad": "That is no script: {message}", "paste.blocked": "The clipboard could not be read: press Ctrl+V instead",
+  "marker.title": "Name of frame {t} (empty: no marker)", "paste.bad": "That is no script: {message}", "paste.long": "The clipboard has {size} characters, and a script here has at most {most}. Nothing was changed; store a long recording as a timeline file.", "paste.blocked": "The clipboard could not be read: press Ctrl+V instead",
   "problem.json": "The stored timeline cannot be read. It is kept as it is until you change it.", "problem.newer": "This timeline was made by a newer version.",
   "problem.retry": "Use this text", "problem.fresh": "Start an empty timeline", "problem.copy": "Copy the text",
   "variant.offer": "This timeline is for {from}; the node is set to {to}.", "variant.lost": "Would be lost: {what}", "variant.convert": "Convert it",

@@ -4,6 +4,7 @@ import { element } from "./style.mjs";
 
 const SOON = 500; // ms after the last letter until a step of undo
 const LONG = 20000; // characters from which reading waits for a pause
+const MOST = 500000; // characters that a text field of the browser still handles well
 
 export class ScriptTab {
   /** @param {import("./editor.mjs").Editor} editor @param {import("./i18n.mjs").Translate} words */
@@ -20,6 +21,7 @@ export class ScriptTab {
     this.timer = 0;
     this.written = "";
     this.area.addEventListener("input", () => this.typed());
+    this.area.addEventListener("paste", (event) => this.pasted(event));
     this.area.addEventListener("scroll", () => (this.back.scrollTop = this.area.scrollTop));
     this.area.addEventListener("blur", () => this.settle());
     this.area.addEventListener("keydown", (event) => {
@@ -43,6 +45,15 @@ export class ScriptTab {
     this.area.scrollTop = 0;
   }
 
+  /** Refuse what would make the field unusable; what is written stays, and so does the clipboard. @param {ClipboardEvent} event */
+  pasted(event) {
+    event.stopPropagation();
+    const size = event.clipboardData?.getData("text/plain").length ?? 0;
+    if (size + this.area.value.length <= MOST) return;
+    event.preventDefault();
+    this.messages.replaceChildren(element("div", { class: "mg-bad" }, this.words("paste.long", { size: size.toLocaleString(), most: MOST.toLocaleString() })));
+  }
+
   typed() {
     window.clearTimeout(this.timer);
     const { value } = this.area;
@@ -61,7 +72,7 @@ export class ScriptTab {
   /** Make what was typed a step of undo. */
   settle() {
     window.clearTimeout(this.timer);
-    if (!this.shown || this.area.value === this.written) return;
+    if (!this.shown || this.area.readOnly || this.area.value === this.written) return;
     if (this.area.value !== this.editor.script) this.editor.setScript(this.area.value);
     this.editor.commit();
     this.written = this.area.value;
@@ -71,8 +82,10 @@ export class ScriptTab {
   refresh() {
     if (!this.shown || (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)) return;
     const { script } = this.editor;
-    if (script !== this.area.value) this.area.value = script;
-    this.written = script;
+    const shown = script.length > MOST ? `${script.slice(0, MOST)}…` : script;
+    this.area.readOnly = shown !== script;
+    if (shown !== this.area.value) this.area.value = shown;
+    this.written = shown;
     this.underline();
   }
 

@@ -17,6 +17,7 @@ import { ScriptTab } from "./script_tab.mjs";
 import { element, linkStyle } from "./style.mjs";
 import { readTheme } from "./theme.mjs";
 import { Toolbar } from "./toolbar.mjs";
+import { keepTouches } from "./touch.mjs";
 import { Transport } from "./transport.mjs";
 import { minHeight } from "./view.mjs";
 import { valueAt } from "./tracks.mjs";
@@ -45,13 +46,13 @@ export class TimelineWidget {
     this.words = words;
     this.editor = new Editor(host.variant, words);
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    this.stage = element("div", { class: "mg-stage" }, this.canvas);
+    this.stage = element("div", { class: "mg-stage", dir: "ltr" }, this.canvas);
     this.status = element("span", { class: "mg-status" });
     this.note = element("span", { class: "mg-note", role: "status" });
     this.live = element("div", { class: "mg-live", "aria-live": "polite", role: "status" });
     this.tab = /** @type {"lanes"|"script"} */ ("lanes");
     this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
-    this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), title: "" });
+    this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), "aria-description": words("live.help") });
     this.popups = new Popups(this.stage, words, () => this.proxy.focus());
     this.script = new ScriptTab(this.editor, words);
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
@@ -79,6 +80,7 @@ export class TimelineWidget {
     this.locked = false;
     document.addEventListener("pointerlockchange", this.unlocked);
     this.root.addEventListener("keydown", (event) => this.guard(event));
+    this.releaseTouches = keepTouches(this.root);
     this.complaint = "";
     /** @type {import("./theme.mjs").Theme | null} */
     this.theme = null;
@@ -92,6 +94,7 @@ export class TimelineWidget {
     this.sizes?.disconnect();
     this.palette?.disconnect();
     if (this.unlocked) document.removeEventListener("pointerlockchange", this.unlocked);
+    this.releaseTouches?.();
     this.proxy.dispose();
   }
 
@@ -218,7 +221,6 @@ export class TimelineWidget {
       this.transport.take.release();
       window.setTimeout(() => !this.root.contains(document.activeElement) && this.transport.stop());
     }
-    if (on) this.live.textContent = this.words("live.help");
     this.redraw();
   }
 
