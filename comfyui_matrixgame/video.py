@@ -1,0 +1,155 @@
+"""Frames to and from video files, a few at a time, with PyAV.
+
+While it is written, an mp4 is fragmented, so that what is there plays even after a crash or on a full disk;
+closing it rewrites the container (not the pictures) with the index in front.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+import torch
+from torch import Tensor
+
+from .errors import VideoError
+from .variants import FPS
+
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+INDEX_IN_FRONT = {"movflags": "faststart"}
+ENCODER = {"crf": "18", "preset": "veryfast", "bf": "0", "g": "25"}  # no B-frames: packets come in frame order
+
+
+class VideoWriter:
+    """H.264 in mp4, frame by frame. Use it as a context manager.
+
+    keep: frames of a file at `path` that stay; the new ones follow them. Raises VideoError where the file cannot
+    be written, or has fewer frames than should stay, or is of another size.
+    """
+
+    def __init__(self, path: str | Path, height: int, width: int, fps: int = FPS, keep: int = 0) -> None:
+        self.path = Path(path)
+        self.frames = 0
+        self._size = (height, width)
+        self._part = self.path.with_name(self.path.name + ".part")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if keep:
+                _check_kept(self.path, keep, height + height % 2, width + width % 2)
+                os.replace(self.path, self._part)
+            self._container: av.container.OutputContainer | None = av.open(
+                str(self.path), "w", format="mp4", options=FRAGMENTED
+            )
+            self._stream = self._container.add_stream("libx264", rate=fps, options=ENCODER)
+            self._stream.height, self._stream.width = height + height % 2, width + width % 2
+            self._stream.pix_fmt = "yuv420p"
+            self._stream.codec_context.time_base = Fraction(1, fps)
+        except (OSError, av.FFmpegError) as error:
+            raise VideoError(f"{self.path} cannot be written ({_reason(error)}); check the folder and free space.") from None
+        if keep:
+            for picture in read_video(self._part, count=keep):
+                self.write(picture[None, :height, :width])
+            self._part.unlink()
+
+    def write(self, frames: Tensor | np.ndarray) -> None:
+        """Append frames [N, H, W, 3] of 8 bits; a side of odd length repeats its last line."""
+        array = frames.numpy() if isinstance(frames, Tensor) else frames
+        if array.ndim != 4 or array.shape[1:] != (*self._size, 3):
+            raise VideoError(f"Frames of shape {list(array.shape)} do not fit a video of {self._size[1]}x{self._size[0]}.")
+        if self._container is None:
+            raise VideoError(f"{self.path} is closed; open it again to add frames.")
+        array = np.pad(array, ((0, 0), (0, self._size[0] % 2), (0, self._size[1] % 2), (0, 0)), mode="edge")
+        try:
+            for picture in array:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
+                self._container.mux(self._stream.encode(frame))
+                self.frames += 1
+        except (OSError, av.FFmpegError) as error:
+            raise VideoError(
+                f"Writing {self.path} stopped at frame {self.frames} ({_reason(error)}); what is there plays. Free "
+                "some space and go on."
+            ) from None
+
+    def close(self) -> None:
+        """Finish the file."""
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        try:
+            try:
+                container.mux(self._stream.encode(None))
+            finally:
+                container.close()
+            if self.frames:
+                _rewrite(self.path, self._part)
+        except (OSError, av.FFmpegError) as error:
+            raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
+        finally:
+            self._part.unlink(missing_ok=True)
+
+    def __enter__(self) -> VideoWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            self.close()
+        except VideoError:
+            if error is None:  # else the first error is the one to tell
+                raise
+
+
+def read_video(path: str | Path, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
+    """Frames [H, W, 3] of 8 bits of a video, from frame `first` on. Raises VideoError."""
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise VideoError(f"{Path(path).name} has no pictures; use a video file.")
+            for index, frame in enumerate(container.decode(container.streams.video[0])):
+                if count is not None and index >= first + count:
+                    return
+                if index >= first:
+                    yield frame.to_ndarray(format="rgb24")
+    except FileNotFoundError:
+        raise VideoError(f"There is no video {path}; check the path.") from None
+    except (OSError, av.FFmpegError) as error:
+        raise VideoError(f"{Path(path).name} cannot be read as a video ({_reason(error)}).") from None
+
+
+def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:
+    """Frames -> [3, N, H, W] float32 in [-1, 1]."""
+    array = np.stack(list(frames))
+    return torch.from_numpy(array).permute(3, 0, 1, 2).float() / 127.5 - 1
+
+
+def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        have = (stream.codec_context.height, stream.codec_context.width)
+        frames = sum(packet.size > 0 for packet in container.demux(stream))
+    if have != (height, width):
+        raise VideoError(f"{path.name} is {have[1]}x{have[0]} and cannot be continued; choose another name.")
+    if frames < keep:
+        raise VideoError(
+            f"{path.name} has {frames} frames and the world stands at frame {keep}; they do not belong together."
+        )
+
+
+def _rewrite(path: Path, part: Path) -> None:
+    with av.open(str(path)) as source, av.open(str(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        for packet in source.demux(stream):
+            if packet.dts is not None:
+                packet.stream = copy
+                target.mux(packet)
+    os.replace(part, path)
+
+
+def _reason(error: BaseException) -> str:
+    return getattr(error, "strerror", None) or str(error)
