@@ -53,9 +53,10 @@ def encode_numbers(
     """Encode these clips -> tensors in half precision, as the files hold them."""
     clips = [source.clip(n, frames) for n in numbers]
     pixels = to_pixels(torch.stack([c.frames for c in clips]))  # [B, 3, N, H, W]
+    at_once = 1 if pixels.device.type == "cpu" else SHARD  # a CPU's cache holds one clip, a GPU wants many
     return {
-        "latents": torch.cat([vae.encode(p[None])[0] for p in pixels]).half().cpu(),
-        "condition": torch.cat([encode_condition(vae, p[None, :, 0]) for p in pixels]).half().cpu(),
+        "latents": torch.cat([vae.encode(p)[0] for p in pixels.split(at_once)]).half().cpu(),
+        "condition": torch.cat([encode_condition(vae, p[:, :, 0]) for p in pixels.split(at_once)]).half().cpu(),
         "features": vision(pixels[:, :, 0]).half().cpu(),
         "keyboard": torch.stack([c.keyboard for c in clips]).half(),
         "mouse": torch.stack([c.mouse for c in clips]).float(),

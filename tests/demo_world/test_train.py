@@ -65,6 +65,14 @@ def test_every_stage_leaves_weights_a_log_and_pictures(trained):
     assert strip.shape[0] == 2 * 2 * (TINY.height + 2)  # two clips, each the game's row and the model's
 
 
+def test_every_stage_runs_in_bfloat16_and_with_distribution_matching(tmp_path, monkeypatch):
+    monkeypatch.setattr(Run, "autocast", lambda run: torch.autocast("cpu", torch.bfloat16))
+    main(["all", "--out", str(tmp_path), "--dmd", "0.5", *SMALL])
+    last = (tmp_path / "student.csv").read_text().splitlines()
+    assert last[0].split(",")[1:] == ["loss", "game", "dmd", "critic"]
+    assert np.isfinite([float(v) for v in last[-1].split(",")]).all()
+
+
 def test_a_stage_goes_on_where_it_stopped(trained):
     before = torch.load(trained / "teacher.pt", weights_only=True)
     main(["teacher", "--out", str(trained), "--steps", "4", *SMALL])
