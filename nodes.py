@@ -288,13 +288,14 @@ class RollOut(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, images: str, **_: Any) -> bool:
-        return worlds.images_wanted(images, cls.hidden.unique_id)
+    def fingerprint_inputs(cls, images: str, **_: Any) -> list[bool]:
+        return list(worlds.wanted_outputs(images, cls.hidden.unique_id))
 
     @classmethod
     def execute(cls, world: Any, actions: Any, images: str) -> io.NodeOutput:
         node = cls.hidden.unique_id
-        result = worlds.roll_out(world, actions, worlds.images_wanted(images, node, cls.hidden.dynprompt), node)
+        wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt)
+        result = worlds.roll_out(world, actions, wanted, node)
         return io.NodeOutput(
             result.images, result.video, result.world, result.latent, ui=ui.PreviewVideo([result.preview])
         )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import tempfile
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +14,7 @@ import comfy.model_management as memory
 import comfy.model_patcher
 import comfy.utils
 import folder_paths
+import numpy as np
 import torch
 from comfy_api.latest import InputImpl, io, ui
 from comfy_execution.utils import get_executing_context
@@ -31,19 +34,41 @@ from ..world.world import next_name
 from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of
 from .vision import image_features
 
+log = logging.getLogger(__name__)
+
 IMAGE_CHOICES = ("when connected", "always", "never")
 WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
+LATENT_SLOT = 3  # of Roll Out
 PREVIEW_SIZE = 512
 
 
-@dataclass
 class Finished:
     """What was made from a world last: names and latents of the blocks, and the world after them. A run that was
-    cancelled goes on from here, and one that only wants other outputs does not denoise again."""
+    cancelled goes on from here, and one that only wants other outputs does not denoise again.
 
-    names: list[str] = field(default_factory=list)
-    latents: list[Tensor] = field(default_factory=list)
-    world: World | None = None
+    The latents are in temporary files, which go when this does.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin again with no blocks."""
+        self.names: list[str] = []
+        self.world: World | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="latents_", dir=temporary_folder())
+
+    def add(self, name: str, latents: Tensor) -> None:
+        """Keep a block's latents [1, 16, 3, h, w]."""
+        np.save(self._file(len(self.names)), latents.numpy())
+        self.names.append(name)
+
+    def latents(self, block: int) -> Tensor:
+        """The latents of a kept block, counted from the first kept one."""
+        return torch.from_numpy(np.load(self._file(block)))
+
+    def _file(self, block: int) -> Path:
+        return Path(self._folder.name) / f"{block}.npy"
 
 
 class LiveWorld(NamedTuple):
@@ -118,43 +143,70 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 class Result(NamedTuple):
-    """The outputs of Roll Out, and the saved file that its node shows."""
+    """The outputs of Roll Out, None where they were not wanted, and the file that its node shows."""
 
     images: Tensor | None
     video: Any
     world: LiveWorld
-    latent: dict[str, Tensor]
+    latent: dict[str, Tensor] | None
     preview: ui.SavedResult
 
 
-def roll_out(start: LiveWorld, actions: ActionTrack, want_images: bool, node_id: str) -> Result:
+class Wanted(NamedTuple):
+    """Which outputs of Roll Out grow with its length and are asked for."""
+
+    images: bool
+    latent: bool
+
+
+def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str) -> Result:
     """Play `actions` from `start`, writing the video while it is made.
 
     A cancelled run keeps its finished blocks with `start`, and the next one goes on from them.
     """
     height, width = start.world.size
-    folder = Path(folder_paths.get_temp_directory()) / WORLD_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
-    images: list[Tensor] = []
+    path = temporary_folder() / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
+    images = _empty_images(start, actions) if wanted.images else None
+    filled = 0
     latents: list[Tensor] = []
+    progress = Progress(node_id)
     with ready(start.model, start.vae, height, width) as models, VideoWriter(path, height, width) as video:
-        reader = Progress(node_id)
-        for frames, block_latents in play(models, start, actions, reader):
-            video.write(frames.numpy())
-            latents.append(block_latents)
-            if want_images:
-                images.append(frames.float() / 255)
-            reader.show(frames[-1])
-        world = start.finished.world
+        for frames, block_latents in play(models, start, actions, progress):
+            video.write(frames)
+            if wanted.latent:
+                latents.append(denormalise(block_latents))
+            if images is not None:
+                images[filled : filled + len(frames)] = frames.float() / 255
+                filled += len(frames)
+            progress.show(frames[-1])
+    world = start.finished.world
     assert world is not None
     return Result(
-        torch.cat(images) if images else None,
+        images,
         InputImpl.VideoFromFile(str(path)),
         live(world, start.model, start.vae),
-        {"samples": denormalise(torch.cat(latents, dim=2))},
+        {"samples": torch.cat(latents, dim=2)} if latents else None,
         ui.SavedResult(path.name, WORLD_FOLDER, io.FolderType.temp),
     )
+
+
+def temporary_folder() -> Path:
+    """Where files live until ComfyUI is started again."""
+    folder = Path(folder_paths.get_temp_directory()) / WORLD_FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _empty_images(start: LiveWorld, actions: ActionTrack) -> Tensor:
+    """Room for all frames of a rollout, [N, H, W, 3]; warns where it takes much of what is free."""
+    first = start.world.block
+    count = frames_of_blocks(first + blocks_of_rows(len(actions), first)) - frames_of_blocks(first)
+    shape = (count, *start.world.size, 3)
+    needed, free = 4 * math.prod(shape), memory.get_free_memory(torch.device("cpu"))
+    if needed > free / 3:
+        message = "Roll Out: %d frames for the images output take %.1f of %.1f GB free memory; the video needs none."
+        log.warning(message, count, needed / 1e9, free / 1e9)
+    return torch.empty(shape)
 
 
 class Progress:
@@ -193,13 +245,12 @@ def play(
     finished = start.finished
     known = _known_blocks(start, actions, blocks)
     if not known:
-        finished.names.clear()
-        finished.latents.clear()
-        finished.world = None
+        finished.forget()
     progress.begin(blocks, len(start.world.variant.steps) + 1, known)
     state = start.world.decoder_state
     state = None if state is None else tuple(tensor.to(models.device) for tensor in state)
-    for latents in finished.latents[:]:
+    for index in range(known):
+        latents = finished.latents(index)
         pixels, state = models.decoder.decode(latents.to(models.device), state)
         yield to_uint8(pixels).cpu()[0], latents
     if known == blocks:
@@ -209,8 +260,7 @@ def play(
     try:
         for block in run:
             latents = block.latents.cpu()
-            finished.names.append(block.names[0])
-            finished.latents.append(latents)
+            finished.add(block.names[0], latents)
             yield block.frames[0], latents
     finally:
         if run.done:
@@ -233,20 +283,23 @@ def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
     return len(kept.names)
 
 
-def images_wanted(choice: str, node_id: str, graph: Any = None) -> bool:
-    """Whether Roll Out's frames are asked for. graph: core's DynamicPrompt; without one, the prompt that runs."""
-    if choice != IMAGE_CHOICES[0]:
-        return choice == "always"
-    if graph is not None:
-        nodes = [graph.get_node(name) for name in graph.all_node_ids()]
-    else:
+def wanted_outputs(images: str, node_id: str, graph: Any = None) -> Wanted:
+    """What Roll Out must build.
+
+    images: one of IMAGE_CHOICES. graph: core's DynamicPrompt; without it, the prompt that runs is asked.
+    """
+    if graph is None:
         nodes = list(_running_prompt().values())
-    return any(value == [node_id, 0] for node in nodes for value in node["inputs"].values())
+    else:
+        nodes = [graph.get_node(name) for name in graph.all_node_ids()]
+    links = [value for node in nodes for value in node["inputs"].values() if isinstance(value, list)]
+    connected = {link[1] for link in links if len(link) == 2 and str(link[0]) == node_id}
+    return Wanted(images == "always" or (images == IMAGE_CHOICES[0] and 0 in connected), LATENT_SLOT in connected)
 
 
 def _running_prompt() -> dict[str, Any]:
-    # core computes fingerprints without the graph, so that an image output that is connected later would be taken
-    # from the cache, where it is not; the queue knows the graph
+    # core computes fingerprints without the graph, so that an output that is connected later would be taken from the
+    # cache, where it is not; the queue knows the graph
     context = get_executing_context()
     running, _ = PromptServer.instance.prompt_queue.get_current_queue_volatile()
     return next((item[2] for item in running if context is not None and item[1] == context.prompt_id), {})

@@ -78,9 +78,11 @@ def show_all(page: Page, workflow: dict[str, Any]) -> None:
     page.wait_for_timeout(500)
 
 
-def picture(page: Page, path: Path) -> None:
-    """A screenshot into a file."""
-    if path.suffix == ".jpg":
-        page.screenshot(path=str(path), type="jpeg", quality=85)
-    else:
-        page.screenshot(path=str(path))
+def picture(page: Page, path: Path, box: list[float] | None = None) -> None:
+    """A screenshot into a file: of the page, or of what `box` [x, y, width, height] in the graph covers."""
+    options: dict[str, Any] = {"type": "jpeg", "quality": 85} if path.suffix == ".jpg" else {}
+    if box is not None:
+        x, y, scale = page.evaluate("() => { const v = window.app.canvas.ds; return [...v.offset, v.scale] }")
+        corner = ((box[0] + x) * scale, (box[1] + y) * scale)
+        options["clip"] = {"x": corner[0], "y": corner[1], "width": box[2] * scale, "height": box[3] * scale}
+    page.screenshot(path=str(path), **options)

@@ -60,10 +60,21 @@ def comfyui_path() -> Path:
     return Path(os.environ.get("COMFYUI_PATH") or Path.home() / "ComfyUI").expanduser()
 
 
+def let_transformers_look(names: tuple[str, ...]) -> None:
+    """transformers works without these packages if it knows; it asks once, so it must ask before there are any."""
+    try:
+        from transformers.utils import import_utils
+    except ImportError:
+        return
+    for name in names:
+        getattr(import_utils, f"is_{name}_available", bool)()
+
+
 def main() -> None:
     root = comfyui_path()
     missing = tuple(name for name in STAND_INS if importlib.util.find_spec(name) is None)
     if missing:
+        let_transformers_look(missing)
         sys.meta_path.append(StandInFinder(missing))
     sys.argv[0] = str(root / "main.py")
     sys.path[0] = str(root)

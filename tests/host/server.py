@@ -101,8 +101,10 @@ class Host:
         ]  # fmt: skip
         if not any(option.startswith("--cuda-device") for option in options):
             command.append("--cpu")
+        # these networks are so small that threads would only wait for each other
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=root)
+            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=root, env=environment)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:

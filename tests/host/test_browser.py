@@ -1,0 +1,109 @@
+"""In a real browser, in both renderers: search, load, run, preview, result, drag and drop.
+
+KEEP_SCREENSHOTS=1 writes each workflow's picture beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, show_all
+from .conftest import skip_or_fail
+from .graphs import WORKFLOWS, read_workflow
+from .server import PACK, Host
+from .test_workflows import SMALL, write_clip
+
+PREVIEWS = (
+    "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0 || document.querySelector('img[src^=blob]')"
+)
+PLAYS = """async () => {
+  const videos = [...document.querySelectorAll('video')].filter(v => v.src || v.querySelector('source'));
+  for (const video of videos) {
+    video.muted = true;
+    await video.play().catch(() => {});
+    if (video.readyState >= 2 && video.videoWidth > 0 && video.duration > 0.3) return true;
+  }
+  return false;
+}"""
+QUEUE_EMPTY = """async () => {
+  const queue = await (await fetch('/queue')).json();
+  return !queue.queue_running.length && !queue.queue_pending.length;
+}"""
+DROP = """async (place) => {
+  const answer = await fetch('/view?' + new URLSearchParams(place));
+  const file = new File([await answer.blob()], place.filename, { type: 'video/mp4' });
+  window.app.graph.clear();
+  await window.app.handleFile(file);
+  return window.app.graph.nodes.map(node => node.type).sort();
+}"""
+SHRINK = """(size) => { for (const node of window.app.graph.nodes)
+  if (node.type === 'MatrixGameStartWorld')
+    for (const widget of node.widgets) if (widget.name in size) widget.value = size[widget.name]; }"""
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
+def page(request: pytest.FixtureRequest, host: Host) -> Iterator[Any]:
+    skip_or_fail(None if chromium() else "There is no Chromium; install one, or set CHROMIUM.")
+    write_clip(host.base / "input" / "clip.mp4", 33)
+    with open_page(host, RENDERERS[request.param]) as opened:
+        opened.renderer = request.param
+        yield opened
+
+
+def test_nodes_are_found_by_search(page: Any) -> None:
+    page.evaluate("() => window.app.graph.clear()")
+    page.mouse.dblclick(900, 600)
+    page.wait_for_timeout(1000)
+    page.keyboard.type("rollout", delay=30)
+    page.get_by_text("Roll Out", exact=False).first.wait_for(timeout=15_000)
+    page.wait_for_timeout(500)
+    page.keyboard.press("Enter")
+    page.wait_for_function("() => window.app.graph.nodes.some(n => n.type === 'MatrixGameRollOut')", timeout=15_000)
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_workflow_loads_without_warnings(page: Any, path: Path) -> None:
+    workflow = read_workflow(path)
+    before = len(page.errors)
+    load_workflow(page, workflow)
+    assert page.evaluate("() => window.app.graph.nodes.length") == len(workflow["nodes"])
+    assert page.evaluate("() => window.app.graph.nodes.filter(n => n.has_errors).length") == 0
+    shown = page.locator("body").inner_text()
+    for complaint in ("issues found", "Missing Models", "Missing Node", "missing models", "missing nodes"):
+        assert complaint not in shown, complaint
+    assert page.errors[before:] == []
+    if os.environ.get("KEEP_SCREENSHOTS") == "1" and page.renderer == "vue":
+        picture(page, PACK / "workflows" / f"{path.stem}.jpg", bounds(workflow))
+
+
+def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None:
+    path = next(path for path in WORKFLOWS if "universal" in path.stem)
+    workflow = read_workflow(path)
+    load_workflow(page, workflow)
+    page.evaluate(SHRINK, SMALL)
+    page.evaluate(
+        "(seed) => { for (const n of window.app.graph.nodes) if (n.type === 'MatrixGameStartWorld')"
+        " n.widgets.find(w => w.name === 'seed').value = seed; }",
+        100 + list(RENDERERS).index(page.renderer),  # not what the other renderer left in the cache
+    )
+    page.evaluate("() => window.app.queuePrompt(0)")
+    page.wait_for_function(PREVIEWS, timeout=240_000)
+    page.wait_for_function(QUEUE_EMPTY, timeout=240_000)
+    page.wait_for_function(PLAYS, timeout=30_000)
+    show_all(page, workflow)
+    if folder := os.environ.get("SCREENSHOT_FOLDER"):
+        picture(page, Path(folder) / f"after_run_{page.renderer}.png")
+    assert "Traceback" not in host.log()
+
+
+def test_a_saved_video_brings_its_workflow_back(page: Any, host: Host) -> None:
+    saved = max((host.base / "output" / "matrixgame").glob("universal_*.mp4"), key=lambda path: path.stat().st_mtime)
+    types = page.evaluate(DROP, {"filename": saved.name, "subfolder": "matrixgame", "type": "output"})
+    assert "MatrixGameStartWorld" in types
+    assert "MatrixGameRollOut" in types
+    assert page.errors == []

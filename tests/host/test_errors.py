@@ -1,0 +1,181 @@
+"""What goes wrong is said on the node, in a sentence with the fix, and nothing is computed before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from .graphs import Graph
+from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
+from .server import Host, Rejected, Run
+from .worlds import BLOCK0, add_models, add_rollout, add_video, add_world, simple
+
+
+def fail(host: Host, graph: Graph) -> str:
+    """Run a graph that must fail; returns the sentence on the node."""
+    run: Run = host.run(graph.prompt)
+    assert run.status == "error", run.status
+    assert run.error["exception_type"].rpartition(".")[2].endswith("Error")
+    return run.message
+
+
+def reject(host: Host, graph: Graph) -> str:
+    """Queue a graph that the host must refuse; returns the details."""
+    with pytest.raises(Rejected) as refused:
+        host.run(graph.prompt)
+    return str(refused.value)
+
+
+def whole(model_file: str = UNIVERSAL, **changes: Any) -> Graph:
+    graph = Graph()
+    model, vae = add_models(graph, model_file)
+    add_video(graph, add_rollout(graph, add_world(graph, model, vae, **changes), BLOCK0), "error")
+    return graph
+
+
+def test_another_models_file_in_the_generator_loader(host: Host) -> None:
+    message = fail(host, whole(UNET))
+    assert UNET in message
+    assert "Use a Matrix-Game 2.0 file" in message
+
+
+def test_generator_in_the_vae_loader_and_the_reverse(host: Host, base: Any) -> None:
+    for source, target in (
+        (base / "models" / "diffusion_models" / UNIVERSAL, base / "models" / "vae" / "wrong_generator.safetensors"),
+        (base / "models" / "vae" / VAE, base / "models" / "diffusion_models" / "wrong_vae.safetensors"),
+    ):
+        target.write_bytes(source.read_bytes())
+    graph = whole()
+    graph.prompt["2"]["inputs"]["file"] = "wrong_generator.safetensors"
+    assert "is not a Wan 2.1 VAE" in fail(host, graph)
+    assert "is not a Matrix-Game 2.0 generator" in fail(host, whole("wrong_vae.safetensors"))
+
+
+def test_inputs_of_another_variant(host: Host) -> None:
+    graph = Graph()
+    model, vae = add_models(graph, next(iter(GENERATORS)))
+    add_video(graph, add_rollout(graph, add_world(graph, model, vae), "jump 9f", "templerun"), "error")
+    message = fail(host, graph)
+    assert "templerun" in message
+    assert "universal" in message
+
+
+def test_missing_clip_vision(host: Host) -> None:
+    assert "clip_vision_h.safetensors" in fail(host, whole(clip_vision=None))
+
+
+def test_missing_image_and_clip(host: Host) -> None:
+    assert "an image or a clip" in fail(host, whole(image=None))
+
+
+def test_several_images(host: Host) -> None:
+    graph = whole()
+    image = next(name for name, node in graph.prompt.items() if node["class_type"] == "LoadImage")
+    graph.add("RepeatImageBatch", "batch", image=[image, 0], amount=3)
+    start = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameStartWorld")
+    start["inputs"]["image"] = ["batch", 0]
+    assert "takes one image, got 3" in fail(host, graph)
+
+
+def test_clip_without_actions_and_of_a_wrong_length(host: Host) -> None:
+    graph = whole(image=None)
+    start = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameStartWorld")
+    graph.add("LoadImage", "picture", image="example.png")
+    graph.add("RepeatImageBatch", "frames", image=["picture", 0], amount=5)
+    start["inputs"]["clip"] = ["frames", 0]
+    assert "needs clip_actions" in fail(host, graph)
+    graph.add("MatrixGameInputs", "played", variant="universal", script="w 9f")
+    start["inputs"]["clip_actions"] = ["played", 0]
+    assert "9 frames at least" in fail(host, graph)
+
+
+def test_core_vae_and_core_model_do_not_connect(host: Host) -> None:
+    graph = whole()
+    graph.add("VAELoader", "core", vae_name=VAE)
+    start = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameStartWorld")
+    start["inputs"]["vae"] = ["core", 0]
+    assert "return_type_mismatch" in reject(host, graph)
+
+
+def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
+    graph = Graph()
+    model, _ = add_models(graph)
+    clip = graph.add("CLIPVisionLoader", clip_name=CLIP)
+    image = graph.add("LoadImage", image="example.png")
+    seen = graph.add("CLIPVisionEncode", clip_vision=clip, image=image, crop="none")
+    text = graph.add("Hunyuan3Dv2Conditioning", clip_vision_output=seen)
+    latent = graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)
+    sampled = graph.add(
+        "KSampler", model=model, seed=0, steps=1, cfg=1.0, sampler_name="euler", scheduler="simple",
+        positive=text[0], negative=text[1], latent_image=latent, denoise=1.0,
+    )  # fmt: skip
+    graph.add("SaveLatent", samples=sampled, filename_prefix="never")
+    message = fail(host, graph)
+    assert "connect it to Start World" in message
+    assert "\n" not in message
+
+
+def test_a_fault_in_the_script_names_its_place(host: Host) -> None:
+    graph, _ = simple("w 9f\nfly 12f")
+    details = reject(host, graph)
+    assert "line 2" in details
+    assert "fly" in details
+
+
+def test_names_and_paths_are_checked(host: Host) -> None:
+    graph = Graph()
+    model, vae = add_models(graph)
+    world = add_world(graph, model, vae)
+    cached = graph.add(
+        "MatrixGameWorldCache", model=model, vae=vae, name="../../etc/x", mode="keep", limit_gb=1.0, world=world
+    )
+    add_video(graph, add_rollout(graph, cached, BLOCK0), "error")
+    assert "cannot be a world's name" in reject(host, graph)
+    graph = Graph()
+    model, vae = add_models(graph)
+    loaded = graph.add("MatrixGameLoadWorld", model=model, vae=vae, file="../secret.safetensors")
+    add_video(graph, add_rollout(graph, loaded, BLOCK0), "error")
+    assert "value_not_in_list" in reject(host, graph)
+    graph, rolled = simple(BLOCK0)
+    graph.add("MatrixGameSaveWorld", world=rolled[2], filename_prefix="../../outside/world")
+    assert "outside the output folder" in fail(host, graph)
+
+
+def test_restoring_a_world_that_is_not_kept(host: Host) -> None:
+    graph = Graph()
+    model, vae = add_models(graph)
+    cached = graph.add("MatrixGameWorldCache", model=model, vae=vae, name="never", mode="restore", limit_gb=1.0)
+    add_video(graph, add_rollout(graph, cached, BLOCK0), "error")
+    assert "No world is kept under the name 'never'" in fail(host, graph)
+
+
+def test_a_world_of_another_generator(host: Host) -> None:
+    graph, rolled = simple(BLOCK0, seed=3)
+    graph.add("MatrixGameSaveWorld", world=rolled[2], filename_prefix="matrixgame/universal")
+    assert host.run(graph.prompt).status == "success"
+    file = next((host.base / "output" / "matrixgame").glob("universal_*.safetensors")).name
+    graph = Graph()
+    model, vae = add_models(graph, "gta_keyboard2dim.safetensors")
+    world = graph.add("MatrixGameLoadWorld", model=model, vae=vae, file=file)
+    add_video(graph, add_rollout(graph, world, "w 12f", "gta_drive"), "error")
+    message = fail(host, graph)
+    assert "universal" in message
+    assert "gta_drive" in message
+
+
+def test_a_world_made_with_another_decoder(host: Host) -> None:
+    graph, rolled = simple(BLOCK0, seed=4)
+    graph.add("MatrixGameSaveWorld", world=rolled[2], filename_prefix="matrixgame/decoder")
+    assert host.run(graph.prompt).status == "success"
+    file = next((host.base / "output" / "matrixgame").glob("decoder_*.safetensors")).name
+    graph = Graph()
+    model, vae = add_models(graph, decoder=TINY)
+    world = graph.add("MatrixGameLoadWorld", model=model, vae=vae, file=file)
+    add_video(graph, add_rollout(graph, world, "w 12f"), "error")
+    assert "another decoder" in fail(host, graph)
+
+
+def test_log_names_every_error_and_nothing_else_failed(host: Host) -> None:
+    assert "IMPORT FAILED" not in host.log()
+    assert "Exception in thread" not in host.log()

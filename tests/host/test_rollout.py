@@ -1,0 +1,255 @@
+"""Graphs of the nodes run in a real ComfyUI: the engine's frames, core's caching, branching, cancelling, freeing."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
+from comfyui_matrixgame.images import fit_image, read_image
+from comfyui_matrixgame.world import Models, load_world, rollout, start_world
+
+from .graphs import Graph, Link
+from .models import CLIP, LORA, UNIVERSAL, VAE
+from .server import Host
+from .worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
+
+WALK = "w+right(0.1) 8f\nw 13f"  # two blocks, 21 frames; the second is the first to read row 8
+
+
+@pytest.fixture(scope="module")
+def models(base: Path) -> Models:
+    """The engine's models from the files that the graphs load."""
+    torch.set_num_threads(1)  # as the host: sums in another order have other last digits
+    folder = base / "models"
+    return Models(
+        load_generator(folder / "diffusion_models" / UNIVERSAL, "float32"),
+        load_vae(folder / "vae" / VAE),
+        vision=load_vision(folder / "clip_vision" / CLIP),
+    )
+
+
+def engine_frames(models: Models, base: Path, script: str, seed: int = 0) -> np.ndarray:
+    image = fit_image(read_image(base / "input" / "example.png"), HEIGHT, WIDTH)
+    world = start_world(models, image, seed)
+    blocks = list(rollout(models, world, read_text(script, "universal").track))
+    return np.concatenate([block.frames[0].numpy() for block in blocks])
+
+
+def save_images(graph: Graph, images: Link, prefix: str) -> None:
+    graph.add("SaveImage", images=images, filename_prefix=prefix)
+
+
+def saved_images(host: Host, prefix: str) -> np.ndarray:
+    return np.stack([np.asarray(Image.open(path)) for path in sorted((host.base / "output").glob(f"{prefix}_*.png"))])
+
+
+def succeed(host: Host, graph: Graph, **options: Any) -> Any:
+    run = host.run(graph.prompt, **options)
+    assert run.status == "success", run.error or run.status
+    return run
+
+
+def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
+    """Bit for bit what the engine makes from the same files, seed and inputs, outside ComfyUI."""
+    graph, rolled = simple(WALK, seed=7)
+    save_images(graph, rolled[0], "engine")
+    run = succeed(host, graph)
+    frames = saved_images(host, "engine")
+    assert frames.shape == (21, HEIGHT, WIDTH, 3)
+    assert frames.std() > 5
+    np.testing.assert_array_equal(frames, engine_frames(models, base, WALK, seed=7))
+    values = [value for _, value, _ in run.progress]
+    assert values == sorted(values)
+    assert run.progress[-1][1:] == (8, 8)  # two blocks of three steps and a clean pass
+    assert len(run.previews) == 2
+
+
+def test_previews_reach_clients_old_and_new(host: Host) -> None:
+    for seed, metadata in ((41, True), (42, False)):
+        graph, _ = simple(BLOCK0, seed=seed)
+        run = succeed(host, graph, metadata_previews=metadata)
+        assert len(run.previews) >= 1
+        assert all(picture.startswith(b"\xff\xd8") for picture in run.previews)  # JPEG
+
+
+def test_two_rollouts_are_one(host: Host, base: Path, models: Models) -> None:
+    graph, first = simple("w+right(0.1) 8f", seed=7)
+    second = add_rollout(graph, first[2], BLOCK)
+    save_images(graph, first[0], "first")
+    save_images(graph, second[0], "second")
+    succeed(host, graph)
+    frames = np.concatenate([saved_images(host, "first"), saved_images(host, "second")])
+    np.testing.assert_array_equal(frames, engine_frames(models, base, WALK, seed=7))
+
+
+def test_only_what_changed_runs_again(host: Host) -> None:
+    def chain(last: str) -> tuple[Graph, Link, Link]:
+        graph, first = simple(BLOCK0, seed=11)
+        second = add_rollout(graph, first[2], last)
+        add_video(graph, second, "chained")
+        return graph, first, second
+
+    graph, first, second = chain(BLOCK)
+    succeed(host, graph)
+    assert succeed(host, graph).executed == []
+    graph, first, second = chain("s 12f")
+    again = succeed(host, graph)
+    assert second.node in again.executed
+    assert first.node in again.cached
+
+
+def test_images_connected_later_are_built_without_denoising_again(host: Host, base: Path, models: Models) -> None:
+    graph, _ = simple(WALK, seed=12)
+    succeed(host, graph)
+    graph, rolled = simple(WALK, seed=12)
+    save_images(graph, rolled[0], "later")
+    run = succeed(host, graph)
+    assert rolled.node in run.executed
+    assert len(run.progress) == 2  # a preview for each block, and no pass
+    np.testing.assert_array_equal(saved_images(host, "later"), engine_frames(models, base, WALK, seed=12))
+
+
+def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) -> None:
+    script = f"{BLOCK0}\n" + "w+left(0.05) 60f"  # six blocks
+    asked: list[float] = []
+
+    def cancel(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["value"] >= 9 and not asked:
+            asked.append(time.monotonic())
+            host.post("/interrupt", {})
+
+    graph, rolled = simple(script, seed=13)
+    run = host.run(graph.prompt, on_event=cancel)
+    assert run.status == "interrupted"
+    assert time.monotonic() - asked[0] < 10
+    graph, rolled = simple(script, seed=13)
+    save_images(graph, rolled[0], "resumed")
+    again = succeed(host, graph)
+    passes = [value for node, value, _ in again.progress if node == rolled.node and value % 4]
+    assert min(passes) > 8  # the first two blocks are not made again
+    np.testing.assert_array_equal(saved_images(host, "resumed"), engine_frames(models, base, script, seed=13))
+
+
+def test_latent_output_agrees_with_cores_vae(host: Host) -> None:
+    """Core's VAE class knows only VAEs of the published width, so its scale is checked by its own arithmetic."""
+    graph, rolled = simple(WALK, seed=7)
+    graph.add("SaveLatent", samples=rolled[3], filename_prefix="latent")
+    run = succeed(host, graph)
+    saved = next(iter(run.outputs[str(len(graph.prompt))]["latents"]))
+    from safetensors.torch import load_file
+
+    tensor = load_file(host.base / "output" / saved["filename"])["latent_tensor"]
+    assert tensor.shape == (1, 16, 6, HEIGHT // 8, WIDTH // 8)
+    mean = tensor.double().mean(dim=(0, 2, 3, 4))
+    assert (mean - torch.tensor([-0.76, -0.71, -0.91, 0.11]).double().repeat(4)).abs().max() < 12
+
+
+def test_a_lora_changes_the_frames_and_goes_away(host: Host, base: Path, models: Models) -> None:
+    def with_lora(strength: float) -> np.ndarray:
+        graph = Graph()
+        model, vae = add_models(graph)
+        model = graph.add("LoraLoaderModelOnly", model=model, lora_name=LORA, strength_model=strength)
+        rolled = add_rollout(graph, add_world(graph, model, vae, seed=7), WALK)
+        prefix = f"lora{int(strength)}"
+        save_images(graph, rolled[0], prefix)
+        succeed(host, graph)
+        return saved_images(host, prefix)
+
+    plain = engine_frames(models, base, WALK, seed=7)
+    assert (with_lora(1.0) != plain).mean() > 0.1
+    np.testing.assert_array_equal(with_lora(0.0), plain)
+    graph, rolled = simple(WALK, seed=7)
+    save_images(graph, rolled[0], "afterlora")
+    graph.prompt["1"]["inputs"]["attention"] = "sdpa"  # not the cached run
+    succeed(host, graph)
+    np.testing.assert_array_equal(saved_images(host, "afterlora"), plain)
+
+
+def test_a_saved_world_goes_on_the_same(host: Host, base: Path, models: Models) -> None:
+    graph, first = simple("w+right(0.1) 8f", seed=7)
+    graph.add("MatrixGameSaveWorld", world=first[2], filename_prefix="matrixgame/kept")
+    succeed(host, graph)
+    file = next((host.base / "output" / "matrixgame").glob("kept_*.safetensors")).name
+    graph = Graph()
+    model, vae = add_models(graph)
+    world = graph.add("MatrixGameLoadWorld", model=model, vae=vae, file=file)
+    save_images(graph, add_rollout(graph, world, BLOCK)[0], "loaded")
+    succeed(host, graph)
+    plain = engine_frames(models, base, WALK, seed=7)
+    np.testing.assert_array_equal(saved_images(host, "loaded"), plain[9:])
+    loaded = load_world(host.base / "output" / "matrixgame" / file)
+    assert loaded.models_id == models.identity()  # so that the terminal program goes on from it too
+
+
+def test_world_cache_restores_without_running_what_is_before(host: Host) -> None:
+    def graph_with(mode: str, seed: int, last: str) -> tuple[Graph, Link, Link]:
+        graph = Graph()
+        model, vae = add_models(graph)
+        first = add_rollout(graph, add_world(graph, model, vae, seed=seed), BLOCK0)
+        cached = graph.add(
+            "MatrixGameWorldCache", model=model, vae=vae, name="a start", mode=mode, limit_gb=1.0, world=first[2]
+        )
+        second = add_rollout(graph, cached, last)
+        save_images(graph, second[0], f"cache{seed}{mode}")
+        return graph, first, second
+
+    def forget_outputs() -> None:
+        host.post("/free", {"unload_models": True, "free_memory": True})
+        time.sleep(2)
+
+    graph, first, _ = graph_with("automatic", 21, BLOCK)
+    assert first.node in succeed(host, graph).executed
+    made = saved_images(host, "cache21automatic")
+    forget_outputs()
+    run = succeed(host, graph_with("restore", 21, BLOCK)[0])
+    assert first.node not in run.executed
+    np.testing.assert_array_equal(saved_images(host, "cache21restore"), made)
+    forget_outputs()
+    assert first.node not in succeed(host, graph_with("automatic", 21, "s 12f")[0]).executed
+    assert first.node in succeed(host, graph_with("automatic", 22, BLOCK)[0]).executed  # another graph before it
+    succeed(host, graph_with("forget", 22, BLOCK)[0])
+    assert not list((host.base / "output" / "matrixgame" / "cache").glob("*.safetensors"))
+
+
+def test_free_lets_go_of_worlds(host: Host) -> None:
+    graph, rolled = simple(BLOCK0, seed=31)
+    succeed(host, graph)
+    kept = list((host.base / "temp" / "matrixgame").glob("latents_*"))
+    assert kept  # a world that lives has its finished blocks beside it
+    host.post("/free", {"unload_models": True, "free_memory": True})
+    deadline = time.monotonic() + 30
+    while list((host.base / "temp" / "matrixgame").glob("latents_*")) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    assert not list((host.base / "temp" / "matrixgame").glob("latents_*"))  # they went, so the worlds went
+    assert rolled.node in succeed(host, graph).executed
+
+
+def test_overlay_draws_and_keeps_the_rest(host: Host) -> None:
+    graph, rolled = simple(WALK, seed=7)
+    shown = graph.add(
+        "MatrixGameActionOverlay", images=rolled[0], actions=Link(rolled_actions(graph), 0), style="keys",
+        position="bottom", scale=1.0, opacity=1.0, below=True, offset=0, numbers=False, counter=False,
+    )  # fmt: skip
+    save_images(graph, shown, "overlay")
+    save_images(graph, rolled[0], "bare")
+    succeed(host, graph)
+    drawn, bare = saved_images(host, "overlay"), saved_images(host, "bare")
+    assert drawn.shape[1] > bare.shape[1]
+    np.testing.assert_array_equal(drawn[:, : bare.shape[1]], bare)
+    assert drawn[:, bare.shape[1] :].std() > 1
+
+
+def rolled_actions(graph: Graph) -> str:
+    return next(name for name, node in graph.prompt.items() if node["class_type"] == "MatrixGameInputs")
+
+
+def test_log_has_no_traceback(host: Host) -> None:
+    assert "Traceback" not in host.log(), host.log()[-5000:]
