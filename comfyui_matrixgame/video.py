@@ -50,7 +50,9 @@ class VideoWriter:
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, fps)
         except (OSError, av.FFmpegError) as error:
-            raise VideoError(f"{self.path} cannot be written ({_reason(error)}); check the folder and free space.") from None
+            raise VideoError(
+                f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
+            ) from None
         if keep:
             for picture in read_video(self._part, count=keep):
                 self.write(picture[None, :height, :width])
@@ -60,7 +62,9 @@ class VideoWriter:
         """Append frames [N, H, W, 3] of 8 bits; a side of odd length repeats its last line."""
         array = frames.numpy() if isinstance(frames, Tensor) else frames
         if array.ndim != 4 or array.shape[1:] != (*self._size, 3):
-            raise VideoError(f"Frames of shape {list(array.shape)} do not fit a video of {self._size[1]}x{self._size[0]}.")
+            raise VideoError(
+                f"Frames of shape {list(array.shape)} do not fit a video of {self._size[1]}x{self._size[0]}."
+            )
         if self._container is None:
             raise VideoError(f"{self.path} is closed; open it again to add frames.")
         array = np.pad(array, ((0, 0), (0, self._size[0] % 2), (0, self._size[1] % 2), (0, 0)), mode="edge")
@@ -96,7 +100,9 @@ class VideoWriter:
     def __enter__(self) -> VideoWriter:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
             self.close()
         except VideoError:

@@ -1,11 +1,10 @@
-"""Named streams (tests/golden/README.md): weights and inputs that anyone can make again from their names."""
+"""Golden numbers, small models and inputs for the tests; weights come from named streams (golden/README.md)."""
 
 from __future__ import annotations
 
 import functools
 import json
 import zlib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,37 +15,13 @@ from torch import Tensor
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.untrained import shapes_of, stream, weight, weights  # noqa: F401 (for the tests)
 from comfyui_matrixgame.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.variants import VARIANTS, Variant
 from comfyui_matrixgame.vision import ImageEncoder
 from comfyui_matrixgame.world import Models
 
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def stream(name: str, shape: Sequence[int], scale: float = 1.0, mean: float = 0.0) -> Tensor:
-    values = np.random.RandomState(zlib.crc32(name.encode())).standard_normal(tuple(shape))
-    return torch.from_numpy((mean + scale * values).astype(np.float32))
-
-
-def weight(prefix: str, key: str, shape: Sequence[int]) -> Tensor:
-    name = f"{prefix}/{key}"
-    if key.endswith((".bias", ".beta")):
-        return stream(name, shape, 0.05)
-    if key.endswith(("modulation", "cls_embedding", "pos_embedding")):
-        return stream(name, shape, 0.3)
-    if key.endswith(".gamma") or (key.endswith(".weight") and len(shape) == 1):
-        return stream(name, shape, 0.1, 1.0)
-    fan_in = int(np.prod(shape[1:])) if len(shape) > 1 else shape[0]
-    return stream(name, shape, fan_in**-0.5)
-
-
-def weights(prefix: str, shapes: Mapping[str, Sequence[int]]) -> dict[str, Tensor]:
-    return {key: weight(prefix, key, shape) for key, shape in shapes.items()}
-
-
-def shapes_of(module: torch.nn.Module) -> dict[str, list[int]]:
-    return {key: list(tensor.shape) for key, tensor in module.state_dict().items()}
 
 
 def golden(name: str) -> dict[str, Tensor]:
@@ -100,7 +75,9 @@ def small_models(name: str = "universal", tiny: bool = False) -> Models:
     )  # fmt: skip
     generator = with_streams(Generator(config), f"small/{name}")
     vae = with_streams(WanVAE(base_dim=4), "small/vae")
-    vision = with_streams(ImageEncoder(hidden=32, mlp=64, layers=3, heads=2, image_size=56, patch_size=14), "small/clip")
+    vision = with_streams(
+        ImageEncoder(hidden=32, mlp=64, layers=3, heads=2, image_size=56, patch_size=14), "small/clip"
+    )
     decoder = with_streams(TinyDecoder(), "small/tiny") if tiny else None
     return Models(generator, vae, decoder, vision)  # type: ignore[arg-type]
 

@@ -65,7 +65,7 @@ def golden_world(models: Models, name: str, frames: int = 12) -> World:
     return replace(
         world,
         image=torch.zeros(1, 3, 352, 640),
-        condition=stream(f"{name}/cond_latents", (1, 16, 12, 44, 80))[:, :, :frames],
+        condition=stream(f"{name}/cond_latents", (1, 16, frames, 44, 80)),
         encoder_state=None,
         caches=models.generator.empty_caches(1, 44, 80, models.device, models.cache_dtype),
     )

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ..errors import CheckpointError, MatrixGameError
@@ -43,9 +44,9 @@ def convert_generator(source: str | Path, target: str | Path, layout: str = "pub
                 metadata={"format": "pt", "matrixgame.variant": report.variant.name if report.variant else ""},
             )
             os.replace(part, target)
-        except OSError as error:
+        except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
             raise MatrixGameError(
-                f"{target} could not be written ({error.strerror or error}); check space and rights."
+                f"{target} could not be written ({error}); check space and rights."
             ) from None
     return target

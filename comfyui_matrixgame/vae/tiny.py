@@ -83,7 +83,8 @@ class TinyDecoder(nn.Module):
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
-        frames, next_state = self.decode_untrimmed(denormalise(latents.float()) if self.denormalised else latents, state)
+        scaled = denormalise(latents.float()) if self.denormalised else latents
+        frames, next_state = self.decode_untrimmed(scaled, state)
         frames = frames[:, LEADING_FRAMES:] if state is None else frames
         return frames.transpose(1, 2) * 2 - 1, next_state
 

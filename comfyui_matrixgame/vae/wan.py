@@ -59,9 +59,9 @@ def convolve(conv: nn.Module, x: Tensor, history: History) -> Tensor:
     past = history.past()
     if past is None:
         past = x.new_zeros(x.shape[0], x.shape[1], MEMORY, *x.shape[3:])
-    x = torch.cat([past.to(x.dtype), x], dim=2)
+    x = _fast_layout(torch.cat([past.to(x.dtype), x], dim=2))
     history.keep(x[:, :, -MEMORY:])
-    return conv(x)
+    return _fast_layout(conv(x))
 
 
 class RMSNorm(nn.Module):

@@ -1,0 +1,286 @@
+"""`matrixgame render`: from files on disk to a video on disk."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from .actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
+from .checkpoints.load import compute_dtype, storage_dtype
+from .errors import ActionError, BackendError, ImageError, MatrixGameError, WorldError
+from .generator.attention import get_attention
+from .images import check_size, fit_image, read_image
+from .memory import MemoryEstimate, estimate_memory
+from .variants import FPS, FRAMES_PER_BLOCK, Variant, first_input_of_block, frames_of_blocks
+from .video import VideoWriter, read_video, video_tensor
+from .world import (
+    Models,
+    PassProgress,
+    Rollout,
+    World,
+    load_world,
+    rollout,
+    save_world,
+    start_world,
+    start_world_from_clip,
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The weights files of a render, and what they are."""
+
+    generator: FileReport
+    vae: FileReport
+    vision: Path | None
+    decoder: Path | None
+    dtype: str
+    device: torch.device
+
+    @property
+    def variant(self) -> Variant:
+        """The generator's variant."""
+        if self.generator.variant is None:
+            raise MatrixGameError(f"{self.generator.path.name} is {self.generator.title}. {self.generator.advice}")
+        return self.generator.variant
+
+
+def render(args: argparse.Namespace) -> int:
+    """Run the command; every error is a MatrixGameError."""
+    width, height = _parse_size(args.size)
+    files = _find_files(args)
+    get_attention(args.attention)
+    track = _inputs(args, files.variant)
+    clip_blocks = _clip_blocks(args.continue_clip) if args.continue_clip else 0
+    blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
+    if blocks < 1:
+        raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
+    world_file = Path(args.world) if args.world else None
+    frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
+    say(f"{files.generator.title}; {width}x{height}, {blocks} blocks, {frames} frames at {FPS} a second")
+    say(f"memory, estimated: {estimate_for(files, height, width)}")
+    if world_file is not None and world_file.exists():
+        models = load_models(files, args.attention)
+        world = load_world(world_file, files.device)
+        say(f"going on from {world_file.name} at block {world.block}")
+    else:
+        source = _source(args, height, width)
+        features = _features(files, source if source.ndim == 3 else source[:, 0])
+        models = load_models(files, args.attention)
+        world = _start(args, models, source, features)
+    plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
+    return _render_blocks(models, world, plan)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`."""
+
+    track: ActionTrack
+    first: int
+    last: int
+    output: Path
+    world_file: Path | None
+
+    def rows_from(self, block: int) -> ActionTrack:
+        """The inputs that block `block` is the first to read, and all after them."""
+        row = first_input_of_block(block) - first_input_of_block(self.first)
+        if row >= len(self.track):
+            raise ActionError(f"The inputs end at row {len(self.track)} and the world stands at row {row}; add more.")
+        return self.track.slice(row)
+
+    def frames_before(self, block: int) -> int:
+        """Frames of the output that come before block `block`."""
+        return frames_of_blocks(block) - frames_of_blocks(self.first)
+
+
+def load_models(files: Files, attention: str = "sdpa") -> Models:
+    """Generator, VAE and decoder of a render; the image tower has done its work before."""
+    generator = load_generator(files.generator.path, files.dtype, files.device)
+    generator.attention = get_attention(attention)
+    vae = load_vae(files.vae.path, files.dtype, files.device)
+    decoder = load_decoder(files.decoder, files.dtype, files.device) if files.decoder else None
+    return Models(generator, vae, decoder)  # type: ignore[arg-type]
+
+
+def estimate_for(files: Files, height: int, width: int) -> MemoryEstimate:
+    """The memory a render will take, from what its files hold."""
+    report = files.generator
+    assert report.config is not None
+    storage = storage_dtype(files.dtype, report.dtype)
+    compute = compute_dtype(storage, files.device)
+    weights = report.parameters * storage.itemsize
+    weights += files.vae.parameters * max(2, storage_dtype(files.dtype, files.vae.dtype).itemsize)
+    return estimate_memory(
+        report.config,
+        height,
+        width,
+        weights=weights,
+        cache_dtype=torch.float32 if storage == torch.float32 else torch.bfloat16,
+        compute_dtype=compute,
+        vae_width=_vae_width(files.vae),
+        tiny=files.decoder is not None,
+    )
+
+
+def say(text: str) -> None:
+    """A line for the person who watches, beside the progress bar."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def _render_blocks(models: Models, world: World, plan: Plan) -> int:
+    left = plan.last - world.block
+    if left < 1 or world.block < plan.first:
+        raise WorldError(
+            f"The world stands at block {world.block} and blocks {plan.first} to {plan.last - 1} were asked for; ask "
+            "for more with --blocks, or use another --world."
+        )
+    passes = len(models.variant.steps) + 1
+    keep = plan.frames_before(world.block) if plan.output.exists() else 0
+    began = time.perf_counter()
+    bar = tqdm(total=left * passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
+    show = functools.partial(_show, bar, world.block)
+    run = rollout(models, world, plan.rows_from(world.block), left, on_pass=show)
+    if run.repeated:
+        say(f"the inputs are {run.repeated} rows short of {left} blocks; the last row is repeated")
+    with bar:
+        frames = _write_blocks(run, plan, world.size, keep)
+    seconds = time.perf_counter() - began
+    rate = (frames - keep) / seconds
+    say(f"{plan.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s")
+    return 0
+
+
+def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) -> int:
+    writer = VideoWriter(plan.output, *size, keep=keep)
+    try:
+        with writer:
+            for block in run:
+                writer.write(block.frames[0])
+    except BaseException:
+        say(f"stopped; {plan.output} holds {writer.frames} frames and plays")
+        raise
+    finally:
+        if plan.world_file is not None and run.done:
+            save_world(run.world, plan.world_file)
+            say(f"{plan.world_file} stands at block {run.world.block}; run the same command to go on from there")
+    return writer.frames
+
+
+def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
+    bar.update(progress.done * progress.steps + progress.step - bar.n)
+    frames = frames_of_blocks(first_block + progress.done) - frames_of_blocks(first_block)
+    elapsed = bar.format_dict["elapsed"]
+    bar.set_description(f"block {first_block + progress.done}", refresh=False)
+    bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")
+
+
+def _find_files(args: argparse.Namespace) -> Files:
+    if not args.generator or not args.vae:
+        raise MatrixGameError(
+            "Name the weights with --generator, --vae and --clip; `matrixgame download universal` fetches them."
+        )
+    device = _device(args.device)
+    generator, vae = inspect_file(args.generator), inspect_file(args.vae)
+    for report, kind, option in ((generator, "generator", "--generator"), (vae, "vae", "--vae")):
+        if report.kind != kind:
+            raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
+        if not report.complete:
+            raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
+    vision = Path(args.vision) if args.vision else None
+    return Files(generator, vae, vision, Path(args.decoder) if args.decoder else None, args.dtype, device)
+
+
+def _device(name: str | None) -> torch.device:
+    if name is None:
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise BackendError(f"The device '{name}' is not available here; use --device cpu.") from None
+    return device
+
+
+def _source(args: argparse.Namespace, height: int, width: int) -> Tensor:
+    """The start image [3, H, W], or the clip to continue [3, N, H, W]."""
+    check_size(height, width)
+    if args.continue_clip:
+        frames = video_tensor(read_video(args.continue_clip))
+        return fit_image(frames.transpose(0, 1), height, width).transpose(0, 1)
+    return fit_image(read_image(args.image), height, width)
+
+
+def _features(files: Files, image: Tensor) -> Tensor:
+    if files.vision is None:
+        raise WorldError("Starting a world needs the image tower; name clip_vision_h.safetensors with --clip.")
+    tower = load_vision(files.vision, files.dtype, files.device)
+    with torch.inference_mode():
+        return tower(image.unsqueeze(0))
+
+
+def _start(args: argparse.Namespace, models: Models, source: Tensor, features: Tensor) -> World:
+    if source.ndim == 3:
+        return start_world(models, source, args.seed, features=features)
+    if not args.clip_actions:
+        raise ActionError("Continuing a clip needs the inputs that belong to it; give them with --clip-actions.")
+    rows = _read(args.clip_actions, models.variant)
+    return start_world_from_clip(models, source, rows, args.seed, features=features)
+
+
+def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
+    if args.actions:
+        return _read(args.actions, variant)
+    keys = {key.strip(): 1.0 for key in args.keys.split(",") if key.strip()}
+    try:
+        pitch, yaw = (float(value) for value in args.mouse.split(","))
+    except ValueError:
+        raise ActionError(f"--mouse takes two numbers, pitch,yaw such as 0,0.1; got '{args.mouse}'.") from None
+    camera = {"pitch": pitch, "yaw": yaw} if variant.mouse or pitch or yaw else {}
+    row = ActionTrack.from_rows(variant, [{**keys, **camera}])
+    return row.padded(rows_of_blocks(args.blocks if args.blocks and args.blocks > 0 else 3))
+
+
+def _read(source: str, variant: Variant) -> ActionTrack:
+    from .actions.text import load_actions
+
+    loaded = load_actions(source, variant)
+    for note in loaded.notes:
+        say(f"inputs: {note}")
+    return loaded.track
+
+
+def _clip_blocks(path: str) -> int:
+    frames = sum(1 for _ in read_video(path))
+    blocks = (frames + 3) // FRAMES_PER_BLOCK
+    if blocks < 1 or frames != frames_of_blocks(blocks):
+        fitting = frames_of_blocks(max(1, blocks))
+        raise ImageError(
+            f"{Path(path).name} has {frames} frames; a clip needs 9 + 12k to be continued, such as {fitting}."
+        )
+    return blocks
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    parts = text.lower().split("x")
+    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+        raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
+    width, height = (int(part) for part in parts)
+    check_size(height, width)
+    return width, height
+
+
+def _vae_width(report: FileReport) -> int:
+    from .checkpoints.reader import open_weights
+
+    with open_weights(report.path) as file:
+        return file.tensors[report.names["decoder.head.2.weight"]].shape[1]
