@@ -3,7 +3,7 @@
 import { VARIANTS } from "./variants.mjs";
 import { convertVariant } from "./edit.mjs";
 import { emptyDocument } from "./document.mjs";
-import { element } from "./style.mjs";
+import { element, update } from "./style.mjs";
 
 export class Banner {
   /** @param {import("./editor.mjs").Editor} editor @param {import("./i18n.mjs").Translate} words @param {{setVariant: (variant: string) => void}} host */
@@ -27,8 +27,8 @@ export class Banner {
   refresh() {
     const { problem, wanted, doc } = this.editor;
     const now = problem ?? (wanted ? `${doc.variant} ${wanted}` : null);
-    this.problem.hidden = !problem;
-    this.root.hidden = Boolean(problem) || !wanted;
+    update(this.problem, { hidden: !problem });
+    update(this.root, { hidden: Boolean(problem) || !wanted });
     if (wanted && !problem) this.showVariant(wanted);
     if (now === this.shown) return;
     this.shown = now;

@@ -3,7 +3,8 @@
 import { FPS, VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock } from "./variants.mjs";
 import { activeTracks } from "./document.mjs";
 import { entryAt, sampleCurve } from "./tracks.mjs";
-import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
+import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
+import { MINIMAP, RULER, STRIP } from "./view.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 /** @typedef {import("./view.mjs").View} View */
@@ -139,27 +140,49 @@ function drawCurve(ctx, p, row) {
   ctx.fillRect(view.head, Math.round(zero), view.width, 1);
   ctx.globalAlpha = 1;
   const values = sampleCurve(entries, from, to);
-  /** @type {[number, number][]} */
-  const points = [];
-  values.forEach((value, i) => {
-    if (i && i < values.length - 1 && value === values[i - 1] && view.perFrame < 1) return;
-    points.push([view.x(from + i), y(value)], [view.x(from + i + 1), y(value)]);
-  });
-  if (!points.length) return;
-  ctx.beginPath();
-  ctx.moveTo(points[0][0], zero);
-  for (const [px, py] of points) ctx.lineTo(px, py);
-  ctx.lineTo(points[points.length - 1][0], zero);
+  const columns = columnsOf(values, (i) => view.x(from + i), y);
   ctx.fillStyle = ink.fill;
   ctx.globalAlpha = 0.3;
-  ctx.fill();
+  for (const { x, width, low, high } of columns) {
+    const top = Math.min(zero, high);
+    ctx.fillRect(x, top, width, Math.max(zero, low) - top);
+  }
   ctx.globalAlpha = 1;
-  ctx.beginPath();
-  points.forEach(([px, py], i) => (i ? ctx.lineTo(px, py) : ctx.moveTo(px, py)));
-  ctx.strokeStyle = ink.fill;
-  ctx.lineWidth = 2;
-  ctx.stroke();
+  let before = columns[0];
+  for (const column of columns) {
+    // up or down from where the last one ended, so that the line is whole; rectangles are far cheaper than a stroke
+    const top = Math.min(column.high, before.last);
+    const bottom = Math.max(column.low, before.last);
+    if (bottom - top > column.low - column.high + 0.5) ctx.fillRect(column.x - 1, top - 1, 2, bottom - top + 2);
+    ctx.fillRect(column.x, column.high - 1, column.width, column.low - column.high + 2);
+    before = column;
+  }
   drawKnots(ctx, p, row, entries, from, to);
+}
+
+/** @typedef {{x: number, width: number, low: number, high: number, last: number}} Column low is lower on the page */
+
+/**
+ * Stretches of one value, or where rows are narrower than a pixel, what lies in each pixel.
+ * @param {number[]} values @param {(i: number) => number} x @param {(value: number) => number} y @returns {Column[]}
+ */
+function columnsOf(values, x, y) {
+  /** @type {Column[]} */
+  const out = [];
+  values.forEach((value, i) => {
+    const [left, right, at] = [Math.round(x(i)), Math.round(x(i + 1)), y(value)];
+    const now = out[out.length - 1];
+    const joins = now && (now.x + 1 >= right || (now.low === now.high && now.last === at));
+    if (!joins) {
+      out.push({ x: left, width: right - left, low: at, high: at, last: at });
+      return;
+    }
+    now.width = right - now.x;
+    now.low = Math.max(now.low, at);
+    now.high = Math.min(now.high, at);
+    now.last = at;
+  });
+  return out;
 }
 
 /** Handles of ramps, and the value of holds that are wide enough to carry it. @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Entry[]} entries @param {number} from @param {number} to */
@@ -187,22 +210,6 @@ function drawKnots(ctx, p, row, entries, from, to) {
       const y = view.yOf(doc, row, entry[1]) + (above ? -8 : 9);
       ctx.fillText(label, Math.max(view.x(entry[0]), view.head) + 5, Math.max(row.top + 7, Math.min(row.top + row.height - 8, y)));
     }
-  }
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawWarnings(ctx, { view, theme, warnings }) {
-  ctx.strokeStyle = theme.warn;
-  ctx.lineWidth = 1.5;
-  for (const warning of warnings) {
-    const row = view.rows.find((r) => r.id === warning.lane);
-    const left = Math.max(view.head, view.x(warning.t));
-    const right = Math.min(view.width, view.x(warning.t + warning.length));
-    if (!row || right <= left) continue;
-    const y = row.top + row.height - 3.5;
-    ctx.beginPath();
-    for (let x = left, i = 0; x <= right; x += 3, i++) i ? ctx.lineTo(x, y + (i % 2 ? 2 : 0)) : ctx.moveTo(x, y);
-    ctx.stroke();
   }
 }
 
@@ -279,105 +286,6 @@ function hatch(ctx, theme, x, y, w, h) {
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawSelection(ctx, { view, theme, selection }) {
-  if (!selection) return;
-  const left = view.x(selection.a);
-  const width = (selection.b - selection.a) * view.perFrame;
-  for (const row of view.rows) {
-    if (!selection.lanes.includes(row.id)) continue;
-    ctx.fillStyle = theme.select;
-    ctx.fillRect(left, row.top, width, row.height - 1);
-  }
-  const rows = view.rows.filter((row) => selection.lanes.includes(row.id));
-  if (!rows.length) return;
-  const top = rows[0].top;
-  const bottom = rows[rows.length - 1].top + rows[rows.length - 1].height;
-  ctx.strokeStyle = theme.accent;
-  ctx.lineWidth = 1;
-  ctx.setLineDash([4, 3]);
-  ctx.strokeRect(left + 0.5, top + 0.5, width - 1, bottom - top - 2);
-  ctx.setLineDash([]);
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawLoop(ctx, { doc, view, theme }) {
-  if (!doc.loop) return;
-  const [a, b] = doc.loop.map((t) => view.x(t));
-  ctx.fillStyle = theme.accent;
-  ctx.globalAlpha = 0.9;
-  ctx.fillRect(a, RULER - 3, b - a, 3);
-  ctx.globalAlpha = 1;
-  for (const [x, side] of [[a, 1], [b, -1]]) {
-    ctx.beginPath();
-    ctx.moveTo(x, RULER - 9);
-    ctx.lineTo(x + side * 6, RULER - 3);
-    ctx.lineTo(x, RULER - 3);
-    ctx.fill();
-  }
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawMarkers(ctx, { doc, view, theme }) {
-  const y = RULER + STRIP;
-  doc.markers.forEach((marker, i) => {
-    const x = view.x(marker.t);
-    const next = i + 1 < doc.markers.length ? view.x(doc.markers[i + 1].t) : view.width;
-    if (x > view.width || next < view.head) return;
-    ctx.fillStyle = theme.warn;
-    ctx.globalAlpha = 0.4;
-    ctx.fillRect(Math.round(x), y + 4, 1, view.lanesBottom - y - 4);
-    ctx.globalAlpha = 1;
-    ctx.beginPath();
-    ctx.moveTo(x - 4, y + 4);
-    ctx.lineTo(x + 4, y + 4);
-    ctx.lineTo(x, y + 11);
-    ctx.fill();
-    const room = next - x - 12;
-    if (room < 14) return;
-    ctx.save();
-    ctx.beginPath();
-    ctx.rect(x + 6, y, room, MARKERS);
-    ctx.clip();
-    ctx.fillStyle = theme.text;
-    ctx.fillText(marker.name, x + 7, y + 9);
-    ctx.restore();
-  });
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawRamp(ctx, { doc, view, theme, ramp }) {
-  const row = ramp && view.rows.find((r) => r.id === ramp.axis);
-  if (!ramp || !row) return;
-  ctx.strokeStyle = theme.accent;
-  ctx.lineWidth = 1.5;
-  ctx.setLineDash([5, 4]);
-  ctx.beginPath();
-  ctx.moveTo(view.x(ramp.a), view.yOf(doc, row, ramp.v0));
-  ctx.lineTo(view.x(ramp.b), view.yOf(doc, row, ramp.v1));
-  ctx.stroke();
-  ctx.setLineDash([]);
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-function drawCursor(ctx, p) {
-  const { view, theme, cursor, playhead, focused } = p;
-  const t = playhead ?? cursor.t;
-  const x = view.x(t);
-  ctx.fillStyle = playhead === null ? theme.accent : theme.rec;
-  ctx.fillRect(Math.round(x), RULER - 2, 1.5, view.lanesBottom - RULER + 2);
-  ctx.beginPath();
-  ctx.moveTo(x - 5, RULER - 10);
-  ctx.lineTo(x + 6, RULER - 10);
-  ctx.lineTo(x + 0.5, RULER - 2);
-  ctx.fill();
-  const row = view.rows.find((r) => r.id === cursor.lane);
-  if (!focused || !row || playhead !== null) return;
-  ctx.strokeStyle = theme.accent;
-  ctx.lineWidth = 2;
-  ctx.strokeRect(view.x(cursor.t) - 1, row.top + 1, Math.max(4, view.perFrame) + 2, row.height - 3);
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
 function drawHead(ctx, p) {
   const { view, theme, cursor, armed, focused, doc } = p;
   ctx.fillStyle = theme.head;
@@ -432,10 +340,7 @@ function drawMinimap(ctx, { doc, view, theme, cursor, playhead }) {
     const y = top + 3 + i * height;
     if (row.kind === "key") for (const [a, n] of tracks[row.id]) ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
     if (row.kind !== "axis") return;
-    tracks[row.id].forEach((/** @type {Entry} */ entry, /** @type {number} */ j) => {
-      const end = tracks[row.id][j + 1]?.[0] ?? doc.length;
-      if (entry.length === 5 || entry[1] !== 0) ctx.fillRect(x(entry[0]), y, Math.max(1, x(end) - x(entry[0])), Math.max(1, height - 0.5));
-    });
+    for (const [a, n] of movingRuns(tracks[row.id], doc.length)) ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
   });
   ctx.strokeStyle = theme.accent;
   ctx.lineWidth = 1;
@@ -444,3 +349,16 @@ function drawMinimap(ctx, { doc, view, theme, cursor, playhead }) {
   ctx.fillRect(x(playhead ?? cursor.t), top + 1, 1, MINIMAP - 2);
 }
 
+/** Where a camera lane is not at rest. @param {Entry[]} entries @param {number} length @returns {Run[]} */
+function movingRuns(entries, length) {
+  /** @type {Run[]} */
+  const out = [];
+  entries.forEach((entry, i) => {
+    const end = Math.min(length, entries[i + 1]?.[0] ?? length);
+    if (entry.length === 2 && entry[1] === 0) return;
+    const last = out[out.length - 1];
+    if (last && last[0] + last[1] === entry[0]) last[1] = end - last[0];
+    else out.push([entry[0], end - entry[0]]);
+  });
+  return out;
+}

@@ -13,6 +13,17 @@ export function linkStyle() {
   document.head.append(link);
 }
 
+/** Set what differs, and touch nothing else: this runs at every frame. @param {HTMLElement} node @param {Record<string, string | boolean>} wanted `text`, `hidden`, or attributes */
+export function update(node, wanted) {
+  for (const [name, value] of Object.entries(wanted)) {
+    if (name === "text") {
+      if (node.textContent !== value) node.textContent = String(value);
+    } else if (name === "hidden" || name === "disabled") {
+      if (node.hasAttribute(name) !== value) node.toggleAttribute(name, Boolean(value));
+    } else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
+  }
+}
+
 /**
  * An element with attributes, properties written as `on...` listeners, and children.
  * @template {keyof HTMLElementTagNameMap} K

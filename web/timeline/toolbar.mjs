@@ -1,7 +1,7 @@
 // @ts-check
 /** The row of buttons. They are reached with the mouse or a finger; the keyboard has a key for each of them. */
 import { MAX_FRAMES, blocksOfFrames } from "./variants.mjs";
-import { element } from "./style.mjs";
+import { element, update } from "./style.mjs";
 
 /** Drawings on a 16 x 16 grid; `.` marks solid parts. @type {Record<string, string>} */
 const ICONS = {
@@ -95,11 +95,11 @@ export class Toolbar {
 
   refresh() {
     const { editor, words } = this;
-    const press = (/** @type {HTMLElement} */ button, /** @type {boolean} */ on) => button.setAttribute("aria-pressed", String(on));
+    const press = (/** @type {HTMLElement} */ button, /** @type {boolean} */ on) => update(button, { "aria-pressed": on });
     for (const button of this.tools) press(button, button.dataset.tool === editor.tool);
     for (const button of this.tabs) press(button, button.dataset.tab === this.host.shown());
-    this.undo.disabled = !editor.history.canUndo;
-    this.redo.disabled = !editor.history.canRedo;
+    update(this.undo, { disabled: !editor.history.canUndo });
+    update(this.redo, { disabled: !editor.history.canRedo });
     const running = editor.playhead !== null;
     const state = running ? "stop" : "play";
     if (this.play.dataset.state !== state) {
@@ -111,9 +111,9 @@ export class Toolbar {
     press(this.record, running && this.host.recording());
     this.label(this.snap, "snap", words(`snap.${editor.snap}`));
     this.label(this.easing, "easing", words(`ease.${editor.easing}`));
-    for (const node of this.lanesOnly) /** @type {HTMLElement} */ (node).hidden = this.host.shown() === "script";
-    this.easing.hidden ||= !editor.variant.mouse;
-    this.tools[2].hidden ||= !editor.variant.mouse;
+    const script = this.host.shown() === "script";
+    const camera = [this.easing, this.tools[2]];
+    for (const node of this.lanesOnly) update(node, { hidden: script || (!editor.variant.mouse && camera.includes(/** @type {any} */ (node))) });
     const blocks = String(blocksOfFrames(editor.doc.length));
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
   }

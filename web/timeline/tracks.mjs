@@ -112,12 +112,13 @@ export function shortest(value) {
   return value;
 }
 
-/** The same curve without entries that change nothing. @param {readonly Entry[]} entries @returns {Entry[]} */
+/** The same curve without entries that change nothing, or that another one at the same row replaces. @param {readonly Entry[]} entries @returns {Entry[]} */
 export function canonicalCurve(entries) {
   /** @type {Entry[]} */
   const out = [];
   let now = 0;
-  for (const entry of entries) {
+  for (const [i, entry] of entries.entries()) {
+    if (entries[i + 1]?.[0] === entry[0]) continue;
     const flat = entry.length === 2 || entry[1] === entry[4];
     if (flat && entry[1] === now) continue;
     now = (flat ? entry[1] : /** @type {number} */ (entry[4])) + 0;
@@ -163,7 +164,7 @@ function cutEntry(entry, a, b) {
   const stop = Math.min(b, end);
   if (name === "linear") return [[a, shortest(valueOf(entry, a)), name, stop - a, shortest(valueOf(entry, stop))]];
   const values = sampleCurve([entry], a, stop);
-  return b >= end ? [...holdsOf(values, a), [end, entry[4]]] : holdsOf(values, a);
+  return b > end ? [...holdsOf(values, a), [end, entry[4]]] : holdsOf(values, a);
 }
 
 /** @param {readonly Entry[]} entries @param {number} by @returns {Entry[]} */

@@ -24,6 +24,8 @@ const KEY_MIN = 24;
 const KEY_MAX = 34;
 const AXIS_MIN = 52;
 const SCALES = { min: 0.05, max: 40 };
+/** The range of each camera lane that was looked at; lanes are never changed in place. @type {WeakMap<object, number>} */
+const RANGES = new WeakMap();
 export const SNAPS = ["frame", "latent", "block", "marker"];
 
 /** The least height of the canvas for a variant. @param {string} variant */
@@ -124,8 +126,12 @@ export class View {
   /** The greatest camera value that a lane shows. @param {Timeline} doc @param {string} axis */
   range(doc, axis) {
     const track = activeTracks(doc)[axis] ?? [];
+    const known = RANGES.get(track);
+    if (known) return known;
     const peak = track.reduce((most, e) => Math.max(most, Math.abs(e[1]), Math.abs(e[4] ?? 0)), 0);
-    return peak <= 0.2 ? 0.2 : peak <= 0.3 ? 0.3 : peak <= 0.5 ? 0.5 : 1;
+    const range = peak <= 0.2 ? 0.2 : peak <= 0.3 ? 0.3 : peak <= 0.5 ? 0.5 : 1;
+    RANGES.set(track, range);
+    return range;
   }
 
   /** @param {Timeline} doc @param {Row} row @param {number} value */

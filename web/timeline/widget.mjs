@@ -14,7 +14,7 @@ import { touchPad } from "./pad.mjs";
 import { Pointers } from "./pointer.mjs";
 import { Popups, readCamera } from "./popups.mjs";
 import { ScriptTab } from "./script_tab.mjs";
-import { element, linkStyle } from "./style.mjs";
+import { element, linkStyle, update } from "./style.mjs";
 import { readTheme } from "./theme.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { keepTouches } from "./touch.mjs";
@@ -44,6 +44,7 @@ export class TimelineWidget {
     const { words } = host;
     this.host = host;
     this.words = words;
+    this.bars = BAR;
     this.editor = new Editor(host.variant, words);
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.stage = element("div", { class: "mg-stage", dir: "ltr" }, this.canvas);
@@ -69,8 +70,8 @@ export class TimelineWidget {
 
   listen() {
     this.frame = 0;
-    this.sizes = new ResizeObserver(() => this.draw());
-    this.sizes.observe(this.stage);
+    this.sizes = new ResizeObserver(() => this.sized());
+    for (const node of [this.stage, this.bar.root, this.banner.root]) this.sizes.observe(node);
     this.palette = new MutationObserver(() => this.retheme());
     for (const node of [document.body, document.documentElement]) this.palette.observe(node, { attributes: true, attributeFilter: ["class", "style"] });
     this.unlocked = () => {
@@ -81,6 +82,8 @@ export class TimelineWidget {
     document.addEventListener("pointerlockchange", this.unlocked);
     this.root.addEventListener("keydown", (event) => this.guard(event));
     this.releaseTouches = keepTouches(this.root);
+    /** @type {string} */
+    this.least = "";
     this.complaint = "";
     /** @type {import("./theme.mjs").Theme | null} */
     this.theme = null;
@@ -138,9 +141,7 @@ export class TimelineWidget {
   }
 
   get minHeight() {
-    const styled = this.root.isConnected && getComputedStyle(this.root).display === "flex";
-    const bars = styled ? this.bar.root.offsetHeight + this.banner.root.offsetHeight : 0;
-    return Math.max(BAR, Math.min(bars, 4 * BAR)) + FOOT + minHeight(this.editor.doc.variant);
+    return this.bars + FOOT + minHeight(this.editor.doc.variant);
   }
 
   // ---- what the parts ask for
@@ -387,6 +388,17 @@ export class TimelineWidget {
     this.redraw();
   }
 
+  /** Another size: of the node, or of the bars, which wrap where it is narrow. */
+  sized() {
+    const styled = this.root.isConnected && getComputedStyle(this.root).display === "flex";
+    const bars = styled ? Math.max(BAR, Math.min(4 * BAR, this.bar.root.offsetHeight + this.banner.root.offsetHeight)) : BAR;
+    if (bars !== this.bars) {
+      this.bars = bars;
+      this.host.resized();
+    }
+    this.draw();
+  }
+
   /** Draw at the next frame. */
   redraw() {
     this.frame ||= requestAnimationFrame(() => this.draw());
@@ -413,10 +425,16 @@ export class TimelineWidget {
   draw() {
     cancelAnimationFrame(this.frame ?? 0);
     this.frame = 0;
-    const { editor, canvas } = this;
+    const { canvas } = this;
     const { clientWidth: width, clientHeight: height } = canvas;
+    // Sizes are read before anything is written, or each frame would lay the page out twice.
+    if (width && height && this.root.isConnected) this.paint(width, height);
     this.refresh();
-    if (!width || !height || !this.root.isConnected) return;
+  }
+
+  /** @param {number} width @param {number} height */
+  paint(width, height) {
+    const { editor, canvas } = this;
     this.scale = this.measure();
     const [w, h] = [Math.round(width * this.scale), Math.round(height * this.scale)];
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
@@ -442,18 +460,16 @@ export class TimelineWidget {
   /** What is not on the canvas. */
   refresh() {
     const { editor, words } = this;
-    this.root.style.setProperty("--mg-min-height", `${this.minHeight}px`);
+    const least = `${this.minHeight}px`;
+    if (this.least !== least) this.root.style.setProperty("--mg-min-height", (this.least = least));
     this.bar.refresh();
     this.banner.refresh();
     this.script.refresh();
-    this.status.textContent = editor.status;
+    update(this.status, { text: editor.status });
     const [first] = this.warnings();
     const faulty = editor.scriptError;
     const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
     const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
-    this.note.textContent = bad || soft;
-    this.note.title = bad || soft;
-    this.note.classList.toggle("mg-bad", Boolean(bad));
-    this.note.classList.toggle("mg-warn", !bad && Boolean(soft));
+    update(this.note, { text: bad || soft, title: bad || soft, class: `mg-note${bad ? " mg-bad" : soft ? " mg-warn" : ""}` });
   }
 }
