@@ -197,7 +197,7 @@ def measure_endurance(player: ModelPlayer, game: GamePlayer, rollouts: int, seco
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--models", type=Path, help=f"folder with {', '.join(FILES)}")
     parser.add_argument("--size", default=f"{CPU.width}x{CPU.height}", help="WIDTHxHEIGHT the model was trained at")
     parser.add_argument("--rollouts", type=int, default=64)

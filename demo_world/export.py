@@ -105,7 +105,7 @@ def steps_of(run: Path, stage: str) -> int:
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m demo_world.export", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m demo_world.export", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path, help="folder that demo_world.train wrote to; `none` for the images alone")
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--stage", default="student", choices=("teacher", "student"))

@@ -24,6 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import av
+import av.error
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -169,7 +170,7 @@ def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
         with av.open(str(path)) as container:
             for frame in container.decode(video=0):
                 yield frame.to_ndarray(format="rgb24")
-    except av.FFmpegError as error:
+    except av.error.FFmpegError as error:
         raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
 
 
@@ -178,7 +179,7 @@ def _rate(path: Path) -> float:
     try:
         with av.open(str(path)) as container:
             return float(container.streams.video[0].average_rate or FPS)
-    except (av.FFmpegError, IndexError) as error:
+    except (av.error.FFmpegError, IndexError) as error:
         raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
 
 
@@ -348,7 +349,7 @@ def read_episode(root: Path, number: int) -> tuple[NDArray[np.uint8], ActionTrac
 
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m demo_world.record", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="python -m demo_world.record", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, help="folder of the dataset; what is there already is kept")
     parser.add_argument("--from", dest="source", type=Path, help="record NAME.mp4 + NAME.jsonl of this folder instead")
     parser.add_argument("--episodes", type=int, default=100)

@@ -47,7 +47,8 @@ class Passes:
     def __init__(self, model: Generator, clips: LatentClips, timesteps: Sequence[float]) -> None:
         """timesteps: all that `run` will be asked for, each for the whole batch."""
         self.model, self.clips, self.timesteps = model, clips, list(timesteps)
-        self.size = clips.latents.shape[3:]
+        height, width = clips.latents.shape[3:]
+        self.size = (int(height), int(width))
         places = (self.size[0] // 2) * (self.size[1] // 2)
         config = model.config
         self.caches = [

@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def train(
     loss_of: Callable[[int], tuple[Tensor, dict[str, float]]],
     *,
     picture: Callable[[Path], None] | None = None,
-    extra: dict[str, nn.Module] | None = None,
+    extra: Mapping[str, nn.Module] | None = None,
     after_step: Callable[[int], dict[str, float]] | None = None,
     share_average: dict[str, dict[str, Tensor]] | None = None,
 ) -> Average:
@@ -143,7 +143,9 @@ def _time_share(run: Run, started: float, done_before: float) -> float:
     return done_before + (1 - done_before) * left
 
 
-def _resume(run: Run, model: nn.Module, optimiser, average: Average, extra: dict[str, nn.Module]) -> tuple[int, float]:
+def _resume(
+    run: Run, model: nn.Module, optimiser, average: Average, extra: Mapping[str, nn.Module]
+) -> tuple[int, float]:
     if not run.checkpoint.exists():
         return 0, 0.0
     saved = torch.load(run.checkpoint, map_location="cpu", weights_only=True)
@@ -162,7 +164,7 @@ def _resume(run: Run, model: nn.Module, optimiser, average: Average, extra: dict
 
 
 def _save(
-    run: Run, step: int, share: float, model: nn.Module, optimiser, average: Average, extra: dict[str, nn.Module]
+    run: Run, step: int, share: float, model: nn.Module, optimiser, average: Average, extra: Mapping[str, nn.Module]
 ) -> None:
     state = {
         "step": step,

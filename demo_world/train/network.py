@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -30,10 +31,10 @@ class Conv3d(nn.Conv3d):
 
     still = False  # set for all layers at once by `still_frames`
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         if not Conv3d.still or self.kernel_size[0] == 1:
-            return super().forward(x)
-        y = F.conv2d(x[:, :, -1], self.weight[:, :, -1], self.bias, padding=self.padding[1:])  # type: ignore[index]
+            return super().forward(input)
+        y = F.conv2d(input[:, :, -1], self.weight[:, :, -1], self.bias, padding=self.padding[1:])  # type: ignore[index]
         return y.unsqueeze(2)
 
 
@@ -50,10 +51,10 @@ def still_frames() -> Iterator[None]:
 class TrainOperations:
     """Torch's own layers: initialised, and with autocast on a GPU."""
 
-    Linear = nn.Linear
-    LayerNorm = nn.LayerNorm
-    Conv2d = nn.Conv2d
-    Conv3d = Conv3d
+    Linear: Any = nn.Linear
+    LayerNorm: Any = nn.LayerNorm
+    Conv2d: Any = nn.Conv2d
+    Conv3d: Any = Conv3d
     weights_of = staticmethod(weights_of)
 
 
@@ -143,6 +144,7 @@ def _repeat(layer: nn.Conv3d) -> None:
     layer.weight.data *= EARLIER
     copies = layer.out_channels // layer.in_channels
     layer.weight.data[:, :, 2, 0, 0] += torch.eye(layer.in_channels).repeat(copies, 1)
+    assert layer.bias is not None
     nn.init.zeros_(layer.bias)
 
 
@@ -175,8 +177,8 @@ def make_generator(preset: Preset) -> Generator:
             nn.init.ones_(parameter)
         elif name.endswith(("_attn.o.weight", "ffn.2.weight", "proj_mouse.weight", "proj_keyboard.weight")):
             parameter.data.mul_((2 * preset.layers) ** -0.5)
-    nn.init.normal_(generator.time_projection["1"].weight, std=0.01)
-    nn.init.zeros_(generator.time_projection["1"].bias)
+    for name, parameter in generator.time_projection.named_parameters():
+        nn.init.normal_(parameter, std=0.01 if name.endswith("weight") else 0.0)
     _zero(generator.head.head)
     return generator
 

@@ -79,8 +79,8 @@ def own_rollout(model: Generator, clips: LatentClips, rng: np.random.Generator) 
     made = []
     for k in range(passes.blocks):
         span = passes.enter(k)
-        noise = torch.randn_like(clips.latents[:, :, span])
-        latents, exit_step = noise, int(rng.integers(len(schedule)))
+        latents = clean = torch.randn_like(clips.latents[:, :, span])
+        exit_step = int(rng.integers(len(schedule)))
         for i, sigma in enumerate(schedule.sigmas[: exit_step + 1]):
             with torch.set_grad_enabled(i == exit_step):
                 clean = latents - sigma * passes.run(latents, i)

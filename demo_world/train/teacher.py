@@ -42,7 +42,7 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
         sigmas = draw_sigmas(rng, preset.clip_blocks)
         noise = torch.randn_like(clips.latents)
         with run.autocast():
-            velocity = forced_velocities(model, clips, sigmas, noise, rng.random(len(sigmas)) < CLEAN)
+            velocity = forced_velocities(model, clips, sigmas, noise, (rng.random(len(sigmas)) < CLEAN).tolist())
         error = velocity - (noise - clips.latents)
         loss = error.square().mean()
         return loss, {"clips": float(len(data))}
@@ -81,7 +81,7 @@ def sample(model: Generator, clips: LatentClips, seed: int = 0) -> Tensor:
     for k in range(passes.blocks):
         span = passes.enter(k)
         shape = clips.latents[:, :, span].shape
-        latents = torch.randn(shape, generator=generator).to(clips.latents.device)
+        latents = clean = torch.randn(shape, generator=generator).to(clips.latents.device)
         for i, sigma in enumerate(schedule.sigmas):
             clean = clean_latents(latents, passes.run(latents, i), sigma)
             if i + 1 < len(schedule):
