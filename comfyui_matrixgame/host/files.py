@@ -44,9 +44,10 @@ def _saved_world(file: str) -> Path:
 
 def save_world(start: LiveWorld, filename_prefix: str) -> str:
     """Write a world below the output folder; returns a sentence that names the file."""
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(
-        filename_prefix, folder_paths.get_output_directory()
-    )
+    output = Path(folder_paths.get_output_directory()).resolve()
+    if not (output / filename_prefix).resolve().is_relative_to(output):
+        raise WorldError(f"'{filename_prefix}' leads out of the output folder; use a name, with or without folders.")
+    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, str(output))
     path = engine.save_world(start.world, Path(folder) / f"{name}_{counter:05}_.safetensors")
     return f"{subfolder}/{path.name} ({path.stat().st_size / 1e6:.0f} MB, before block {start.world.block})"
 

@@ -113,7 +113,7 @@ def start_world(
     if image is not None and len(frames) != 1:
         raise ImageError(f"Start World takes one image, got {len(frames)}; pick one, or connect them as clip.")
     if image is None:
-        frames = frames[: frames_of_blocks((len(frames) + 3) // FRAMES_PER_BLOCK)]
+        frames = _whole_blocks(frames)
     pixels = fit_image(_pixels(frames), *size)  # [N, 3, H, W]
     features = image_features(clip_vision, pixels[:1])
     with ready(model, vae, *size) as models:
@@ -128,6 +128,15 @@ def start_world(
 def check_generator(model: Any) -> None:
     if not isinstance(getattr(model, "model", None), MatrixGameModel):
         raise CheckpointError("The model is not a Matrix-Game generator; connect Load Matrix-Game Generator.")
+
+
+def _whole_blocks(frames: Tensor) -> Tensor:
+    kept = frames_of_blocks((len(frames) + 3) // FRAMES_PER_BLOCK)
+    if not kept:
+        raise ImageError(
+            f"The clip has {len(frames)} frames; Start World needs 9 frames at least, and 12 for every block more."
+        )
+    return frames[:kept]
 
 
 def _clip_frames(clip: Any) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -76,6 +77,14 @@ def show_all(page: Page, workflow: dict[str, Any]) -> None:
     """Zoom so that every node is seen."""
     page.evaluate(VIEW, bounds(workflow))
     page.wait_for_timeout(500)
+
+
+def until(page: Page, question: str, seconds: float) -> None:
+    """Ask the page until it says yes; the question may be an async function, which wait_for_function never awaits."""
+    deadline = time.monotonic() + seconds
+    while not page.evaluate(question):
+        assert time.monotonic() < deadline, f"not within {seconds} s: {question}"
+        page.wait_for_timeout(250)
 
 
 def picture(page: Page, path: Path, box: list[float] | None = None) -> None:

@@ -12,28 +12,27 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, show_all
+from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, show_all, until
 from .conftest import skip_or_fail
 from .graphs import WORKFLOWS, read_workflow
 from .server import PACK, Host
 from .test_workflows import SMALL, write_clip
 
-PREVIEWS = (
-    "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0 || document.querySelector('img[src^=blob]')"
-)
+PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
 PLAYS = """async () => {
-  const videos = [...document.querySelectorAll('video')].filter(v => v.src || v.querySelector('source'));
-  for (const video of videos) {
-    video.muted = true;
-    await video.play().catch(() => {});
-    if (video.readyState >= 2 && video.videoWidth > 0 && video.duration > 0.3) return true;
-  }
-  return false;
+  const videos = [...document.querySelectorAll('video')];
+  const sources = video => [video.src, ...[...video.querySelectorAll('source')].map(source => source.src)].join();
+  const saved = videos.find(video => sources(video).includes('filename=universal'));
+  if (!saved) return false;
+  saved.muted = true;
+  await saved.play().catch(() => {});
+  return saved.readyState >= 2 && saved.videoWidth === 96 && saved.currentTime > 0;
 }"""
 QUEUE_EMPTY = """async () => {
   const queue = await (await fetch('/queue')).json();
   return !queue.queue_running.length && !queue.queue_pending.length;
 }"""
+QUEUE = "async () => { await window.app.queuePrompt(0) }"
 DROP = """async (place) => {
   const answer = await fetch('/view?' + new URLSearchParams(place));
   const file = new File([await answer.blob()], place.filename, { type: 'video/mp4' });
@@ -91,10 +90,12 @@ def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None
         " n.widgets.find(w => w.name === 'seed').value = seed; }",
         100 + list(RENDERERS).index(page.renderer),  # not what the other renderer left in the cache
     )
-    page.evaluate("() => window.app.queuePrompt(0)")
-    page.wait_for_function(PREVIEWS, timeout=240_000)
-    page.wait_for_function(QUEUE_EMPTY, timeout=240_000)
-    page.wait_for_function(PLAYS, timeout=30_000)
+    page.evaluate(QUEUE)
+    until(page, PREVIEWS, 240)
+    if folder := os.environ.get("SCREENSHOT_FOLDER"):
+        picture(page, Path(folder) / f"during_run_{page.renderer}.png")
+    until(page, QUEUE_EMPTY, 240)
+    until(page, PLAYS, 30)
     show_all(page, workflow)
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"after_run_{page.renderer}.png")

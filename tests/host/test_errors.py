@@ -119,7 +119,7 @@ def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
 def test_a_fault_in_the_script_names_its_place(host: Host) -> None:
     graph, _ = simple("w 9f\nfly 12f")
     details = reject(host, graph)
-    assert "line 2" in details
+    assert "script:2:1" in details
     assert "fly" in details
 
 
@@ -139,7 +139,7 @@ def test_names_and_paths_are_checked(host: Host) -> None:
     assert "value_not_in_list" in reject(host, graph)
     graph, rolled = simple(BLOCK0)
     graph.add("MatrixGameSaveWorld", world=rolled[2], filename_prefix="../../outside/world")
-    assert "outside the output folder" in fail(host, graph)
+    assert "leads out of the output folder" in fail(host, graph)
 
 
 def test_restoring_a_world_that_is_not_kept(host: Host) -> None:
