@@ -115,8 +115,9 @@ export function selectDrag(e, hit, start) {
   const runs = row?.kind === "key" ? activeTracks(e.doc)[lane] : [];
   const near = runs.find(([a, n]) => [a, a + n].some((t) => Math.abs(e.view.x(t) - start.x) <= EDGE));
   const within = selection && hit.t >= selection.a && hit.t < selection.b && selection.lanes.includes(lane);
-  if (within && (!near || selection.lanes.length > 1)) return moveSelection(e, hit, start, selection);
   const run = near ?? runs[runAt(runs, hit.t)];
+  const alone = run && selection?.lanes.length === 1 && selection.a === run[0] && selection.b === run[0] + run[1];
+  if (within && !alone && (!near || selection.lanes.length > 1)) return moveSelection(e, hit, start, selection);
   if (!run) return marqueeDrag(e, hit);
   const left = Math.abs(e.view.x(run[0]) - start.x);
   const right = Math.abs(e.view.x(run[0] + run[1]) - start.x);
