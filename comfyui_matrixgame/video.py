@@ -20,9 +20,9 @@ from torch import Tensor
 from .errors import VideoError
 from .variants import FPS
 
-FRAGMENTED = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}
-ENCODER = {"crf": "18", "preset": "veryfast", "bf": "0", "g": "25"}  # no B-frames: packets come in frame order
+ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"}  # a frame in, a packet out
 
 
 class VideoWriter:
