@@ -94,7 +94,9 @@ class TimelinePage:
         self.page.mouse.dblclick(*self.place(t, lane, share))
         self.settle()
 
-    def drag(self, start: tuple[float, str], stop: tuple[float, str], steps: int = 3, shares: Sequence[float] = (0.5, 0.5)) -> None:
+    def drag(
+        self, start: tuple[float, str], stop: tuple[float, str], steps: int = 3, shares: Sequence[float] = (0.5, 0.5)
+    ) -> None:
         self.page.mouse.move(*self.place(*start, shares[0]))
         self.page.mouse.down()
         self.page.mouse.move(*self.place(*stop, shares[1]), steps=steps)

@@ -19,7 +19,9 @@ VARIANTS = ["universal", "gta_drive", "templerun"]
 TIMELINE = ["STRING", {"default": "", "widgetType": "MATRIXGAME_TIMELINE"}]
 
 
-def _node(name: str, title: str, inputs: dict[str, Any], outputs: list[str], output_node: bool = False) -> dict[str, Any]:
+def _node(
+    name: str, title: str, inputs: dict[str, Any], outputs: list[str], output_node: bool = False
+) -> dict[str, Any]:
     return {
         "name": name, "display_name": title, "description": "", "python_module": "custom_nodes.matrixgame",
         "category": "MatrixGame", "input": {"required": inputs}, "input_order": {"required": list(inputs)},
@@ -134,7 +136,9 @@ class Stub:
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         self.sockets.append(socket)
-        await socket.send_json({"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "x"}})
+        await socket.send_json(
+            {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "x"}}
+        )
         async for message in socket:
             if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
                 break

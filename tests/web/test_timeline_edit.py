@@ -71,6 +71,22 @@ def test_the_graph_keeps_its_keys_when_we_have_no_focus(timeline: TimelinePage) 
     timeline.page.evaluate("() => { app.extensionManager.sidebarTab.activeSidebarTabId = null; }")
 
 
+def test_undo_stays_ours_with_run_on_change(timeline: TimelinePage) -> None:
+    page = timeline.page
+    mode = "(mode) => { app.extensionManager.queueSettings.mode = mode; }"
+    timeline.drag((10, "w"), (30, "w"))
+    timeline.drag((10, "a"), (30, "a"))
+    try:
+        page.evaluate(mode, "change")
+        page.evaluate("() => { window.before = window.node; }")
+        timeline.press("Control+z")
+        page.wait_for_timeout(300)
+        assert timeline.tracks == {"w": [[10, 21]]}
+        assert page.evaluate("() => app.graph._nodes[0] === window.before")
+    finally:
+        page.evaluate(mode, "disabled")
+
+
 @pytest.mark.parametrize(("t", "stale"), [(0, 0), (7, 0), (8, 1), (19, 1), (20, 2), (32, 3)])
 def test_blocks_begin_at_8_20_32(timeline: TimelinePage, t: int, stale: int) -> None:
     timeline.js("timeline.rendered(editor.doc)")
@@ -192,7 +208,9 @@ def test_ramps_by_drag_and_by_two_clicks(timeline: TimelinePage) -> None:
 
 @pytest.mark.parametrize("scale", [0.5, 1, 2])
 def test_hits_are_right_at_any_zoom_of_the_graph(timeline: TimelinePage, scale: float) -> None:
-    timeline.page.evaluate("(s) => { app.canvas.ds.scale = s; app.canvas.ds.offset = [0, 0]; app.canvas.setDirty(true, true); }", scale)
+    timeline.page.evaluate(
+        "(s) => { app.canvas.ds.scale = s; app.canvas.ds.offset = [0, 0]; app.canvas.setDirty(true, true); }", scale
+    )
     timeline.page.wait_for_timeout(700)
     for t in (24, 47):
         timeline.click(t, "s")

@@ -55,7 +55,9 @@ def test_duplicates_are_equal_and_independent(timeline: TimelinePage) -> None:
     )
     assert values[0] == values[1]
     timeline.drag((100, "d"), (120, "d"))
-    values = timeline.page.evaluate("() => [window.node, window.copy].map((n) => n.widgets.find((w) => w.timeline).value)")
+    values = timeline.page.evaluate(
+        "() => [window.node, window.copy].map((n) => n.widgets.find((w) => w.timeline).value)"
+    )
     assert values[0] != values[1]
 
 
@@ -132,7 +134,10 @@ def test_a_broken_script_is_still_there_after_a_reload(timeline: TimelinePage) -
 def test_five_megabytes_are_refused_at_once_and_kept(timeline: TimelinePage) -> None:
     timeline.drag((0, "w"), (23, "w"))
     long = "w 12\n" * 1_000_000
-    took = timeline.js("((t) => { const wrong = editor.paste(argument); return [performance.now() - t, wrong]; })(performance.now())", long)
+    took = timeline.js(
+        "((t) => { const wrong = editor.paste(argument); return [performance.now() - t, wrong]; })(performance.now())",
+        long,
+    )
     assert took[0] < 400
     assert "4000000 characters" in took[1]
     assert timeline.tracks == {"w": [[0, 24]]}
@@ -152,7 +157,10 @@ def test_five_megabytes_are_refused_at_once_and_kept(timeline: TimelinePage) -> 
 BROKEN = {
     "json": ('{"format":"matrixgame.timeline","version":1,', "JSON"),
     "nan": ('{"format":"matrixgame.timeline","version":1,"variant":"universal","length":NaN,"tracks":{}}', "JSON"),
-    "schema": ('{"format":"matrixgame.timeline","version":1,"variant":"universal","length":100,"tracks":{}}', "93 and 105"),
+    "schema": (
+        '{"format":"matrixgame.timeline","version":1,"variant":"universal","length":100,"tracks":{}}',
+        "93 and 105",
+    ),
     "kind": ('{"1": {"class_type": "KSampler"}}', "format"),
     "newer": ('{"format":"matrixgame.timeline","version":2,"lanes":[]}', "update the node pack"),
 }
@@ -199,7 +207,11 @@ def test_the_palette_can_change_while_it_is_open(timeline: TimelinePage) -> None
         timeline.page.wait_for_timeout(400)
         ground, run = timeline.colour(100, "s"), timeline.colour(30, "w", 0.25)
         assert contrast(ground, run) >= 3, palette
-        ink = rgb(timeline.page.evaluate("() => getComputedStyle(document.querySelector('.mg-status')).color.replace('color(srgb', 'rgb(')"))
+        ink = rgb(
+            timeline.page.evaluate(
+                "() => getComputedStyle(document.querySelector('.mg-status')).color.replace('color(srgb', 'rgb(')"
+            )
+        )
         assert ink is not None
         seen[palette] = ground
         for lane in ("s", "a", "d", "yaw", "pitch"):
@@ -215,7 +227,9 @@ def test_text_stands_out_in_dark_and_light(timeline: TimelinePage) -> None:
     for palette in ("dark", "light", "solarized"):
         timeline.page.evaluate("(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", palette)
         timeline.page.wait_for_timeout(400)
-        theme = timeline.js("(timeline.draw(), [timeline.theme.text, timeline.theme.dim, timeline.theme.error, timeline.theme.bg])")
+        theme = timeline.js(
+            "(timeline.draw(), [timeline.theme.text, timeline.theme.dim, timeline.theme.error, timeline.theme.bg])"
+        )
         text, dim, error, ground = (rgb(css)[:3] for css in theme)
         assert contrast(text, ground) >= 4.5, palette
         assert contrast(dim, ground) >= 4.5, palette
@@ -292,7 +306,10 @@ def test_the_clipboard_carries_scripts(timeline: TimelinePage) -> None:
     timeline.js("editor.select(10, 22)")
     timeline.press("Control+c")
     text = page.evaluate("() => navigator.clipboard.readText()")
-    parsed = page.evaluate("async (text) => (await import('/extensions/matrixgame/script/script.mjs')).parseScript(text).document.tracks", text)
+    parsed = page.evaluate(
+        "async (text) => (await import('/extensions/matrixgame/script/script.mjs')).parseScript(text).document.tracks",
+        text,
+    )
     assert parsed["w"] == [[0, 6]]
     assert parsed["a"] == [[3, 6]]
     timeline.js("editor.select(60, 96)")

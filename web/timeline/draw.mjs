@@ -96,16 +96,18 @@ function drawLane(ctx, p, row) {
   else for (const run of activeTracks(doc)[row.id]) drawRun(ctx, p, row, run, theme.lane(row.id));
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Run} run @param {{fill: string, edge: string, ink: string}} ink */
-function drawRun(ctx, { view, name }, row, [start, length], ink) {
+/** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Run} run @param {{fill: string, edge: string, ink: string}} ink @param {number} [alpha] */
+function drawRun(ctx, { view, name }, row, [start, length], ink, alpha = 1) {
   const left = view.x(start);
   const width = Math.max(1.5, length * view.perFrame - (view.perFrame > 3 ? 1 : 0));
   if (left > view.width || left + width < view.head) return;
   const pad = Math.min(5, row.height * 0.16);
   ctx.fillStyle = ink.fill;
+  ctx.globalAlpha = alpha;
   ctx.beginPath();
   ctx.roundRect(left + 0.5, row.top + pad, width, row.height - 2 * pad - 1, Math.min(4, width / 2));
   ctx.fill();
+  ctx.globalAlpha = 1;
   const shownFrom = Math.max(left, view.head) + 5;
   const label = `${name(row.id)} ${length}`;
   if (left + width - shownFrom < 8 + label.length * 6.2) return;
@@ -117,14 +119,12 @@ function drawRun(ctx, { view, name }, row, [start, length], ink) {
 function drawIdle(ctx, p, row) {
   const tracks = activeTracks(p.doc);
   const held = VARIANTS[p.doc.variant].keys.flatMap((key) => tracks[key] ?? []).sort((a, b) => a[0] - b[0]);
-  const ink = p.theme.lane(row.id);
+  const ink = { ...p.theme.lane(row.id), ink: p.theme.text };
   let free = 0;
-  ctx.globalAlpha = 0.55;
   for (const [start, length] of [...held, [p.doc.length, 0]]) {
-    if (start > free) drawRun(ctx, p, row, [free, start - free], ink);
+    if (start > free) drawRun(ctx, p, row, [free, start - free], ink, 0.35);
     free = Math.max(free, start + length);
   }
-  ctx.globalAlpha = 1;
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row */
@@ -231,8 +231,8 @@ function drawRuler(ctx, p) {
     ctx.fillRect(x, RULER - 7, 1, 7);
     ctx.fillStyle = theme.text;
     ctx.fillText(String(t), x + 3, 7);
-    if (step * view.perFrame > 84 && t) {
-      const width = ctx.measureText(String(t)).width;
+    const width = ctx.measureText(String(t)).width;
+    if (step * view.perFrame > 84 && t && x + width + 46 < view.width) {
       ctx.fillStyle = theme.dim;
       ctx.fillText(`${Number((t / FPS).toFixed(2))}s`, x + width + 8, 7);
     }

@@ -165,5 +165,8 @@ export function handleKey(editor, event, host) {
   event.preventDefault();
   event.stopPropagation();
   if (!event.repeat || REPEATS.has(event.key)) command(editor, event, host);
+  // With "run on change" the frontend looks at the event once more at the next frame, whatever has the focus, and would
+  // undo the graph as well; by then there is no key in it.
+  if (control) Object.defineProperty(event, "key", { value: "" });
   return true;
 }

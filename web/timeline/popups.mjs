@@ -20,8 +20,9 @@ export function readCamera(text, words) {
 }
 
 export class Popups {
-  /** @param {HTMLElement} stage what they lie over @param {Translate} words @param {() => void} refocus */
-  constructor(stage, words, refocus) {
+  /** @param {HTMLElement} root what they lie over @param {HTMLElement} stage what places are counted from @param {Translate} words @param {() => void} refocus */
+  constructor(root, stage, words, refocus) {
+    this.root = root;
     this.stage = stage;
     this.words = words;
     this.refocus = refocus;
@@ -45,10 +46,10 @@ export class Popups {
     this.open = box;
     box.addEventListener("pointerdown", (event) => event.stopPropagation());
     box.addEventListener("contextmenu", (event) => event.preventDefault());
-    this.stage.append(box);
-    const room = [this.stage.clientWidth - box.offsetWidth - 4, this.stage.clientHeight - box.offsetHeight - 4];
+    this.root.append(box);
+    const room = [this.root.clientWidth - box.offsetWidth - 4, this.root.clientHeight - box.offsetHeight - 4];
     box.style.left = `${Math.max(4, Math.min(x, room[0]))}px`;
-    box.style.top = `${Math.max(4, Math.min(y, room[1]))}px`;
+    box.style.top = `${Math.max(4, Math.min(y + this.stage.offsetTop, room[1]))}px`;
   }
 
   /**

@@ -74,7 +74,7 @@ export class Toolbar {
     this.lanesOnly = [...this.tools, separator(), this.undo, this.redo, separator(), this.play, this.record, separator(), this.snap, this.easing, separator(), ...this.zooms];
     this.root = element(
       "div", { class: "mg-bar", role: "toolbar", "aria-label": words("live.label") }, ...this.lanesOnly, element("span", { class: "mg-gap" }),
-      element("label", { class: "mg-length" }, this.length, words("length.unit")), ...this.tabs, this.help,
+      element("label", { class: "mg-length" }, this.length, element("span", {}, words("length.unit"))), element("span", { class: "mg-ends" }, ...this.tabs, this.help),
     );
   }
 

@@ -54,7 +54,7 @@ export class TimelineWidget {
     this.tab = /** @type {"lanes"|"script"} */ ("lanes");
     this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
     this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), "aria-description": words("live.help") });
-    this.popups = new Popups(this.stage, words, () => this.proxy.focus());
+    this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
     this.script = new ScriptTab(this.editor, words);
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
     this.transport = new Transport(this.editor, (running) => this.ranTransport(running));
@@ -440,8 +440,11 @@ export class TimelineWidget {
     if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
     const ctx = canvas.getContext("2d");
     if (!ctx) return;
-    this.theme ??= readTheme(this.root);
-    this.root.classList.toggle("mg-light", !this.theme.dark);
+    if (!this.theme) {
+      this.theme = readTheme(this.root);
+      this.root.classList.toggle("mg-light", !this.theme.dark);
+      this.root.style.setProperty("--mg-error", this.theme.error);
+    }
     editor.view.layout(editor.doc, width, height);
     ctx.setTransform(w / width, 0, 0, h / height, 0, 0);
     draw(ctx, {
