@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 import av
+import av.bitstream
 import numpy as np
 import torch
 from torch import Tensor
@@ -54,8 +55,7 @@ class VideoWriter:
                 f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
             ) from None
         if keep:
-            for picture in read_video(self._part, count=keep):
-                self.write(picture[None, :height, :width])
+            self._take_over(keep)
             self._part.unlink()
 
     def write(self, frames: Tensor | np.ndarray) -> None:
@@ -96,6 +96,28 @@ class VideoWriter:
             raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
         finally:
             self._part.unlink(missing_ok=True)
+
+    def _take_over(self, keep: int) -> None:
+        """Put the first `keep` frames of the old file in front: as they are where the encoder agrees, else anew."""
+        assert self._container is not None
+        self._container.start_encoding()
+        with av.open(str(self._part)) as old:
+            source = old.streams.video[0]
+            same = _same_parameters(source.codec_context.extradata, self._stream.codec_context.extradata)
+            annex_b = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", source)  # as the encoder's packets are
+            for packet in old.demux(source) if same else ():
+                if self.frames == keep:
+                    break
+                for part in annex_b.filter(packet) if packet.size else ():
+                    part.stream = self._stream
+                    part.time_base = self._stream.codec_context.time_base
+                    part.pts = part.dts = self.frames
+                    part.duration = 1
+                    self._container.mux(part)
+                    self.frames += 1
+        if not same:
+            for picture in read_video(self._part, count=keep):
+                self.write(picture[None, : self._size[0], : self._size[1]])
 
     def __enter__(self) -> VideoWriter:
         return self
@@ -144,6 +166,16 @@ def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
         raise VideoError(
             f"{path.name} has {frames} frames and the world stands at frame {keep}; they do not belong together."
         )
+
+
+def _same_parameters(in_file: bytes | None, of_encoder: bytes | None) -> bool:
+    """Whether an mp4's H.264 parameter sets (its avcC record) are the ones an encoder writes (Annex B)."""
+    if not in_file or not of_encoder or in_file[0] != 1:
+        return False
+    length = int.from_bytes(in_file[6:8], "big")
+    sequence, rest = in_file[8 : 8 + length], in_file[8 + length :]
+    picture = rest[3 : 3 + int.from_bytes(rest[1:3], "big")]
+    return sequence in of_encoder and picture in of_encoder
 
 
 def _rewrite(path: Path, part: Path) -> None:

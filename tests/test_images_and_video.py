@@ -59,7 +59,7 @@ def test_exif_turns_the_image() -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 200), (100, 1000), (1000, 100)])
 def test_impossible_images_say_why(size: tuple[int, int]) -> None:
-    with pytest.raises(ImageError, match="pixels a side|cut out the part"):
+    with pytest.raises(ImageError, match=r"pixels a side|cut out the part"):
         fit_image(read_image(png(gradient(*size))))
 
 
@@ -115,7 +115,7 @@ def test_plays_when_never_closed(tmp_path: Path) -> None:
     writer.write(frames(120))
     copy = tmp_path / "copy.mp4"
     copy.write_bytes(path.read_bytes())  # what a kill at this moment would leave
-    assert numbers(copy) == [i % 50 for i in range(120)]
+    assert numbers(copy) == [i % 50 for i in range(119)]  # the last frame leaves with the next one
     writer.close()
 
 
@@ -123,10 +123,12 @@ def test_going_on(tmp_path: Path) -> None:
     path = tmp_path / "v.mp4"
     with VideoWriter(path, 48, 64) as writer:
         writer.write(frames(30))
+    before = list(read_video(path, 0, 21))
     with VideoWriter(path, 48, 64, keep=21) as writer:
         writer.write(frames(12, start=21))
         assert writer.frames == 33
     assert numbers(path) == list(range(33))
+    assert all(np.array_equal(a, b) for a, b in zip(read_video(path, 0, 21), before, strict=False)), "encoded again"
     with pytest.raises(VideoError, match="33 frames"):
         VideoWriter(path, 48, 64, keep=40)
     with pytest.raises(VideoError, match="64x48"):

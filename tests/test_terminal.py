@@ -1,0 +1,194 @@
+"""`matrixgame` as a person uses it: exit status, one sentence for each mistake, files that are right."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.untrained import write_small_files
+from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
+from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.world import load_world
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("terminal")
+    for variant in (UNIVERSAL, TEMPLERUN):
+        write_small_files(folder, variant)
+    Image.effect_noise((200, 110), 60).convert("RGB").save(folder / "image.png")
+    return folder
+
+
+def render(folder: Path, *extra: str, variant: str = "universal") -> list[str]:
+    return [
+        "render", str(folder / "image.png"),
+        "--generator", str(folder / f"untrained_generator_{variant}.safetensors"),
+        "--vae", str(folder / f"untrained_vae_{variant}.safetensors"),
+        "--clip", str(folder / f"untrained_clip_{variant}.safetensors"),
+        "--size", "64x32", "--dtype", "float32", "--device", "cpu", *extra,
+    ]  # fmt: skip
+
+
+def frames(path: Path) -> int:
+    return sum(1 for _ in read_video(path))
+
+
+def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "v.mp4"
+    assert main(render(folder, "--actions", "w 1b; w+left 1b", "-o", str(output))) == 0
+    assert frames(output) == 33
+    said = capsys.readouterr().err
+    for part in ("memory, estimated", "block 2", "frames a second end to end", "last row is repeated"):
+        assert part in said
+
+
+def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:
+    whole, pieces, world = tmp_path / "whole.mp4", tmp_path / "pieces.mp4", tmp_path / "w.safetensors"
+    keys = ["--keys", "w", "--mouse", "0,0.1", "--seed", "4"]
+    assert main(render(folder, *keys, "--blocks", "4", "-o", str(whole))) == 0
+    for blocks in ("1", "3", "4"):
+        more = ["--blocks", blocks, "--world", str(world), "-o", str(pieces)]
+        assert main(render(folder, *keys, *more)) == 0
+    assert load_world(world).block == 4
+    assert (frames(whole), frames(pieces)) == (45, 45)
+    difference = [abs(a.astype(int) - b).mean() for a, b in zip(read_video(whole), read_video(pieces), strict=True)]
+    assert max(difference) < 20  # equal frames of noise, but the encoder began again at each piece
+    assert max(difference[:9]) == 0  # taken over as they were
+    assert main(render(folder, *keys, "--blocks", "4", "--world", str(world), "-o", str(pieces))) == 1
+
+
+def test_interrupt_keeps_what_was_made(folder: Path, tmp_path: Path) -> None:
+    output, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
+    arguments = render(folder, "--keys", "w", "--blocks", "400", "--world", str(world), "-o", str(output))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "comfyui_matrixgame", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    text = ""
+    while "block 3" not in text and process.poll() is None:
+        text += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    rest = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, rest
+    assert "Traceback" not in rest
+    made = load_world(world).block
+    assert made >= 3
+    assert frames(output) >= 12 * made - 3
+    more = ["--keys", "w", "--blocks", str(made + 1), "--world", str(world), "-o", str(output)]
+    assert main(render(folder, *more)) == 0
+    assert frames(output) == 12 * (made + 1) - 3
+
+
+def test_continuing_a_clip(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    clip, output = tmp_path / "clip.mp4", tmp_path / "v.mp4"
+    assert main(render(folder, "--keys", "w", "--blocks", "2", "-o", str(clip))) == 0
+    more = ["--continue-clip", str(clip), "--clip-actions", "w 20", "--actions", "d 24", "-o", str(output)]
+    assert main(render(folder, *more)) == 0
+    assert frames(output) == 24
+    assert main(render(folder, "--continue-clip", str(clip), "--actions", "d 24", "-o", str(output))) == 1
+    assert "--clip-actions" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--blocks", "0"], "zero blocks"),
+        (["--size", "60x30"], "multiples of 16"),
+        (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--keys", "q"], "no key 'q'"),
+        (["--mouse", "1"], "two numbers"),
+        (["--mouse", "0,7"], "outside -1..1"),
+        (["--mouse", "0,nan"], "not a number"),
+        (["--actions", "fwd 24"], "forward"),
+        (["--attention", "flash2"], "flash_attn"),
+        (["--device", "cuda:99"], "--device cpu"),
+        (["--dtype", "int3"], "no dtype"),
+        (["--generator", "none.safetensors"], "no file"),
+        (["--world", "."], "--world|no world file|could not be saved"),
+        (["--decoder", "image.png"], "image.png"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    extra: list[str],
+    message: str,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    output = tmp_path / "v.mp4"
+    assert main(render(folder, "--blocks", "1", "-o", str(output), *extra)) == 1
+    said = capsys.readouterr().err
+    last = said.strip().splitlines()
+    assert any(line.startswith("matrixgame: ") for line in last), said
+    assert re.search(message, said), said
+    assert "Traceback" not in said
+
+
+def test_no_weights_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["render", "image.png"]) == 1
+    assert "matrixgame download" in capsys.readouterr().err
+
+
+def test_templerun(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "v.mp4"
+    assert main(render(folder, "--keys", "jump", "--blocks", "1", "-o", str(output), variant="templerun")) == 0
+    assert frames(output) == 9
+    assert main(render(folder, "--mouse", "0,0.1", "--blocks", "1", variant="templerun")) == 1
+    assert "no camera" in capsys.readouterr().err
+    mixed = [*render(folder, "--blocks", "1", "-o", str(output)), "--actions", "@variant templerun\njump 8"]
+    assert main(mixed) == 1
+
+
+def test_inspect(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = folder / "untrained_generator_universal.safetensors"
+    assert main(["inspect", str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "Matrix-Game 2.0 generator, Universal" in said
+    assert "complete" in said
+    assert main(["inspect", str(folder / "image.png")]) == 1
+
+
+def test_convert(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = str(folder / "untrained_generator_universal.safetensors")
+    out = tmp_path / "half.safetensors"
+    assert main(["convert", path, str(out), "--layout", "fastvideo", "--dtype", "bfloat16"]) == 0
+    assert main(["inspect", str(out)]) == 0
+    assert "layout      fastvideo" in capsys.readouterr().out
+
+
+def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    out = tmp_path / "bench.json"
+    assert (
+        main(["bench", "--size", "tiny", "--blocks", "1", "--device", "cpu", "--decoder", "tiny", "-o", str(out)]) == 0
+    )
+    report = json.loads(out.read_text())
+    assert report["end_to_end_fps"] > 0
+    assert report["computed"] in ("float32", "bfloat16")
+    assert "transformer only" in capsys.readouterr().out
+
+
+def test_the_program_starts_without_torch() -> None:
+    code = "import sys, comfyui_matrixgame.cli as c; c.parser(); sys.exit('torch' in sys.modules)"
+    seconds = []
+    for _ in range(3):
+        began = time.perf_counter()
+        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+        seconds.append(time.perf_counter() - began)
+    bare = time.perf_counter()
+    subprocess.run([sys.executable, "-c", "import numpy, PIL"], cwd=ROOT, check=True)
+    assert min(seconds) - (time.perf_counter() - bare) < 0.5
