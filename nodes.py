@@ -122,13 +122,20 @@ class LoadVAE(io.ComfyNode):
                     tooltip="full: the VAE's own decoder. Or taew2_1 / lighttaew2_1 in models/vae_approx: it changes "
                     "the look a little and never the world.",
                 ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(models.DTYPE_CHOICES[:-1]),
+                    default="auto",
+                    advanced=True,
+                    tooltip="Number format the weights are kept in. auto: as in the file, float32 as bfloat16.",
+                ),
             ],
             outputs=[Vae.Output(display_name="vae", tooltip="The VAE, for Start World and Load World.")],
         )
 
     @classmethod
-    def execute(cls, file: str, decoder: str) -> io.NodeOutput:
-        return io.NodeOutput(models.load_vae(file, decoder))
+    def execute(cls, file: str, decoder: str, dtype: str) -> io.NodeOutput:
+        return io.NodeOutput(models.load_vae(file, decoder, dtype))
 
 
 class Inputs(io.ComfyNode):
@@ -140,17 +147,18 @@ class Inputs(io.ComfyNode):
             node_id="MatrixGameInputs",
             display_name="Matrix-Game Inputs",
             category=CATEGORY,
-            description="What the player does, frame by frame, written as text: keys held and how the camera turns.",
-            search_aliases=["matrix game actions", "keyboard", "camera path", "wasd", "script", "controls"],
+            description="What the player does, frame by frame: keys held and how the camera turns, on a timeline or as "
+            "text.",
+            search_aliases=["matrix game actions", "timeline", "keyboard", "camera path", "wasd", "script", "controls"],
             inputs=[
                 _variant_input(),
                 io.String.Input(
                     "script",
                     multiline=True,
+                    extra_dict={"widgetType": "MATRIXGAME_TIMELINE"},
                     default=FIRST_SCRIPT,
-                    tooltip="One step per line: keys joined with +, then how long (12f frames, 2s seconds, 3b "
-                    "blocks). Camera: left, right, up, down or yaw(0.1), pitch(-0.05). A timeline document (JSON) "
-                    "works too.",
+                    tooltip="A timeline document, or a script: one step per line, keys joined with +, then how "
+                    "long (12f frames, 2s seconds, 3b blocks); camera: left, right, up, down, yaw(0.1), pitch(-0.05).",
                 ),
             ],
             outputs=[Actions.Output(display_name="actions", tooltip="One row per frame, for Roll Out.")],

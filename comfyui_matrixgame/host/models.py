@@ -22,16 +22,15 @@ from ..checkpoints import load_vae as read_vae
 from ..checkpoints.load import DTYPES, compute_dtype
 from ..errors import MatrixGameError
 from ..generator import Generator
+from ..memory import estimate_memory
 from ..vae import TinyDecoder, WanVAE
-from ..vae.base import SPATIAL_STRIDE, State
-from ..variants import LATENTS_PER_BLOCK
+from ..vae.base import State
 from ..world import Models
 from ..world.models import fingerprint
 from .layers import HostOperations, attention_function
 
 DTYPE_CHOICES = ("auto", *DTYPES)
 FULL_DECODER = "full"
-DECODER_BYTES_PER_PIXEL = 9000  # of a frame, at the peak of the full decoder in float32
 
 
 class MatrixGameModel(nn.Module):
@@ -70,7 +69,6 @@ class HostVae:
     vae: WanVAE
     decoder: WanVAE | TinyDecoder
     patchers: tuple[comfy.model_patcher.ModelPatcher, ...]
-    weights_id: str
 
     def get_models(self) -> list[comfy.model_patcher.ModelPatcher]:
         """Asked for by core, which keeps count of the models a prompt uses."""
@@ -108,14 +106,16 @@ def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher
     return _patcher(MatrixGameModel(generator))
 
 
-def load_vae(file: str, decoder: str) -> HostVae:
+def load_vae(file: str, decoder: str, dtype: str) -> HostVae:
     """A VAE, with the decoder that was chosen; raises CheckpointError."""
-    offload = memory.vae_offload_device()
-    vae = read_vae(_model_path("vae", file), "auto", offload, HostOperations)
-    if decoder == FULL_DECODER:
-        return HostVae(vae, vae, (_patcher(vae),), fingerprint(vae))
-    tiny = read_decoder(_model_path("vae_approx", decoder), "auto", offload, HostOperations)
-    return HostVae(vae, tiny, (_patcher(vae), _patcher(tiny)), fingerprint(vae))
+    vae: Any = read_vae(_model_path("vae", file), dtype, memory.vae_offload_device(), HostOperations)
+    modules = [vae]
+    if decoder != FULL_DECODER:
+        path = _model_path("vae_approx", decoder)
+        modules.append(read_decoder(path, dtype, memory.vae_offload_device(), HostOperations))
+    for module in modules:
+        module.compute_dtype = compute_dtype(next(module.parameters()).dtype, memory.get_torch_device())
+    return HostVae(vae, modules[-1], tuple(_patcher(module) for module in modules))
 
 
 def _model_path(folder: str, name: str) -> Path:
@@ -146,23 +146,24 @@ class OnDevice:
 
 
 class HostModels(Models):
-    """The engine's models while core decides where their weights are."""
+    """The engine's models while core decides where their weights are.
+
+    They are named by the weights as they are in the files, and by what patches them on top.
+    """
 
     def __init__(self, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> None:
-        self._patcher, self._vae_id = model, vae.weights_id
+        self._patcher = model
         parts = {id(module): OnDevice(module, model.load_device) for module in (vae.vae, vae.decoder)}
-        super().__init__(model.model.diffusion_model, parts[id(vae.vae)], parts[id(vae.decoder)])  # type: ignore[arg-type]
+        weights_id = model.model.weights_id
+        if model.patches:
+            weights_id += f"+{_patches_id(model.patches)}"
+        decoders: Any = (parts[id(vae.vae)], parts[id(vae.decoder)])
+        super().__init__(model.model.diffusion_model, *decoders, weights_id=weights_id)
 
     @property
     def device(self) -> torch.device:
         """Where to compute; weights that are elsewhere come layer by layer."""
         return self._patcher.load_device
-
-    def identity(self) -> str:
-        """The engine's name for the weights as they are in the files, and what patches them on top."""
-        parts = (self._patcher.model.weights_id, self._vae_id, self.generator.compute_dtype, self.cache_dtype)
-        plain = hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
-        return f"{plain}+{_patches_id(self._patcher.patches)}" if self._patcher.patches else plain
 
 
 def _patches_id(patches: dict[str, list[Any]]) -> str:
@@ -190,14 +191,18 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
         yield from tensors_of(list(value.values()))
 
 
-def working_memory(models: HostModels, height: int, width: int) -> int:
-    """Bytes a rollout needs on the device beside the weights: caches, activations, the decoder at work."""
-    generator, rows, columns = models.generator, height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
-    caches = generator.empty_caches(1, rows, columns, torch.device("meta"), models.cache_dtype)
-    tokens = LATENTS_PER_BLOCK * rows * columns // 4
-    widest = tokens * (generator.config.ffn_dim * 2 + generator.config.dim * 12) * generator.compute_dtype.itemsize
-    keys = sum(tensor.nbytes for tensor in tensors_of(caches))
-    return 2 * keys + widest + DECODER_BYTES_PER_PIXEL * height * width  # the world given and the one in progress
+def working_memory(models: HostModels, vae: HostVae, height: int, width: int) -> int:
+    """Bytes a rollout needs on the device beside the weights."""
+    return estimate_memory(
+        models.generator.config,
+        height,
+        width,
+        weights=0,
+        cache_dtype=models.cache_dtype,
+        compute_dtype=vae.decoder.compute_dtype,
+        vae_width=vae.vae.base_dim,
+        tiny=isinstance(vae.decoder, TinyDecoder),
+    ).total
 
 
 @contextmanager
@@ -205,7 +210,7 @@ def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, wi
     """The models, loaded by core with room for a rollout at this size. Turns "out of memory" into advice."""
     models = HostModels(model, vae)
     try:
-        memory.load_models_gpu([model, *vae.patchers], memory_required=working_memory(models, height, width))
+        memory.load_models_gpu([model, *vae.patchers], memory_required=working_memory(models, vae, height, width))
         yield models
     except Exception as error:
         if not memory.is_oom(error) or isinstance(error, MatrixGameError):

@@ -27,7 +27,7 @@ SETTLED = """async () => {
 }"""
 LOAD = "async (workflow) => { await window.app.loadGraphData(workflow); }"
 VIEW = """(box) => { const view = window.app.canvas.ds, canvas = window.app.canvas.canvas;
-  const left = 60, top = 80;  // the page's own bars lie over the canvas
+  const left = 60, top = 100;  // the page's own bars lie over the canvas
   const width = canvas.clientWidth - left, height = canvas.clientHeight - top;
   view.scale = Math.min(width / box[2], height / box[3], 1);
   view.offset = [left / view.scale - box[0], top / view.scale - box[1]];
@@ -44,7 +44,8 @@ def chromium() -> str | None:
 def open_page(host: Host, vue: bool) -> Iterator[Page]:
     """The host's page, loaded and calm, without the dialogs of a first visit; errors of the page are kept in
     `page.errors`."""
-    host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": vue})
+    quiet = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+    host.post("/settings", {**quiet, "Comfy.VueNodes.Enabled": vue})
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1600, "height": 900})

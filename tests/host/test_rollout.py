@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +18,12 @@ from PIL import Image
 from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.images import fit_image, read_image
+from comfyui_matrixgame.video import read_video
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from .graphs import Graph, Link
 from .models import CLIP, LORA, UNIVERSAL, VAE
-from .server import Host
+from .server import PACK, Host
 from .worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
 
 WALK = "w+right(0.1) 8f\nw 13f"  # two blocks, 21 frames; the second is the first to read row 8
@@ -31,9 +36,16 @@ def models(base: Path) -> Models:
     folder = base / "models"
     return Models(
         load_generator(folder / "diffusion_models" / UNIVERSAL, "float32"),
-        load_vae(folder / "vae" / VAE),
-        vision=load_vision(folder / "clip_vision" / CLIP),
+        load_vae(folder / "vae" / VAE, "float32"),
+        vision=load_vision(folder / "clip_vision" / CLIP, "float32"),
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _log_stays_clean(host: Host) -> Iterator[None]:
+    before = len(host.log())
+    yield
+    assert "Traceback" not in host.log()[before:]
 
 
 def engine_frames(models: Models, base: Path, script: str, seed: int = 0) -> np.ndarray:
@@ -70,6 +82,23 @@ def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
     assert values == sorted(values)
     assert run.progress[-1][1:] == (8, 8)  # two blocks of three steps and a clean pass
     assert len(run.previews) == 2
+
+
+def test_video_is_that_of_matrixgame_render(host: Host, base: Path, tmp_path: Path) -> None:
+    """The same files, seed and inputs, in a graph and in a terminal: every decoded pixel is the same."""
+    graph, _ = simple(WALK, "rendered", seed=7)
+    succeed(host, graph)
+    folder, output = base / "models", tmp_path / "rendered.mp4"
+    command = [
+        sys.executable, "-m", "comfyui_matrixgame", "render", str(base / "input" / "example.png"),
+        "--generator", str(folder / "diffusion_models" / UNIVERSAL), "--vae", str(folder / "vae" / VAE),
+        "--clip", str(folder / "clip_vision" / CLIP), "--dtype", "float32", "--device", "cpu", "--seed", "7",
+        "--size", f"{WIDTH}x{HEIGHT}", "--actions", WALK, "-o", str(output),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(PACK)}
+    subprocess.run(command, check=True, env=environment, cwd=tmp_path)
+    ours, theirs = (np.stack(list(read_video(path))) for path in (host.output_files("rendered_*.mp4")[-1], output))
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_previews_reach_clients_old_and_new(host: Host) -> None:
@@ -249,7 +278,3 @@ def test_overlay_draws_and_keeps_the_rest(host: Host) -> None:
 
 def rolled_actions(graph: Graph) -> str:
     return next(name for name, node in graph.prompt.items() if node["class_type"] == "MatrixGameInputs")
-
-
-def test_log_has_no_traceback(host: Host) -> None:
-    assert "Traceback" not in host.log(), host.log()[-5000:]

@@ -15,7 +15,7 @@ def add_models(graph: Graph, file: str = UNIVERSAL, decoder: str = "full") -> tu
     """The two loaders."""
     return (
         graph.add("MatrixGameLoadGenerator", file=file, dtype="float32", attention="auto"),
-        graph.add("MatrixGameLoadVAE", file=VAE, decoder=decoder),
+        graph.add("MatrixGameLoadVAE", file=VAE, decoder=decoder, dtype="float32"),
     )
 
 
