@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn as nn
@@ -44,9 +45,24 @@ class Run:
         """The file that this stage resumes from."""
         return self.out / f"{self.stage}.pt"
 
+    def salted(self, seed: int) -> int:
+        """`seed`, and another one each time the stage goes on: it then draws clips it has not drawn before."""
+        if not self.checkpoint.exists():
+            return seed
+        saved = torch.load(self.checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return seed + 1_000_003 * int(saved["step"])
+
     def autocast(self) -> torch.autocast:
         """bfloat16 on a GPU; nothing on a CPU, where it is slower."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+
+class Stateful(Protocol):
+    """What can be saved beside the model: a module or an optimiser."""
+
+    def state_dict(self) -> dict: ...
+
+    def load_state_dict(self, state_dict) -> object: ...
 
 
 class Average:
@@ -70,16 +86,15 @@ def train(
     loss_of: Callable[[int], tuple[Tensor, dict[str, float]]],
     *,
     picture: Callable[[Path], None] | None = None,
-    extra: Mapping[str, nn.Module] | None = None,
+    extra: Mapping[str, Stateful] | None = None,
     after_step: Callable[[int], dict[str, float]] | None = None,
     share_average: dict[str, dict[str, Tensor]] | None = None,
 ) -> Average:
     """Minimise loss_of(step) over the model's weights; returns their moving average.
 
-    picture: draws a strip of samples to the path it is given. extra: further modules to save with the model
-    (a critic that after_step trains). share_average: gets the averaged weights under "average", for the
-    pictures. A checkpoint is written to a new file and then moved: stopping at any
-    moment leaves a whole one.
+    picture: draws a strip of samples to the path it is given. extra: what else to save with the model (a critic
+    that after_step trains, and its optimiser). share_average: gets the averaged weights under "average", for the
+    pictures. A checkpoint is written to a new file and then moved: stopping at any moment leaves a whole one.
     """
     run.out.mkdir(parents=True, exist_ok=True)
     optimiser = torch.optim.AdamW(model.parameters(), lr=run.lr, betas=(0.9, 0.98), weight_decay=1e-3)
@@ -144,7 +159,7 @@ def _time_share(run: Run, started: float, done_before: float) -> float:
 
 
 def _resume(
-    run: Run, model: nn.Module, optimiser, average: Average, extra: Mapping[str, nn.Module]
+    run: Run, model: nn.Module, optimiser, average: Average, extra: Mapping[str, Stateful]
 ) -> tuple[int, float]:
     if not run.checkpoint.exists():
         return 0, 0.0
@@ -164,7 +179,7 @@ def _resume(
 
 
 def _save(
-    run: Run, step: int, share: float, model: nn.Module, optimiser, average: Average, extra: Mapping[str, nn.Module]
+    run: Run, step: int, share: float, model: nn.Module, optimiser, average: Average, extra: Mapping[str, Stateful]
 ) -> None:
     state = {
         "step": step,

@@ -30,6 +30,7 @@ from .vae import load_vae
 
 def train_student(run: Run, preset: Preset, seed: int = 0, dmd: float | None = None) -> None:
     """Train from the teacher's weights; writes student.pt in the run's folder."""
+    seed = run.salted(seed)
     torch.manual_seed(seed)
     model = make_generator(preset)
     load_average(run.out, "teacher", model)
@@ -68,7 +69,7 @@ def train_student(run: Run, preset: Preset, seed: int = 0, dmd: float | None = N
         sampler.load_state_dict(holder.get("average", model.state_dict()))
         draw_rollouts(sampler, vae, data.pick(range(min(STRIP_CLIPS, len(data)))), path)
 
-    extra = {} if matching is None else {"critic": matching.critic}
+    extra = {} if matching is None else {"critic": matching.critic, "critic_optimiser": matching.optimiser}
     train(run, model, loss_of, picture=picture, extra=extra, after_step=after_step, share_average=holder)
 
 

@@ -29,6 +29,7 @@ STRIP_CLIPS = 3  # clips in a picture
 
 def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
     """Train; writes teacher.pt in the run's folder."""
+    seed = run.salted(seed)
     torch.manual_seed(seed)
     model = make_generator(preset).to(run.device)
     data = LatentData(run.out, run.device, seed)

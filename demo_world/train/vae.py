@@ -30,6 +30,7 @@ STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000
 
 def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
     """Train on single frames; writes images.pt in the run's folder."""
+    seed = run.salted(seed)
     torch.manual_seed(seed)
     vae = make_vae(preset).to(run.device)
     pool = ClipPool(source, STILLS, seed, start=min(40, preset.clips), most=1500, stills=True)
@@ -65,6 +66,7 @@ def train_vae(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
 
     Writes vae.pt and vae_folded.pt in the run's folder.
     """
+    seed = run.salted(seed)
     torch.manual_seed(seed)
     vae = make_vae(preset)
     load_average(run.out, "images", vae)

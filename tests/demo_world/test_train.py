@@ -103,6 +103,20 @@ def test_the_loop_minimises(tmp_path):
     assert average.values["weight"][0, 1] == pytest.approx(-2.0, abs=0.1)
 
 
+def test_a_run_that_goes_on_draws_other_clips(trained, tmp_path):
+    fresh = Run("vae", tmp_path, 2, 1e-3, torch.device("cpu"))
+    assert fresh.salted(5) == 5
+    again = Run("vae", trained, 2, 1e-3, torch.device("cpu"))
+    assert again.salted(5) == again.salted(5) != 5
+
+
+def test_the_critic_goes_on_too(tmp_path):
+    main(["all", "--out", str(tmp_path), "--dmd", "0.5", *SMALL])
+    main(["student", "--out", str(tmp_path), "--dmd", "0.5", "--steps", "3", *SMALL])
+    extra = torch.load(tmp_path / "student.pt", weights_only=True)["extra"]
+    assert {int(s["step"]) for s in extra["critic_optimiser"]["state"].values()} == {3}
+
+
 def test_a_run_ends_when_its_time_is_over(tmp_path):
     model = torch.nn.Linear(2, 1)
     run = Run("fit", tmp_path, 10**9, 0.01, torch.device("cpu"), minutes=0.01)
