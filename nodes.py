@@ -303,10 +303,7 @@ class RollOut(io.ComfyNode):
     def execute(cls, world: Any, actions: Any, images: str) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt)
-        result = worlds.roll_out(world, actions, wanted, node)
-        return io.NodeOutput(
-            result.images, result.video, result.world, result.latent, ui=ui.PreviewVideo([result.preview])
-        )
+        return io.NodeOutput(*worlds.roll_out(world, actions, wanted, node))
 
 
 class WorldCache(io.ComfyNode):

@@ -1,9 +1,12 @@
 """Worlds on disk: saved ones, and those that World Cache keeps."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +101,7 @@ def cached_world(
         raise WorldError(f"World Cache has nothing to {'pass on' if mode == 'forget' else 'keep'}; connect a world.")
     if mode != "forget":
         kept = world.world
-        store.keep(name, _signature(node_id, graph), lambda path: engine.save_world(kept, path), limit_gb * 1e9)
+        store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
     return world
 
 

@@ -1,5 +1,7 @@
 """Core's layers and attention, with the engine's arithmetic inside."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from typing import Any

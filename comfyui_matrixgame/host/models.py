@@ -1,5 +1,7 @@
 """Weights behind core's ModelPatcher: loading, patching, offloading, and making room for a rollout."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import hashlib
@@ -101,7 +103,8 @@ def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher
     path = _model_path("diffusion_models", file)
     function = attention_function(attention)
     generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
-    generator.compute_dtype = compute_dtype(generator.blocks[0].ffn["0"].weight.dtype, memory.get_torch_device())
+    stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
+    generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
     generator.attention = function
     return _patcher(MatrixGameModel(generator))
 
@@ -205,6 +208,13 @@ def working_memory(models: HostModels, vae: HostVae, height: int, width: int) ->
     ).total
 
 
+def _out_of_memory(error: Exception) -> bool:
+    """Whether a device or, on a processor, main memory is full."""
+    if isinstance(error, MatrixGameError):
+        return False
+    return isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error) or memory.is_oom(error)
+
+
 @contextmanager
 def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, width: int) -> Iterator[HostModels]:
     """The models, loaded by core with room for a rollout at this size. Turns "out of memory" into advice."""
@@ -213,7 +223,7 @@ def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, wi
         memory.load_models_gpu([model, *vae.patchers], memory_required=working_memory(models, vae, height, width))
         yield models
     except Exception as error:
-        if not memory.is_oom(error) or isinstance(error, MatrixGameError):
+        if not _out_of_memory(error):
             raise
         raise type(error)(
             "There is not enough memory on the device for this rollout; choose dtype float8_e4m3fn in Load Matrix-Game "

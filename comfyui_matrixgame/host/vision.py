@@ -1,5 +1,7 @@
 """Image features from core's CLIP_VISION."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,5 +1,7 @@
 """Worlds as they travel between nodes: starting them, and rolling them out."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
 import logging
@@ -16,7 +18,7 @@ import comfy.utils
 import folder_paths
 import numpy as np
 import torch
-from comfy_api.latest import InputImpl, io, ui
+from comfy_api.latest import InputImpl
 from comfy_execution.utils import get_executing_context
 from PIL import Image
 from server import PromptServer
@@ -120,6 +122,7 @@ def start_world(
         if image is not None:
             world = engine.start_world(models, pixels[0], seed, features=features)
         else:
+            assert clip_actions is not None
             clip_pixels = pixels.transpose(0, 1)  # [3, N, H, W]
             world = engine.start_world_from_clip(models, clip_pixels, clip_actions, seed, features=features)
     return live(world, model, vae)
@@ -152,13 +155,12 @@ def _pixels(images: Tensor) -> Tensor:
 
 
 class Result(NamedTuple):
-    """The outputs of Roll Out, None where they were not wanted, and the file that its node shows."""
+    """The outputs of Roll Out, in their order; None where they were not wanted."""
 
     images: Tensor | None
     video: Any
     world: LiveWorld
     latent: dict[str, Tensor] | None
-    preview: ui.SavedResult
 
 
 class Wanted(NamedTuple):
@@ -195,7 +197,6 @@ def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: st
         InputImpl.VideoFromFile(str(path)),
         live(world, start.model, start.vae),
         {"samples": torch.cat(latents, dim=2)} if latents else None,
-        ui.SavedResult(path.name, WORLD_FOLDER, io.FolderType.temp),
     )
 
 

@@ -42,7 +42,7 @@ class WorldStore:
         except (OSError, ValueError, KeyError):
             return None
 
-    def keep(self, name: str, signature: str, write: Callable[[Path], None], limit_bytes: float) -> None:
+    def keep(self, name: str, signature: str, write: Callable[[Path], object], limit_bytes: float) -> None:
         """Keep a world that `write` puts into a file, then delete those unused for longest beyond the limit.
 
         Replaces a world of that name only once the new one is whole.

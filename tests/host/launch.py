@@ -70,12 +70,17 @@ def let_transformers_look(names: tuple[str, ...]) -> None:
         getattr(import_utils, f"is_{name}_available", bool)()
 
 
-def main() -> None:
-    root = comfyui_path()
+def install_stand_ins() -> None:
+    """Make the packages that are missing importable; before anything of ComfyUI is imported."""
     missing = tuple(name for name in STAND_INS if importlib.util.find_spec(name) is None)
     if missing:
         let_transformers_look(missing)
         sys.meta_path.append(StandInFinder(missing))
+
+
+def main() -> None:
+    root = comfyui_path()
+    install_stand_ins()
     sys.argv[0] = str(root / "main.py")
     sys.path[0] = str(root)
     runpy.run_path(sys.argv[0], run_name="__main__")

@@ -99,6 +99,7 @@ def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None
     show_all(page, workflow)
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"after_run_{page.renderer}.png")
+    assert "failed to load" not in page.locator("body").inner_text()
     assert "Traceback" not in host.log()[log_before:]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .server import Host
+from .launch import comfyui_path
+from .models import UNIVERSAL, VAE
+from .server import PACK, Host, host_python
 from .worlds import BLOCK0, HEIGHT, WIDTH, simple
 
-pytestmark = pytest.mark.slow
 MEGABYTE = 1 << 20
 RUNS, WARM_UP = 50, 10
 MINUTE = 125  # blocks
@@ -28,6 +30,7 @@ def forgetful(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     host.stop()
 
 
+@pytest.mark.slow
 def test_fifty_runs_do_not_grow(forgetful: Host) -> None:
     before = 0
     for seed in range(RUNS):
@@ -41,6 +44,7 @@ def test_fifty_runs_do_not_grow(forgetful: Host) -> None:
     assert grown < 48 * MEGABYTE
 
 
+@pytest.mark.slow
 def test_a_minute_of_video_is_never_in_memory(forgetful: Host) -> None:
     start = forgetful.memory_bytes()
     highest = [start]
@@ -59,3 +63,41 @@ def test_a_minute_of_video_is_never_in_memory(forgetful: Host) -> None:
         f"{MINUTE} blocks: {grown / MEGABYTE:.1f} MB at most; the frames as IMAGE would be {frames / MEGABYTE:.0f} MB"
     )
     assert grown < frames / 2
+
+
+OUT_OF_MEMORY = """
+import sys
+root, pack, base, generator, vae = sys.argv[1:]
+sys.argv = ["main.py", "--cpu", "--base-directory", base]
+sys.path[:0] = [pack]
+from tests.host.launch import install_stand_ins
+install_stand_ins()
+sys.path[:0] = [root]  # its tests folder has the name of ours
+import comfy.options
+comfy.options.enable_args_parsing()
+import torch, comfy.model_management as memory
+from comfyui_matrixgame.host import models
+loaded = models.load_generator(generator, "float32", "auto"), models.load_vae(vae, "full", "float32")
+for error in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")):
+    def full(*_, **__):
+        raise error
+    memory.load_models_gpu = full
+    try:
+        with models.ready(*loaded, 64, 96):
+            pass
+    except type(error) as told:
+        print("told:", told)
+"""
+
+
+def test_out_of_memory_says_what_helps(base: Path) -> None:
+    """Nothing here can fill a device, so the error is raised where core would raise it."""
+    root = comfyui_path()
+    command = [str(host_python(root)), "-c", OUT_OF_MEMORY, str(root), str(PACK), str(base), UNIVERSAL, VAE]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if line.startswith("told:")]
+    assert len(told) == 2
+    for line in told:
+        assert "choose dtype float8_e4m3fn" in line
+        assert "--lowvram" in line
