@@ -1,14 +1,7 @@
 """`python -m demo_world.record`: clips of the game, or of a user's own play, as a dataset to train on.
 
-The dataset is laid out as LeRobot lays out version 2.1: one mp4 and one Parquet table per episode, one row of
-inputs per frame. Row t holds what is pressed while frame t is on screen; it first acts on frame t + 1.
-
-    meta/info.json, episodes.jsonl, tasks.jsonl
-    data/chunk-000/episode_000000.parquet
-    videos/chunk-000/observation.images.view/episode_000000.mp4
-
-An episode counts as recorded once its Parquet file is there; it is written last and moved into place, so a
-recording that was stopped goes on where it stopped.
+One row of inputs per frame (demo_world/dataset.py says how it lies on disk): row t holds what is pressed while
+frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -16,31 +9,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
-import av
-import av.error
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.errors import MatrixGameError, VideoError
-from comfyui_matrixgame.variants import FPS, UNIVERSAL
+from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, UNIVERSAL
 
+from .dataset import Episode, rate_and_length, read_video, table_path, video_path, write_meta, write_table, write_video
 from .inputs import SCRIPTS, random_track, script_track
 
-VIDEO_KEY = "observation.images.view"
-ACTION_NAMES = (*UNIVERSAL.keys, "pitch", "yaw")
-STATE_NAMES = ("x", "y", "yaw", "pitch")
 TASKS = ("random", *sorted(SCRIPTS))  # what an episode's player does
-CHUNK = 1000  # episodes in a folder
-QUALITY = "14"  # x264's crf: hardly to be told from the original
+MOUSE_DEGREES = 0.15  # a pixel of VPT's mouse turns the camera by this much
 
 
 @dataclass(frozen=True)
@@ -72,7 +57,7 @@ def record(root: Path, plan: Plan, workers: int = 1) -> int:
     _check_plan(root, {"source": "game", **asdict(plan)})
     missing = [n for n in range(plan.episodes) if not table_path(root, n).exists()]
     _in_parallel(partial(_record_episode, root, plan), missing, plan.episodes, workers)
-    _write_meta(root, plan.episodes, TASKS)
+    write_meta(root, plan.episodes, TASKS)
     return len(missing)
 
 
@@ -90,9 +75,13 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
         if not lines.exists():
             raise MatrixGameError(f"{lines.name} is missing: every video needs its inputs, one JSON object per frame.")
     _check_plan(root, {"source": "folder", "files": [v.name for v, _ in pairs]})
+    shapes = [rate_and_length(video) for video, _ in pairs]
+    first = np.cumsum([0, *(length for _, length in shapes)]).tolist()
     missing = [n for n in range(len(pairs)) if not table_path(root, n).exists()]
-    _in_parallel(partial(_import_episode, root, pairs), missing, len(pairs), workers)
-    _write_meta(root, len(pairs), [video.stem for video, _ in pairs])
+    _in_parallel(
+        partial(_import_episode, root, pairs, [rate for rate, _ in shapes], first), missing, len(pairs), workers
+    )
+    write_meta(root, len(pairs), [video.stem for video, _ in pairs])
     return len(missing)
 
 
@@ -112,31 +101,17 @@ def read_lines(path: Path) -> ActionTrack:
     return ActionTrack.from_rows(UNIVERSAL, rows)
 
 
-MOUSE_DEGREES = 0.15  # a VPT mouse pixel turns the camera by this much
-CAMERA_DEGREES = 15.0  # one unit of pitch or yaw
-
-
 def _row(line: dict) -> dict[str, float]:
     if "keyboard" in line or "mouse" in line:
         held = {str(k).lower().rsplit(".", 1)[-1] for k in line.get("keyboard", {}).get("keys", [])}
         mouse = line.get("mouse", {})
-        scale = MOUSE_DEGREES / CAMERA_DEGREES
+        scale = MOUSE_DEGREES / CAMERA_UNIT_DEGREES
         camera = {"pitch": -scale * float(mouse.get("dy", 0.0)), "yaw": scale * float(mouse.get("dx", 0.0))}
         row = {key: 1.0 for key in UNIVERSAL.keys if key in held}
     else:
         row = {key: 1.0 for key in UNIVERSAL.keys if line.get(key)}
         camera = {name: float(line.get(name, 0.0)) for name in ("pitch", "yaw")}
-    return row | {name: float(np.clip(value, -1.0, 1.0)) for name, value in camera.items()}
-
-
-def table_path(root: Path, number: int) -> Path:
-    """Where an episode's table is."""
-    return root / "data" / f"chunk-{number // CHUNK:03d}" / f"episode_{number:06d}.parquet"
-
-
-def video_path(root: Path, number: int) -> Path:
-    """Where an episode's video is."""
-    return root / "videos" / f"chunk-{number // CHUNK:03d}" / VIDEO_KEY / f"episode_{number:06d}.mp4"
+    return row | {name: float(np.clip(value, -CAMERA_LIMIT, CAMERA_LIMIT)) for name, value in camera.items()}
 
 
 def _record_episode(root: Path, plan: Plan, number: int) -> None:
@@ -148,94 +123,23 @@ def _record_episode(root: Path, plan: Plan, number: int) -> None:
     track, task = episode_track(plan, number)
     frames, poses = play(plan.seed * 100_003 + number, track, plan.frames, plan.height, plan.width)
     state = np.array([[p.x, p.y, p.yaw, p.pitch] for p in poses], np.float32)
-    _write_video(video_path(root, number), iter(frames.numpy()), FPS)
-    _write_table(root, number, track, state, TASKS.index(task), FPS)
+    _, colours = write_video(video_path(root, number), iter(frames.numpy()), FPS)
+    episode = Episode(number, track, state, TASKS.index(task), FPS, number * plan.frames)
+    write_table(root, episode, colours)
 
 
-def _import_episode(root: Path, pairs: list[tuple[Path, Path]], number: int) -> None:
+def _import_episode(
+    root: Path, pairs: list[tuple[Path, Path]], rates: list[float], first: list[int], number: int
+) -> None:
     video, lines = pairs[number]
     track = read_lines(lines)
-    rate = _rate(video)
-    count = _write_video(video_path(root, number), _read_video(video), rate)
+    count, colours = write_video(video_path(root, number), read_video(video), rates[number])
     if abs(count - len(track)) > 1:  # a row for the last frame may be there or not
         raise MatrixGameError(
             f"{video.name} has {count} frames but {lines.name} has {len(track)} lines; make them equal."
         )
     track = track.padded(count).slice(0, count)
-    _write_table(root, number, track, None, number, rate)
-
-
-def _read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except av.error.FFmpegError as error:
-        raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
-
-
-def _rate(path: Path) -> float:
-    """Frames a second of a video file."""
-    try:
-        with av.open(str(path)) as container:
-            return float(container.streams.video[0].average_rate or FPS)
-    except (av.error.FFmpegError, IndexError) as error:
-        raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
-
-
-def _write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".partial.mp4")
-    count = 0
-    with av.open(str(partial_path), "w") as container:
-        stream = None
-        for pixels in frames:
-            if stream is None:
-                stream = container.add_stream(
-                    "libx264",
-                    rate=Fraction(rate).limit_denominator(1001),
-                    options={"crf": QUALITY, "preset": "veryfast"},
-                )
-                stream.height, stream.width = pixels.shape[0] // 2 * 2, pixels.shape[1] // 2 * 2
-                stream.pix_fmt = "yuv420p"
-            cut = np.ascontiguousarray(pixels[: stream.height, : stream.width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(cut, format="rgb24")))
-            count += 1
-        if stream is not None:
-            container.mux(stream.encode())
-    os.replace(partial_path, path)
-    return count
-
-
-def _write_table(
-    root: Path, number: int, track: ActionTrack, state: NDArray[np.float32] | None, task: int, rate: float
-) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    assert track.mouse is not None
-    n = len(track)
-    columns = {
-        "action": _vectors(np.concatenate([track.keyboard, track.mouse], axis=1)),
-        "timestamp": pa.array(np.arange(n, dtype=np.float32) / np.float32(rate)),
-        "frame_index": pa.array(np.arange(n, dtype=np.int64)),
-        "episode_index": pa.array(np.full(n, number, np.int64)),
-        "task_index": pa.array(np.full(n, task, np.int64)),
-    }
-    if state is not None:
-        columns["observation.state"] = _vectors(state)
-    path = table_path(root, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".partial")
-    pq.write_table(pa.table(columns), partial_path)
-    os.replace(partial_path, path)
-
-
-def _vectors(values: NDArray[np.float32]):
-    import pyarrow as pa
-
-    flat = pa.array(values.reshape(-1))
-    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    write_table(root, Episode(number, track, None, number, rates[number], first[number]), colours)
 
 
 def _in_parallel(work, numbers: list[int], total: int, workers: int) -> None:
@@ -261,90 +165,13 @@ def _check_plan(root: Path, plan: dict[str, object]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         before = json.loads(path.read_text())
-        changed = [k for k in plan if k not in ("episodes", "files") and before.get(k) != plan[k]]
+        changed = [k for k in plan if k != "episodes" and before.get(k) != plan[k]]
         if changed:
             raise MatrixGameError(
                 f"{root} was recorded with another {changed[0]} ({before.get(changed[0])}, not {plan[changed[0]]}); "
                 "choose another folder, or the same settings."
             )
     path.write_text(json.dumps(plan, indent=2) + "\n")
-
-
-def _write_meta(root: Path, episodes: int, tasks: Sequence[str]) -> None:
-    import pyarrow.parquet as pq
-
-    lines, total = [], 0
-    for number in range(episodes):
-        table = pq.read_table(table_path(root, number), columns=["task_index"])
-        task = tasks[table["task_index"][0].as_py()]
-        lines.append({"episode_index": number, "tasks": [task], "length": table.num_rows})
-        total += table.num_rows
-    has_state = "observation.state" in pq.read_schema(table_path(root, 0)).names
-    info = _info(episodes, total, len(tasks), video_path(root, 0), has_state)
-    _write(root / "meta" / "info.json", json.dumps(info, indent=2) + "\n")
-    _write(root / "meta" / "episodes.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
-    rows = ({"task_index": index, "task": task} for index, task in enumerate(tasks))
-    _write(root / "meta" / "tasks.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
-
-
-def _info(episodes: int, frames: int, tasks: int, first: Path, has_state: bool) -> dict[str, object]:
-    with av.open(str(first)) as container:
-        height, width = container.streams.video[0].height, container.streams.video[0].width
-    rate = _rate(first)
-    number = {"dtype": "int64", "shape": [1], "names": None}
-    video = {"video.fps": rate, "video.codec": "h264", "video.pix_fmt": "yuv420p", "has_audio": False}
-    features: dict[str, object] = {
-        VIDEO_KEY: {
-            "dtype": "video",
-            "shape": [height, width, 3],
-            "names": ["height", "width", "channel"],
-            "info": video,
-        },
-        "action": {"dtype": "float32", "shape": [len(ACTION_NAMES)], "names": list(ACTION_NAMES)},
-        "timestamp": {"dtype": "float32", "shape": [1], "names": None},
-        **{name: number for name in ("frame_index", "episode_index", "task_index")},
-    }
-    if has_state:
-        features["observation.state"] = {"dtype": "float32", "shape": [4], "names": list(STATE_NAMES)}
-    return {
-        "codebase_version": "v2.1",
-        "robot_type": "first_person_player",
-        "fps": rate,
-        "total_episodes": episodes,
-        "total_frames": frames,
-        "total_tasks": tasks,
-        "total_videos": episodes,
-        "total_chunks": -(-episodes // CHUNK),
-        "chunks_size": CHUNK,
-        "splits": {"train": f"0:{episodes}"},
-        "data_path": "data/chunk-{episode_chunk:03d}/episode_{episode_index:06d}.parquet",
-        "video_path": "videos/chunk-{episode_chunk:03d}/{video_key}/episode_{episode_index:06d}.mp4",
-        "features": features,
-    }
-
-
-def _write(path: Path, text: str) -> None:
-    partial_path = path.with_name(path.name + ".partial")
-    partial_path.write_text(text, encoding="utf-8")
-    os.replace(partial_path, path)
-
-
-def count_episodes(root: Path) -> int:
-    """Episodes of a recording; raises MatrixGameError where there is none."""
-    path = root / "meta" / "info.json"
-    if not path.exists():
-        raise MatrixGameError(f"There is no recording in {root}; make one with python -m demo_world.record.")
-    return int(json.loads(path.read_text())["total_episodes"])
-
-
-def read_episode(root: Path, number: int) -> tuple[NDArray[np.uint8], ActionTrack]:
-    """Frames [N, H, W, 3] and inputs [N rows] of a recorded episode."""
-    import pyarrow.parquet as pq
-
-    frames = np.stack(list(_read_video(video_path(root, number))))
-    table = pq.read_table(table_path(root, number), columns=["action"])
-    action = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, len(ACTION_NAMES))
-    return frames, ActionTrack(UNIVERSAL, action[:, :4], action[:, 4:])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -9,17 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from comfyui_matrixgame.errors import MatrixGameError
-from demo_world.record import (
-    ACTION_NAMES,
-    Plan,
-    episode_track,
-    read_episode,
-    read_lines,
-    record,
-    record_folder,
-    table_path,
-    video_path,
-)
+from demo_world.dataset import ACTION_NAMES, VIDEO_KEY, read_episode, table_path, video_path
+from demo_world.record import Plan, episode_track, read_lines, record, record_folder
 
 PLAN = Plan(episodes=2, frames=12, height=32, width=48)
 
@@ -41,6 +32,20 @@ def test_an_episode_holds_its_frames_and_inputs(tmp_path):
     lines = [json.loads(line) for line in (tmp_path / "meta" / "episodes.jsonl").read_text().splitlines()]
     assert [line["length"] for line in lines] == [12, 12]
     assert lines[1]["tasks"] == [episode_track(PLAN, 1)[1]]
+    assert table["index"].to_pylist() == list(range(12, 24))
+
+
+def test_statistics_are_those_of_the_columns(tmp_path):
+    record(tmp_path, PLAN)
+    frames, track = read_episode(tmp_path, 1)
+    lines = (tmp_path / "meta" / "episodes_stats.jsonl").read_text().splitlines()
+    stats = json.loads(lines[1])["stats"]
+    assert stats["action"]["mean"] == pytest.approx([*track.keyboard.mean(axis=0), *track.mouse.mean(axis=0)], abs=1e-6)
+    assert stats["frame_index"] == {"min": [0], "max": [11], "mean": [5.5], "std": [np.arange(12).std()], "count": [12]}
+    assert np.ravel(stats[VIDEO_KEY]["mean"]) == pytest.approx(frames[::10].mean(axis=(0, 1, 2)) / 255, abs=0.05)
+    assert np.shape(stats[VIDEO_KEY]["std"]) == (3, 1, 1)
+    info = json.loads((tmp_path / "meta" / "info.json").read_text())
+    assert set(stats) == set(info["features"])
 
 
 def test_a_stopped_recording_goes_on_and_keeps_what_is_there(tmp_path):
