@@ -36,7 +36,7 @@ function makeWidget(node, name, inputData) {
   /** @type {any} */
   let widget = null;
   const timeline = new TimelineWidget({
-    variant: String(variantInput(node)?.value ?? "universal"),
+    variant: () => variantInput(node)?.value ?? null,
     words: translator(locale()),
     changed: () => {
       widget?.callback?.(timeline.value);
@@ -58,6 +58,7 @@ function makeWidget(node, name, inputData) {
     resized: () => growNode(node, widget),
   });
   if (given) timeline.value = given;
+  timeline.editor.untouched = timeline.editor.doc;
   widget = node.addDOMWidget(name, TYPE, timeline.root, {
     getValue: () => timeline.value,
     setValue: (/** @type {string} */ text) => (timeline.value = text),

@@ -41,7 +41,7 @@ def stub(renderer: str) -> Iterator[Stub]:
 
 
 @pytest.fixture(scope="module")
-def _page(browser, stub: Stub):  # noqa: ANN001
+def _page(browser, stub: Stub):
     from .page import TimelinePage
 
     context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
@@ -51,7 +51,7 @@ def _page(browser, stub: Stub):  # noqa: ANN001
 
 
 @pytest.fixture
-def timeline(_page, stub: Stub):  # noqa: ANN001
+def timeline(_page, stub: Stub):
     """A fresh node in an empty graph; no script of the page has failed."""
     stub.prompts.clear()
     _page.errors.clear()

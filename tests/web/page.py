@@ -22,6 +22,11 @@ ADD = """([type, scale]) => {
   app.canvas.setDirty(true, true);
   window.node = node;
 }"""
+SAVE = "() => JSON.stringify(app.graph.serialize())"
+LOAD = """async (text) => {
+  await app.loadGraphData(JSON.parse(text));
+  window.node = app.graph._nodes.find((n) => n.widgets?.some((w) => w.timeline));
+}"""
 FIND = "(() => window.node.widgets.find((w) => w.timeline))()"
 
 
@@ -130,12 +135,17 @@ class TimelinePage:
         return self.js("timeline.canvas.toDataURL()")
 
     def colour(self, t: float, lane: str, share: float = 0.5) -> tuple[int, ...]:
-        """The colour of the canvas at a place."""
+        """The colour of the canvas at a place of a lane."""
+        return self.pixel(self.js("editor.view.x(argument + 0.5)", t), lane, share)
+
+    def pixel(self, x: float, lane: str, share: float = 0.5) -> tuple[int, ...]:
+        """The colour of the canvas, `x` canvas pixels from its left, in a lane."""
         found = self.js(
-            "(() => { timeline.draw(); const r = editor.view.rows.find((r) => r.id === argument[1]);"
-            "const c = timeline.canvas; const k = c.width / c.clientWidth;"
-            "return [...c.getContext('2d').getImageData(editor.view.x(argument[0] + 0.5) * k, (r.top + r.height * argument[2]) * k, 1, 1).data]; })()",
-            [t, lane, share],
+            "(() => { timeline.draw(); const row = editor.view.rows.find((r) => r.id === argument[1]);"
+            "const { canvas } = timeline; const k = canvas.width / canvas.clientWidth;"
+            "const y = row.top + row.height * argument[2];"
+            "return [...canvas.getContext('2d').getImageData(argument[0] * k, y * k, 1, 1).data]; })()",
+            [x, lane, share],
         )
         return tuple(found[:3])
 

@@ -41,3 +41,41 @@ for (const { name, script, variant, runs, error } of fixture.cases) {
     assert.deepEqual([again.tracks, again.length, again.markers], [doc.tracks, doc.length, doc.markers]);
   });
 }
+
+test("10,000 damaged scripts: a timeline that prints and reads the same, or a proper error, never another one", () => {
+  let state = 17;
+  const next = (below) => {
+    state = (state * 1103515245 + 12345) % 2147483648;
+    return Math.floor((state / 2147483648) * below);
+  };
+  const pieces = ["repeat 3 {", "}", "\n", ",", ";", "+", "-", "->", "w", "jump", "left(", "0.1", "1e9", "12b", "@variant", "gta_drive", ":", '"', "\u{1F600}", "keys:", "cam:", "at", "yaw(0 -> 0.1 smooth)", "9".repeat(50), "\u0000"];
+  let good = 0;
+  for (let i = 0; i < 10000; i++) {
+    let text = fixture.cases[next(fixture.cases.length)].script.slice(0, 400);
+    for (let j = next(4); j >= 0; j--) {
+      const at = next(text.length + 1);
+      text = text.slice(0, at) + (next(3) ? pieces[next(pieces.length)] : "") + text.slice(at + next(4));
+    }
+    const variant = [undefined, "universal", "gta_drive", "templerun"][next(4)];
+    const begun = performance.now();
+    try {
+      const { document } = parseScript(text, variant);
+      const again = parseScript(printScript(document)).document;
+      assert.deepEqual([again.tracks, again.length, again.markers], [document.tracks, document.length, document.markers], text);
+      good++;
+    } catch (error) {
+      assert.ok(error instanceof ScriptError, `${text}\n${error.stack}`);
+      assert.ok(error.line >= 1 && error.column >= 1 && error.width >= 1);
+      assert.ok(performance.now() - begun < 200, `took ${performance.now() - begun} ms to refuse ${text}`);
+    }
+  }
+  assert.ok(good > 500, `${good} of them were scripts`);
+});
+
+test("nothing nests its way to hours", () => {
+  for (const text of ["repeat 90009 { ".repeat(16) + "w 1" + " }".repeat(16), "repeat 99 {".repeat(5000), "w 12; ".repeat(200000)]) {
+    const begun = performance.now();
+    assert.throws(() => parseScript(text), ScriptError);
+    assert.ok(performance.now() - begun < 1000);
+  }
+});

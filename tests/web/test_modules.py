@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -53,6 +54,20 @@ def test_under_node(file: str) -> None:
     assert NODE is not None
     done = subprocess.run([NODE, "--test", str(HERE / file)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_types() -> None:
+    compiler = os.environ.get("TSC") or shutil.which("tsc")
+    if compiler is None:
+        pytest.skip("There is no TypeScript compiler; set TSC to one (npm install typescript).")
+    done = subprocess.run([compiler, "-p", str(WEB / "jsconfig.json")], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout[-4000:]
+
+
+def test_no_file_outgrows_one_screenful_of_jobs() -> None:
+    lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in WEB.rglob("*js")}
+    assert max(lengths.values()) <= 400, lengths
+    assert [path.name for path in WEB.rglob("*.js")] == ["matrixgame.js"]
 
 
 def test_variants_and_blocks_are_those_of_python() -> None:

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from comfyui_matrixgame.actions.document import Timeline
+from comfyui_matrixgame.actions.script import parse_script
 from tests.host.server import Host, why_no_host
 
-from .page import FIND, TimelinePage
+from .page import FIND, LOAD, SAVE, TimelinePage
 
 pytestmark = pytest.mark.host
 ROWS = f"""async () => {{
   const {{ rowsOf }} = await import('/extensions/matrixgame/timeline/document.mjs');
   return rowsOf({FIND}.timeline.editor.doc);
 }}"""
-SAVE = "() => JSON.stringify(app.graph.serialize())"
-LOAD = "async (text) => { await app.loadGraphData(JSON.parse(text)); window.node = app.graph._nodes.find((n) => n.widgets?.some((w) => w.timeline)); }"
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 
 
 @pytest.fixture
-def timeline(browser, host: Host, renderer: str) -> Iterator[TimelinePage]:  # noqa: ANN001
+def timeline(browser, host: Host, renderer: str) -> Iterator[TimelinePage]:
     host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": renderer == "nodes2"})
     context = browser.new_context(viewport={"width": 1280, "height": 800})
     page = TimelinePage(context.new_page(), None, host.url, node="TimelineHostProbe").open()
@@ -72,7 +72,9 @@ def _same(got: dict[str, Any], shown: dict[str, Any]) -> bool:
     return equal and np.array_equal(np.asarray(got["mouse"], np.float32), np.asarray(shown["mouse"], np.float32))
 
 
-def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(timeline: TimelinePage) -> None:
+def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
+    timeline: TimelinePage, host: Host
+) -> None:
     timeline.drag((10, "w"), (50, "w"))
     timeline.drag((30, "a"), (70, "a"))
     timeline.drag((20, "yaw"), (80, "yaw"), steps=5, shares=(0.8, 0.2))
@@ -112,9 +114,7 @@ def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(t
     again = timeline.page.evaluate(SAVE)
     timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
     timeline.page.wait_for_timeout(400)
-    timeline.page.evaluate(
-        "async () => { await fetch('/api/free', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: '{\"free_memory\": true}' }); }"
-    )
+    host.post("/free", {"free_memory": True})
     timeline.page.wait_for_timeout(500)
     rows = _run(timeline)
     assert [_same(row, shown) for row in rows] == [True]
@@ -130,6 +130,23 @@ def test_a_broken_script_is_refused_with_its_own_words(timeline: TimelinePage) -
     told = json.dumps(answer.value.json())
     assert "script:2:1: error: unknown action 'fwd' for universal" in told
     assert "did you mean 'forward'?" in told
+
+
+def test_the_inputs_node_shows_its_script_as_lanes(timeline: TimelinePage) -> None:
+    timeline.node = "MatrixGameInputs"
+    timeline.add()
+    value = timeline.value
+    assert value["source"]["kind"] == "script"
+    assert value["tracks"] == parse_script(value["source"]["text"]).document.lanes
+    timeline.drag((40, "d"), (60, "d"))
+    timeline.page.wait_for_timeout(500)
+    exported = timeline.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)")
+    (inputs,) = [node["inputs"] for node in json.loads(exported).values()]
+    track = Timeline.from_text(inputs["script"]).track()
+    shown = timeline.page.evaluate(ROWS)
+    assert np.array_equal(track.keyboard, np.asarray(shown["keyboard"], np.float32))
+    assert np.array_equal(track.mouse, np.asarray(shown["mouse"], np.float32))
+    assert track.keyboard[45, 3] == 1
 
 
 def test_another_variant_runs(timeline: TimelinePage) -> None:

@@ -7,10 +7,7 @@ from typing import Any
 
 import pytest
 
-from .page import TimelinePage, contrast, rgb
-
-SAVE = "() => JSON.stringify(app.graph.serialize())"
-LOAD = "async (text) => { await app.loadGraphData(JSON.parse(text)); window.node = app.graph._nodes.find((n) => n.widgets?.some((w) => w.timeline)); }"
+from .page import LOAD, SAVE, TimelinePage, contrast, rgb
 
 
 def _author(timeline: TimelinePage) -> None:
@@ -26,7 +23,7 @@ def _author(timeline: TimelinePage) -> None:
 def _queue(timeline: TimelinePage) -> dict[str, Any]:
     """The inputs of the timeline node in the prompt that Run sends."""
     timeline.page.evaluate(
-        "() => { const sink = LiteGraph.createNode('SinkProbe'); app.graph.add(sink); window.node.connect(0, sink, 0); }"
+        "() => { const sink = LiteGraph.createNode('SinkProbe'); app.graph.add(sink);window.node.connect(0, sink, 0); }"
     )
     with timeline.page.expect_response(lambda r: r.url.endswith("/prompt") and r.request.method == "POST"):
         timeline.page.evaluate("() => { app.queuePrompt(0); }")
@@ -145,8 +142,9 @@ def test_five_megabytes_are_refused_at_once_and_kept(timeline: TimelinePage) -> 
     area = timeline.page.locator(".mg-script textarea")
     written = area.input_value()
     timeline.js(
-        "((data) => { data.setData('text/plain', argument); timeline.script.area.dispatchEvent("
-        "new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })); })(new DataTransfer())",
+        "((data) => { data.setData('text/plain', argument);"
+        "const event = new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true });"
+        "timeline.script.area.dispatchEvent(event); })(new DataTransfer())",
         long,
     )
     assert "5,000,000" in timeline.page.locator(".mg-messages").inner_text()
@@ -207,18 +205,9 @@ def test_the_palette_can_change_while_it_is_open(timeline: TimelinePage) -> None
         timeline.page.wait_for_timeout(400)
         ground, run = timeline.colour(100, "s"), timeline.colour(30, "w", 0.25)
         assert contrast(ground, run) >= 3, palette
-        ink = rgb(
-            timeline.page.evaluate(
-                "() => getComputedStyle(document.querySelector('.mg-status')).color.replace('color(srgb', 'rgb(')"
-            )
-        )
-        assert ink is not None
         seen[palette] = ground
         for lane in ("s", "a", "d", "yaw", "pitch"):
-            swatch = timeline.js(
-                "(() => { const r = editor.view.rows.find((r) => r.id === argument); const c = timeline.canvas; const k = c.width / c.clientWidth;"
-                "return [...c.getContext('2d').getImageData(1 * k, (r.top + 8) * k, 1, 1).data].slice(0, 3); })()", lane
-            )  # fmt: skip
+            swatch = timeline.pixel(1, lane, 0.25)
             assert contrast(swatch, ground) >= 3, (palette, lane)
     assert seen["light"] != seen["dark"]
 

@@ -67,6 +67,8 @@ export class ScriptError extends Error {
     this.column = column;
     this.width = wide;
     this.source = source;
+    /** The variant that the script is for, where that is what is wrong. */
+    this.wanted = "";
   }
 }
 

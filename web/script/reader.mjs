@@ -235,7 +235,9 @@ export class Reader {
     }
     if (this.given && this.given.name !== name) {
       const message = `the script is for ${name}, but here the variant is ${this.given.name}`;
-      throw this.error("other-variant", message, token, "load the other weights, or change the script");
+      const error = this.error("other-variant", message, token, "load the other weights, or change the script");
+      error.wanted = name;
+      throw error;
     }
     this.variant = VARIANTS[name];
   }

@@ -1,18 +1,14 @@
 // @ts-check
 /** One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM. */
 import { VARIANTS, FPS } from "./variants.mjs";
-import { setMarker } from "./edit.mjs";
-import * as edit from "./edit.mjs";
-import { activeTracks } from "./document.mjs";
 import { Banner } from "./banner.mjs";
 import { draw } from "./draw.mjs";
 import { Editor } from "./editor.mjs";
 import { FocusProxy } from "./focus.mjs";
-import { stretchAt } from "./gestures.mjs";
 import { handleKey } from "./keys.mjs";
 import { touchPad } from "./pad.mjs";
 import { Pointers } from "./pointer.mjs";
-import { Popups, readCamera } from "./popups.mjs";
+import { Popups } from "./popups.mjs";
 import { ScriptTab } from "./script_tab.mjs";
 import { element, linkStyle, update } from "./style.mjs";
 import { readTheme } from "./theme.mjs";
@@ -20,7 +16,7 @@ import { Toolbar } from "./toolbar.mjs";
 import { keepTouches } from "./touch.mjs";
 import { Transport } from "./transport.mjs";
 import { minHeight } from "./view.mjs";
-import { valueAt } from "./tracks.mjs";
+import { Windows } from "./windows.mjs";
 
 const BAR = 36; // the toolbar in one row
 const FOOT = 28;
@@ -28,7 +24,7 @@ const MAX_PIXELS = 4096; // backing store of the canvas, per side
 
 /**
  * @typedef {object} WidgetHost what the node gives
- * @property {string} variant
+ * @property {() => string | null} variant that the node is set to
  * @property {import("./i18n.mjs").Translate} words
  * @property {() => void} changed the value is another
  * @property {(variant: string) => void} setVariant set the node's own input
@@ -45,7 +41,8 @@ export class TimelineWidget {
     this.host = host;
     this.words = words;
     this.bars = BAR;
-    this.editor = new Editor(host.variant, words);
+    this.editor = new Editor(host.variant() ?? "universal", words);
+    this.editor.nodeVariant = host.variant;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.stage = element("div", { class: "mg-stage", dir: "ltr" }, this.canvas);
     this.status = element("span", { class: "mg-status" });
@@ -55,6 +52,10 @@ export class TimelineWidget {
     this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
     this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), "aria-description": words("live.help") });
     this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
+    this.windows = new Windows(this.editor, this.popups, words, {
+      paste: (text) => this.paste(text),
+      complain: (message) => this.complain(message),
+    });
     this.script = new ScriptTab(this.editor, words);
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
     this.transport = new Transport(this.editor, (running) => this.ranTransport(running));
@@ -175,8 +176,8 @@ export class TimelineWidget {
       focus: () => (this.popups.close(false), this.proxy.focus()),
       recording: () => this.transport.take !== null,
       look: (/** @type {number} */ dx, /** @type {number} */ dy) => this.transport.take?.move(dx, dy),
-      menu: (/** @type {import("./gestures.mjs").Point} */ p) => this.menu(p),
-      open: (/** @type {import("./gestures.mjs").Point} */ p) => this.openAt(p),
+      menu: (/** @type {import("./gestures.mjs").Point} */ p) => this.windows.menu(p),
+      open: (/** @type {import("./gestures.mjs").Point} */ p) => this.windows.openAt(p),
       wheelToGraph: this.host.wheelToGraph,
       pointerToGraph: this.host.pointerToGraph,
     };
@@ -193,8 +194,8 @@ export class TimelineWidget {
       }
     }
     handleKey(this.editor, event, {
-      askValue: () => this.askValue(this.editor.cursor.t, this.editor.target.lanes[0]),
-      askMarker: () => this.askMarker(this.editor.cursor.t),
+      askValue: () => this.windows.askValue(this.editor.cursor.t, this.editor.target.lanes[0]),
+      askMarker: () => this.windows.askMarker(this.editor.cursor.t),
       help: () => this.popups.help(),
       play: () => this.play(false, false),
       record: () => this.play(true, false),
@@ -275,100 +276,6 @@ export class TimelineWidget {
     this.script.show(tab === "script");
     if (tab === "lanes") this.proxy.focus();
     this.redraw();
-  }
-
-  // ---- windows
-
-  /** Double click. @param {import("./gestures.mjs").Point} p */
-  openAt(p) {
-    const hit = this.editor.view.hit(this.editor.doc, p.x, p.y);
-    if (hit.row?.kind === "axis") this.askValue(hit.t, hit.row.id, p);
-    else {
-      const near = this.editor.doc.markers.find((m) => Math.abs(this.editor.view.x(m.t) - p.x) <= 8);
-      this.askMarker(near ? near.t : hit.t);
-    }
-  }
-
-  /** @param {number} t @param {string} lane @param {{x: number, y: number}} [at] */
-  askValue(t, lane, at) {
-    const { editor, words } = this;
-    const row = editor.view.rows.find((r) => r.id === lane);
-    if (!row || row.kind !== "axis" || !editor.editable) return;
-    const [a, b] = stretchAt(editor, lane, t);
-    const now = valueAt(activeTracks(editor.doc)[lane], t);
-    editor.select(a, b, [lane]);
-    this.popups.ask({
-      title: words("value.title", { lane: editor.nameOf(lane), a, b: b - 1 }),
-      value: String(Number(now.toFixed(4))),
-      chips: ["-0.1", "0", "0.1"],
-      x: at?.x ?? editor.view.x(t),
-      y: at ? at.y + 8 : row.top + row.height,
-      hint: (text) => {
-        const read = readCamera(text, words);
-        return "value" in read ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) }) : "";
-      },
-      done: (text) => {
-        const read = readCamera(text, words);
-        if ("error" in read) return read.error;
-        editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
-        editor.sayRange(lane, a, b);
-        return null;
-      },
-    });
-  }
-
-  /** @param {number} t */
-  askMarker(t) {
-    const { editor, words } = this;
-    if (!editor.editable) return;
-    this.popups.ask({
-      title: words("marker.title", { t }),
-      value: editor.doc.markers.find((m) => m.t === t)?.name ?? "",
-      x: editor.view.x(t),
-      y: editor.view.lanesTop,
-      done: (text) => {
-        editor.cursor = { ...editor.cursor, t: Math.min(t, editor.doc.length - 1) };
-        editor.apply((doc) => setMarker(doc, t, text));
-        editor.say(text.trim() ? "say.marker" : "say.unmarked", { name: text, t });
-        return null;
-      },
-    });
-  }
-
-  /** @param {import("./gestures.mjs").Point} p */
-  menu(p) {
-    const { editor, words } = this;
-    if (!editor.editable) return;
-    const hit = editor.view.hit(editor.doc, p.x, p.y);
-    const { selection } = editor;
-    const inside = selection && hit.t >= selection.a && hit.t < selection.b;
-    if (!inside && !hit.header) editor.moveTo(hit.t, hit.row?.id);
-    const item = (/** @type {string} */ key, /** @type {string} */ keys, /** @type {() => void} */ run, off = false) => ({ label: words(key), keys, run, off });
-    const copy = async () => navigator.clipboard?.writeText(editor.copy());
-    this.popups.menu(
-      [
-        ...(hit.row?.kind === "axis" ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))] : []),
-        item("menu.cut", "Ctrl+X", () => void copy().then(() => editor.clear())),
-        item("menu.copy", "Ctrl+C", () => void copy()),
-        item("menu.paste", "Ctrl+V", () => this.pasteFromMenu()),
-        item("menu.delete", "Del", () => editor.clear()),
-        item("menu.all", "Ctrl+A", () => editor.select(0, editor.doc.length)),
-        item("menu.insert", "Ins", () => editor.insert()),
-        item(inside ? "menu.removeSelection" : "menu.remove", "Shift+Del", () => editor.remove(), editor.doc.length <= 9),
-        item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
-        item("menu.in", "I", () => editor.loop("in")),
-        item("menu.out", "O", () => editor.loop("out")),
-        item("menu.noloop", "L", () => editor.doc.loop && editor.loop("toggle"), !editor.doc.loop),
-      ],
-      p.x,
-      p.y,
-    );
-  }
-
-  pasteFromMenu() {
-    const failed = () => this.complain(this.words("paste.blocked"));
-    if (!navigator.clipboard?.readText) failed();
-    else navigator.clipboard.readText().then((text) => this.paste(text), failed);
   }
 
   // ---- showing
