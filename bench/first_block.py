@@ -8,6 +8,7 @@ Weights are random. The image tower is made, used and dropped before the generat
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import time
 from pathlib import Path
@@ -67,7 +68,7 @@ def main() -> None:
     mark("last pass and decoding")
     with VideoWriter(Path("out") / "first_block_random_weights.mp4", *world.size) as writer:
         writer.write(block.frames[0])
-    seconds = {name: after - before for (_, before), (name, after) in zip(marks, marks[1:], strict=False)}
+    seconds = {name: after - before for (_, before), (name, after) in itertools.pairwise(marks)}
     report = {
         "date": time.strftime("%Y-%m-%d"),
         "machine": machine(device),

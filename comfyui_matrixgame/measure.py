@@ -27,6 +27,7 @@ from .errors import BackendError
 from .generator import Generator, GeneratorConfig
 from .untrained import small_config
 from .vae import TinyDecoder, WanVAE
+from .vae.base import LATENT_CHANNELS
 from .variants import LATENTS_PER_BLOCK, Variant, get_variant
 from .world import Models, Rollout, World, rollout, start_world
 
@@ -67,7 +68,7 @@ def measure(
         note("one pass")
         pass_seconds = time_pass(models, world)
         note("decoding")
-        decode_seconds = time_decode(models, world, device)
+        decode_seconds = time_decode(models, world.latent_size, LATENTS_PER_BLOCK)
         note(f"{blocks} blocks")
         first, block_seconds = time_blocks(models, world, blocks, device)
     passes = len(variant.steps) + 1
@@ -156,11 +157,11 @@ class PassTimer:
             raise PassTimer.Enough
 
 
-def time_decode(models: Models, world: World, device: torch.device) -> float:
-    """Seconds to decode a block of 12 frames, after the first."""
-    latents = torch.randn(1, 16, LATENTS_PER_BLOCK, *world.latent_size, device=device)
+def time_decode(models: Models, latent_size: tuple[int, int], latent_frames: int) -> float:
+    """Seconds to decode some latent frames of a size, after the first."""
+    latents = torch.randn(1, LATENT_CHANNELS, latent_frames, *latent_size, device=models.device)
     _, state = models.decoder.decode(latents)
-    return best(lambda: models.decoder.decode(latents, state), device, 2)
+    return best(lambda: models.decoder.decode(latents, state), models.device, 2)
 
 
 def time_blocks(models: Models, world: World, blocks: int, device: torch.device) -> tuple[float, float]:

@@ -7,7 +7,7 @@ so a network may be stored in bfloat16, float16 or float8 and computed in anothe
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -17,18 +17,9 @@ from torch import Tensor
 CONV_ROUTE_ROWS = 64  # below this, a matrix product starts faster than a convolution
 
 
-class OperationsLike(Protocol):
-    """What a network needs from a namespace of layers."""
-
-    Linear: Any
-    LayerNorm: Any
-    Conv2d: Any
-    Conv3d: Any
-
-    @staticmethod
-    def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The module's weight and bias as the tensors to compute with beside `like`."""
-        ...
+OperationsLike = Any
+"""A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_of(module, like)`, which gives a
+module's weight and bias as the tensors to compute with beside `like`. No one type fits both ours and a host's."""
 
 
 def cast(tensor: Tensor, like: Tensor) -> Tensor:
@@ -69,16 +60,16 @@ class Linear(nn.Linear):
     def reset_parameters(self) -> None:
         """Nothing: weights come from a checkpoint, and filling them first would cost seconds."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return linear(x, *weights_of(self, x))
+    def forward(self, input: Tensor) -> Tensor:
+        return linear(input, *weights_of(self, input))
 
 
 class LayerNorm(nn.LayerNorm):
     """nn.LayerNorm that computes in its input's dtype."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        weight, bias = weights_of(self, x) if self.weight is not None else (None, None)
-        return F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+    def forward(self, input: Tensor) -> Tensor:
+        weight, bias = weights_of(self, input) if self.weight is not None else (None, None)
+        return F.layer_norm(input, self.normalized_shape, weight, bias, self.eps)
 
 
 class Conv2d(nn.Conv2d):
@@ -87,8 +78,8 @@ class Conv2d(nn.Conv2d):
     def reset_parameters(self) -> None:
         """Nothing: weights come from a checkpoint."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, *weights_of(self, x))
+    def forward(self, input: Tensor) -> Tensor:
+        return self._conv_forward(input, *weights_of(self, input))
 
 
 def convolve3d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv3d) -> Tensor:
@@ -98,8 +89,8 @@ def convolve3d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv3d) 
     (measured: bench/results), so oneDNN is asked for by name.
     """
     if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
-        sizes = (list(conv.padding), list(conv.stride), list(conv.dilation))
-        return torch.mkldnn_convolution(x, weight, bias, *sizes, conv.groups)
+        padding = [int(side) for side in conv.padding]
+        return torch.mkldnn_convolution(x, weight, bias, padding, conv.stride, conv.dilation, conv.groups)
     return F.conv3d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)  # type: ignore[arg-type]
 
 
@@ -109,12 +100,12 @@ class Conv3d(nn.Conv3d):
     def reset_parameters(self) -> None:
         """Nothing: weights come from a checkpoint."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        return convolve3d(x, *weights_of(self, x), self)
+    def forward(self, input: Tensor) -> Tensor:
+        return convolve3d(input, *weights_of(self, input), self)
 
 
 class Operations:
-    """The engine's own layers (see OperationsLike)."""
+    """The engine's own layers; see OperationsLike."""
 
     Linear = Linear
     LayerNorm = LayerNorm

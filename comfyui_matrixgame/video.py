@@ -14,8 +14,10 @@ from types import TracebackType
 
 import av
 import av.bitstream
+import av.container
 import numpy as np
 import torch
+from av.error import FFmpegError
 from torch import Tensor
 
 from .errors import VideoError
@@ -43,14 +45,13 @@ class VideoWriter:
             if keep:
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
                 os.replace(self.path, self._part)
-            self._container: av.container.OutputContainer | None = av.open(
-                str(self.path), "w", format="mp4", options=FRAGMENTED
-            )
-            self._stream = self._container.add_stream("libx264", rate=fps, options=ENCODER)
+            container = av.open(str(self.path), "w", format="mp4", options=FRAGMENTED)
+            self._container: av.container.OutputContainer | None = container
+            self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, fps)
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise VideoError(
                 f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
             ) from None
@@ -74,7 +75,7 @@ class VideoWriter:
                 frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
                 self._container.mux(self._stream.encode(frame))
                 self.frames += 1
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise VideoError(
                 f"Writing {self.path} stopped at frame {self.frames} ({_reason(error)}); what is there plays. Free "
                 "some space and go on."
@@ -92,7 +93,7 @@ class VideoWriter:
                 container.close()
             if self.frames:
                 _rewrite(self.path, self._part)
-        except (OSError, av.FFmpegError) as error:
+        except (OSError, FFmpegError) as error:
             raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
         finally:
             self._part.unlink(missing_ok=True)
@@ -145,7 +146,7 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
                     yield frame.to_ndarray(format="rgb24")
     except FileNotFoundError:
         raise VideoError(f"There is no video {path}; check the path.") from None
-    except (OSError, av.FFmpegError) as error:
+    except (OSError, FFmpegError) as error:
         raise VideoError(f"{Path(path).name} cannot be read as a video ({_reason(error)}).") from None
 
 

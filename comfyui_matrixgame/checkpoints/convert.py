@@ -46,7 +46,5 @@ def convert_generator(source: str | Path, target: str | Path, layout: str = "pub
             os.replace(part, target)
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
-            raise MatrixGameError(
-                f"{target} could not be written ({error}); check space and rights."
-            ) from None
+            raise MatrixGameError(f"{target} could not be written ({error}); check space and rights.") from None
     return target

@@ -74,7 +74,7 @@ def open_weights(path: str | Path) -> Iterator[WeightsFile]:
     with file as handle:
         slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
         tensors = {
-            name: TensorInfo(tuple(part.get_shape()), _DTYPES.get(part.get_dtype(), part.get_dtype()))
+            name: TensorInfo(tuple(part.get_shape()), _DTYPES.get(str(part.get_dtype()), str(part.get_dtype())))
             for name, part in slices.items()
         }
         yield WeightsFile(path, tensors, handle, handle.metadata() or {})

@@ -45,6 +45,7 @@ def start_world(
         if models.vision is None:
             raise WorldError("Starting a world needs the image tower; load clip_vision_h.safetensors beside the VAE.")
         features = models.vision(image)
+    assert features is not None
     features = features.float().expand(len(image), -1, -1)
     _check_features(models, features)
     image = image.float().contiguous()
