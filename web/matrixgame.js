@@ -13,8 +13,10 @@ const CAPTURE_MS = 300; // after the last edit, the workflow's own record of cha
 
 /** @type {Set<TimelineWidget>} */
 const open = new Set();
-/** Timelines as they were sent, by node, until their run has ended. @type {Map<TimelineWidget, any>} */
-const sent = new Map();
+const SENT = 8; // timelines that are remembered until their run has ended
+
+/** Timelines that may have been sent, by the text they were sent as. @type {WeakMap<TimelineWidget, Map<string, any>>} */
+const sent = new WeakMap();
 
 const locale = () => String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? navigator.language ?? "en");
 
@@ -67,12 +69,31 @@ function makeWidget(node, name, inputData) {
     margin: 6,
   });
   widget.serializeValue = () => {
-    if (timeline.editor.editable && !timeline.editor.scriptError) sent.set(timeline, timeline.editor.doc);
+    if (timeline.editor.editable && !timeline.editor.scriptError) remember(timeline);
     return timeline.sent;
   };
   widget.timeline = timeline;
   follow(node, widget, timeline);
   return { widget };
+}
+
+/** @param {TimelineWidget} timeline */
+function remember(timeline) {
+  const known = sent.get(timeline) ?? new Map();
+  sent.set(timeline, known);
+  known.delete(timeline.sent);
+  known.set(timeline.sent, timeline.editor.doc);
+  if (known.size > SENT) known.delete(known.keys().next().value);
+}
+
+/** A run has ended: what it was given is what its timelines have rendered. @param {string} id of the prompt */
+async function markRendered(id) {
+  const answer = await api.fetchApi(`/history/${id}`);
+  const nodes = Object.values((await answer.json())[id]?.prompt?.[2] ?? {});
+  const texts = new Set(nodes.flatMap((/** @type {any} */ node) => Object.values(node.inputs ?? {}).filter((v) => typeof v === "string")));
+  for (const timeline of open) {
+    for (const [text, doc] of sent.get(timeline) ?? []) if (texts.has(text)) timeline.rendered(doc);
+  }
 }
 
 /** Keep a node at least as high as its timeline needs. @param {any} node @param {any} widget */
@@ -88,7 +109,6 @@ function follow(node, widget, timeline) {
   const { onRemove } = widget;
   widget.onRemove = function () {
     open.delete(timeline);
-    sent.delete(timeline);
     timeline.dispose();
     return onRemove?.apply(this, arguments);
   };
@@ -119,9 +139,9 @@ app.registerExtension({
     window.setInterval(() => {
       for (const timeline of open) timeline.checkScale();
     }, SCALE_MS);
-    api.addEventListener("execution_success", () => {
-      for (const [timeline, doc] of sent) timeline.rendered(doc);
-      sent.clear();
+    api.addEventListener("execution_success", (/** @type {any} */ event) => {
+      // Only colours a strip: a server that keeps no history leaves it as it is.
+      markRendered(event.detail.prompt_id).catch(() => {});
     });
   },
 });

@@ -103,6 +103,7 @@ class Stub:
         router.add_post(f"{prefix}/userdata/{{name}}", self._keep)
         router.add_get(f"{prefix}/prompt", _always({"exec_info": {"queue_remaining": 0}}))
         router.add_post(f"{prefix}/prompt", self._prompt)
+        router.add_get(f"{prefix}/history/{{name}}", self._history)
 
     async def _index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self.frontend / "index.html")
@@ -126,6 +127,12 @@ class Stub:
         answer = {"prompt_id": str(len(self.prompts)), "number": len(self.prompts), "node_errors": {}}
         self._loop.call_later(0.1, lambda: self._loop.create_task(self._finish(answer["prompt_id"])))
         return web.json_response(answer)
+
+    async def _history(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        known = name.isdigit() and 0 < int(name) <= len(self.prompts)
+        found = {name: {"prompt": [0, name, self.prompts[int(name) - 1]["prompt"], {}, []]}} if known else {}
+        return web.json_response(found)
 
     async def _finish(self, prompt_id: str) -> None:
         for socket in self.sockets:

@@ -85,7 +85,7 @@ def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
     (got,) = _run(timeline)
     assert _same(got, shown)
     assert np.asarray(got["mouse"]).any()
-    assert set(timeline.js("editor.blocks")) == {"done"}
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
 
     saved = timeline.page.evaluate(SAVE)
     timeline.open()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from .page import LOAD, SAVE, TimelinePage, contrast, rgb
+from .page import FIND, LOAD, SAVE, TimelinePage, contrast, rgb
 
 
 def _author(timeline: TimelinePage) -> None:
@@ -42,6 +42,37 @@ def test_save_reload_gives_the_same_value_and_picture(timeline: TimelinePage) ->
     timeline.page.wait_for_timeout(600)
     assert timeline.js("widget.value") == before
     assert timeline.pixels() == picture
+
+
+def test_the_strip_shows_what_the_last_run_had(timeline: TimelinePage) -> None:
+    timeline.drag((10, "w"), (50, "w"))
+    assert set(timeline.js("editor.blocks")) == {"none"}
+    _queue(timeline)
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
+    timeline.drag((68, "d"), (70, "d"))
+    assert timeline.js("editor.blocks") == ["done"] * 6 + ["stale"] * 7
+    timeline.press("Control+z")
+    assert set(timeline.js("editor.blocks")) == {"done"}
+
+
+def test_a_frame_of_1437_is_drawn_in_time_for_60_a_second(timeline: TimelinePage) -> None:
+    timeline.page.evaluate(
+        "() => { const widget = window.node.widgets.find((w) => w.timeline); const doc = JSON.parse(widget.value);"
+        "doc.length = 1437; for (const [i, key] of ['w', 's', 'a', 'd'].entries())"
+        "  doc.tracks[key] = Array.from({ length: 100 }, (_, n) => [14 * n + i, 5 + i]);"
+        "for (const axis of ['yaw', 'pitch'])"
+        "  doc.tracks[axis] = Array.from({ length: 1437 }, (_, t) => [t, Math.round(200 * Math.sin(t * t)) / 1000]);"
+        "widget.value = JSON.stringify(doc); }"
+    )
+    timeline.settle()
+    cost = (
+        "Math.min(...Array.from({ length: 30 }, () => { const t = performance.now();"
+        "timeline.paint(timeline.canvas.clientWidth, timeline.canvas.clientHeight); timeline.refresh();"
+        "timeline.canvas.getContext('2d').getImageData(0, 0, 1, 1); return performance.now() - t; }))"
+    )
+    assert timeline.js(cost) < 16.7
+    timeline.js("(editor.view.zoom(editor.doc, 8, editor.view.head), editor.emit('view'))")
+    assert timeline.js(cost) < 16.7
 
 
 def test_duplicates_are_equal_and_independent(timeline: TimelinePage) -> None:

@@ -379,7 +379,9 @@ export class TimelineWidget {
     const [first] = this.warnings();
     const faulty = editor.scriptError;
     const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
+    const take = this.transport.take ? words("say.recording", { t: this.transport.from }) : "";
     const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
-    update(this.note, { text: bad || soft, title: bad || soft, class: `mg-note${bad ? " mg-bad" : soft ? " mg-warn" : ""}` });
+    const text = take || bad || soft;
+    update(this.note, { text, title: text, class: `mg-note${take || !text ? "" : bad ? " mg-bad" : " mg-warn"}` });
   }
 }
