@@ -12,7 +12,7 @@ from comfy.cli_args import args
 from torch import Tensor, nn
 
 from ..generator.attention import BACKENDS, Attention, get_attention
-from ..ops import linear
+from ..ops import convolve3d, linear
 
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
 
@@ -30,6 +30,12 @@ class HostOperations(comfy.ops.manual_cast):
         def _load_from_state_dict(self, *arguments: Any) -> None:
             # core makes a layer's parameters late unless it brings its own reader; the engine fills them one by one
             nn.Linear._load_from_state_dict(self, *arguments)
+
+    class Conv3d(comfy.ops.manual_cast.Conv3d):
+        def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any, **options: Any) -> Tensor:
+            if x.device.type == "cpu":
+                return convolve3d(x, weight, bias, self)
+            return super()._conv_forward(x, weight, bias, *rest, **options)  # core's ways around faults of cuDNN
 
     @staticmethod
     def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
