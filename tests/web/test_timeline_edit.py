@@ -133,6 +133,23 @@ def test_lanes_follow_the_variant(timeline: TimelinePage) -> None:
     assert rows["mouse"] is None
 
 
+def test_the_variant_is_chosen_in_the_node(timeline: TimelinePage, renderer: str) -> None:
+    page = timeline.page
+    if renderer == "nodes2":
+        page.locator("[data-node-id] [role=combobox]").first.click()
+        page.get_by_role("option", name="gta_drive").click()
+    else:
+        arrow = (
+            "() => { const [w] = window.node.widgets; const { scale, offset } = app.canvas.ds;"
+            "return [(window.node.pos[0] + window.node.size[0] - 28 + offset[0]) * scale,"
+            "(window.node.pos[1] + w.y + 10 + offset[1]) * scale]; }"
+        )
+        page.mouse.click(*page.evaluate(arrow))
+    page.wait_for_timeout(400)
+    assert timeline.js("editor.lanes.map((l) => l.id)") == ["w", "s", "yaw"]
+    assert timeline.value["variant"] == "gta_drive"
+
+
 def test_another_variant_says_what_would_be_lost(timeline: TimelinePage) -> None:
     page = timeline.page
     timeline.drag((10, "a"), (30, "a"))
