@@ -8,7 +8,7 @@ those of the published file (measured: golden/vae, golden/manifest/wan_vae).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn as nn
@@ -54,8 +54,14 @@ def causal_conv3d(ops: OperationsLike, dim_in: int, dim_out: int, kernel: tuple[
     return ops.Conv3d(dim_in, dim_out, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
 
 
-def convolve(conv: nn.Module, x: Tensor, history: History) -> Tensor:
-    """Apply a causal convolution to the next frames x [B, C, T, H, W]; before the clip there are zeros."""
+def convolve(conv: nn.Module, x: Tensor, history: History, norm: nn.Module | None = None) -> Tensor:
+    """Apply a causal convolution to the next frames x [B, C, T, H, W]; before the clip there are zeros.
+
+    norm: applied to x before, with SiLU after it. It is done here so that no caller keeps the result alive: at
+    full size each such tensor is a third of a gigabyte.
+    """
+    if norm is not None:
+        x = F.silu(norm(x), inplace=True)
     past = history.past()
     if past is None:
         past = x.new_zeros(x.shape[0], x.shape[1], MEMORY, *x.shape[3:])
@@ -93,8 +99,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         layers = self.residual
-        h = convolve(layers["2"], F.silu(layers["0"](x), inplace=True), history)
-        h = convolve(layers["6"], F.silu(layers["3"](h), inplace=True), history)
+        h = convolve(layers["2"], x, history, layers["0"])
+        h = convolve(layers["6"], h, history, layers["3"])
         return h.add_(self.shortcut(x)) if not h.requires_grad else h + self.shortcut(x)
 
 
@@ -160,11 +166,15 @@ class Upsample(nn.Module):
         return x.permute(0, 2, 3, 1, 4, 5).reshape(batch, dim, frames * 2, height, width)
 
 
-def per_frame(function, x: Tensor) -> Tensor:
-    """Apply a function of images to every frame of x [B, C, T, H, W]."""
-    batch, _, frames = x.shape[:3]
+def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """Apply a function of images to every frame of x [B, C, T, H, W].
+
+    On a CPU one frame at a time: it is no slower there, and what lies between needs a quarter of the memory.
+    """
+    if x.device.type == "cpu":
+        return _fast_layout(torch.stack([function(frame) for frame in x.unbind(2)], dim=2))
     y = function(x.transpose(1, 2).flatten(0, 1))
-    return y.unflatten(0, (batch, frames)).transpose(1, 2)
+    return y.unflatten(0, (x.shape[0], -1)).transpose(1, 2)
 
 
 class Encoder(nn.Module):
@@ -190,7 +200,7 @@ class Encoder(nn.Module):
         x = convolve(self.conv1, x, history)
         for layer in (*self.downsamples, *self.middle):
             x = layer(x, history)
-        return convolve(self.head["2"], F.silu(self.head["0"](x), inplace=True), history)
+        return convolve(self.head["2"], x, history, self.head["0"])
 
 
 class Decoder(nn.Module):
@@ -222,7 +232,7 @@ class Decoder(nn.Module):
         x = convolve(self.conv1, x, history)
         for layer in (*self.middle, *self.upsamples):
             x = layer(x, history)
-        return convolve(self.head["2"], F.silu(self.head["0"](x), inplace=True), history)
+        return convolve(self.head["2"], x, history, self.head["0"])
 
 
 class WanVAE(nn.Module):
