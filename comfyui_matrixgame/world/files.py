@@ -50,7 +50,7 @@ def save_world(world: World, path: str | Path) -> Path:
         "names": world.names,
         "models_id": world.models_id,
         "decoder_id": world.decoder_id,
-        "tokens": world.caches[0].video.tokens,
+        "tokens": world.caches[0].video.tokens if world.caches else 0,
     }
     part = path.with_name(path.name + ".part")
     try:
@@ -96,7 +96,7 @@ def _build(about: dict, tensors: dict[str, Tensor]) -> World:
         key = f"cache.{layer}.{name}."
         return Ring(tensors[key + "k"], tensors[key + "v"], per_frame) if key + "k" in tensors else None
 
-    layers = 1 + max(int(name.split(".")[1]) for name in tensors if name.startswith("cache."))
+    layers = 1 + max((int(name.split(".")[1]) for name in tensors if name.startswith("cache.")), default=-1)
     caches = []
     for i in range(layers):
         video = ring(i, "video", tokens)

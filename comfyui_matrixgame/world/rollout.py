@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
+from ..generator.kv_cache import Caches
 from ..generator.model import BlockConstants, RolloutConstants
 from ..generator.schedule import Schedule, clean_latents, renoise
 from ..vae.base import LATENT_CHANNELS, to_uint8
@@ -93,7 +94,7 @@ class Rollout:
         self._noise = noise
         self._on_pass = on_pass
         here = world.to(models.device)
-        self._world = replace(here, caches=[layer.copy() for layer in here.caches])
+        self._world = replace(here, caches=[layer.copy() for layer in here.caches] or new_caches(models, here))
         self._schedule = Schedule.of(world.variant.steps)
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
@@ -164,6 +165,11 @@ class Rollout:
     def _rows_of(self, block: int) -> list[ActionTrack]:
         start = rows_of_blocks(block) - self._first_row
         return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
+
+
+def new_caches(models: Models, world: World) -> Caches:
+    """Caches for a world that has none yet."""
+    return models.generator.empty_caches(world.batch, *world.latent_size, models.device, models.cache_dtype)
 
 
 def _check_fits(models: Models, world: World) -> None:

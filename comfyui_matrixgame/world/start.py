@@ -17,7 +17,7 @@ from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
 from .condition import block_condition, encode_start, with_condition
 from .inputs import block_windows, tail_after, tracks_for
 from .models import Models, fingerprint
-from .rollout import CLEAN
+from .rollout import CLEAN, new_caches
 from .world import World, first_name, next_name
 
 
@@ -50,7 +50,6 @@ def start_world(
     _check_features(models, features)
     image = image.float().contiguous()
     condition, state = encode_start(models.vae, image, LATENTS_PER_BLOCK)
-    height, width = condition.shape[-2:]
     identity = models.identity()
     steps = models.variant.steps
     return World(
@@ -65,7 +64,7 @@ def start_world(
         condition=condition.to(models.device),
         encoder_state=state,
         decoder_state=None,
-        caches=models.generator.empty_caches(len(image), height, width, models.device, models.cache_dtype),
+        caches=[],
         tail=None,
     )
 
@@ -108,11 +107,13 @@ def start_world_from_clip(
 def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Sequence[ActionTrack]) -> World:
     """Run given clean latents [B, 16, 3n, h, w] through the caches and the decoder, one clean pass a block.
 
-    world: before its first block or later; its caches are filled in place, so it must not be used again. tracks:
-    the rows that these blocks are the first to read.
+    world: before its first block or later; caches it has are filled in place, so it must not be used again.
+    tracks: the rows that these blocks are the first to read.
     """
     constants = models.generator.prepare_rollout(world.features, [*Schedule.of(world.variant.steps).timesteps, CLEAN])
     clean_step = len(world.variant.steps)
+    if not world.caches:
+        world = replace(world, caches=new_caches(models, world))
     row = 0
     for given in latents.split(LATENTS_PER_BLOCK, dim=2):
         first_frame = world.block * LATENTS_PER_BLOCK

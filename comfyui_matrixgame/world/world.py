@@ -26,8 +26,9 @@ class World:
     seeds, names: one per world; a name stands for weights, image, seed, steps and every input read so far.
     image: [B, 3, H, W] in [-1, 1]. features: [B, 257, dim] of the image tower. condition: [B, 16, n, h, w], the
     encoded start image and zeros, as far as it was needed. encoder_state: to go on with it; None at its end or
-    where it must be made again. decoder_state: of the decoder called `decoder_id`. tail: the last 8 input rows
-    of each world that were read, which the next block reads again; None before the first block.
+    where it must be made again. decoder_state: of the decoder called `decoder_id`. caches: one per layer; none
+    before the first block. tail: the last 8 input rows of each world that were read, which the next block reads
+    again; None before the first block.
     """
 
     variant: Variant
