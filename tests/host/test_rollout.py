@@ -149,7 +149,7 @@ def test_images_connected_later_are_built_without_denoising_again(host: Host, ba
 
 
 def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) -> None:
-    script = f"{BLOCK0}\n" + "w+left(0.05) 60f"  # six blocks
+    script = f"{BLOCK0}\n" + "w+left(0.05) 300f"  # 26 blocks: the host tells of passes ten times a second at most
     asked: list[float] = []
 
     def cancel(kind: str, data: dict[str, Any]) -> None:
