@@ -23,7 +23,7 @@ def our_nodes(host: Host) -> dict[str, Any]:
 
 
 def test_log_is_clean(host: Host) -> None:
-    log = host.log()
+    log = host.log().split("got prompt")[0]  # later the host logs a traceback for every error a node tells
     assert "IMPORT FAILED" not in log, log
     assert "Traceback" not in log, log
     assert "comfy_entrypoint" not in log, log
