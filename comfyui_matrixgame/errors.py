@@ -31,5 +31,9 @@ class BackendError(MatrixGameError):
     """An attention backend, device or dtype that was asked for and is not available here."""
 
 
+class BatchError(MatrixGameError):
+    """A job file that cannot be used, or bulk rendering that cannot go on."""
+
+
 class Interrupted(MatrixGameError):
     """The user asked to stop; what was finished before is kept."""

@@ -6,7 +6,7 @@ import math
 
 from ..variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, CAMERA_WARN, UNIVERSAL, Variant
 from .check import MAX_FRAMES
-from .lexer import ScriptError, ScriptWarning, Token, source_line, tokens
+from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, place_of, source_line, tokens
 from .vocabulary import ROUNDED_UNITS, UNITS
 
 MAX_WARNINGS = 100  # further ones are not kept
@@ -21,55 +21,58 @@ class Cursor:
         self.speed, self.unit = CAMERA_DEFAULT, "f"
         self.length: tuple[int, Token] | None = None
         self.warnings: list[ScriptWarning] = []
-        self.end = Token("end", "", 1, 1)
+        self.end = Token("end", "", 0)
         self.depth = 0
         self.words: dict[str, str] = {}
-        self._stream = tokens(text)
-        self._ahead: list[Token] = []
+        self._tokens = tokens(text)
+        self._next = 0
+        self.now = self._tokens[0]  # the next token, not taken yet
 
-    def peek(self, ahead: int = 0) -> Token:
-        tokens = self._ahead
-        while len(tokens) <= ahead:
-            tokens.append(next(self._stream, None) or tokens[-1])
-        return tokens[ahead]
+    def peek(self, ahead: int) -> Token:
+        """The token that is `ahead` of the next one."""
+        return self._tokens[min(self._next + ahead, len(self._tokens) - 1)]
 
     def take(self) -> Token:
-        token = self.peek()
-        if token.kind != "end":
-            self._ahead.pop(0)
+        token = self.now
+        if token.kind not in ENDS:
+            self._next += 1
+            self.now = self._tokens[self._next]
         return token
 
     def sees(self, symbol: str, ahead: int = 0) -> bool:
-        return self.peek(ahead).text == symbol
+        return (self.peek(ahead) if ahead else self.now).text == symbol
 
     def word(self, ahead: int = 0) -> str:
-        token = self.peek(ahead)
+        token = self.peek(ahead) if ahead else self.now
         return token.text.lower() if token.kind == "word" else ""
 
     def expect(self, symbol: str, after: str) -> Token:
         if not self.sees(symbol):
-            raise self.error("expected", f"expected '{symbol}' {after}, got {self.peek().shown}", self.peek())
+            raise self.error("expected", f"expected '{symbol}' {after}, got {self.now.shown}", self.now)
         return self.take()
 
     def error(self, code: str, message: str, place: Token, hint: str = "", until: Token | None = None) -> ScriptError:
-        """The error at `place`, underlined up to the end of `until`."""
-        end = until.end if until is not None and until.line == place.line else place.end
-        return ScriptError(code, message, self.text, place.line, place.column, end - place.column, hint)
+        """The error at `place`, underlined up to the end of `until`; at what is no token, the error of that."""
+        unreadable = fault(self.text, place)
+        if unreadable is not None:
+            return unreadable
+        line, column = place_of(self.text, place.at)
+        last = until if until is not None and place_of(self.text, until.at)[0] == line else place
+        return ScriptError(code, message, self.text, line, column, last.stop - place.at, hint)
 
     def warn(self, code: str, message: str, place: Token) -> None:
         """Keep a warning at `place`."""
-        width = max(1, len(place.text))
         if len(self.warnings) < MAX_WARNINGS:
-            self.warnings.append(
-                ScriptWarning(code, message, place.line, place.column, width, source_line(self.text, place.line))
-            )
+            line, column = place_of(self.text, place.at)
+            width = max(1, place.stop - place.at)
+            self.warnings.append(ScriptWarning(code, message, line, column, width, source_line(self.text, line)))
 
     def skip_separators(self) -> None:
-        while self.peek().kind == "newline" or self.peek().text in (";", ","):
+        while self.now.kind == "newline" or self.now.text in (";", ","):
             self.take()
 
     def end_of(self, what: str) -> None:
-        token = self.peek()
+        token = self.now
         if token.kind in ("newline", "end") or token.text in (";", ",", "}"):
             return
         hint = f"separate {what}s with a new line, ',' or ';'"
@@ -80,14 +83,14 @@ class Cursor:
         return self.error("too-long", message, place, f"{MAX_FRAMES} frames are one hour; make several scripts")
 
     def number(self, what: str) -> Token:
-        token = self.peek()
+        token = self.now
         if token.kind != "number":
             raise self.error("expected", f"expected {what}, got {token.shown}", token)
         return self.take()
 
     def touching_unit(self, number: Token) -> str | None:
         """The unit written right behind `number`, or None."""
-        token = self.peek()
+        token = self.now
         if token.kind != "word" or not token.touches(number):
             return None
         if token.text.lower() not in UNITS:
@@ -118,7 +121,7 @@ class Cursor:
 
     def camera_value(self) -> tuple[float, Token]:
         """A camera value in units, and its first token."""
-        first = self.peek()
+        first = self.now
         sign = -1.0 if self.sees("-") else 1.0
         if self.sees("-") or self.sees("+"):
             self.take()
@@ -126,7 +129,7 @@ class Cursor:
         shown = (first.text if first is not token else "") + token.text
         value = sign * float(token.text)
         last = token
-        if self.word() == "deg" and self.peek().touches(token):
+        if self.word() == "deg" and self.now.touches(token):
             last = self.take()
             shown += "deg"
             value = math.floor(value / CAMERA_UNIT_DEGREES * 1e6 + 0.5) / 1e6 if abs(value) < 1e6 else value

@@ -3,37 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from ..errors import ActionError
 
 MAX_TEXT = 4_000_000  # characters; longer is refused before it is read
+MAX_TOKENS = 100_000  # words, numbers, signs and line ends of a script
 _SHOWN = 100  # characters of a source line that an error shows
+_STORE = "store a long recording as a timeline file (.json) or .npy"
 
+# What a token is, in the order of the groups. Spaces and a comment before it belong to no token, and lines with
+# nothing else belong to the newline before them.
+_END = 6
+_KINDS = ("", "newline", "number", "word", "string", "symbol", "end", "bad")
+ENDS = ("end", "bad", "excess")  # kinds of token that nothing follows
 _TOKEN = re.compile(
-    r"(?P<space>[ \t\u00a0]+|\#[^\n]*)"
-    r"|(?P<newline>\n)"
-    r"|(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
-    r"|(?P<word>[A-Za-z_][A-Za-z0-9_]*)"
-    r'|(?P<string>"(?:\\["\\]|[^"\\\x00-\x1f])*")'
-    r"|(?P<symbol>->|\.\.|[@:{}()+\-,;])"
+    r"(?:[ \t\u00a0]+|\#[^\n]*)*"
+    r"(?:(\n(?:[ \t\u00a0]*(?:\#[^\n]*)?\n)*)"
+    r"|([0-9]+(?:\.[0-9]+)?|\.[0-9]+)"
+    r"|([A-Za-z_][A-Za-z0-9_]*)"
+    r'|("(?:\\["\\]|[^"\\\x00-\x1f])*")'
+    r"|(->|\.\.|[@:{}()+\-,;])"
+    r"|(\Z)"
+    r"|([\s\S]))"
 )
 
 
 class Token(NamedTuple):
-    """One token. kind: word, number, string, symbol, newline or end. line and column count from 1."""
+    """One token. kind: word, number, string, symbol, newline, or what ends a text. at: where it begins."""
 
     kind: str
     text: str
-    line: int
-    column: int
+    at: int
 
     @property
-    def end(self) -> int:
-        """The column after the token."""
-        return self.column + len(self.text)
+    def stop(self) -> int:
+        """Where the token ends."""
+        return self.at + (0 if self.kind == "newline" else len(self.text))
 
     @property
     def shown(self) -> str:
@@ -43,7 +51,7 @@ class Token(NamedTuple):
 
     def touches(self, before: Token) -> bool:
         """Whether nothing lies between `before` and this token."""
-        return self.line == before.line and self.column == before.end
+        return self.at == before.stop
 
 
 class ScriptError(ActionError):
@@ -91,27 +99,49 @@ def source_line(text: str, line: int) -> str:
     return lines[line - 1].replace("\t", " ") if line <= len(lines) else ""
 
 
-def tokens(text: str) -> Iterator[Token]:
-    """The tokens of normalised `text`, spaces and comments left out, with an `end` token last."""
-    line, start, at = 1, 0, 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise _unreadable(text, at, line, at - start + 1)
-        kind = match.lastgroup or ""
-        if kind != "space":
-            yield Token(kind, match.group() if kind != "newline" else "", line, at - start + 1)
-        at = match.end()
-        if kind == "newline":
-            line, start = line + 1, at
-    yield Token("end", "", line, at - start + 1)
+def place_of(text: str, at: int) -> tuple[int, int]:
+    """Line and column of character `at` of normalised `text`, from 1."""
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
-def _unreadable(text: str, at: int, line: int, column: int) -> ScriptError:
-    letter = text[at]
+def tokens(text: str) -> list[Token]:
+    """The tokens of normalised `text`, spaces and comments left out.
+
+    The last one is `end`; or `bad` at a character that begins no token; or `excess` after MAX_TOKENS tokens:
+    reading costs time with every token, and no script may take long to refuse. `fault` has the error of both.
+    """
+    found: list[Token] = []
+    new, make, kinds, append = tuple.__new__, Token, _KINDS, found.append  # a third of the time of Token(...)
+    for match in islice(_TOKEN.finditer(text), MAX_TOKENS + 1):
+        group = match.lastindex or 0
+        append(new(make, (kinds[group], match[group], match.start(group))))
+        if group >= _END:
+            return found
+    found[-1] = Token("excess", "", found[-1].at)
+    return found
+
+
+def fault(text: str, token: Token) -> ScriptError | None:
+    """The error of a token that ends the text before its end; None for others."""
+    if token.kind == "bad":
+        return _unreadable(text, token)
+    if token.kind != "excess":
+        return None
+    message = f"the script has more than {MAX_TOKENS} words, numbers and signs"
+    return ScriptError("too-much-text", message, text, *place_of(text, token.at), 1, _STORE)
+
+
+def too_much_text(text: str) -> ScriptError | None:
+    """The error of a text that is too long to be read at all."""
+    if len(text) <= MAX_TEXT:
+        return None
+    return ScriptError("too-much-text", f"the script has more than {MAX_TEXT} characters", text[:200], 1, 1, 1, _STORE)
+
+
+def _unreadable(text: str, token: Token) -> ScriptError:
+    letter, (line, column) = token.text, place_of(text, token.at)
     if letter == '"':
-        rest = text.find("\n", at)
-        width = (rest if rest >= 0 else len(text)) - at
+        width = len(source_line(text, line)) - column + 1
         hint = 'a name in quotes ends on its line, without tabs; in it write \\" for a quote and \\\\ for a backslash'
         return ScriptError("open-string", "this name is never closed with '\"'", text, line, column, width, hint)
     code = f"U+{ord(letter):04X}"

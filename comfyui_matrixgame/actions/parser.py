@@ -5,7 +5,7 @@ from __future__ import annotations
 from .check import MAX_FRAMES, MAX_MARKERS, MAX_NAME
 from .cursor import integer
 from .header import HeaderReader
-from .lexer import Token
+from .lexer import Token, place_of
 from .statements import Lanes, Mark, Repeat, Statement, Step, Wait
 from .steps import StepReader
 from .vocabulary import AXES
@@ -21,7 +21,7 @@ class Parser(HeaderReader, StepReader):
         """All statements of the script."""
         self.read_header()
         body = self._statements(None)
-        self.end = self.peek()
+        self.end = self.now
         return body
 
     def _statements(self, opening: Token | None) -> list[Statement]:
@@ -29,11 +29,11 @@ class Parser(HeaderReader, StepReader):
         frames = 0
         while True:
             self.skip_separators()
-            token = self.peek()
+            token = self.now
             if token.kind == "end":
                 if opening is not None:
-                    where = f"'{{' opened at {opening.line}:{opening.column} is never closed"
-                    raise self.error("open-brace", where, token)
+                    line, column = place_of(self.text, opening.at)
+                    raise self.error("open-brace", f"'{{' opened at {line}:{column} is never closed", token)
                 return body
             if self.sees("}"):
                 if opening is None:
@@ -48,8 +48,10 @@ class Parser(HeaderReader, StepReader):
             body.append(statement)
 
     def _statement(self, now: int) -> Statement:
-        token = self.peek()
+        token = self.now
         word = self.word()
+        if word in self.words:
+            return self.read_step()
         if self.sees("@"):
             message = "directives come before the first step"
             raise self.error("late-directive", message, token, until=self.peek(1))
@@ -152,7 +154,7 @@ class Parser(HeaderReader, StepReader):
         steps: list[Step] = []
         frames = 0
         while True:
-            token = self.peek()
+            token = self.now
             steps.append(self.read_step(name))
             frames += steps[-1].frames
             if frames > MAX_FRAMES:
@@ -160,7 +162,7 @@ class Parser(HeaderReader, StepReader):
             if not self.sees(","):
                 return steps
             self.take()
-            while self.peek().kind == "newline":
+            while self.now.kind == "newline":
                 self.take()
-            if self._at_lane() or self.sees("}") or self.sees(";") or self.peek().kind == "end":
+            if self._at_lane() or self.sees("}") or self.sees(";") or self.now.kind == "end":
                 return steps

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from ..variants import UNIVERSAL, Variant, get_variant
 from .document import Marker, Timeline
-from .lexer import MAX_TEXT, ScriptError, ScriptWarning, normalise
+from .lexer import ScriptError, ScriptWarning, normalise, too_much_text
 from .parser import Parser
 from .score import write_timeline
 from .track import ActionTrack
@@ -65,9 +65,9 @@ def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     variant: what the script is for; a script whose `@variant` says otherwise is refused. None: what `@variant`
     says, or universal. No script, however nested, makes more than MAX_FRAMES rows.
     """
-    if len(text) > MAX_TEXT:
-        hint = "store a long recording as a timeline file (.json) or .npy"
-        raise ScriptError("too-much-text", f"the script has more than {MAX_TEXT} characters", text[:200], 1, 1, 1, hint)
+    refused = too_much_text(text)
+    if refused is not None:
+        raise refused
     given = get_variant(variant) if isinstance(variant, str) else variant
     parser = Parser(normalise(text), given)
     statements = parser.read()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .lexer import Token
 
 
-@dataclass(frozen=True)
-class Ramp:
+class Ramp(NamedTuple):
     """A camera value that goes from start to stop; ease is None for one that stays."""
 
     start: float
@@ -16,8 +15,7 @@ class Ramp:
     ease: str | None
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """Keys held and camera values for some rows."""
 
     keys: tuple[str, ...]
@@ -26,8 +24,7 @@ class Step:
     markers: int = 0
 
 
-@dataclass(frozen=True)
-class Lanes:
+class Lanes(NamedTuple):
     """Lanes side by side: (name, steps)."""
 
     lanes: list[tuple[str, list[Step]]]
@@ -35,8 +32,7 @@ class Lanes:
     markers: int = 0
 
 
-@dataclass(frozen=True)
-class Repeat:
+class Repeat(NamedTuple):
     """The body, `times` over."""
 
     body: list[Statement]
@@ -45,8 +41,7 @@ class Repeat:
     markers: int
 
 
-@dataclass(frozen=True)
-class Mark:
+class Mark(NamedTuple):
     """A named place: here, or at row `at`."""
 
     name: str
@@ -57,8 +52,7 @@ class Mark:
     markers: int = 1
 
 
-@dataclass(frozen=True)
-class Wait:
+class Wait(NamedTuple):
     """Idle rows."""
 
     frames: int

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
 from ..variants import FRAMES_PER_BLOCK
 from .cursor import Cursor
@@ -14,38 +13,42 @@ from .vocabulary import AXES, CAMERA, EASINGS, OPPOSITES, action_list, held_keys
 SUSTAINED_UP = 2 * FRAMES_PER_BLOCK  # rows of looking up in one step that deserve a word
 
 
-@dataclass
 class _Chord:
     """A chord while it is read."""
 
-    keys: list[str] = field(default_factory=list)
-    words: list[str] = field(default_factory=list)
-    camera: dict[str, Ramp] = field(default_factory=dict)
-    idle: bool = False
+    __slots__ = ("camera", "idle", "keys", "words")
+
+    def __init__(self) -> None:
+        self.keys: list[str] = []
+        self.words: list[str] = []
+        self.camera: dict[str, Ramp] = {}
+        self.idle = False
 
 
 class StepReader(Cursor):
     """Reads steps of the cursor's variant."""
 
     def read_step(self, lane: str = "") -> Step:
-        start = self.peek()
+        start = self.now
         frames = self._step_duration() if start.kind == "number" else None
         chord, first = self._chord(lane)
-        after = self.peek()
+        after = self.now
         if frames is None and after.kind == "number":
             frames = self._step_duration()
         elif frames is None and self.sees("-"):
             frames = self._latents(self.take())
         elif frames is None:
             frames = FRAMES_PER_BLOCK
-        for one, other in OPPOSITES:
-            if one in chord.keys and other in chord.keys:
-                self.warn("opposite", f"'{one}' and '{other}' are opposites held together, which is untested", first)
+        keys = chord.keys
+        if len(keys) > 1:
+            keys.sort(key=held_keys(self.variant).index)
+            for one, other in OPPOSITES:
+                if one in keys and other in keys:
+                    self.warn("opposite", f"'{one}' and '{other}' are opposites held together, which is untested", first)
         pitch = chord.camera.get("pitch")
         if pitch and max(pitch.start, pitch.stop) > 0 and frames >= SUSTAINED_UP:
             self.warn("sustained-up", "looking up for long can make the picture go black", first)
-        order = held_keys(self.variant)
-        return Step(tuple(key for key in order if key in chord.keys), chord.camera, frames)
+        return Step(tuple(keys), chord.camera, frames)
 
     def _step_duration(self) -> int:
         frames, number, shown = self.duration("a duration")
@@ -54,13 +57,13 @@ class StepReader(Cursor):
         return frames
 
     def _latents(self, dash: Token) -> int:
-        if self.peek().kind != "number":
-            message = f"expected a number of latent frames after '-', got {self.peek().shown}"
-            raise self.error("expected", message, self.peek(), "w-3 is w for 3 latent frames (12 frames)")
+        if self.now.kind != "number":
+            message = f"expected a number of latent frames after '-', got {self.now.shown}"
+            raise self.error("expected", message, self.now, "w-3 is w for 3 latent frames (12 frames)")
         number = self.take()
-        if self.peek().kind == "word" and self.peek().touches(number):
-            message = f"after '-' comes a number of latent frames without a unit, got '{number.text}{self.peek().text}'"
-            raise self.error("latents", message, dash, until=self.peek())
+        if self.now.kind == "word" and self.now.touches(number):
+            message = f"after '-' comes a number of latent frames without a unit, got '{number.text}{self.now.text}'"
+            raise self.error("latents", message, dash, until=self.now)
         frames = self.rows(number, "l", None)
         if frames < 1:
             raise self.error("no-frames", f"a step lasts at least one frame, got {number.text}", number)
@@ -68,14 +71,14 @@ class StepReader(Cursor):
 
     def _chord(self, lane: str) -> tuple[_Chord, Token]:
         chord = _Chord()
-        first = last = self.peek()
+        first = last = self.now
         while True:
             last = self._action(chord, lane)
             if not self.sees("+"):
                 break
             plus = self.take()
-            if self.peek().kind != "word":
-                message = f"expected an action after '+', got {self.peek().shown}"
+            if self.now.kind != "word":
+                message = f"expected an action after '+', got {self.now.shown}"
                 raise self.error("expected", message, plus, f"actions: {action_list(self.variant)}")
         held = len(chord.keys) + chord.idle
         if self.variant.exclusive and held > 1:
@@ -86,7 +89,7 @@ class StepReader(Cursor):
         return chord, first
 
     def _action(self, chord: _Chord, lane: str) -> Token:
-        token = self.peek()
+        token = self.now
         word = self.word()
         if word in self.words:
             return self._key(chord, lane)
@@ -168,7 +171,7 @@ class StepReader(Cursor):
             self.take()
             stop = self.camera_value()[0]
         ease = "linear"
-        if self.peek().kind == "word":
+        if self.now.kind == "word":
             token = self.take()
             ease = token.text.lower()
             if ease not in EASINGS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 from ..variants import Variant
 
@@ -45,11 +46,13 @@ def key_words(variant: Variant) -> dict[str, str]:
     return {**{key: key for key in variant.keys}, **ALIASES.get(variant.name, {}), "idle": "idle"}
 
 
+@cache
 def held_keys(variant: Variant) -> tuple[str, ...]:
     """The keys that can be held: all but `idle`, which is what is left when none is."""
     return tuple(key for key in variant.keys if key != "idle")
 
 
+@cache
 def camera_axes(variant: Variant) -> tuple[str, ...]:
     """The camera lanes that `variant` has."""
     return AXES[: variant.mouse + (variant.mouse and variant.pitch)]

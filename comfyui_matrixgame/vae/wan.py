@@ -8,7 +8,8 @@ those of the published file (measured: golden/vae, golden/manifest/wan_vae).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 import torch.nn as nn
@@ -24,10 +25,13 @@ MEMORY = 2  # frames a causal convolution looks back
 
 
 class History:
-    """Walks the layers' memories in order: reads what the last chunk left, collects what this one leaves."""
+    """Walks the layers' memories in order: reads what the last chunk left, collects what this one leaves.
 
-    def __init__(self, state: State | None, storage: torch.dtype) -> None:
-        self._past = iter(state) if state is not None else None
+    A memory is let go as soon as it was read, so that old and new ones never all lie side by side.
+    """
+
+    def __init__(self, state: Sequence[Tensor] | None, storage: torch.dtype) -> None:
+        self._past = deque(state) if state is not None else None
         self._next: list[Tensor] = []
         self._storage = storage
 
@@ -38,7 +42,7 @@ class History:
 
     def past(self) -> Tensor | None:
         """The memory of the layer at hand; None in the first chunk."""
-        return None if self._past is None else next(self._past)
+        return None if self._past is None else self._past.popleft()
 
     def keep(self, memory: Tensor) -> None:
         """What the layer at hand wants to see again in the next chunk; a copy of it is kept."""
@@ -47,6 +51,25 @@ class History:
     def state(self) -> State:
         """Everything kept, in order."""
         return tuple(self._next)
+
+    def following(self) -> History:
+        """The history for the next chunk; it takes over what this one kept."""
+        following, self._next = History(self._next, self._storage), []
+        return following
+
+    def by_frame(self, run: Callable[[Tensor, History], Tensor], x: Tensor) -> Tensor:
+        """run(x, self), on a CPU one frame at a time: nothing is slower there, and what lies between the layers of
+        the largest frames needs a quarter of the memory."""
+        if x.device.type != "cpu" or self._past is None or torch.is_grad_enabled():
+            return run(x, self)
+        part = History((), self._storage)
+        part._past = self._past  # the first frame reads on where this walk stands
+        frames = []
+        for frame in x.split(1, dim=2):
+            part = part.following() if frames else part
+            frames.append(run(frame, part))
+        self._next += part._next
+        return torch.cat(frames, dim=2)
 
 
 def causal_conv3d(ops: OperationsLike, dim_in: int, dim_out: int, kernel: tuple[int, int, int]) -> nn.Module:
@@ -63,11 +86,14 @@ def convolve(conv: nn.Module, x: Tensor, history: History, norm: nn.Module | Non
     if norm is not None:
         x = F.silu(norm(x), inplace=True)
     past = history.past()
-    if past is None:
-        past = x.new_zeros(x.shape[0], x.shape[1], MEMORY, *x.shape[3:])
-    x = _fast_layout(torch.cat([past.to(x.dtype), x], dim=2))
-    history.keep(x[:, :, -MEMORY:])
-    return _fast_layout(conv(x))
+    batch, channels, frames, height, width = x.shape
+    size = (batch, channels, MEMORY + frames, height, width)
+    joined = torch.empty(size, dtype=x.dtype, device=x.device, memory_format=torch.channels_last_3d)
+    joined[:, :, :MEMORY] = 0 if past is None else past
+    joined[:, :, MEMORY:] = x
+    del past, x
+    history.keep(joined[:, :, -MEMORY:])
+    return _fast_layout(conv(joined))
 
 
 class RMSNorm(nn.Module):
@@ -190,6 +216,7 @@ class Encoder(nn.Module):
             if stage < len(STAGES) - 1:
                 layers.append(Downsample(ops, dim_out, time=stage > 0))
         self.downsamples = nn.ModuleList(layers)
+        self.large = next(i for i, layer in enumerate(layers) if getattr(layer, "time_conv", None) is not None)
         dim = widths[-1]
         self.middle = nn.ModuleList(
             [ResidualBlock(ops, dim, dim), SpatialAttention(ops, dim), ResidualBlock(ops, dim, dim)]
@@ -197,10 +224,16 @@ class Encoder(nn.Module):
         self.head = nn.ModuleDict({"0": RMSNorm(dim, 3), "2": causal_conv3d(ops, dim, 2 * LATENT_CHANNELS, (3, 3, 3))})
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        x = convolve(self.conv1, x, history)
-        for layer in (*self.downsamples, *self.middle):
+        x = history.by_frame(self._large, x)
+        for layer in (*self.downsamples[self.large :], *self.middle):
             x = layer(x, history)
         return convolve(self.head["2"], x, history, self.head["0"])
+
+    def _large(self, x: Tensor, history: History) -> Tensor:
+        x = convolve(self.conv1, x, history)
+        for layer in self.downsamples[: self.large]:
+            x = layer(x, history)
+        return x
 
 
 class Decoder(nn.Module):
@@ -226,11 +259,17 @@ class Decoder(nn.Module):
                 layers.append(Upsample(ops, dim, time=stage < 2))
                 dim //= 2
         self.upsamples = nn.ModuleList(layers)
+        self.large = 1 + max(i for i, layer in enumerate(layers) if getattr(layer, "time_conv", None) is not None)
         self.head = nn.ModuleDict({"0": RMSNorm(dim, 3), "2": causal_conv3d(ops, dim, 3, (3, 3, 3))})
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         x = convolve(self.conv1, x, history)
-        for layer in (*self.middle, *self.upsamples):
+        for layer in (*self.middle, *self.upsamples[: self.large]):
+            x = layer(x, history)
+        return history.by_frame(self._large, x)
+
+    def _large(self, x: Tensor, history: History) -> Tensor:
+        for layer in self.upsamples[self.large :]:
             x = layer(x, history)
         return convolve(self.head["2"], x, history, self.head["0"])
 
@@ -259,24 +298,22 @@ class WanVAE(nn.Module):
         and the state to pass with the frames that follow. Raises ImageError for any other shape.
         """
         _check_pixels(pixels, state)
-        latents = []
+        latents: list[Tensor] = []
+        history = History(state, self.state_dtype)
         for chunk in _chunks(pixels, state is None):
-            history = History(state, self.state_dtype)
+            history = history.following() if latents else history
             moments = self.conv1(self.encoder(_fast_layout(chunk.to(self.compute_dtype)), history))
             latents.append(moments[:, :LATENT_CHANNELS])
-            state = history.state()
-        assert state is not None
-        return normalise(torch.cat(latents, dim=2).float()), state
+        return normalise(torch.cat(latents, dim=2).float()), history.state()
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
-        pixels = []
+        pixels: list[Tensor] = []
+        history = History(state, self.state_dtype)
         for latent in denormalise(latents.float()).to(self.compute_dtype).split(1, dim=2):
-            history = History(state, self.state_dtype)
+            history = history.following() if pixels else history
             pixels.append(self.decoder(self.conv2(_fast_layout(latent)), history))
-            state = history.state()
-        assert state is not None
-        return torch.cat(pixels, dim=2), state
+        return torch.cat(pixels, dim=2), history.state()
 
     @property
     def state_dtype(self) -> torch.dtype:

@@ -13,11 +13,13 @@ from .models import write_models
 from .server import Host, why_no_host
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.host)
+            item.add_marker(pytest.mark.xdist_group("host"))
 
 
 def skip_or_fail(reason: str | None) -> None:
