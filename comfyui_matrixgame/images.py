@@ -62,17 +62,9 @@ def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor
     """
     check_size(height, width)
     rows, columns = image.shape[-2:]
-    if min(rows, columns) < SMALLEST_SIDE:
-        raise ImageError(f"The image is {columns}x{rows} pixels; use one of at least {SMALLEST_SIDE} pixels a side.")
+    keep_rows, keep_columns = crop_of(rows, columns, height, width)
     if not torch.isfinite(image).all():
         raise ImageError("The image holds values that are not numbers; look at the step that made it.")
-    keep_rows = min(rows, round(columns * height / width))
-    keep_columns = min(columns, round(rows * width / height))
-    if keep_rows * keep_columns < KEPT_AT_LEAST * rows * columns:
-        raise ImageError(
-            f"The image is {columns}x{rows}: cutting it to {width}:{height} would throw away "
-            f"{1 - keep_rows * keep_columns / (rows * columns):.0%} of it; cut out the part you want first."
-        )
     top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
     middle = image[..., top : top + keep_rows, left : left + keep_columns].float()
     if (keep_rows, keep_columns) == (height, width):
@@ -80,6 +72,20 @@ def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor
     flat = middle.reshape(-1, *middle.shape[-3:])
     resized = F.interpolate(flat, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
     return resized.reshape(*middle.shape[:-2], height, width).clamp_(-1, 1)
+
+
+def crop_of(rows: int, columns: int, height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of the middle, in the shape width:height, of a picture of rows x columns; raises ImageError."""
+    if min(rows, columns) < SMALLEST_SIDE:
+        raise ImageError(f"The image is {columns}x{rows} pixels; use one of at least {SMALLEST_SIDE} pixels a side.")
+    keep_rows = min(rows, round(columns * height / width))
+    keep_columns = min(columns, round(rows * width / height))
+    if keep_rows * keep_columns < KEPT_AT_LEAST * rows * columns:
+        raise ImageError(
+            f"The image is {columns}x{rows}: cutting it to {width}:{height} would throw away "
+            f"{1 - keep_rows * keep_columns / (rows * columns):.0%} of it; cut out the part you want first."
+        )
+    return keep_rows, keep_columns
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

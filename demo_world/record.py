@@ -1,6 +1,6 @@
 """`python -m demo_world.record`: clips of the game, or of a user's own play, as a dataset to train on.
 
-One row of inputs per frame (demo_world/dataset.py says how it lies on disk): row t holds what is pressed while
+One row of inputs per frame (comfyui_matrixgame/dataset.py says how it lies on disk): row t holds what is pressed while
 frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
 """
 
@@ -18,10 +18,19 @@ import numpy as np
 from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.dataset import (
+    Episode,
+    rate_and_length,
+    read_video,
+    table_path,
+    video_path,
+    write_meta,
+    write_table,
+    write_video,
+)
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, UNIVERSAL
 
-from .dataset import Episode, rate_and_length, read_video, table_path, video_path, write_meta, write_table, write_video
 from .inputs import SCRIPTS, random_track, script_track
 
 TASKS = ("random", *sorted(SCRIPTS))  # what an episode's player does

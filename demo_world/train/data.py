@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.dataset import count_episodes, read_episode
 from comfyui_matrixgame.errors import MatrixGameError
 
-from ..dataset import count_episodes, read_episode
 from ..game import play, poses_array, spawn
 from ..inputs import SCRIPTS, random_track, script_track
 from ..render import render
@@ -76,7 +76,7 @@ class GameSource:
 
 
 class RecordingSource:
-    """Pieces of recorded episodes (demo_world/dataset.py), cut to the shape of the frames and resized."""
+    """Pieces of recorded episodes (comfyui_matrixgame/dataset.py), cut to the shape of the frames and resized."""
 
     def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
         self.root, self.size, self.device = root, (height, width), device

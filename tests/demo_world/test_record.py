@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from comfyui_matrixgame.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path
 from comfyui_matrixgame.errors import MatrixGameError
-from demo_world.dataset import ACTION_NAMES, VIDEO_KEY, read_episode, table_path, video_path
+from comfyui_matrixgame.variants import UNIVERSAL
 from demo_world.record import Plan, episode_track, read_lines, record, record_folder
 
 PLAN = Plan(episodes=2, frames=12, height=32, width=48)
@@ -26,7 +27,7 @@ def test_an_episode_holds_its_frames_and_inputs(tmp_path):
     assert np.allclose(table["timestamp"].to_numpy(), np.arange(12) / 25)
     info = json.loads((tmp_path / "meta" / "info.json").read_text())
     assert info["total_frames"] == 24
-    assert info["features"]["action"]["names"] == list(ACTION_NAMES)
+    assert info["features"]["action"]["names"] == list(action_names(UNIVERSAL))
     assert info["features"]["observation.images.view"]["shape"] == [32, 48, 3]
     assert (tmp_path / info["data_path"].format(episode_chunk=0, episode_index=1)).exists()
     lines = [json.loads(line) for line in (tmp_path / "meta" / "episodes.jsonl").read_text().splitlines()]

@@ -1,4 +1,5 @@
-"""How recordings lie on disk: as LeRobot's datasets of version 2.1, one mp4 and one Parquet table per episode.
+"""Datasets of played frames, one row of inputs per frame, as the demo world's recorder and bulk rendering write them:
+LeRobot's datasets of version 2.1, one mp4 and one Parquet table per episode.
 
     meta/info.json, episodes.jsonl, episodes_stats.jsonl, tasks.jsonl
     data/chunk-000/episode_000000.parquet
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,12 +23,11 @@ import av.error
 import numpy as np
 from numpy.typing import NDArray
 
-from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.errors import MatrixGameError, VideoError
-from comfyui_matrixgame.variants import FPS, UNIVERSAL
+from .actions.track import ActionTrack
+from .errors import MatrixGameError, VideoError
+from .variants import FPS, UNIVERSAL, Variant
 
 VIDEO_KEY = "observation.images.view"
-ACTION_NAMES = (*UNIVERSAL.keys, "pitch", "yaw")
 STATE_NAMES = ("x", "y", "yaw", "pitch")
 CHUNK = 1000  # episodes in a folder
 QUALITY = "14"  # x264's crf: hardly to be told from the original
@@ -45,6 +46,11 @@ class Episode:
     task: int
     rate: float
     first: int
+
+
+def action_names(variant: Variant) -> tuple[str, ...]:
+    """The columns of an episode's inputs: the variant's keys, then the camera where it has one."""
+    return (*variant.keys, "pitch", "yaw") if variant.mouse else variant.keys
 
 
 def table_path(root: Path, number: int) -> Path:
@@ -99,8 +105,7 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) ->
             raise VideoError(f"There are no frames to write to {path.name}.")
         container.mux(stream.encode())
     os.replace(partial_path, path)
-    colours = {name: [[[v]] for v in values] for name, values in _statistics(np.concatenate(seen)).items()}
-    return count, colours | {"count": [len(seen)]}
+    return count, _colours(seen)
 
 
 def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
@@ -108,11 +113,11 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    assert episode.track.mouse is not None
-    n = len(episode.track)
+    track = episode.track
+    n = len(track)
     frame = np.arange(n, dtype=np.int64)
     values: dict[str, NDArray] = {
-        "action": np.concatenate([episode.track.keyboard, episode.track.mouse], axis=1),
+        "action": track.keyboard if track.mouse is None else np.concatenate([track.keyboard, track.mouse], axis=1),
         "timestamp": (frame / episode.rate).astype(np.float32),
         "frame_index": frame,
         "episode_index": np.full(n, episode.number, np.int64),
@@ -136,7 +141,7 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
     os.replace(partial_path, path)
 
 
-def write_meta(root: Path, episodes: int, tasks: Sequence[str]) -> None:
+def write_meta(root: Path, episodes: int, tasks: Sequence[str], variant: Variant = UNIVERSAL) -> None:
     """Write the files under meta/ from the tables of a finished recording."""
     import pyarrow.parquet as pq
 
@@ -149,7 +154,7 @@ def write_meta(root: Path, episodes: int, tasks: Sequence[str]) -> None:
         statistics.append({"episode_index": number, "stats": inside})
         total += table.num_rows
     has_state = "observation.state" in pq.read_schema(table_path(root, 0)).names
-    info = _info(episodes, total, len(tasks), video_path(root, 0), has_state)
+    info = _info(episodes, total, len(tasks), video_path(root, 0), has_state, action_names(variant))
     _write(root / "meta" / "info.json", json.dumps(info, indent=2) + "\n")
     rows = [{"task_index": index, "task": task} for index, task in enumerate(tasks)]
     for name, values in (("episodes", lines), ("episodes_stats", statistics), ("tasks", rows)):
@@ -160,18 +165,43 @@ def count_episodes(root: Path) -> int:
     """Episodes of a recording; raises MatrixGameError where there is none."""
     path = root / "meta" / "info.json"
     if not path.exists():
-        raise MatrixGameError(f"There is no recording in {root}; make one with python -m demo_world.record.")
+        raise MatrixGameError(
+            f"There is no recording in {root}; `python -m demo_world.record` and `matrixgame batch export` make them."
+        )
     return int(json.loads(path.read_text())["total_episodes"])
 
 
-def read_episode(root: Path, number: int) -> tuple[NDArray[np.uint8], ActionTrack]:
+def read_episode(root: Path, number: int, variant: Variant = UNIVERSAL) -> tuple[NDArray[np.uint8], ActionTrack]:
     """Frames [N, H, W, 3] and inputs [N rows] of a recorded episode."""
     import pyarrow.parquet as pq
 
     frames = np.stack(list(read_video(video_path(root, number))))
     table = pq.read_table(table_path(root, number), columns=["action"])
-    action = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, len(ACTION_NAMES))
-    return frames, ActionTrack(UNIVERSAL, action[:, :4], action[:, 4:])
+    action = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, len(action_names(variant)))
+    keys = len(variant.keys)
+    return frames, ActionTrack(variant, action[:, :keys], action[:, keys:] if variant.mouse else None)
+
+
+def copy_video(path: Path, source: Path) -> tuple[int, dict[str, list]]:
+    """Take over a video file as it is; returns its frames and the statistics of their colours, as `write_video`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count, seen = 0, []
+    for pixels in read_video(source):
+        if count % STATISTICS_EVERY == 0:
+            seen.append(pixels[::4, ::4].reshape(-1, 3) / 255)
+        count += 1
+    if not count:
+        raise VideoError(f"There are no frames in {source.name}.")
+    partial_path = path.with_suffix(".partial.mp4")
+    shutil.copyfile(source, partial_path)
+    os.replace(partial_path, path)
+    return count, _colours(seen)
+
+
+def _colours(seen: Sequence[NDArray]) -> dict[str, list]:
+    """Statistics of colours [n, 3] in 0..1, of as many frames as were seen."""
+    colours = {name: [[[v]] for v in values] for name, values in _statistics(np.concatenate(seen)).items()}
+    return colours | {"count": [len(seen)]}
 
 
 def _statistics(values: NDArray) -> dict[str, list]:
@@ -181,7 +211,9 @@ def _statistics(values: NDArray) -> dict[str, list]:
     return {name: function(wide, axis=0).tolist() for name, function in functions.items()}
 
 
-def _info(episodes: int, frames: int, tasks: int, first: Path, has_state: bool) -> dict[str, object]:
+def _info(
+    episodes: int, frames: int, tasks: int, first: Path, has_state: bool, actions: tuple[str, ...]
+) -> dict[str, object]:
     with av.open(str(first)) as container:
         height, width = container.streams.video[0].height, container.streams.video[0].width
     rate: float = rate_and_length(first)[0]
@@ -195,7 +227,7 @@ def _info(episodes: int, frames: int, tasks: int, first: Path, has_state: bool) 
             "names": ["height", "width", "channel"],
             "info": video,
         },
-        "action": {"dtype": "float32", "shape": [len(ACTION_NAMES)], "names": list(ACTION_NAMES)},
+        "action": {"dtype": "float32", "shape": [len(actions)], "names": list(actions)},
         "timestamp": {"dtype": "float32", "shape": [1], "names": None},
         **{name: number for name in ("frame_index", "episode_index", "index", "task_index")},
     }
