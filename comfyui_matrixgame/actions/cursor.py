@@ -53,7 +53,7 @@ class Cursor:
 
     def error(self, code: str, message: str, place: Token, hint: str = "", until: Token | None = None) -> ScriptError:
         """The error at `place`, underlined up to the end of `until`; at what is no token, the error of that."""
-        unreadable = fault(self.text, place)
+        unreadable = fault(self.text, place) or (until and fault(self.text, until))
         if unreadable is not None:
             return unreadable
         line, column = place_of(self.text, place.at)

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from ..errors import ActionError
 
-MAX_TEXT = 4_000_000  # characters; longer is refused before it is read
-MAX_TOKENS = 100_000  # words, numbers, signs and line ends of a script
+MAX_TEXT = 1_000_000  # characters; longer is refused before it is read
+MAX_TOKENS = 60_000  # words, numbers, signs and line ends of a script
 _SHOWN = 100  # characters of a source line that an error shows
 _STORE = "store a long recording as a timeline file (.json) or .npy"
 
@@ -18,7 +18,8 @@ _STORE = "store a long recording as a timeline file (.json) or .npy"
 # nothing else belong to the newline before them.
 _END = 6
 _KINDS = ("", "newline", "number", "word", "string", "symbol", "end", "bad")
-ENDS = ("end", "bad", "excess")  # kinds of token that nothing follows
+UNREADABLE = ("bad", "excess")  # kinds of token that `fault` speaks of
+ENDS = ("end", *UNREADABLE)  # that nothing follows
 _TOKEN = re.compile(
     r"(?:[ \t\u00a0]+|\#[^\n]*)*"
     r"(?:(\n(?:[ \t\u00a0]*(?:\#[^\n]*)?\n)*)"

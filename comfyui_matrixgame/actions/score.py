@@ -77,17 +77,17 @@ class _Score:
 
 def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline, int]:
     """The timeline of the statements that `parser` has read, and how many rows the script asks for."""
-    score = _Score()
-    score.play(body)
-    frames = score.now
+    frames = asked = sum(statement.frames for statement in body)
     if parser.length is not None:
         frames, place = parser.length
-        if score.now > frames:
-            parser.warn("cut", f"the script has {score.now} frames and is cut to {frames}", place)
-        score.play([Wait(max(0, frames - score.now))])
+        if asked > frames:
+            parser.warn("cut", f"the script has {asked} frames and is cut to {frames}", place)
     elif not frames:
         raise parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b")
     length = legal_length(frames)
+    _check_markers(parser, body, length)
+    score = _Score()
+    score.play([*body, Wait(max(0, frames - asked))])
     if frames % FRAMES_PER_BLOCK not in (0, 8, 9):
         message = f"a length of {frames} is no whole number of blocks; the timeline is filled with idle up to {length}"
         parser.warn("filled", message, parser.end)
@@ -96,7 +96,7 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
     for axis in camera_axes(variant):
         entries = [entry for entry in score.camera[axis] if entry[0] < frames]
         lanes[axis] = _quiet_from(frames, entries) if frames < length else entries
-    return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(parser, score, frames, length)), frames
+    return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(score, frames)), frames
 
 
 def _quiet_from(frames: int, entries: list[list[Any]]) -> list[list[Any]]:
@@ -112,14 +112,17 @@ def _cut(runs: list[list[int]], frames: int) -> list[list[int]]:
     return [[start, min(count, frames - start)] for start, count in runs if start < frames]
 
 
-def _markers(parser: Parser, score: _Score, frames: int, length: int) -> tuple[Marker, ...]:
-    markers = []
-    for t, mark in score.marks:
-        if mark.at is not None and t > length:
-            message = f"the marker is at {t}, past the end of the script at {length}"
+def _check_markers(parser: Parser, body: Sequence[Statement], length: int) -> None:
+    """Before any row is written: a script that is refused costs no more than reading it."""
+    for mark in body:
+        if isinstance(mark, Mark) and mark.at is not None and mark.at > length:
+            message = f"the marker is at {mark.at}, past the end of the script at {length}"
             raise parser.error("marker-past", message, mark.place)
-        if t <= frames or mark.at is not None:
-            markers.append(Marker(t, mark.name, mark.pin))
-    if len(markers) > MAX_MARKERS:
+    if sum(statement.markers for statement in body) > MAX_MARKERS:
         raise parser.error("markers", f"the script has more than {MAX_MARKERS} markers", parser.end)
-    return tuple(sorted(markers, key=lambda marker: marker.t))
+
+
+def _markers(score: _Score, frames: int) -> tuple[Marker, ...]:
+    """Markers by row; those that the steps which `@length` cuts off have set are cut off with them."""
+    kept = [Marker(t, mark.name, mark.pin) for t, mark in score.marks if t <= frames or mark.at is not None]
+    return tuple(sorted(kept, key=lambda marker: marker.t))

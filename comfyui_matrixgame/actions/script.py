@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from ..variants import UNIVERSAL, Variant, get_variant
 from .document import Marker, Timeline
-from .lexer import ScriptError, ScriptWarning, normalise, too_much_text
+from .lexer import ScriptWarning, normalise, too_much_text
 from .parser import Parser
 from .score import write_timeline
 from .track import ActionTrack

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ..variants import FRAMES_PER_BLOCK
 from .cursor import Cursor
-from .lexer import Token
+from .lexer import UNREADABLE, Token
 from .statements import Ramp, Step
 from .vocabulary import AXES, CAMERA, EASINGS, OPPOSITES, action_list, held_keys, suggestion
 
@@ -44,7 +44,9 @@ class StepReader(Cursor):
             keys.sort(key=held_keys(self.variant).index)
             for one, other in OPPOSITES:
                 if one in keys and other in keys:
-                    self.warn("opposite", f"'{one}' and '{other}' are opposites held together, which is untested", first)
+                    self.warn(
+                        "opposite", f"'{one}' and '{other}' are opposites held together, which is untested", first
+                    )
         pitch = chord.camera.get("pitch")
         if pitch and max(pitch.start, pitch.stop) > 0 and frames >= SUSTAINED_UP:
             self.warn("sustained-up", "looking up for long can make the picture go black", first)
@@ -79,7 +81,8 @@ class StepReader(Cursor):
             plus = self.take()
             if self.now.kind != "word":
                 message = f"expected an action after '+', got {self.now.shown}"
-                raise self.error("expected", message, plus, f"actions: {action_list(self.variant)}")
+                place = self.now if self.now.kind in UNREADABLE else plus
+                raise self.error("expected", message, place, f"actions: {action_list(self.variant)}")
         held = len(chord.keys) + chord.idle
         if self.variant.exclusive and held > 1:
             message = f"{self.variant.name} takes one action at a time, got {'+'.join(chord.words)}"

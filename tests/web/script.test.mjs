@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { ScriptError, parseScript, printScript } from "../../web/script/script.mjs";
+import { tokens } from "../../web/script/lexer.mjs";
 
 const fixture = JSON.parse(readFileSync(new URL("../fixtures/scripts.json", import.meta.url), "utf8"));
 
@@ -78,4 +79,15 @@ test("nothing nests its way to hours", () => {
     assert.throws(() => parseScript(text), ScriptError);
     assert.ok(performance.now() - begun < 1000);
   }
+});
+
+test("no more words are read than a script may have, wherever its fault is", () => {
+  const most = 60000;
+  assert.equal(tokens("w 1;".repeat(200000)).length, most + 1);
+  assert.throws(() => parseScript("w 1\n".repeat(30000)), (error) => {
+    assert.deepEqual([error.code, error.line, error.column], ["too-much-text", 20001, 1]);
+    return /more than 60000 words/.test(error.message);
+  });
+  assert.throws(() => parseScript("x".repeat(5_000_000)), /more than 1000000 characters/);
+  assert.equal(parseScript("w 1\n".repeat(20000)).frames, 20000);
 });

@@ -1,11 +1,20 @@
 // @ts-check
 /** Script text to tokens, and the errors that point into the text; a port of lexer.py. Columns count code points. */
 
-export const MAX_TEXT = 4_000_000;
+const MAX_TEXT = 1_000_000;
+const MAX_TOKENS = 60_000; // words, numbers, signs and line ends of a script
 const SHOWN = 100;
+const STORE = "store a long recording as a timeline file (.json) or .npy";
+/** Kinds of token that `fault` speaks of, and those that nothing follows. */
+export const UNREADABLE = ["bad", "excess"];
+export const ENDS = ["end", ...UNREADABLE];
 
+// What a token is, in the order of the groups. Spaces and a comment before it belong to no token, and lines with
+// nothing else belong to the newline before them.
+const KINDS = ["", "newline", "number", "word", "string", "symbol", "end", "bad"];
+const END = 6;
 const TOKEN =
-  /(?<space>[ \t\u00a0]+|#[^\n]*)|(?<newline>\n)|(?<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)|(?<word>[A-Za-z_][A-Za-z0-9_]*)|(?<string>"(?:\\["\\]|[^"\\\x00-\x1f])*")|(?<symbol>->|\.\.|[@:{}()+\-,;])/y;
+  /(?:[ \t\u00a0]+|#[^\n]*)*(?:(\n(?:[ \t\u00a0]*(?:#[^\n]*)?\n)*)|([0-9]+(?:\.[0-9]+)?|\.[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|("(?:\\["\\]|[^"\\\x00-\x1f])*")|(->|\.\.|[@:{}()+\-,;])|($)|([^]))/guy;
 
 /** Characters (code points) in `text`. @param {string} text */
 export function points(text) {
@@ -18,17 +27,16 @@ export function points(text) {
 export const firstPoints = (text, n) => (text.length <= n ? text : [...text.slice(0, 2 * n)].slice(0, n).join(""));
 
 export class Token {
-  /** @param {string} kind @param {string} text @param {number} line @param {number} column */
-  constructor(kind, text, line, column) {
+  /** @param {string} kind @param {string} text @param {number} at where it begins in the text */
+  constructor(kind, text, at) {
     this.kind = kind;
     this.text = text;
-    this.line = line;
-    this.column = column;
+    this.at = at;
   }
 
-  /** The column after the token. */
-  get end() {
-    return this.column + points(this.text);
+  /** Where the token ends. */
+  get stop() {
+    return this.at + (this.kind === "newline" ? 0 : this.text.length);
   }
 
   /** The token as a message names it. */
@@ -39,7 +47,7 @@ export class Token {
 
   /** Whether nothing lies between `before` and this token. @param {Token} before */
   touches(before) {
-    return this.line === before.line && this.column === before.end;
+    return this.at === before.stop;
   }
 }
 
@@ -88,39 +96,64 @@ export function sourceLine(text, line) {
   return text.slice(start, end < 0 ? undefined : end).replace(/\t/g, " ");
 }
 
-/** The tokens of normalised `text`, spaces and comments left out, with an `end` token last. @param {string} text @returns {Generator<Token>} */
-export function* tokens(text) {
+/** Line and column of character `at`, from 1. @param {string} text @param {number} at @returns {[number, number]} */
+export function placeOf(text, at) {
   let line = 1;
-  let column = 1;
-  let at = 0;
-  while (at < text.length) {
-    TOKEN.lastIndex = at;
-    const match = TOKEN.exec(text);
-    if (!match) throw unreadable(text, at, line, column);
-    const found = match[0];
-    const groups = /** @type {Record<string, string | undefined>} */ (match.groups);
-    at += found.length;
-    if (groups.newline !== undefined) {
-      yield new Token("newline", "", line, column);
-      line++;
-      column = 1;
-      continue;
-    }
-    const kind = ["space", "number", "word", "string", "symbol"].find((name) => groups[name] !== undefined) ?? "";
-    if (kind !== "space") yield new Token(kind, found, line, column);
-    column += points(found);
+  let start = 0;
+  for (let next = text.indexOf("\n"); next >= 0 && next < at; next = text.indexOf("\n", start)) {
+    line++;
+    start = next + 1;
   }
-  yield new Token("end", "", line, column);
+  return [line, points(text.slice(start, at)) + 1];
 }
 
-/** @param {string} text @param {number} at @param {number} line @param {number} column */
-function unreadable(text, at, line, column) {
-  const point = text.codePointAt(at) ?? 0;
-  const letter = String.fromCodePoint(point);
+/**
+ * The tokens of normalised `text`, spaces and comments left out. The last one is `end`; or `bad` at a character that
+ * begins no token; or `excess` after MAX_TOKENS tokens. `fault` has the error of both.
+ * @param {string} text @returns {Token[]}
+ */
+export function tokens(text) {
+  /** @type {Token[]} */
+  const found = [];
+  let at = 0;
+  while (found.length <= MAX_TOKENS) {
+    TOKEN.lastIndex = at;
+    const match = /** @type {RegExpExecArray} */ (TOKEN.exec(text));
+    let group = 1;
+    while (match[group] === undefined) group++;
+    at += match[0].length;
+    found.push(new Token(KINDS[group], match[group], at - match[group].length));
+    if (group >= END) return found;
+  }
+  const last = found[MAX_TOKENS];
+  found[MAX_TOKENS] = new Token("excess", "", last.at);
+  return found;
+}
+
+/** The error of a token that ends the text before its end; null for others. @param {string} text @param {Token} token */
+export function fault(text, token) {
+  if (token.kind === "bad") return unreadable(text, token);
+  if (token.kind !== "excess") return null;
+  const [line, column] = placeOf(text, token.at);
+  return new ScriptError("too-much-text", `the script has more than ${MAX_TOKENS} words, numbers and signs`, text, line, column, 1, STORE);
+}
+
+/** The error of a text that is too long to be read at all. @param {string} text */
+export function tooMuchText(text) {
+  if (text.length <= MAX_TEXT || points(text) <= MAX_TEXT) return null;
+  return new ScriptError("too-much-text", `the script has more than ${MAX_TEXT} characters`, text.slice(0, 200), 1, 1, 1, STORE);
+}
+
+/** @param {string} text @param {Token} token */
+function unreadable(text, token) {
+  const letter = token.text;
+  const [line, column] = placeOf(text, token.at);
+  const point = letter.codePointAt(0) ?? 0;
   if (letter === '"') {
-    const rest = text.indexOf("\n", at);
+    const rest = text.indexOf("\n", token.at);
     const hint = 'a name in quotes ends on its line, without tabs; in it write \\" for a quote and \\\\ for a backslash';
-    return new ScriptError("open-string", "this name is never closed with '\"'", text, line, column, points(text.slice(at, rest < 0 ? undefined : rest)), hint);
+    const width = points(text.slice(token.at, rest < 0 ? undefined : rest));
+    return new ScriptError("open-string", "this name is never closed with '\"'", text, line, column, width, hint);
   }
   const code = `U+${point.toString(16).toUpperCase().padStart(4, "0")}`;
   const hidden = point < 0xa1 || (point >= 0xd800 && point <= 0xdfff);

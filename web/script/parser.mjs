@@ -1,7 +1,7 @@
 // @ts-check
 /** Statements and steps of a script; a port of parser.py and steps.py. Times are added up in score.mjs. */
 import { FRAMES_PER_BLOCK, MAX_FRAMES, heldKeys } from "../timeline/variants.mjs";
-import { points } from "./lexer.mjs";
+import { UNREADABLE, placeOf, points } from "./lexer.mjs";
 import { Reader, integer } from "./reader.mjs";
 import { AXES, CAMERA, EASINGS, OPPOSITES, actionList, suggestion } from "./vocabulary.mjs";
 
@@ -39,8 +39,9 @@ export class Parser extends Reader {
       this.skipSeparators();
       const token = this.peek();
       if (token.kind === "end") {
-        if (opening) throw this.error("open-brace", `'{' opened at ${opening.line}:${opening.column} is never closed`, token);
-        return body;
+        if (!opening) return body;
+        const [line, column] = placeOf(this.text, opening.at);
+        throw this.error("open-brace", `'{' opened at ${line}:${column} is never closed`, token);
       }
       if (this.sees("}")) {
         if (!opening) throw this.error("close-brace", "'}' closes nothing", token);
@@ -222,8 +223,10 @@ export class Parser extends Reader {
       last = this.action(chord, lane);
       if (!this.sees("+")) break;
       const plus = this.take();
-      if (this.peek().kind !== "word") {
-        throw this.error("expected", `expected an action after '+', got ${this.peek().shown}`, plus, `actions: ${actionList(this.variant)}`);
+      const next = this.peek();
+      if (next.kind !== "word") {
+        const place = UNREADABLE.includes(next.kind) ? next : plus;
+        throw this.error("expected", `expected an action after '+', got ${next.shown}`, place, `actions: ${actionList(this.variant)}`);
       }
     }
     const shown = chord.words.join("+");

@@ -1,7 +1,7 @@
 // @ts-check
 /** Reading tokens one after the other, and the directives at the head of a script; a port of cursor.py and header.py. */
 import { CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, CAMERA_WARN, FPS, MAX_FRAMES, VARIANTS } from "../timeline/variants.mjs";
-import { ScriptError, Token, firstPoints, sourceLine, tokens } from "./lexer.mjs";
+import { ENDS, ScriptError, Token, fault, firstPoints, placeOf, points, sourceLine, tokens } from "./lexer.mjs";
 import { ROUNDED_UNITS, UNITS, keyWords, suggestion } from "./vocabulary.mjs";
 
 /** @typedef {import("../timeline/variants.mjs").Variant} Variant */
@@ -23,27 +23,22 @@ export class Reader {
     this.length = null;
     /** @type {import("./lexer.mjs").Note[]} */
     this.warnings = [];
-    this.end = new Token("end", "", 1, 1);
+    this.end = new Token("end", "", 0);
     this.depth = 0;
     /** @type {Map<string, string>} */
     this.words = new Map();
-    this.stream = tokens(text);
-    /** @type {Token[]} */
-    this.ahead = [];
+    this.tokens = tokens(text);
+    this.next = 0;
   }
 
   /** @param {number} [ahead] @returns {Token} */
   peek(ahead = 0) {
-    while (this.ahead.length <= ahead) {
-      const next = this.stream.next();
-      this.ahead.push(next.done ? this.ahead[this.ahead.length - 1] : next.value);
-    }
-    return this.ahead[ahead];
+    return this.tokens[Math.min(this.next + ahead, this.tokens.length - 1)];
   }
 
   take() {
     const token = this.peek();
-    if (token.kind !== "end") this.ahead.shift();
+    if (!ENDS.includes(token.kind)) this.next++;
     return token;
   }
 
@@ -67,15 +62,19 @@ export class Reader {
 
   /** @param {string} code @param {string} message @param {Token} place @param {string} [hint] @param {Token} [until] */
   error(code, message, place, hint = "", until = place) {
-    const end = until.line === place.line ? until.end : place.end;
-    return new ScriptError(code, message, this.text, place.line, place.column, end - place.column, hint);
+    const unreadable = fault(this.text, place) ?? fault(this.text, until);
+    if (unreadable) return unreadable;
+    const [line, column] = placeOf(this.text, place.at);
+    const last = placeOf(this.text, until.at)[0] === line ? until : place;
+    return new ScriptError(code, message, this.text, line, column, points(this.text.slice(place.at, last.stop)), hint);
   }
 
   /** @param {string} code @param {string} message @param {Token} place */
   warn(code, message, place) {
     if (this.warnings.length >= MAX_WARNINGS) return;
-    const { line, column } = place;
-    this.warnings.push({ code, message, line, column, width: Math.max(1, place.end - column), source: sourceLine(this.text, line) });
+    const [line, column] = placeOf(this.text, place.at);
+    const width = Math.max(1, points(this.text.slice(place.at, place.stop)));
+    this.warnings.push({ code, message, line, column, width, source: sourceLine(this.text, line) });
   }
 
   skipSeparators() {

@@ -81,16 +81,17 @@ class Score {
  * @returns {{document: import("../timeline/document.mjs").Timeline, frames: number}}
  */
 export function writeTimeline(parser, body) {
-  const score = new Score();
-  score.play(body);
-  let frames = score.now;
+  const asked = body.reduce((sum, statement) => sum + statement.frames, 0);
+  let frames = asked;
   if (parser.length) {
     const [given, place] = parser.length;
     frames = given;
-    if (score.now > frames) parser.warn("cut", `the script has ${score.now} frames and is cut to ${frames}`, place);
-    score.play([{ kind: "wait", frames: Math.max(0, frames - score.now), markers: 0 }]);
+    if (asked > frames) parser.warn("cut", `the script has ${asked} frames and is cut to ${frames}`, place);
   } else if (!frames) throw parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b");
   const length = legalLength(frames);
+  checkMarkers(parser, body, length);
+  const score = new Score();
+  score.play([...body, { kind: "wait", frames: Math.max(0, frames - asked), markers: 0 }]);
   if (![0, 8, 9].includes(frames % FRAMES_PER_BLOCK)) {
     const message = `a length of ${frames} is no whole number of blocks; the timeline is filled with idle up to ${length}`;
     parser.warn("filled", message, parser.end);
@@ -105,7 +106,7 @@ export function writeTimeline(parser, body) {
     const entries = score.camera[axis].filter((entry) => entry[0] < frames);
     tracks[axis] = frames < length ? quietFrom(frames, entries) : entries;
   }
-  const markers = markersOf(parser, score, frames, length);
+  const markers = markersOf(score, frames);
   return { document: { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers }, frames };
 }
 
@@ -117,14 +118,22 @@ function quietFrom(frames, entries) {
   return [...entries.slice(0, -1), ...values.map((value, i) => /** @type {Entry} */ ([last[0] + i, value])), [frames, 0]];
 }
 
-/** @param {import("./parser.mjs").Parser} parser @param {Score} score @param {number} frames @param {number} length */
-function markersOf(parser, score, frames, length) {
+/** Before any row is written: a script that is refused costs no more than reading it. @param {import("./parser.mjs").Parser} parser @param {Statement[]} body @param {number} length */
+function checkMarkers(parser, body, length) {
+  for (const mark of body) {
+    if (mark.kind !== "mark" || mark.at === null || mark.at <= length) continue;
+    throw parser.error("marker-past", `the marker is at ${mark.at}, past the end of the script at ${length}`, mark.place);
+  }
+  const count = body.reduce((sum, statement) => sum + statement.markers, 0);
+  if (count > MAX_MARKERS) throw parser.error("markers", `the script has more than ${MAX_MARKERS} markers`, parser.end);
+}
+
+/** Markers by row; those that the steps which `@length` cuts off have set are cut off with them. @param {Score} score @param {number} frames */
+function markersOf(score, frames) {
   /** @type {import("../timeline/document.mjs").Marker[]} */
   const markers = [];
   for (const { t, mark } of score.marks) {
-    if (mark.at !== null && t > length) throw parser.error("marker-past", `the marker is at ${t}, past the end of the script at ${length}`, mark.place);
     if (t <= frames || mark.at !== null) markers.push(mark.pin ? { t, name: mark.name, pin: true } : { t, name: mark.name });
   }
-  if (markers.length > MAX_MARKERS) throw parser.error("markers", `the script has more than ${MAX_MARKERS} markers`, parser.end);
   return markers.sort((a, b) => a.t - b.t);
 }

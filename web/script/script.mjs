@@ -4,7 +4,7 @@
  * tests/fixtures/scripts.json.
  */
 import { VARIANTS } from "../timeline/variants.mjs";
-import { MAX_TEXT, ScriptError, normalise, points } from "./lexer.mjs";
+import { normalise, tooMuchText } from "./lexer.mjs";
 import { Parser } from "./parser.mjs";
 import { writeTimeline } from "./score.mjs";
 
@@ -23,10 +23,8 @@ export { printScript } from "./printer.mjs";
  * @param {string} text @param {string} [variant] what the script is for @returns {Script}
  */
 export function parseScript(text, variant) {
-  if (text.length > MAX_TEXT && points(text) > MAX_TEXT) {
-    const hint = "store a long recording as a timeline file (.json) or .npy";
-    throw new ScriptError("too-much-text", `the script has more than ${MAX_TEXT} characters`, text.slice(0, 200), 1, 1, 1, hint);
-  }
+  const refused = tooMuchText(text);
+  if (refused) throw refused;
   const parser = new Parser(normalise(text), variant ? VARIANTS[variant] : null);
   const { document, frames } = writeTimeline(parser, parser.read());
   const warnings = [...parser.warnings].sort((a, b) => a.line - b.line || a.column - b.column);
