@@ -6,8 +6,10 @@ Python integers, so nothing here reads a value back from the device.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,10 +52,17 @@ class Ring:
 
     @staticmethod
     def empty(n: int, window: int, tokens: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device) -> Ring:
-        """A ring of zeros."""
+        """A ring of zeros. In main memory it takes room only as it fills: the first block needs a fifth of it."""
         shape = (n, window * tokens, heads, dim)
-        zeros = [torch.zeros(shape, dtype=dtype, device=device) for _ in range(2)]
-        return Ring(zeros[0], zeros[1], tokens)
+        if device.type == "cpu":
+            return Ring(_untouched_zeros(shape, dtype), _untouched_zeros(shape, dtype), tokens)
+        k, v = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
+        return Ring(k, v, tokens)
+
+
+def _untouched_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    # NumPy asks the system for zeros, which hands out pages when they are written; torch.zeros writes them
+    return torch.from_numpy(np.zeros(math.prod(shape) * dtype.itemsize, np.uint8)).view(dtype).view(shape)
 
 
 @dataclass
