@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack
 from ..errors import MatrixGameError, WorldError
-from ..generator.kv_cache import LayerCache, Ring
+from ..generator.kv_cache import Caches, LayerCache, Ring
+from ..vae.base import State
 from ..variants import get_variant
 from .world import World
 
@@ -33,11 +35,7 @@ def save_world(world: World, path: str | Path) -> Path:
         "features": world.features,
         "condition": world.condition,
     }
-    for i, tensor in enumerate(world.decoder_state or ()):
-        tensors[f"decoder.{i}"] = tensor
-    for i, layer in enumerate(world.caches):
-        for name, ring in layer.rings().items():
-            tensors[f"cache.{i}.{name}.k"], tensors[f"cache.{i}.{name}.v"] = ring.k, ring.v
+    tensors |= state_tensors(world.caches, world.decoder_state)
     for i, track in enumerate(world.tail or ()):
         tensors[f"tail.{i}.keyboard"] = torch.from_numpy(track.keyboard.copy())
         if track.mouse is not None:
@@ -88,9 +86,17 @@ def load_world(path: str | Path, device: torch.device | str = "cpu") -> World:
         raise WorldError(f"{path.name} is damaged: {error}") from None
 
 
-def _build(about: dict, tensors: dict[str, Tensor]) -> World:
-    variant = get_variant(about["variant"])
-    tokens = about["tokens"]
+def state_tensors(caches: Caches, decoder_state: State | None) -> dict[str, Tensor]:
+    """What changes from block to block, by name."""
+    tensors = {f"decoder.{i}": tensor for i, tensor in enumerate(decoder_state or ())}
+    for i, layer in enumerate(caches):
+        for name, ring in layer.rings().items():
+            tensors[f"cache.{i}.{name}.k"], tensors[f"cache.{i}.{name}.v"] = ring.k, ring.v
+    return tensors
+
+
+def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int) -> tuple[Caches, State | None]:
+    """Caches and decoder state of `state_tensors`; tokens: of a latent frame. Raises KeyError."""
 
     def ring(layer: int, name: str, per_frame: int) -> Ring | None:
         key = f"cache.{layer}.{name}."
@@ -103,7 +109,13 @@ def _build(about: dict, tensors: dict[str, Tensor]) -> World:
         if video is None:
             raise KeyError(f"cache.{i}.video")
         caches.append(LayerCache(video, ring(i, "mouse", 1), ring(i, "keyboard", 1)))
-    decoder = [tensors[f"decoder.{i}"] for i in range(sum(name.startswith("decoder.") for name in tensors))]
+    decoder = tuple(tensors[f"decoder.{i}"] for i in range(sum(name.startswith("decoder.") for name in tensors)))
+    return caches, decoder or None
+
+
+def _build(about: dict, tensors: dict[str, Tensor]) -> World:
+    variant = get_variant(about["variant"])
+    caches, decoder_state = state_of_tensors(tensors, about["tokens"])
     tail = tuple(
         ActionTrack(variant, tensors[f"tail.{i}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"tail.{i}.mouse")))
         for i in range(sum(name.startswith("tail.") and name.endswith("keyboard") for name in tensors))
@@ -119,7 +131,7 @@ def _build(about: dict, tensors: dict[str, Tensor]) -> World:
         features=tensors["features"],
         condition=tensors["condition"],
         encoder_state=None,
-        decoder_state=tuple(decoder) or None,
+        decoder_state=decoder_state,
         caches=caches,
         tail=tail or None,
     )

@@ -16,6 +16,7 @@ from ..generator.schedule import Schedule, clean_latents, renoise
 from ..vae.base import LATENT_CHANNELS, to_uint8
 from ..variants import LATENTS_PER_BLOCK
 from .condition import block_condition, with_condition
+from .files import state_tensors
 from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
 from .models import Models, fingerprint
 from .noise import NoiseSource, named_noise
@@ -86,7 +87,7 @@ class Rollout:
         self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
-        _check_fits(models, world)
+        check_fits(models, world)
         self.models = models
         self.done = 0
         self.repeated = repeated_rows(world, given, self.blocks)
@@ -103,6 +104,16 @@ class Rollout:
     def passes(self) -> int:
         """Passes of the network that each block takes."""
         return len(self._schedule) + 1
+
+    @property
+    def block(self) -> int:
+        """The block of the world's life that comes next."""
+        return self._world.block
+
+    @property
+    def state_bytes(self) -> int:
+        """Memory of what changes from block to block."""
+        return sum(tensor.nbytes for tensor in state_tensors(self._world.caches, self._world.decoder_state).values())
 
     @property
     def world(self) -> World:
@@ -172,7 +183,8 @@ def new_caches(models: Models, world: World) -> Caches:
     return models.generator.empty_caches(world.batch, *world.latent_size, models.device, models.cache_dtype)
 
 
-def _check_fits(models: Models, world: World) -> None:
+def check_fits(models: Models, world: World) -> None:
+    """Raise WorldError where a world cannot go on with these models."""
     if world.variant != models.variant:
         raise WorldError(
             f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "

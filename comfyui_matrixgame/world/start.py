@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,7 +17,7 @@ from .condition import block_condition, encode_start, with_condition
 from .inputs import block_windows, tail_after, tracks_for
 from .models import Models, fingerprint
 from .rollout import CLEAN, new_caches
-from .world import World, first_name, next_name
+from .world import World, first_name, next_name, pixels_name
 
 
 @torch.inference_mode()
@@ -98,9 +97,14 @@ def start_world_from_clip(
     if short is not None:
         raise WorldError(f"The clip of {frames} frames needs {rows} input rows, and {len(short)} were given.")
     latents, _ = models.vae.encode(clip.to(next(models.vae.parameters()).device))
-    digest = hashlib.sha256(clip.cpu().contiguous().numpy().tobytes()).hexdigest()
-    world = replace(world, names=tuple(next_name(f"{name}/{digest}", given[i]) for i, name in enumerate(world.names)))
+    digest = pixels_name(clip)
+    world = replace(world, names=tuple(clip_name(name, digest, given[i]) for i, name in enumerate(world.names)))
     return fill_from_latents(models, world, latents.to(models.device), [track.slice(0, rows) for track in given])
+
+
+def clip_name(name: str, pixels: str, track: ActionTrack) -> str:
+    """The name of a world after a clip. name: before it. pixels: the clip's pixels_name. track: its inputs, as given."""
+    return next_name(f"{name}/{pixels}", track)
 
 
 @torch.inference_mode()

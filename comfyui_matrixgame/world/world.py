@@ -77,11 +77,16 @@ class World:
         return _map_tensors(self, lambda tensor: tensor.to(device))
 
 
+def pixels_name(pixels: Tensor) -> str:
+    """A name for the values of an image or a clip."""
+    return hashlib.sha256(pixels.cpu().contiguous().numpy().tobytes()).hexdigest()
+
+
 def first_name(
-    models_id: str, variant: Variant, image: Tensor, seed: int, steps: Sequence[int], history: str = ""
+    models_id: str, variant: Variant, image: Tensor | str, seed: int, steps: Sequence[int], history: str = ""
 ) -> str:
-    """The name of a world before its first block; `history` names a clip that it continues."""
-    pixels = hashlib.sha256(image.cpu().contiguous().numpy().tobytes()).hexdigest()
+    """The name of a world before its first block. image: or its pixels_name. history: names a clip it continues."""
+    pixels = image if isinstance(image, str) else pixels_name(image)
     parts = (ENGINE_VERSION, models_id, variant.name, pixels, seed, tuple(steps), history)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

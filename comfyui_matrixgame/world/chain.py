@@ -1,0 +1,90 @@
+"""A world and the inputs played in it, as the chain of names that its blocks have before any of them is made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import torch
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..errors import WorldError
+from ..generator.kv_cache import Caches
+from ..vae.base import State
+from .inputs import TAIL_ROWS
+from .models import Models, fingerprint
+from .world import World, next_name
+
+
+class Chain:
+    """Blocks first..last - 1 of a world's life, by index.
+
+    names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under.
+    A key also stands for what decides the last bits and is not in a name: image features, device, attention and
+    the version of torch.
+    """
+
+    def __init__(self, models: Models, world: World, track: ActionTrack, blocks: int) -> None:
+        if world.batch != 1:
+            raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
+        self.world = world
+        self.first, self.last = world.block, world.block + blocks
+        self.decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
+        self._track = track.padded(rows_of_blocks(blocks, world.block))
+        self.names = [world.names[0]]
+        for block in range(self.first, self.last):
+            self.names.append(next_name(self.names[-1], self.rows(block)[0]))
+        numbers = _numbers(models, world)
+        self.root = hashlib.sha256(f"{numbers}/{_picture(world)}".encode()).hexdigest()[:40]
+        self.keys = [hashlib.sha256(f"{name}/{numbers}".encode()).hexdigest()[:40] for name in self.names]
+
+    def latents_key(self, block: int) -> str:
+        """What a block's latents are stored under."""
+        return self.keys[block - self.first + 1]
+
+    def frames_key(self, block: int) -> str:
+        """What a block's frames are stored under."""
+        return f"{self.latents_key(block)}-{self.decoder}"
+
+    def state_key(self, block: int) -> str:
+        """What the state of the world before a block is stored under."""
+        return f"{self.keys[block - self.first]}-{self.decoder}"
+
+    def rows(self, block: int) -> list[ActionTrack]:
+        """The rows that a block is the first to read."""
+        start = rows_of_blocks(block - self.first, self.first)
+        return [self._track.slice(start, start + rows_of_blocks(1, block))]
+
+    def rest(self, block: int) -> ActionTrack:
+        """The rows from a block on."""
+        return self._track.slice(rows_of_blocks(block - self.first, self.first))
+
+    def tail(self, block: int) -> tuple[ActionTrack, ...] | None:
+        """The last rows read before a block."""
+        if block == self.first:
+            return self.world.tail
+        whole = self._track.slice(0, rows_of_blocks(block - self.first, self.first))
+        if self.world.tail is not None:
+            whole = self.world.tail[0].concat(whole)
+        return (whole.slice(len(whole) - TAIL_ROWS),)
+
+    def world_at(self, block: int, caches: Caches, decoder_state: State | None) -> World:
+        """The world before a block, from what changes on the way."""
+        if block == self.first:
+            return self.world
+        names = (self.names[block - self.first],)
+        tail = self.tail(block)
+        return replace(self.world, block=block, names=names, caches=caches, decoder_state=decoder_state, tail=tail)
+
+
+def _numbers(models: Models, world: World) -> str:
+    device = models.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    attention = getattr(models.generator.attention, "__name__", str(models.generator.attention))
+    features = hashlib.sha256(world.features.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return f"{features}/{list(world.image.shape)}/{name}/{attention}/{torch.__version__}"
+
+
+def _picture(world: World) -> str:
+    pixels = hashlib.sha256(world.image.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return f"{world.models_id}/{pixels}"
