@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     from .actions import cli as actions_cli
+    from .batch import cli as batch_cli
 
     top = argparse.ArgumentParser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
     top.add_argument("--version", action="version", version=__version__)
@@ -43,6 +44,7 @@ def parser() -> argparse.ArgumentParser:
     _add_download(commands)
     _add_bench(commands)
     actions_cli.add_parser(commands).set_defaults(run=actions_cli.run)
+    batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
     return top
 
 
@@ -54,8 +56,8 @@ def _add(commands: argparse._SubParsersAction, name: str, run: Callable, text: s
 
 def _add_render(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "render", _render, "Render a video from an image (or on from a clip) and inputs.")
-    command.add_argument("image", help="start image (with --continue-clip: not read, write -)")
-    models = command.add_argument_group("models")
+    command.add_argument("image", nargs="?", help="start image; not needed with --continue-clip or the demo world")
+    models = command.add_argument_group("models", "Without any of these files, the small built-in demo world is used.")
     models.add_argument("--generator", metavar="FILE", help="generator weights")
     models.add_argument("--vae", metavar="FILE", help="Wan 2.1 VAE")
     models.add_argument("--clip-vision", "--clip", dest="vision", metavar="FILE", help="CLIP image tower")
@@ -69,7 +71,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
     inputs.add_argument("--blocks", type=int, help="blocks of the whole rollout (9 frames, then 12 each)")
     inputs.add_argument("--seed", type=int, default=0)
-    inputs.add_argument("--size", default="640x352", metavar="WxH", help="multiples of 16 (default 640x352)")
+    inputs.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
     inputs.add_argument("--continue-clip", metavar="VIDEO", help="go on from this clip of 9 + 12k frames")
     inputs.add_argument("--clip-actions", metavar="FILE|TEXT", help="the inputs that belong to that clip")
     out = command.add_argument_group("output")

@@ -14,11 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from .builtin import NAME as DEMO_WORLD
+from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.load import compute_dtype, storage_dtype
 from .errors import ActionError, BackendError, ImageError, MatrixGameError, WorldError
 from .generator.attention import get_attention
-from .images import check_size, fit_image, read_image
+from .images import HEIGHT, WIDTH, check_size, fit_image, read_image
 from .memory import MemoryEstimate, estimate_memory
 from .variants import FPS, FRAMES_PER_BLOCK, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, read_video, video_tensor
@@ -37,7 +39,8 @@ from .world import (
 
 @dataclass(frozen=True)
 class Files:
-    """The weights files of a render, and what they are."""
+    """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
+    is_demo: whether they are those of the demo world."""
 
     generator: FileReport
     vae: FileReport
@@ -45,6 +48,8 @@ class Files:
     decoder: Path | None
     dtype: str
     device: torch.device
+    size: tuple[int, int] = (HEIGHT, WIDTH)
+    is_demo: bool = False
 
     @property
     def variant(self) -> Variant:
@@ -56,8 +61,9 @@ class Files:
 
 def render(args: argparse.Namespace) -> int:
     """Run the command; every error is a MatrixGameError."""
-    width, height = _parse_size(args.size)
-    files = _find_files(args)
+    device = find_device(args.device)
+    files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device)
+    height, width = parse_size(args.size) if args.size else files.size
     get_attention(args.attention)
     track = _inputs(args, files.variant)
     clip_blocks = _clip_blocks(args.continue_clip) if args.continue_clip else 0
@@ -73,7 +79,7 @@ def render(args: argparse.Namespace) -> int:
         world = load_world(world_file, files.device)
         say(f"going on from {world_file.name} at block {world.block}")
     else:
-        source = _source(args, height, width)
+        source = _source(args, files, height, width)
         features = _features(files, source if source.ndim == 3 else source[:, 0])
         models = load_models(files, args.attention)
         world = _start(args, models, source, features)
@@ -184,23 +190,40 @@ def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
     bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")
 
 
-def _find_files(args: argparse.Namespace) -> Files:
-    if not args.generator or not args.vae:
+def find_files(
+    generator: str | Path | None,
+    vae: str | Path | None,
+    vision: str | Path | None,
+    decoder: str | Path | None,
+    dtype: str,
+    device: torch.device,
+) -> Files:
+    """The weights of a render, looked at but not loaded; without any, those of the demo world.
+
+    Raises MatrixGameError that names the option.
+    """
+    size = (HEIGHT, WIDTH)
+    is_demo = generator in (None, DEMO_WORLD) and not vae and not vision
+    if is_demo:
+        demo = demo_world()
+        generator, vae, vision, size = demo.generator, demo.vae, demo.vision, (demo.height, demo.width)
+    if not generator or not vae:
         raise MatrixGameError(
-            "Name the weights with --generator, --vae and --clip; `matrixgame download universal` fetches them."
+            "Name the weights with --generator, --vae and --clip, which `matrixgame download universal` fetches, or "
+            "none of them for the demo world."
         )
-    device = _device(args.device)
-    generator, vae = inspect_file(args.generator), inspect_file(args.vae)
-    for report, kind, option in ((generator, "generator", "--generator"), (vae, "vae", "--vae")):
+    reports = inspect_file(generator), inspect_file(vae)
+    for report, kind, option in zip(reports, ("generator", "vae"), ("--generator", "--vae"), strict=True):
         if report.kind != kind:
             raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
         if not report.complete:
             raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
-    vision = Path(args.vision) if args.vision else None
-    return Files(generator, vae, vision, Path(args.decoder) if args.decoder else None, args.dtype, device)
+    vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
+    return Files(*reports, vision, decoder, dtype, device, size, is_demo)
 
 
-def _device(name: str | None) -> torch.device:
+def find_device(name: str | None) -> torch.device:
+    """The device called `name`, or the best there is; raises BackendError where it is not available."""
     if name is None:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     try:
@@ -211,13 +234,20 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _source(args: argparse.Namespace, height: int, width: int) -> Tensor:
+def _source(args: argparse.Namespace, files: Files, height: int, width: int) -> Tensor:
     """The start image [3, H, W], or the clip to continue [3, N, H, W]."""
     check_size(height, width)
     if args.continue_clip:
         frames = video_tensor(read_video(args.continue_clip))
         return fit_image(frames.transpose(0, 1), height, width).transpose(0, 1)
-    return fit_image(read_image(args.image), height, width)
+    image = args.image
+    if image is None and files.is_demo:
+        image = start_images()[0]
+    if image is None:
+        raise ImageError("Name a start image, the picture that the world begins with.")
+    if files.is_demo and not is_start_image(image):
+        say(OTHER_PICTURES)
+    return fit_image(read_image(image), height, width)
 
 
 def _features(files: Files, image: Tensor) -> Tensor:
@@ -270,13 +300,14 @@ def _clip_blocks(path: str) -> int:
     return blocks
 
 
-def _parse_size(text: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from WIDTHxHEIGHT; raises ImageError."""
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
         raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
     width, height = (int(part) for part in parts)
     check_size(height, width)
-    return width, height
+    return height, width
 
 
 def _vae_width(report: FileReport) -> int:

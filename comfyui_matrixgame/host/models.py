@@ -18,12 +18,16 @@ import folder_paths
 import torch
 from torch import Tensor, nn
 
+from ..builtin import FOLDER as BUILTIN_FOLDER
+from ..builtin import MANIFEST, demo_world
+from ..builtin import NAME as DEMO_WORLD
 from ..checkpoints import load_decoder as read_decoder
 from ..checkpoints import load_generator as read_generator
 from ..checkpoints import load_vae as read_vae
 from ..checkpoints.load import DTYPES, compute_dtype
 from ..errors import MatrixGameError
 from ..generator import Generator
+from ..images import HEIGHT, WIDTH
 from ..memory import estimate_memory
 from ..vae import TinyDecoder, WanVAE
 from ..vae.base import State
@@ -36,11 +40,15 @@ FULL_DECODER = "full"
 
 
 class MatrixGameModel(nn.Module):
-    """A generator in the shape of core's MODEL: LoRA and patch nodes find `diffusion_model` and its names."""
+    """A generator in the shape of core's MODEL: LoRA and patch nodes find `diffusion_model` and its names.
 
-    def __init__(self, generator: Generator) -> None:
+    is_demo: whether it is the demo world's. size: height and width it was trained at, in pixels.
+    """
+
+    def __init__(self, generator: Generator, is_demo: bool, size: tuple[int, int]) -> None:
         super().__init__()
         self.diffusion_model = generator
+        self.is_demo, self.size = is_demo, size
         self.weights_id = fingerprint(generator)  # before anything patches them
         self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
         self.manual_cast_dtype = generator.compute_dtype
@@ -66,11 +74,15 @@ class MatrixGameModel(nn.Module):
 
 @dataclass(frozen=True)
 class HostVae:
-    """What travels as MATRIXGAME_VAE: the VAE and, where one was chosen, a tiny decoder, each behind a patcher."""
+    """What travels as MATRIXGAME_VAE: the VAE and, where one was chosen, a tiny decoder, each behind a patcher.
+
+    is_demo: whether it is the demo world's.
+    """
 
     vae: WanVAE
     decoder: WanVAE | TinyDecoder
     patchers: tuple[comfy.model_patcher.ModelPatcher, ...]
+    is_demo: bool = False
 
     def get_models(self) -> list[comfy.model_patcher.ModelPatcher]:
         """Asked for by core, which keeps count of the models a prompt uses."""
@@ -84,13 +96,17 @@ def _patcher(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
 
 
 def generator_choices() -> list[str]:
-    """Entries of the generator loader: what is in models/diffusion_models, and the demo world where it is there."""
-    return [*folder_paths.get_filename_list("diffusion_models")]
+    """Entries of the generator loader: what is in models/diffusion_models, and the demo world."""
+    return [*folder_paths.get_filename_list("diffusion_models"), *_demo_choice()]
 
 
 def vae_choices() -> list[str]:
-    """Entries of the VAE loader."""
-    return [*folder_paths.get_filename_list("vae")]
+    """Entries of the VAE loader: what is in models/vae, and the demo world's."""
+    return [*folder_paths.get_filename_list("vae"), *_demo_choice()]
+
+
+def _demo_choice() -> list[str]:
+    return [DEMO_WORLD] if (BUILTIN_FOLDER / MANIFEST).exists() else []
 
 
 def decoder_choices() -> list[str]:
@@ -100,25 +116,29 @@ def decoder_choices() -> list[str]:
 
 def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher.ModelPatcher:
     """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention that is not there."""
-    path = _model_path("diffusion_models", file)
+    demo = demo_world() if file == DEMO_WORLD else None
+    path = _model_path("diffusion_models", file) if demo is None else demo.generator
     function = attention_function(attention)
     generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
     stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
     generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
     generator.attention = function
-    return _patcher(MatrixGameModel(generator))
+    size = (HEIGHT, WIDTH) if demo is None else (demo.height, demo.width)
+    return _patcher(MatrixGameModel(generator, demo is not None, size))
 
 
 def load_vae(file: str, decoder: str, dtype: str) -> HostVae:
     """A VAE, with the decoder that was chosen; raises CheckpointError."""
-    vae: Any = read_vae(_model_path("vae", file), dtype, memory.vae_offload_device(), HostOperations)
+    is_demo = file == DEMO_WORLD
+    path = demo_world().vae if is_demo else _model_path("vae", file)
+    vae: Any = read_vae(path, dtype, memory.vae_offload_device(), HostOperations)
     modules = [vae]
     if decoder != FULL_DECODER:
         path = _model_path("vae_approx", decoder)
         modules.append(read_decoder(path, dtype, memory.vae_offload_device(), HostOperations))
     for module in modules:
         module.compute_dtype = compute_dtype(next(module.parameters()).dtype, memory.get_torch_device())
-    return HostVae(vae, modules[-1], tuple(_patcher(module) for module in modules))
+    return HostVae(vae, modules[-1], tuple(_patcher(module) for module in modules), is_demo)
 
 
 def _model_path(folder: str, name: str) -> Path:

@@ -10,8 +10,9 @@ import comfy.model_management as memory
 import torch
 from torch import Tensor, nn
 
+from ..builtin import demo_world
 from ..checkpoints.formats import vision_sizes
-from ..checkpoints.load import compute_dtype
+from ..checkpoints.load import compute_dtype, load_vision
 from ..errors import CheckpointError
 from ..vision import ImageEncoder
 
@@ -30,6 +31,13 @@ def image_features(clip_vision: Any, image: Tensor) -> Tensor:
     memory.free_memory(sum(tensor.nbytes for tensor in state.values()) * 1.3, device)
     with torch.inference_mode():
         return vision_from_state(state, device)(image.to(device)).cpu()
+
+
+def demo_features(image: Tensor) -> Tensor:
+    """Image features [1, tokens, dim] from the demo world's own tower, which is too small to be worth a device."""
+    tower = load_vision(demo_world().vision, "float32")
+    with torch.inference_mode():
+        return tower(image)
 
 
 def vision_from_state(state: dict[str, Tensor], device: torch.device) -> ImageEncoder:
