@@ -1,4 +1,4 @@
-"""Going on anywhere: caches and decoder rebuilt from stored latents are those of an uninterrupted rollout to the bit."""
+"""Going on anywhere: caches and decoder rebuilt from stored latents are those of an uninterrupted rollout, bitwise."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from comfyui_matrixgame.world.replay import context_blocks, decoder_blocks, repl
 
 from .cache_support import cached, edited, plain, same, without_snapshots
 from .support import random_track, small_image, small_models, stream, with_streams
-
 
 LAST = 8  # blocks before the one that goes on
 

@@ -102,7 +102,7 @@ class BlockCache:
     def drop(self, kind: str, key: str) -> None:
         """Forget one record."""
         self._forget(_name(kind, key))
-        self._path(kind, key).unlink(missing_ok=True)
+        _unlink(self._path(kind, key))
 
     def worth_keeping(self, nbytes: int) -> bool:
         """Whether a record that is only there to save time fits well into the memory budget."""
@@ -160,13 +160,13 @@ class BlockCache:
             return None
         except DamagedRecord:
             self._note(f"{path.name} in the cache project '{self.project}' was damaged; it is made again.")
-            path.unlink(missing_ok=True)
+            _unlink(path)
         except OtherVersion as error:
             self._note(
                 f"{path.name} in the cache project '{self.project}' is of another version of this program ({error}); "
                 "it is made again."
             )
-            path.unlink(missing_ok=True)
+            _unlink(path)
         except OSError as error:
             self._note(f"{path} cannot be read ({error.strerror or error}); what it holds is made again.")
         return None
@@ -308,6 +308,13 @@ def _delete(file: Stored) -> None:
     file.path.unlink(missing_ok=True)
     if file.kind == "world":
         file.path.with_suffix(".json").unlink(missing_ok=True)
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:
+        return  # in a folder that cannot be written
 
 
 def _touch(path: Path) -> None:

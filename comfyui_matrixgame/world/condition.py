@@ -22,14 +22,9 @@ MASK_CHANNELS = 4
 def encode_start(vae: WanVAE, image: Tensor, latents: int) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The condition's first `latents` latent frames for image [B, 3, H, W], and the encoder's state."""
     device = next(vae.parameters()).device
-    image = image.to(device)
-    latent, state = vae.encode(image.unsqueeze(2))
-    parts = [latent]
-    zeros = image.new_zeros(image.shape[0], 3, FRAMES_PER_LATENT, *image.shape[2:])
-    for _ in range(latents - 1):
-        latent, state = vae.encode(zeros, state)
-        parts.append(latent)
-    return torch.cat(parts, dim=2), state
+    frames = image.new_zeros(image.shape[0], 3, 1 + FRAMES_PER_LATENT * (latents - 1), *image.shape[2:], device=device)
+    frames[:, :, 0] = image
+    return vae.encode(frames)
 
 
 def with_condition(world: World, vae: WanVAE, latents: int) -> World:
