@@ -23,6 +23,13 @@ w+right(0.1) 1s
 w            12f
 """
 
+FIRST_PATHS = """--- walk
+w 2s
+--- look around
+w+right(0.1) 1s
+w+left(0.1) 1s
+"""
+
 
 def _variant_input() -> io.Combo.Input:
     return io.Combo.Input(
@@ -138,18 +145,27 @@ class LoadVAE(io.ComfyNode):
         return io.NodeOutput(models.load_vae(file, decoder, dtype))
 
 
-class Inputs(io.ComfyNode):
-    """See web/docs/MatrixGameInputs.md."""
+class ActionTimeline(io.ComfyNode):
+    """See web/docs/MatrixGameActionTimeline.md."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         return io.Schema(
-            node_id="MatrixGameInputs",
-            display_name="Matrix-Game Inputs",
+            node_id="MatrixGameActionTimeline",
+            display_name="Action Timeline",
             category=CATEGORY,
             description="What the player does, frame by frame: keys held and how the camera turns, on a timeline or as "
             "text.",
-            search_aliases=["matrix game actions", "timeline", "keyboard", "camera path", "wasd", "script", "controls"],
+            search_aliases=[
+                "Matrix-Game Inputs",
+                "matrix game actions",
+                "timeline",
+                "keyboard",
+                "camera path",
+                "wasd",
+                "script",
+                "controls",
+            ],
             inputs=[
                 _variant_input(),
                 io.String.Input(
@@ -171,6 +187,66 @@ class Inputs(io.ComfyNode):
     @classmethod
     def execute(cls, variant: str, script: str) -> io.NodeOutput:
         return io.NodeOutput(inputs.read_inputs(script, variant))
+
+
+class CameraPaths(io.ComfyNode):
+    """See web/docs/MatrixGameCameraPaths.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameCameraPaths",
+            display_name="Camera Paths",
+            category=CATEGORY,
+            description="Many scripts at once: everything behind this node runs once for each, and Save Video can name "
+            "its files by them.",
+            search_aliases=[
+                "matrix game batch",
+                "batch scripts",
+                "camera trajectories",
+                "many videos",
+                "script list",
+                "bulk render",
+            ],
+            inputs=[
+                _variant_input(),
+                io.String.Input(
+                    "scripts",
+                    multiline=True,
+                    default=FIRST_PATHS,
+                    tooltip="Scripts as in the Action Timeline. A line '--- name' begins each and names it.",
+                ),
+                io.Combo.Input(
+                    "file",
+                    options=inputs.path_file_choices(),
+                    default=inputs.NO_FILE,
+                    tooltip="A file of ComfyUI's input folder with more scripts (.mgs, .txt), a timeline (.json), a "
+                    "recording (.jsonl) or a table (.csv, .tsv). Its scripts follow those of the text.",
+                ),
+            ],
+            outputs=[
+                Actions.Output(
+                    display_name="actions", is_output_list=True, tooltip="The inputs of every script, for Roll Out."
+                ),
+                io.String.Output(
+                    display_name="names",
+                    is_output_list=True,
+                    tooltip="The scripts' names, for the file name of Save Video.",
+                ),
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, variant: str, scripts: str, file: str) -> bool | str:
+        return inputs.problem_with_paths(variant, scripts, file) or True
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **_: Any) -> str:
+        return inputs.path_file_state(file)
+
+    @classmethod
+    def execute(cls, variant: str, scripts: str, file: str) -> io.NodeOutput:
+        return io.NodeOutput(*inputs.camera_paths(variant, scripts, file))
 
 
 class BenchInputs(io.ComfyNode):
@@ -481,7 +557,8 @@ class MatrixGameExtension(ComfyExtension):
         return [
             LoadGenerator,
             LoadVAE,
-            Inputs,
+            ActionTimeline,
+            CameraPaths,
             BenchInputs,
             StartWorld,
             RollOut,

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from ..errors import ActionError
 from ..variants import UNIVERSAL, Variant, get_variant
 from . import importers, poses
-from .document import Timeline
+from .document import Lanes, Timeline, track_of_lanes
 from .lexer import normalise
 from .script import parse_script
 from .track import ActionTrack
@@ -18,6 +21,7 @@ from .track import ActionTrack
 MAX_BYTES = 64 << 20  # of a file that is read
 ENDINGS = {".json": "timeline", ".mgs": "script", ".csv": "csv", ".tsv": "csv", ".jsonl": "vpt"}
 KINDS = ("timeline", "script", "csv", "vpt", "hy", "gamecraft", "realestate", "npy")
+_SEPARATOR = re.compile(r"\s*---(?:[ \t]+(.*))?\s*")
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ def read_text(text: str, variant: Variant | str | None = None, kind: str | None 
         timeline = Timeline.from_text(text)
         if chosen is not None and timeline.variant != chosen:
             raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
+        _check_source(timeline)
         return Loaded(timeline.track(), kind, timeline)
     if kind == "script":
         script = parse_script(text, chosen)
@@ -90,17 +95,68 @@ def read_text(text: str, variant: Variant | str | None = None, kind: str | None 
     return Loaded(imported.track, kind, None, imported.notes)
 
 
-def read_texts(text: str, variant: Variant | str | None = None, kind: str | None = None) -> list[Loaded]:
-    """The inputs of several texts with a line `---` between them; errors count lines from the top of the whole.
+class Part(NamedTuple):
+    """One of several texts. name: as its separator gives it, or empty. line: its first one, in the whole, from 1."""
 
-    A separator at the very end is allowed. Raises ActionError, also where nothing stands between two separators.
+    name: str
+    line: int
+    text: str
+
+
+def split_texts(text: str) -> list[Part]:
+    """The texts between lines `---`, or `--- NAME`, which names the text that follows.
+
+    A separator at the very end is allowed, and so are comments before a first one that has a name.
     """
     lines = normalise(text).split("\n")
-    cuts = [-1, *(i for i, line in enumerate(lines) if line.strip() == "---"), len(lines)]
-    parts = [(start + 1, lines[start + 1 : stop]) for start, stop in pairwise(cuts)]
-    if len(parts) > 1 and not "".join(parts[-1][1]).strip():
-        parts.pop()
-    return [read_text("\n" * first + "\n".join(body), variant, kind) for first, body in parts]
+    cuts = [(i, match[1] or "") for i, line in enumerate(lines) if (match := _SEPARATOR.fullmatch(line))]
+    starts, stops = [(-1, ""), *cuts], [*(i for i, _ in cuts), len(lines)]
+    parts = [
+        Part(name.strip(), start + 2, "\n".join(lines[start + 1 : stop]))
+        for (start, name), stop in zip(starts, stops, strict=True)
+    ]
+    if len(parts) > 1 and parts[1].name and not re.sub(r"#.*", "", parts[0].text).strip():
+        del parts[0]
+    if len(parts) > 1 and not parts[-1].name and not parts[-1].text.strip():
+        del parts[-1]
+    return parts
+
+
+def read_texts(text: str, variant: Variant | str | None = None, kind: str | None = None) -> list[Loaded]:
+    """The inputs of several texts, as `split_texts` divides them; errors count lines from the top of the whole.
+
+    Raises ActionError, also where nothing stands between two separators.
+    """
+    return [read_part(part, variant, kind) for part in split_texts(text)]
+
+
+def read_part(part: Part, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
+    """The inputs of one of several texts; the lines of its errors are those of the whole."""
+    return read_text("\n" * (part.line - 1) + part.text, variant, kind)
+
+
+def _check_source(timeline: Timeline) -> None:
+    """Raises ActionError where the script that a timeline was made from cannot be read, or says something else.
+
+    An editor keeps the lanes of the last script that could be read while its text is broken; playing those would
+    show what nobody wrote.
+    """
+    source = timeline.extra.get("source")
+    if not isinstance(source, dict) or source.get("kind") != "script" or not isinstance(source.get("text"), str):
+        return
+    made = parse_script(source["text"], timeline.variant).document
+    lanes = (timeline.lanes, timeline.active_lanes())
+    if made.length != timeline.length or not any(_same_rows(made.lanes, each, timeline) for each in lanes):
+        raise ActionError(
+            "The timeline's lanes are not those of the script it says it was made from; open it in the editor and "
+            "change either, or take its 'source' out."
+        )
+
+
+def _same_rows(one: Lanes, other: Lanes, timeline: Timeline) -> bool:
+    a, b = (track_of_lanes(timeline.variant, lanes, timeline.length) for lanes in (one, other))
+    same = a.mouse is None or b.mouse is None or np.allclose(a.mouse, b.mouse, rtol=0, atol=1e-6)
+    return same and np.array_equal(a.keyboard, b.keyboard)
 
 
 def recognise(text: str) -> str:

@@ -1,19 +1,26 @@
 """Between the host's values and the engine's: text to tracks, IMAGE to frames."""
 
+# pyright: reportMissingImports=false
+
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
+import folder_paths
 import torch
 from torch import Tensor, nn
 
 from ..actions.bench import bench_track
 from ..actions.overlay import draw_overlay as overlay
+from ..actions.paths import PATH_ENDINGS, Source, file_source, read_paths
 from ..actions.text import read_text
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..errors import MatrixGameError
+from ..errors import ActionError, MatrixGameError
 from ..variants import get_variant
 
+NO_FILE = "(none)"
 OVERLAY_CHUNK = 48  # frames converted at a time
 
 
@@ -31,6 +38,51 @@ def problem_with_script(script: str | None, variant: str | None) -> str | None:
 def read_inputs(script: str, variant: str) -> ActionTrack:
     """The track of a script, or of a timeline or another format that is text; raises ActionError."""
     return read_text(script, variant).track
+
+
+def path_file_choices() -> list[str]:
+    """Files of the input folder that may hold scripts, after `NO_FILE`."""
+    folder = Path(folder_paths.get_input_directory())
+    found = (path.name for path in folder.iterdir() if path.suffix.lower() in PATH_ENDINGS and path.is_file())
+    return [NO_FILE, *sorted(found, key=str.lower)]
+
+
+def path_file_state(file: str) -> str:
+    """Another text whenever the file has another content."""
+    if file == NO_FILE:
+        return ""
+    try:
+        return hashlib.sha256(_input_file(file).read_bytes()).hexdigest()
+    except (OSError, ActionError):
+        return "missing"
+
+
+def camera_paths(variant: str, scripts: str, file: str) -> tuple[list[ActionTrack], list[str]]:
+    """The tracks of all scripts of a text and then of a file of the input folder, and their names; raises
+    ActionError that names the script, with line and column."""
+    sources = [Source(scripts, "path")]
+    if file != NO_FILE:
+        sources.append(file_source(_input_file(file)))
+    paths = read_paths(sources, variant)
+    return [path.track for path in paths], [path.name for path in paths]
+
+
+def problem_with_paths(variant: str | None, scripts: str | None, file: str | None) -> str | None:
+    """Why scripts cannot be played; None where they can, or are not known yet (linked)."""
+    if variant is None or scripts is None or file is None:
+        return None
+    try:
+        camera_paths(variant, scripts, file)
+    except MatrixGameError as error:
+        return str(error)
+    return None
+
+
+def _input_file(name: str) -> Path:
+    """A file right in the input folder: a name that leads elsewhere is refused."""
+    if not name or Path(name).name != name or "\\" in name or "\0" in name:
+        raise ActionError(f"'{name}' is not the name of a file in the input folder.")
+    return Path(folder_paths.get_input_directory()) / name
 
 
 def bench_inputs(variant: str, blocks: int, seed: int) -> ActionTrack:

@@ -24,6 +24,8 @@ from PIL import Image
 from server import PromptServer
 from torch import Tensor
 
+from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIssue] (core's)
+
 from .. import world as engine
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..errors import ActionError, CheckpointError, ImageError
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 
 IMAGE_CHOICES = ("when connected", "always", "never")
 WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
-LATENT_SLOT = 3  # of Roll Out
+WORLD_SLOT, LATENT_SLOT = 2, 3  # of Roll Out
 PREVIEW_SIZE = 512
 
 
@@ -159,15 +161,16 @@ class Result(NamedTuple):
 
     images: Tensor | None
     video: Any
-    world: LiveWorld
+    world: LiveWorld | None
     latent: dict[str, Tensor] | None
 
 
 class Wanted(NamedTuple):
-    """Which outputs of Roll Out grow with its length and are asked for."""
+    """Which of the outputs of Roll Out that take much memory are asked for."""
 
     images: bool
     latent: bool
+    world: bool
 
 
 def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str) -> Result:
@@ -195,7 +198,7 @@ def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: st
     return Result(
         images,
         InputImpl.VideoFromFile(str(path)),
-        live(world, start.model, start.vae),
+        live(world, start.model, start.vae) if wanted.world else None,
         {"samples": torch.cat(latents, dim=2)} if latents else None,
     )
 
@@ -296,15 +299,32 @@ def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
 def wanted_outputs(images: str, node_id: str, graph: Any = None) -> Wanted:
     """What Roll Out must build.
 
-    images: one of IMAGE_CHOICES. graph: core's DynamicPrompt; without it, the prompt that runs is asked.
+    images: one of IMAGE_CHOICES. graph: core's DynamicPrompt; without it, the prompt that runs is asked. The world
+    is kept for what may be connected later, but not where Roll Out runs many times: each takes a gigabyte.
     """
-    if graph is None:
-        nodes = list(_running_prompt().values())
-    else:
-        nodes = [graph.get_node(name) for name in graph.all_node_ids()]
-    links = [value for node in nodes for value in node["inputs"].values() if isinstance(value, list)]
-    connected = {link[1] for link in links if len(link) == 2 and str(link[0]) == node_id}
-    return Wanted(images == "always" or (images == IMAGE_CHOICES[0] and 0 in connected), LATENT_SLOT in connected)
+    nodes = _running_prompt() if graph is None else {name: graph.get_node(name) for name in graph.all_node_ids()}
+    connected = {slot for node in nodes.values() for name, slot in _links(node) if name == node_id}
+    shown = images == "always" or (images == IMAGE_CHOICES[0] and 0 in connected)
+    return Wanted(
+        shown, LATENT_SLOT in connected, WORLD_SLOT in connected or not _runs_many_times(node_id, nodes, set())
+    )
+
+
+def _links(node: dict[str, Any]) -> list[tuple[str, int]]:
+    """(node, output) of every link into a node."""
+    values = [value for value in node["inputs"].values() if isinstance(value, list) and len(value) == 2]
+    return [(str(name), slot) for name, slot in values if isinstance(slot, int)]
+
+
+def _runs_many_times(node_id: str, nodes: dict[str, Any], seen: set[str]) -> bool:
+    """Whether a list comes into a node, from the node before it or from further up."""
+    seen.add(node_id)
+    for name, slot in _links(nodes[node_id]) if node_id in nodes else []:
+        kind = NODE_CLASS_MAPPINGS.get(nodes[name]["class_type"]) if name in nodes else None
+        lists = getattr(kind, "OUTPUT_IS_LIST", None) or ()
+        if any(lists[slot : slot + 1]) or (name not in seen and _runs_many_times(name, nodes, seen)):
+            return True
+    return False
 
 
 def _running_prompt() -> dict[str, Any]:

@@ -85,7 +85,7 @@ def test_clip_without_actions_and_of_a_wrong_length(host: Host) -> None:
     graph.add("RepeatImageBatch", "frames", image=["picture", 0], amount=5)
     start["inputs"]["clip"] = ["frames", 0]
     assert "needs clip_actions" in fail(host, graph)
-    graph.add("MatrixGameInputs", "played", variant="universal", script="w 9f")
+    graph.add("MatrixGameActionTimeline", "played", variant="universal", script="w 9f")
     start["inputs"]["clip_actions"] = ["played", 0]
     assert "9 frames at least" in fail(host, graph)
 

@@ -281,4 +281,4 @@ def test_overlay_draws_and_keeps_the_rest(host: Host) -> None:
 
 
 def rolled_actions(graph: Graph) -> str:
-    return next(name for name, node in graph.prompt.items() if node["class_type"] == "MatrixGameInputs")
+    return next(name for name, node in graph.prompt.items() if node["class_type"] == "MatrixGameActionTimeline")

@@ -35,7 +35,7 @@ def add_world(graph: Graph, model: Link, vae: Link, **changes: Any) -> Link:
 
 def add_rollout(graph: Graph, world: Link, script: str, variant: str = "universal") -> Link:
     """Roll Out with a script."""
-    actions = graph.add("MatrixGameInputs", variant=variant, script=script)
+    actions = graph.add("MatrixGameActionTimeline", variant=variant, script=script)
     return graph.add("MatrixGameRollOut", world=world, actions=actions, images="when connected")
 
 

@@ -133,7 +133,7 @@ def test_a_broken_script_is_refused_with_its_own_words(timeline: TimelinePage) -
 
 
 def test_the_inputs_node_shows_its_script_as_lanes(timeline: TimelinePage) -> None:
-    timeline.node = "MatrixGameInputs"
+    timeline.node = "MatrixGameActionTimeline"
     timeline.add()
     value = timeline.value
     assert value["source"]["kind"] == "script"

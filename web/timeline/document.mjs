@@ -112,10 +112,20 @@ export function activeTracks(doc) {
 
 /** `doc` with other lanes in use; the lanes that changed go to the active branch, if any. @param {Timeline} doc @param {Tracks} tracks @returns {Timeline} */
 export function withTracks(doc, tracks) {
-  if (doc.active === null) return { ...doc, tracks };
+  if (doc.active === null) return { ...doc, tracks, branches: keptBranches(doc) };
   const changed = Object.entries(tracks).filter(([name, lane]) => lane !== doc.tracks[name]);
   const branches = doc.branches.map((b) => (b.id === doc.active ? { ...b, tracks: Object.fromEntries(changed) } : b));
   return { ...doc, branches };
+}
+
+/**
+ * The branches before the main lanes change. Where one action rules out the others they take the lanes they share with
+ * them along, or both could end up with two actions in one row.
+ * @param {Timeline} doc
+ */
+function keptBranches(doc) {
+  if (!VARIANTS[doc.variant].exclusive) return doc.branches;
+  return doc.branches.map((b) => ({ ...b, tracks: { ...doc.tracks, ...b.tracks } }));
 }
 
 /** Lanes cut to `length` rows. @param {Tracks} tracks @param {number} length @returns {Tracks} */

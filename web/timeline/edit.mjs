@@ -243,6 +243,14 @@ function cutBranches(doc, length) {
   return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
 }
 
+/** Take the lanes, markers and length that a script says; branches stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
+export function takeScript(doc, made) {
+  const { markers, tracks, length, source } = made;
+  const loop = doc.loop && doc.loop[1] <= length ? doc.loop : null;
+  const next = { ...doc, length, markers, loop, source };
+  return withTracks(length < doc.length ? cutBranches(next, length) : next, tracks);
+}
+
 /** Make the timeline longer or shorter; what lies after the end is lost. @param {Timeline} doc @param {number} rows @returns {Timeline} */
 export function setLength(doc, rows) {
   const length = legalLength(rows);

@@ -178,12 +178,9 @@ export class EditorState {
       this.preview({ ...this.doc, source });
       return;
     }
-    const { markers, tracks, length } = script.document;
-    const loop = this.doc.loop && this.doc.loop[1] <= length ? this.doc.loop : null;
-    const branches = this.doc.branches.length ? { branches: [], active: null } : {};
     this.selection = this.anchor = null;
-    this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, length - 1) };
-    this.preview({ ...this.doc, tracks, markers, length, source, loop, ...branches });
+    this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, script.document.length - 1) };
+    this.preview(edit.takeScript(this.doc, script.document));
   }
 
   /** The script of the whole timeline: the user's own text while it is up to date. */

@@ -1,0 +1,122 @@
+"""Many scripts at once, each under a name: what a batch of rollouts is made of."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import ActionError
+from ..variants import FPS, Variant
+from .lexer import MAX_TEXT, ScriptError
+from .text import ENDINGS, Part, read_part, split_texts
+from .track import ActionTrack
+
+MAX_PATHS = 256  # scripts of a batch
+MAX_ROWS = 500_000  # of all of them together
+PATH_ENDINGS = (*ENDINGS, ".txt")
+_NAME = re.compile(r"\w[\w .\-]{0,99}")
+
+
+class NamedPath(NamedTuple):
+    """Inputs, and the name that what is made of them gets."""
+
+    name: str
+    track: ActionTrack
+
+
+class Source(NamedTuple):
+    """A text with scripts. name: of those without one. shown: of the file it is from, in messages. kind: of
+    `text.KINDS`, or None to recognise it."""
+
+    text: str
+    name: str
+    shown: str = ""
+    kind: str | None = None
+
+
+def file_source(path: Path) -> Source:
+    """The text of a file with scripts; raises ActionError that names it."""
+    if path.suffix.lower() not in PATH_ENDINGS:
+        raise ActionError(f"{path.name} holds no scripts; use a file that ends with {', '.join(PATH_ENDINGS)}.")
+    try:
+        if path.stat().st_size > 4 * MAX_TEXT:
+            raise _too_long(path.name)
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise ActionError(f"{path.name} is not text in UTF-8; save it as that.") from None
+    except OSError as error:
+        raise ActionError(f"{path.name} cannot be read: {error.strerror or error}.") from None
+    return Source(text, plain_name(path.stem), path.name, ENDINGS.get(path.suffix.lower()))
+
+
+def read_paths(sources: Iterable[Source], variant: Variant | str) -> list[NamedPath]:
+    """The inputs of every script of the sources, in order.
+
+    A line `--- NAME` begins a script and names it; one without a name is called after its source and counted.
+    Raises ActionError that names the script, and its line and column where it is one of the script language.
+    """
+    paths: list[NamedPath] = []
+    names: dict[str, str] = {}
+    for source in sources:
+        if len(source.text) > MAX_TEXT:
+            raise _too_long(source.shown or "The text")
+        for name, part in _named_parts(source):
+            place = _place(source, part)
+            if name.lower() in names:
+                raise ActionError(
+                    f"Two scripts are called '{name}': {names[name.lower()]} and {place}; rename one, or their videos "
+                    "could not be told apart."
+                )
+            names[name.lower()] = place
+            if len(paths) == MAX_PATHS:
+                raise ActionError(f"There are more than {MAX_PATHS} scripts; spread them over several nodes.")
+            paths.append(NamedPath(name, _read(source, name, part, variant)))
+    if not paths:
+        raise ActionError("There are no scripts; write one, for example 'w 2s', or choose a file.")
+    if (rows := sum(len(path.track) for path in paths)) > MAX_ROWS:
+        raise ActionError(
+            f"The scripts have {rows} frames together ({rows / FPS / 60:.0f} minutes), and a batch has at most "
+            f"{MAX_ROWS}; spread them over several nodes."
+        )
+    return paths
+
+
+def plain_name(text: str) -> str:
+    """`text` as the name of a script: without what a file's name cannot have."""
+    return re.sub(r"[^\w .\-]+", "-", text).strip(" .-")[:100] or "path"
+
+
+def _named_parts(source: Source) -> Iterator[tuple[str, Part]]:
+    """The scripts of a text that has any, under the names that they have or get."""
+    if not source.text.strip():
+        return
+    parts = split_texts(source.text)
+    for number, part in enumerate(parts, 1):
+        if part.name and (not _NAME.fullmatch(part.name) or part.name.endswith(".")):
+            raise ActionError(
+                f"The name in {_place(source, part)}, '{part.name[:100]}', cannot be that of a video; use letters, "
+                "digits, spaces, - _ and ., at most 100 of them."
+            )
+        only = len(parts) == 1 and source.shown
+        yield part.name or (source.name if only else f"{source.name} {number}"), part
+
+
+def _read(source: Source, name: str, part: Part, variant: Variant | str) -> ActionTrack:
+    where = f"{source.shown}, script '{name}'" if source.shown else f"script '{name}'"
+    try:
+        return read_part(part, variant, source.kind).track
+    except ScriptError as error:
+        raise ActionError(error.format(where)) from None
+    except ActionError as error:
+        raise ActionError(f"In {where}, from line {part.line}: {error}") from None
+
+
+def _place(source: Source, part: Part) -> str:
+    line = f"line {max(1, part.line - bool(part.name))}"
+    return f"{line} of {source.shown}" if source.shown else line
+
+
+def _too_long(what: str) -> ActionError:
+    return ActionError(f"{what} has more than {MAX_TEXT} characters; spread the scripts over several nodes.")
