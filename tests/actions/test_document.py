@@ -15,6 +15,9 @@ import pytest
 from comfyui_matrixgame.actions import check, document
 from comfyui_matrixgame.actions.check import MAX_FRAMES, NewerVersionError, check_document
 from comfyui_matrixgame.actions.document import Timeline, legal_length, migrate, save_document
+from comfyui_matrixgame.actions.lexer import ScriptError
+from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL
@@ -331,3 +334,31 @@ def test_migrations_run_one_after_the_other_and_change_no_input() -> None:
     assert migrate(example(), steps) == example()
     with pytest.raises(ActionError, match="made version 5"):
         migrate(old, {-1: lambda d: {**d, "version": 5}})
+
+
+def _with_source(script: str, text: str, **changes: Any) -> str:
+    document = parse_script(script).document.to_json() | changes
+    return json.dumps(document | {"source": {"kind": "script", "text": text}})
+
+
+def test_a_document_is_refused_where_its_script_is_broken_or_says_something_else() -> None:
+    loaded = read_text(_with_source("w 12; yaw(0 -> 0.1 smooth) 24", "w 12\nyaw(0 -> 0.1 smooth) 24  # again"))
+    assert len(loaded.track) == 45
+    with pytest.raises(ScriptError, match="script:2:1: error: unknown action 'fly'"):
+        read_text(_with_source("w 12", "w 12\nfly 3"))
+    for changed in ("w 13", "w 24", "w+left 12", "a 12"):
+        with pytest.raises(ActionError, match="not those of the script it says it was made from"):
+            read_text(_with_source("w 12", changed))
+    with pytest.raises(ScriptError, match="the script is for templerun"):
+        read_text(_with_source("w 12", "@variant templerun\njump 12"))
+    for other in ({"kind": "recording", "text": "fly 3"}, {"kind": "script"}, "fly 3", None):
+        document = parse_script("w 12").document.to_json() | {"source": other}
+        assert len(read_text(json.dumps(document)).track) == 21
+
+
+def test_the_script_of_a_branch_counts_while_it_is_in_use() -> None:
+    branch = {"id": "b", "name": "b", "fork": 0, "tracks": {"w": [], "d": [[0, 12]]}}
+    assert len(read_text(_with_source("w 12", "d 12", branches=[branch], active="b")).track) == 21
+    assert len(read_text(_with_source("w 12", "w 12", branches=[branch], active="b")).track) == 21
+    with pytest.raises(ActionError, match="not those of the script"):
+        read_text(_with_source("w 12", "s 12", branches=[branch], active="b"))

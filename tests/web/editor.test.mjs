@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Editor } from "../../web/timeline/editor.mjs";
+import { canonicalDocument, rowsOf } from "../../web/timeline/document.mjs";
 import { translator } from "../../web/timeline/i18n.mjs";
 
 const words = translator("en");
@@ -74,4 +75,57 @@ test("1,437 frames take an edit, its warnings and its blocks in a millisecond or
     assert.ok(editor.warnings.length >= 0 && editor.blocks.length === 120 && editor.text.length > 100);
   }
   assert.ok(performance.now() - begun < 1000, `100 edits took ${performance.now() - begun} ms`);
+});
+
+const branched = (variant, tracks, branch) => ({
+  format: "matrixgame.timeline", version: 1, variant, fps: 25, length: 105, tracks, markers: [], loop: null,
+  branches: [{ id: "b1", name: "left turn", fork: 68, tracks: branch, thumb: "h:9f2c" }, { id: "b2", name: "second", fork: 8, tracks: {} }],
+  active: null, meta: { author: "someone" },
+});
+
+test("edits of the lanes and of the script leave branches as they are", () => {
+  const given = branched("universal", { w: [[0, 98]], yaw: [[24, 0.1]] }, { d: [[70, 10]], yaw: [] });
+  const editor = editorOf("universal", JSON.stringify(given));
+  editor.moveTo(30, "d");
+  editor.toggle();
+  editor.select(10, 40, ["w"]);
+  editor.clear();
+  editor.setScript("w 105f");
+  editor.commit();
+  editor.setBlocks(20);
+  editor.mark("here");
+  const made = JSON.parse(editor.text);
+  assert.deepEqual(made.branches, given.branches);
+  assert.deepEqual(made.meta, given.meta);
+  assert.deepEqual(made.tracks.w, [[0, 105]]);
+  editor.setScript("w 33f");
+  editor.commit();
+  const shorter = JSON.parse(editor.text).branches;
+  assert.deepEqual(shorter.map(({ id, name, fork, thumb }) => [id, name, fork, thumb]), [["b1", "left turn", 33, "h:9f2c"], ["b2", "second", 8, undefined]]);
+  canonicalDocument(JSON.parse(editor.text));
+});
+
+test("with a branch in use, its lanes are edited and the others stay", () => {
+  const given = { ...branched("universal", { w: [[0, 98]] }, { d: [[70, 10]] }), active: "b1" };
+  const editor = editorOf("universal", JSON.stringify(given));
+  editor.moveTo(0, "a");
+  editor.toggle();
+  editor.setScript("s 105f");
+  editor.commit();
+  const made = JSON.parse(editor.text);
+  assert.deepEqual(made.tracks.w, [[0, 98]]);
+  assert.deepEqual([made.active, made.branches[0].tracks.s, made.branches[0].tracks.w, made.branches[0].tracks.d], ["b1", [[0, 105]], [], []]);
+  assert.deepEqual(made.branches[1], given.branches[1]);
+});
+
+test("one action at a time stays so in branches, whatever happens to the main lanes", () => {
+  const editor = editorOf("templerun", JSON.stringify(branched("templerun", { jump: [[40, 12]] }, { slide: [[0, 12]] })));
+  const rows = (id) => rowsOf({ ...editor.doc, active: id }).keyboard;
+  const before = [rows("b1"), rows("b2")];
+  editor.select(0, 30, ["jump"]);
+  editor.toggle();
+  editor.select(0, 105, ["turn_left"]);
+  editor.toggle();
+  canonicalDocument(JSON.parse(editor.text));
+  assert.deepEqual([rows("b1"), rows("b2")], before);
 });
