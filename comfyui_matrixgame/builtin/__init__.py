@@ -50,7 +50,8 @@ def demo_world(folder: Path = FOLDER) -> DemoWorld:
             raise _damaged(folder / name) from error
         if digest != hashes.get(name):
             raise _damaged(folder / name)
-    return DemoWorld(*(folder / name for name in FILES), height, width)
+    generator, vae, vision = (folder / name for name in FILES)
+    return DemoWorld(generator, vae, vision, height, width)
 
 
 def write_manifest(folder: Path, height: int, width: int) -> None:
