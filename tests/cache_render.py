@@ -1,0 +1,51 @@
+"""Renders with a cache, each time in a process of its own that may be killed: see tests/test_cache_kills.py.
+
+    python -m tests.cache_render BLOCKS
+
+Every line it reads is a cache folder. For each it prints `started PID`, `block INDEX MADE` after every block,
+`done DIGEST` of all frames, and `gone` when that process has ended, however it did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import torch
+
+from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
+from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.world import BlockCache, CachedRollout, Models, World, start_world
+
+from .support import random_track, small_image, small_models
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    blocks = int(sys.argv[1])
+    models = small_models(tiny=True)
+    world = start_world(models, small_image(16, 16), seed=3)
+    track = random_track(UNIVERSAL, rows_of_blocks(blocks))
+    for line in sys.stdin:
+        process = os.fork()  # all is imported and loaded already, so that many can be killed in little time
+        if process == 0:
+            render(models, world, track, Path(line.strip()))
+            os._exit(0)
+        os.waitpid(process, 0)
+        print("gone", flush=True)
+
+
+def render(models: Models, world: World, track: ActionTrack, folder: Path) -> None:
+    print(f"started {os.getpid()}", flush=True)
+    digest = hashlib.sha256()
+    with CachedRollout(models, world, track, None, BlockCache(folder, "p")) as run:
+        for block in run:
+            digest.update(block.frames.numpy().tobytes())
+            print(f"block {block.index} {run.counts.made}", flush=True)
+    print(f"done {digest.hexdigest()}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""SIGKILL at random moments of a render: nothing wrong is stored, nothing is left behind, the next run goes on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import torch
+
+from comfyui_matrixgame.actions.track import rows_of_blocks
+from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.world import Block, BlockCache, start_world
+from comfyui_matrixgame.world.cache import FRAMES, KINDS, LATENTS
+from comfyui_matrixgame.world.chain import Chain
+from comfyui_matrixgame.world.records import read_record
+
+from .cache_support import plain
+from .support import random_track, small_image, small_models
+
+KILLS = int(os.environ.get("CACHE_KILLS", "3"))  # 100 were run once, see bench/results
+BLOCKS = 8
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+
+
+@contextmanager
+def renderer() -> Iterator[Callable[[Path], Iterator[str]]]:
+    """A function that renders into a folder and yields what the render says, line by line, up to `gone`."""
+    command = [sys.executable, "-m", "tests.cache_render", str(BLOCKS)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def render(folder: Path) -> Iterator[str]:
+            print(folder, file=server.stdin, flush=True)
+            return iter(server.stdout.readline, "gone\n")  # type: ignore[union-attr]
+
+        yield render
+        server.stdin.close()
+
+
+def test_kills(tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    models = small_models(tiny=True)
+    world = start_world(models, small_image(16, 16), seed=3)
+    track = random_track(UNIVERSAL, rows_of_blocks(BLOCKS))
+    fresh, chain = plain(models, world, track), Chain(models, world, track, BLOCKS)
+    digest = hashlib.sha256(b"".join(block.frames.numpy().tobytes() for block in fresh)).hexdigest()
+    chance, killed, renders, stored = random.Random(0), 0, 0, 0
+    folder = tmp_path / "0"
+    with renderer() as render:
+        while killed < KILLS:
+            lines = render(folder)
+            process = int(next(lines).split()[1])
+            time.sleep(chance.uniform(0, 0.5))
+            with suppress(ProcessLookupError):  # it was done
+                os.kill(process, signal.SIGKILL)
+            said = list(lines)
+            done = any(line.startswith("done") for line in said)
+            killed += not done
+            stored = check(folder, chain, fresh)
+            assert stored >= sum(line.startswith("block") for line in said)  # only the block in progress is lost
+            if stored == BLOCKS:
+                renders += 1
+                folder, stored = tmp_path / str(renders), 0
+        lines = list(render(folder))
+        assert lines[-1] == f"done {digest}\n"
+        assert int(lines[-2].split()[-1]) == BLOCKS - stored
+    print(f"{killed} kills, {renders} whole renders between them")
+
+
+def check(folder: Path, chain: Chain, fresh: list[Block]) -> int:
+    """Everything on disk is whole and right, with no temporary; returns how many blocks there are."""
+    cache = BlockCache(folder, "p")
+    names = [path.name for path in cache.folder.iterdir()] if cache.folder.exists() else []
+    assert all(name == "store.json" or name.rpartition(".")[2] in KINDS for name in names), names
+    for name in names:
+        if name != "store.json":
+            read_record(cache.folder / name)
+    count = 0
+    for block in fresh:
+        latents = cache.get(LATENTS, chain.latents_key(block.index))
+        frames = cache.get(FRAMES, chain.frames_key(block.index))
+        assert latents is None or torch.equal(latents.tensors["latents"], block.latents)
+        assert frames is None or torch.equal(frames.tensors["frames"], block.frames)
+        count += latents is not None and frames is not None
+    assert not cache.notices
+    return count
