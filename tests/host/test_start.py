@@ -11,13 +11,13 @@ from .graphs import WORKFLOWS
 from .server import PACK, Host
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
-FILES = {"MatrixGameLoadGenerator": "file", "MatrixGameLoadVAE": "file", "MatrixGameLoadWorld": "file"}
+FILES = {name: "file" for name in ("LoadGenerator", "LoadVAE", "LoadWorld", "CameraPaths")}
 
 
 def our_nodes(host: Host) -> dict[str, Any]:
     info = {name: node for name, node in host.get("/object_info").items() if name.startswith("MatrixGame")}
     for name, widget in FILES.items():
-        info[name]["input"]["required"][widget][1]["options"] = ["(files)"]
+        info[f"MatrixGame{name}"]["input"]["required"][widget][1]["options"] = ["(files)"]
     info["MatrixGameLoadVAE"]["input"]["required"]["decoder"][1]["options"] = ["full", "(files)"]
     return info
 

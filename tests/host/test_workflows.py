@@ -40,7 +40,7 @@ def test_the_promised_workflows_exist() -> None:
     names = {path.stem for path in WORKFLOWS}
     assert {
         "Image to video (universal)", "Driving (gta_drive)", "Runner (templerun)", "Continue a clip",
-        "Continue a world and branch it", "Long video to file",
+        "Continue a world and branch it", "Long video to file", "Many camera paths (universal)",
     } <= names  # fmt: skip
 
 
