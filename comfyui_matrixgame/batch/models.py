@@ -1,0 +1,102 @@
+"""The weights of a job file: found, estimated, loaded once, and recognised without being loaded."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import torch
+
+from ..checkpoints import inspect_file, load_vision
+from ..checkpoints.load import compute_dtype, storage_dtype
+from ..errors import BatchError, MatrixGameError
+from ..memory import MemoryEstimate
+from ..render import Files, estimate_for, find_files, load_models
+from ..world import Models
+from ..world.models import fingerprint
+from .jobfile import JobFile
+
+
+def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
+    """The weights for a variant, looked at; raises BatchError that names the job file's line."""
+    paths, where = jobs.models, f"{jobs.path.name}, line {jobs.models.line}"
+    generator = paths.generators.get(variant) or paths.generators.get("")
+    if generator is None or paths.vae is None:
+        raise BatchError(
+            f"{where}: models needs a generator for {variant}, a vae and a clip; `matrixgame download {variant}` "
+            "fetches them."
+        )
+    folder = jobs.path.parent
+    try:
+        files = find_files(
+            _locate(generator, folder),
+            _locate(paths.vae, folder),
+            _locate(paths.clip, folder),
+            _locate(paths.decoder, folder),
+            paths.dtype,
+            device,
+        )
+        found = files.variant.name
+        if files.vision is not None and not inspect_file(files.vision).complete:
+            raise MatrixGameError(f"{files.vision.name} is not a whole CLIP image tower.")
+        if files.decoder is not None and not inspect_file(files.decoder).complete:
+            raise MatrixGameError(f"{files.decoder.name} is not a whole tiny decoder.")
+    except MatrixGameError as error:
+        raise BatchError(f"{where}: {error}") from None
+    if found != variant:
+        raise BatchError(
+            f"{where}: {files.generator.path.name} is a generator of {found}, and the jobs are for {variant}; write "
+            f"`variants: {found}`, or name another file."
+        )
+    return files
+
+
+def variant_in_file(path: str, folder: Path) -> str | None:
+    """The variant of a generator's file, where it can be read."""
+    try:
+        variant = inspect_file(_locate(path, folder) or path).variant
+    except MatrixGameError:
+        return None
+    return None if variant is None else variant.name
+
+
+def load_all(files: Files, attention: str) -> Models:
+    """Every network of a variant, image tower included: it stays, so that any job may start."""
+    models = load_models(files, attention)
+    if files.vision is not None:
+        models.vision = load_vision(files.vision, files.dtype, files.device)
+    return models
+
+
+def signature(files: Files) -> str:
+    """Stands for the files and the dtypes that they are computed in, without reading weights."""
+    parts: list[object] = [files.dtype, files.device.type]
+    for path in (files.generator.path, files.vae.path, files.vision, files.decoder):
+        if path is not None:
+            state = Path(path).stat()
+            parts.append((Path(path).name, state.st_size, state.st_mtime_ns))
+    parts.append(compute_dtype(storage_dtype(files.dtype, files.generator.dtype), files.device))
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def timing_signature(files: Files, jobs: JobFile) -> str:
+    """Stands for what decides how long a block takes and how large its files are."""
+    return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}"
+
+
+def identities(models: Models) -> tuple[str, str]:
+    """The names of the models and of the decoder."""
+    return models.identity(), fingerprint(models.decoder)  # type: ignore[arg-type]
+
+
+def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:
+    """Memory on each device with that many worlds at once."""
+    one = estimate_for(files, *size)
+    tower = inspect_file(files.vision) if files.vision is not None else None
+    weights = one.weights + (tower.parameters * 2 if tower is not None else 0)
+    return MemoryEstimate(weights, one.caches * worlds, one.decoder_state * worlds, one.working * worlds)
+
+
+def _locate(path: str | None, folder: Path) -> Path | None:
+    """A path that counts from the job file's folder."""
+    return None if path is None else folder / Path(path).expanduser()

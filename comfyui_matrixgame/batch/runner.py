@@ -1,0 +1,180 @@
+"""Running a job file: what is finished is recognised, the rest goes to an engine, and every outcome is written down."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..errors import BatchError, MatrixGameError
+from .engine import Engine, Feed, Outcome, Pulse
+from .entries import Job
+from .jobfile import JobFile
+from .ledger import Ledger
+from .store import FolderStore, Store
+from .task import Task
+
+REPORT_EVERY = 30.0  # seconds between two versions of the page
+SHOW_EVERY = 0.2  # seconds between two states of a device's bar
+
+OpenEngine = Callable[[str], Engine]
+
+
+@dataclass
+class Tally:
+    """How a run stands."""
+
+    total: int
+    made: int = 0
+    known: int = 0
+    failed: int = 0
+    left: int = 0
+
+    def __str__(self) -> str:
+        parts = [f"{self.made:,} made"]
+        for count, what in ((self.known, "finished before"), (self.failed, "failed"), (self.left, "failed before")):
+            parts += [f"{count:,} {what}"] if count else []
+        return f"{self.total:,} jobs: {', '.join(parts)}"
+
+
+@dataclass
+class Runner:
+    """Runs a job file into a store. on_report: writes the page, at the end and now and then."""
+
+    jobs: JobFile
+    store: Store
+    ledger: Ledger
+    retry_failed: bool = False
+    on_report: Callable[[], object] | None = None
+    quiet: bool = False
+    _same: dict[str, list[Task]] = field(default_factory=dict)  # key -> other jobs with the result that is being made
+    _unusable: list[tuple[Job, str]] = field(default_factory=list)
+
+    def run(self, open_engine: OpenEngine) -> Tally:
+        """Make what is missing. Raises BatchError where no job can go on; what was finished stays."""
+        if isinstance(self.store, FolderStore):
+            self.store.clean()
+        self.ledger.put_note("total", len(self.jobs))
+        self.ledger.put_note("started", time.time())
+        tally = Tally(len(self.jobs))
+        bars = Bars(tally.total, self.quiet)
+        reported = time.monotonic()
+        try:
+            for variant in self.jobs.variants:
+                engine = open_engine(variant)
+                with closing(self._outcomes(engine, variant, tally, bars)) as outcomes:  # type: ignore[type-var]
+                    for outcome in outcomes:
+                        self._record(outcome, engine.signature(), tally, bars)
+                        if self.on_report is not None and time.monotonic() - reported > REPORT_EVERY:
+                            self.on_report()
+                            reported = time.monotonic()
+        finally:
+            bars.close()
+            if self.on_report is not None:
+                self.on_report()
+        return tally
+
+    def _outcomes(self, engine: Engine, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:
+        feed = Feed(self._missing(engine, variant, tally, bars))
+        yield from engine.run(feed, bars.pulse)
+
+    def _missing(self, engine: Engine, variant: str, tally: Tally, bars: Bars) -> Iterator[Task]:
+        """The tasks of a variant that have no result yet; the others are written down on the way."""
+        for job in self.jobs.jobs(variant):
+            try:
+                task = engine.task(job)
+            except MatrixGameError as error:
+                self.ledger.fail(job.name, "", str(error))
+                self._say_failed(job.name, str(error), tally, bars)
+                continue
+            if self.ledger.known(task.name, task.key) == "failed" and not self.retry_failed:
+                tally.left += 1
+                bars.step()
+            elif self._recognise(task, engine.signature()):
+                tally.known += 1
+                bars.step()
+            elif task.key in self._same:
+                self._same[task.key].append(task)
+            else:
+                self._same[task.key] = []
+                yield task
+
+    def _recognise(self, task: Task, signature: str) -> bool:
+        """Whether a task's result is there and whole; then its name is made to point to it."""
+        known = self.ledger.known(task.name, task.key)
+        far = not isinstance(self.store, FolderStore)
+        about = self.ledger.result(task.key) if far and known == "done" else self.store.read(task.key)
+        if about is None or not set(task.items) <= about["items"].keys():
+            return False
+        if known != "done" or self.ledger.result(task.key) != about:
+            self.ledger.finish(task.name, about, signature)
+        self.store.link(about, task.name, task.items)
+        return True
+
+    def _record(self, outcome: Outcome, signature: str, tally: Tally, bars: Bars) -> None:
+        for task in [outcome.task, *self._same.pop(outcome.task.key, [])]:
+            if outcome.fatal:
+                raise BatchError(f"Stopped. {outcome.error}")
+            if outcome.about is None:
+                self.ledger.fail(task.name, task.key, outcome.error or "")
+                self._say_failed(task.name, outcome.error or "", tally, bars)
+                continue
+            self.ledger.finish(task.name, outcome.about, signature)
+            self.store.link(outcome.about, task.name, task.items)
+            tally.made += 1
+            bars.step()
+
+    def _say_failed(self, name: str, error: str, tally: Tally, bars: Bars) -> None:
+        tally.failed += 1
+        bars.say(f"failed: {name}: {error}")
+        bars.step()
+
+
+class Bars:
+    """A progress bar for all jobs, and one for each device that works."""
+
+    def __init__(self, total: int, quiet: bool) -> None:
+        self._quiet = quiet
+        self._all = tqdm(total=total, unit="job", file=sys.stderr, dynamic_ncols=True, disable=quiet, position=0)
+        self._devices: dict[str, tqdm] = {}
+        self._shown: dict[str, float] = {}
+
+    def pulse(self, pulse: Pulse) -> None:
+        """Show how far a device is."""
+        bar = self._devices.get(pulse.device)
+        if bar is None:
+            bar = tqdm(
+                file=sys.stderr, dynamic_ncols=True, disable=self._quiet, position=len(self._devices) + 1, leave=False,
+                bar_format="  {desc} |{bar}| {n_fmt}/{total_fmt}",
+            )  # fmt: skip
+            self._devices[pulse.device] = bar
+        bar.set_description_str(f"{pulse.device}: {pulse.text}"[:60], refresh=False)
+        bar.total, bar.n = round(pulse.total), round(pulse.done)
+        if time.monotonic() - self._shown.get(pulse.device, 0) > SHOW_EVERY:
+            self._shown[pulse.device] = time.monotonic()
+            bar.refresh()
+
+    def step(self) -> None:
+        """One job more is done with."""
+        self._all.update(1)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        if not self._quiet:
+            tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the bar of all jobs, take the others away."""
+        for bar in self._devices.values():
+            bar.close()
+        self._all.close()
+
+
+def ledger_folder(jobs: JobFile) -> Path:
+    """Where ledger and report lie: beside the results, or beside the job file where the results go to a URL."""
+    return jobs.path.parent / f"{jobs.path.stem}.batch" if "://" in jobs.output else Path(jobs.output)

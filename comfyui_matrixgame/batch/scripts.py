@@ -1,0 +1,207 @@
+"""The inputs of jobs: files, text, presets and benchmark seeds, each under the name that the output gets."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..actions.bench import bench_track
+from ..actions.lexer import ScriptError
+from ..actions.presets import preset_script
+from ..actions.text import read_file, read_text, read_texts
+from ..actions.track import ActionTrack
+from ..errors import MatrixGameError
+from ..variants import get_variant
+from .tree import Value, shown
+
+BENCH_ROWS = 597  # of the published benchmark's sequences
+_BENCH = re.compile(r"bench:(\d+)(?:\.\.(\d+))?(?::(\d+))?")
+
+
+@dataclass(frozen=True)
+class Script:
+    """Inputs that can be read for a variant.
+
+    label: what `{script}` stands for. kind: `text`, `file`, `preset` or `bench`. source: the text, path, or name.
+    part: which of several texts in a file with `---` lines; None where there is one.
+    """
+
+    label: str
+    kind: str
+    source: str
+    part: int | None = None
+    rows: int = BENCH_ROWS
+
+    def track(self, variant: str) -> ActionTrack:
+        """The inputs for a variant; raises MatrixGameError where they are for another one."""
+        return _track(replace(self, label=""), variant)
+
+
+@functools.lru_cache(maxsize=4096)
+def _track(script: Script, variant: str) -> ActionTrack:
+    known = get_variant(variant)
+    if script.kind == "bench":
+        return bench_track(known, int(script.source), script.rows)
+    if script.kind == "preset":
+        return read_text(preset_script(script.source, known), known).track
+    try:
+        if script.part is not None:
+            return _texts(script.source, variant)[script.part]
+        if script.kind == "file":
+            return read_file(script.source, known).track
+        return read_text(script.source, known).track
+    except ScriptError as error:
+        raise MatrixGameError(
+            error.format(Path(script.source).name if script.kind == "file" else "the script")
+        ) from None
+
+
+@functools.lru_cache(maxsize=8)
+def _texts(path: str, variant: str) -> list[ActionTrack]:
+    text = Path(path).read_text(encoding="utf-8-sig")
+    return [loaded.track for loaded in read_texts(text, get_variant(variant))]
+
+
+class BenchScripts(Sequence[Script]):
+    """The benchmark's inputs of a range of seeds, made when they are asked for."""
+
+    def __init__(self, seeds: range, rows: int) -> None:
+        self.seeds, self.rows = seeds, rows
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return BenchScripts(self.seeds[index], self.rows)
+        seed = self.seeds[index]
+        return Script(f"bench{seed}", "bench", str(seed), rows=self.rows)
+
+
+def read_scripts(value: Value, folder: Path, variants: Sequence[str]) -> Sequence[Script]:
+    """The scripts that a `scripts` entry names, each readable for every one of `variants`.
+
+    Each is a path (with * for many), `preset:NAME`, `bench:SEED` or `bench:FIRST..LAST[:ROWS]`, a line of script,
+    or `{name: ..., text: ...}` or `{name: ..., file: ...}`. Raises BatchError with the line.
+    """
+    entries = value.list()
+    ranges = [entry for entry in entries if _is_range(entry)]
+    if ranges and len(entries) > 1:
+        ranges[0].fail("a range of benchmark seeds stands alone; put other scripts into an entry of their own.")
+    if ranges:
+        return _bench_range(ranges[0])
+    found: list[Script] = []
+    for entry in entries:
+        for script in _scripts_of(entry, folder):
+            for variant in variants:
+                try:
+                    script.track(variant)
+                except (MatrixGameError, OSError, UnicodeDecodeError) as error:
+                    entry.fail(f"script '{script.label}' cannot be used for {variant}: {error}")
+            found.append(script)
+    if not found:
+        value.fail("there are no scripts; name at least one.")
+    return found
+
+
+def total_rows(scripts: Sequence[Script], variant: str) -> Iterator[tuple[int, int]]:
+    """(how many scripts, rows of each), a pair for each kind of length; never as many as a range has seeds."""
+    if isinstance(scripts, BenchScripts):
+        yield len(scripts), scripts.rows
+        return
+    for script in scripts:
+        yield 1, len(script.track(variant))
+
+
+def _is_range(entry: Value) -> bool:
+    return isinstance(entry.data, str) and entry.data.startswith("bench:") and ".." in entry.data
+
+
+def _bench_range(entry: Value) -> BenchScripts:
+    match = _BENCH.fullmatch(str(entry.data).strip())
+    if match is None or int(match[1]) > int(match[2]):
+        entry.fail(f"{shown(entry.data)} should be bench:FIRST..LAST or bench:FIRST..LAST:ROWS.")
+    rows = int(match[3] or BENCH_ROWS)
+    if not 1 <= rows <= 1_000_000:
+        entry.fail(f"a benchmark has 1 to 1,000,000 rows, got {rows}.")
+    return BenchScripts(range(int(match[1]), int(match[2]) + 1), rows)
+
+
+def _scripts_of(entry: Value, folder: Path) -> Iterator[Script]:
+    label = None
+    if isinstance(entry.data, dict):
+        entry, label = _named(entry)
+        if label is not None and entry.data == label:
+            entry.fail("a script with a name needs its text or its file as well.")
+    text = entry.text("a script")
+    if text.startswith("preset:"):
+        name = text.removeprefix("preset:").strip()
+        yield Script(label or name, "preset", name)
+    elif text.startswith("bench:"):
+        match = _BENCH.fullmatch(text.strip())
+        if match is None:
+            entry.fail(f"{shown(text)} should be bench:SEED or bench:SEED:ROWS.")
+        yield Script(label or f"bench{match[1]}", "bench", match[1], rows=int(match[3] or BENCH_ROWS))
+    elif paths := find_files(text, folder):
+        for path in paths:
+            yield from _file_scripts(path, label if len(paths) == 1 else None)
+    elif _looks_like_a_path(text):
+        entry.fail(f"there is no script file {text}; paths count from the job file's folder.")
+    else:
+        yield Script(label or plain_name(text), "text", text)
+
+
+def _named(entry: Value) -> tuple[Value, str | None]:
+    """The text or file of a `{name, text | file}` entry, and its name."""
+    fields = entry.items("A script")
+    for name, value in fields.items():
+        if name not in ("name", "text", "file"):
+            value.fail(f"a script has no '{name}'; use name, and text or file.")
+    if ("text" in fields) == ("file" in fields):
+        entry.fail("a script has either a text or a file.")
+    label = plain_name(fields["name"].text("the name of a script")) if "name" in fields else None
+    return fields.get("text") or fields["file"], label
+
+
+def _file_scripts(path: Path, label: str | None) -> Iterator[Script]:
+    name = label or plain_name(path.stem if path.suffix else path.name)
+    parts = 1
+    if path.is_file() and path.suffix.lower() not in (".npy", ".npz"):
+        lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().removesuffix("---").splitlines()
+        parts += sum(line.strip() == "---" for line in lines)
+    if parts == 1:
+        yield Script(name, "file", str(path))
+        return
+    for part in range(parts):
+        yield Script(f"{name}.{part + 1}", "file", str(path), part)
+
+
+def find_files(text: str, folder: Path) -> list[Path]:
+    """The files or folders that a path, or a pattern with *, names; paths count from `folder`."""
+    name = text.strip()
+    if not name or "\n" in name or len(name) > 1024 or "\0" in name:
+        return []
+    path = Path(name).expanduser()
+    try:
+        if "*" in name or "?" in name:
+            base = Path(path.anchor) if path.is_absolute() else folder
+            pattern = str(path.relative_to(path.anchor)) if path.is_absolute() else name
+            return sorted(base.glob(pattern))
+        return [folder / path] if (folder / path).exists() else []
+    except (OSError, ValueError, NotImplementedError):
+        return []
+
+
+def plain_name(text: str) -> str:
+    """Text as a part of a file name: letters, digits, - . and _."""
+    return re.sub(r"[^\w\-.+]+", "-", text.strip()).strip("-.")[:60] or "unnamed"
+
+
+def _looks_like_a_path(text: str) -> bool:
+    last = text.strip().rsplit("/", 1)[-1]
+    endings = (".mgs", ".json", ".jsonl", ".csv", ".tsv", ".txt", ".npy", ".npz")
+    return "\n" not in text and ("*" in text or (" " not in text and (last.lower().endswith(endings) or "/" in text)))
