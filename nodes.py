@@ -50,15 +50,16 @@ def _seed_input(what: str) -> io.Int.Input:
     )
 
 
-def _side_input(name: str, default: int) -> io.Int.Input:
+def _side_input(name: str) -> io.Int.Input:
     return io.Int.Input(
         name,
-        default=default,
-        min=64,
+        default=0,
+        min=0,
         max=2048,
         step=16,
         advanced=True,
-        tooltip=f"Of the frames, in pixels. The published weights were trained at {WIDTH} x {HEIGHT}.",
+        tooltip="Of the frames, in pixels. 0: what the generator was trained at, which is best; "
+        f"{WIDTH} x {HEIGHT} for the published weights.",
     )
 
 
@@ -77,7 +78,8 @@ class LoadGenerator(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=models.generator_choices(),
-                    tooltip="A Matrix-Game 2.0 file in models/diffusion_models. The variant is read from the file.",
+                    tooltip="A Matrix-Game 2.0 file in models/diffusion_models, or the small demo world that comes "
+                    "with the nodes. The variant is read from the file.",
                 ),
                 io.Combo.Input(
                     "dtype",
@@ -120,7 +122,8 @@ class LoadVAE(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=models.vae_choices(),
-                    tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae.",
+                    tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae; the demo world's for its own "
+                    "generator.",
                 ),
                 io.Combo.Input(
                     "decoder",
@@ -295,15 +298,18 @@ class StartWorld(io.ComfyNode):
                 io.Model.Input("model", tooltip="From Load Matrix-Game Generator, LoRA loaders in between or not."),
                 Vae.Input("vae", tooltip="From Load Matrix-Game VAE."),
                 _seed_input("Which of the worlds that begin like this; noise is drawn from it, block by block."),
-                _side_input("width", WIDTH),
-                _side_input("height", HEIGHT),
+                _side_input("width"),
+                _side_input("height"),
                 io.ClipVision.Input(
                     "clip_vision",
                     optional=True,
                     tooltip="From core's Load CLIP Vision: clip_vision_h.safetensors. The demo world needs none.",
                 ),
                 io.Image.Input(
-                    "image", optional=True, tooltip="The first frame; cropped to the model's shape, then resized."
+                    "image",
+                    optional=True,
+                    tooltip="The first frame; cropped to the model's shape, then resized. The demo world brings its "
+                    "own, one for each seed.",
                 ),
                 io.MultiType.Input(
                     "clip",

@@ -7,10 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management as memory
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
-from ..builtin import demo_world
+from ..builtin import demo_world, start_images
 from ..checkpoints.formats import vision_sizes
 from ..checkpoints.load import compute_dtype, load_vision
 from ..errors import CheckpointError
@@ -38,6 +40,13 @@ def demo_features(image: Tensor) -> Tensor:
     tower = load_vision(demo_world().vision, "float32")
     with torch.inference_mode():
         return tower(image)
+
+
+def demo_image(seed: int) -> Tensor:
+    """A start image of the demo world as IMAGE [1, H, W, 3]; which one depends on the seed."""
+    pictures = start_images()
+    with Image.open(pictures[seed % len(pictures)]) as picture:
+        return torch.from_numpy(np.asarray(picture.convert("RGB"))).unsqueeze(0).float() / 255
 
 
 def vision_from_state(state: dict[str, Tensor], device: torch.device) -> ImageEncoder:

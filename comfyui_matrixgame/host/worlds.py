@@ -36,7 +36,7 @@ from ..video import VideoWriter
 from ..world import PassProgress, World
 from ..world.world import next_name
 from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of
-from .vision import image_features
+from .vision import demo_features, demo_image, image_features
 
 log = logging.getLogger(__name__)
 
@@ -106,9 +106,17 @@ def start_world(
 ) -> LiveWorld:
     """A new world from an image, or from a clip with its inputs; raises MatrixGameError for what does not fit.
 
-    size: height and width of the frames, multiples of 16.
+    size: height and width of the frames, multiples of 16; 0 for what the generator was trained at.
     """
     check_generator(model)
+    demo = model.model.is_demo  # type: ignore[union-attr]
+    if demo != vae.is_demo:
+        raise CheckpointError(
+            "The demo world's generator and VAE belong together; choose the demo world in both loaders, or in none."
+        )
+    size = (size[0] or model.model.size[0], size[1] or model.model.size[1])  # type: ignore[index, union-attr]
+    if image is None and clip is None and demo:
+        image = demo_image(seed)
     if (image is None) == (clip is None):
         raise ImageError("Connect either an image or a clip to Start World, to say what the world begins with.")
     if clip is not None and clip_actions is None:
@@ -119,7 +127,7 @@ def start_world(
     if image is None:
         frames = _whole_blocks(frames)
     pixels = fit_image(_pixels(frames), *size)  # [N, 3, H, W]
-    features = image_features(clip_vision, pixels[:1])
+    features = demo_features(pixels[:1]) if demo else image_features(clip_vision, pixels[:1])
     with ready(model, vae, *size) as models:
         if image is not None:
             world = engine.start_world(models, pixels[0], seed, features=features)

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
+
 from .graphs import Graph
 from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
 from .server import Host, Rejected, Run
@@ -50,6 +52,12 @@ def test_generator_in_the_vae_loader_and_the_reverse(host: Host, base: Any) -> N
     graph.prompt["2"]["inputs"]["file"] = "wrong_generator.safetensors"
     assert "is not a Wan 2.1 VAE" in fail(host, graph)
     assert "is not a Matrix-Game 2.0 generator" in fail(host, whole("wrong_vae.safetensors"))
+
+
+def test_the_demo_worlds_parts_belong_together(host: Host) -> None:
+    graph = whole()
+    graph.prompt["2"]["inputs"]["file"] = DEMO_WORLD
+    assert "choose the demo world in both loaders" in fail(host, graph)
 
 
 def test_inputs_of_another_variant(host: Host) -> None:

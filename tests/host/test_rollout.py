@@ -17,6 +17,8 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.builtin import demo_world, start_images
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.vae.base import denormalise
@@ -183,6 +185,35 @@ def test_latent_output_is_in_the_vaes_scale(host: Host, base: Path, models: Mode
     expected = denormalise(torch.cat([block.latents for block in blocks], dim=2))
     assert expected.shape == (1, 16, 6, HEIGHT // 8, WIDTH // 8)
     torch.testing.assert_close(tensor, expected, rtol=0, atol=0)
+
+
+def test_cores_vae_decode_agrees(host: Host) -> None:
+    graph, rolled = simple(WALK, seed=7)
+    save_images(graph, rolled[0], "ours")
+    decoded = graph.add("VAEDecode", samples=rolled[3], vae=graph.add("VAELoader", vae_name=VAE))
+    save_images(graph, decoded, "core")
+    succeed(host, graph)
+    ours, theirs = (saved_images(host, name).astype(np.int16) for name in ("ours", "core"))
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 1  # of 255: core rounds in another way
+
+
+def test_the_demo_world_needs_no_files(host: Host) -> None:
+    graph, demo = Graph(), demo_world()
+    model = graph.add("MatrixGameLoadGenerator", file=DEMO_WORLD, dtype="auto", attention="auto")
+    vae = graph.add("MatrixGameLoadVAE", file=DEMO_WORLD, decoder="full", dtype="auto")
+    world = add_world(graph, model, vae, seed=1, width=0, height=0, clip_vision=None, image=None)
+    save_images(graph, add_rollout(graph, world, WALK)[0], "demo")
+    succeed(host, graph)
+    made = saved_images(host, "demo")
+    assert made.shape[1:] == (demo.height, demo.width, 3)
+    parts = load_generator(demo.generator), load_vae(demo.vae)
+    image = fit_image(read_image(start_images()[1]), demo.height, demo.width)
+    with torch.inference_mode():
+        features = load_vision(demo.vision, "float32")(image.unsqueeze(0))
+    own = Models(*parts)
+    blocks = rollout(own, start_world(own, image, 1, features=features), read_text(WALK, "universal").track)
+    np.testing.assert_array_equal(made, np.concatenate([block.frames[0].numpy() for block in blocks]))
 
 
 def test_a_lora_changes_the_frames_and_goes_away(host: Host, base: Path, models: Models) -> None:
