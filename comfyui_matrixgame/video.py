@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +18,10 @@ import av.bitstream
 import av.container
 import numpy as np
 import torch
+from av.codec.context import Flags
 from av.error import FFmpegError
+from av.packet import Packet
+from av.video.codeccontext import VideoCodecContext
 from torch import Tensor
 
 from .errors import VideoError
@@ -51,6 +55,7 @@ class VideoWriter:
             self._stream.height, self._stream.width = height + height % 2, width + width % 2
             self._stream.pix_fmt = "yuv420p"
             self._stream.codec_context.time_base = Fraction(1, fps)
+            self._encoder: VideoCodecContext = self._stream.codec_context
         except (OSError, FFmpegError) as error:
             raise VideoError(
                 f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
@@ -73,13 +78,27 @@ class VideoWriter:
             for picture in array:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
-                self._container.mux(self._stream.encode(frame))
+                self._mux(self._encoder.encode(frame))
                 self.frames += 1
         except (OSError, FFmpegError) as error:
             raise VideoError(
                 f"Writing {self.path} stopped at frame {self.frames} ({_reason(error)}); what is there plays. Free "
                 "some space and go on."
             ) from None
+
+    def cut(self) -> None:
+        """Begin with a new encoder: what follows no longer depends on what was written before."""
+        if self._container is None or not self.frames:
+            return
+        self._container.start_encoding()
+        self._mux(self._encoder.encode(None))
+        like = self._stream.codec_context
+        encoder = av.CodecContext.create("libx264", "w")
+        assert isinstance(encoder, VideoCodecContext)
+        encoder.width, encoder.height, encoder.pix_fmt = like.width, like.height, like.pix_fmt
+        encoder.time_base, encoder.framerate, encoder.options = like.time_base, like.framerate, dict(ENCODER)
+        encoder.flags |= Flags.global_header  # the parameters are in front of the file, and are the same
+        self._encoder = encoder
 
     def close(self) -> None:
         """Finish the file."""
@@ -88,7 +107,7 @@ class VideoWriter:
         container, self._container = self._container, None
         try:
             try:
-                container.mux(self._stream.encode(None))
+                self._mux(self._encoder.encode(None), container)
             finally:
                 container.close()
             if self.frames:
@@ -97,6 +116,20 @@ class VideoWriter:
             raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
         finally:
             self._part.unlink(missing_ok=True)
+
+    def abandon(self) -> None:
+        """Let go of the file as it is; what is there plays."""
+        container, self._container = self._container, None
+        if container is not None:
+            with suppress(OSError, FFmpegError):
+                container.close()
+
+    def _mux(self, packets: list[Packet], container: av.container.OutputContainer | None = None) -> None:
+        target = container or self._container
+        assert target is not None
+        for packet in packets:
+            packet.stream = self._stream
+            target.mux(packet)
 
     def _take_over(self, keep: int) -> None:
         """Put the first `keep` frames of the old file in front: as they are where the encoder agrees, else anew."""
@@ -148,6 +181,29 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
         raise VideoError(f"There is no video {path}; check the path.") from None
     except (OSError, FFmpegError) as error:
         raise VideoError(f"{Path(path).name} cannot be read as a video ({_reason(error)}).") from None
+
+
+def playable_frames(path: str | Path) -> int:
+    """How many frames of a video can be relied on, also after a kill in the middle of writing or taking over: all
+    but the last, which may be cut short. 0 where there is none."""
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    frames, older = _count_packets(path), _count_packets(part)
+    if older > frames:  # killed while its frames were being taken over
+        os.replace(part, path)
+        frames = older
+    return max(0, frames - 1)
+
+
+def _count_packets(path: Path) -> int:
+    count = 0
+    try:
+        with av.open(str(path)) as container:
+            for packet in container.demux(container.streams.video[0]):
+                count += packet.size > 0 and not packet.is_corrupt
+    except (OSError, FFmpegError, IndexError):
+        return count
+    return count
 
 
 def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:

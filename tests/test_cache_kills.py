@@ -59,18 +59,19 @@ def test_kills(tmp_path: Path) -> None:
     track = random_track(UNIVERSAL, rows_of_blocks(BLOCKS))
     fresh, chain = plain(models, world, track), Chain(models, world, track, BLOCKS)
     digest = hashlib.sha256(b"".join(block.frames.numpy().tobytes() for block in fresh)).hexdigest()
-    chance, killed, renders, stored = random.Random(0), 0, 0, 0
+    chance, killed, renders, stored, lost = random.Random(0), 0, 0, 0, 0
     folder = tmp_path / "0"
     with renderer() as render:
         while killed < KILLS:
             lines = render(folder)
             process = int(next(lines).split()[1])
-            time.sleep(chance.uniform(0, 0.5))
+            time.sleep(chance.uniform(0, 1.5))
             with suppress(ProcessLookupError):  # it was done
                 os.kill(process, signal.SIGKILL)
             said = list(lines)
             done = any(line.startswith("done") for line in said)
             killed += not done
+            lost += any((folder / "p").glob("*.part"))
             stored = check(folder, chain, fresh)
             assert stored >= sum(line.startswith("block") for line in said)  # only the block in progress is lost
             if stored == BLOCKS:
@@ -79,7 +80,7 @@ def test_kills(tmp_path: Path) -> None:
         lines = list(render(folder))
         assert lines[-1] == f"done {digest}\n"
         assert int(lines[-2].split()[-1]) == BLOCKS - stored
-    print(f"{killed} kills, {renders} whole renders between them")
+    print(f"{killed} kills, {lost} of them in a write; {renders} whole renders between them")
 
 
 def check(folder: Path, chain: Chain, fresh: list[Block]) -> int:

@@ -22,7 +22,8 @@ from .store import problem_with_name
 log = logging.getLogger(__name__)
 
 LATENTS, FRAMES, SNAPSHOT, PINNED, CONDITION = "latents", "frames", "snapshot", "pinned", "condition"
-KINDS = (LATENTS, FRAMES, SNAPSHOT, PINNED, CONDITION)
+FILM, UNFINISHED = "mp4", "unfinished.mp4"
+KINDS = (LATENTS, FRAMES, SNAPSHOT, PINNED, CONDITION, FILM)
 ABOUT = "store.json"
 FORMAT, VERSION = "matrixgame.cache", 1
 SNAPSHOTS_ON_DISK = 4  # of a project, beside the pinned ones: one takes 2.3 GB at full size
@@ -98,6 +99,16 @@ class BlockCache:
                 self._thin_snapshots()
         except OSError as error:
             self._note(_why_not_stored(error, self.folder))
+
+    def prepare(self, kind: str, key: str) -> Path:
+        """The path of a file that something else writes, its folder made. Raises WorldError."""
+        try:
+            self._open()
+        except OSError as error:
+            raise WorldError(_why_not_stored(error, self.folder)) from None
+        path = self._path(kind, key)
+        _touch(path)
+        return path
 
     def drop(self, kind: str, key: str) -> None:
         """Forget one record."""
@@ -285,7 +296,7 @@ def _files(folder: Path) -> list[Stored]:
     stored = []
     try:
         for entry in os.scandir(folder):
-            kind = entry.name.rpartition(".")[2]
+            kind = entry.name.removesuffix(PART).rpartition(".")[2]
             if kind in KINDS and entry.is_file(follow_symlinks=False):
                 about = entry.stat(follow_symlinks=False)
                 stored.append(Stored(Path(entry.path), kind, about.st_size, about.st_mtime))

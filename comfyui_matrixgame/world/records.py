@@ -111,10 +111,13 @@ def read_record(path: Path) -> Record:
     return Record(tensors, note)
 
 
-def sweep_parts(folder: Path) -> int:
-    """Delete what killed processes left half written; returns how many files that were."""
+def sweep_parts(folder: Path, ours: str = f"*{PART}") -> int:
+    """Delete what killed processes left half written, but for videos, which are gone on with; returns how many files
+    that were. ours: a pattern of names."""
     swept = 0
-    for part in folder.glob(f"*{PART}"):
+    for part in folder.glob(ours):
+        if part.name.endswith(f".mp4{PART}"):
+            continue
         try:
             with part.open("rb") as file:
                 _lock(file, wait=False)
@@ -123,6 +126,18 @@ def sweep_parts(folder: Path) -> int:
         except OSError:
             continue  # a living process writes it, or the folder is read-only
     return swept
+
+
+def claim(path: Path) -> BinaryIO | None:
+    """An empty file that stands for something only one process may do: open while that is done, swept after its
+    death. None where another process has it. The name must end with PART. Raises OSError."""
+    sweep_parts(path.parent, path.name)
+    try:
+        file = path.open("xb")
+    except FileExistsError:
+        return None
+    _lock(file)
+    return file
 
 
 def _write(file: BinaryIO, record: Record) -> int:

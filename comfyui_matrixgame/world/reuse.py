@@ -53,7 +53,6 @@ class CachedRollout:
     """An iterator over the blocks of a rollout, as `Rollout` is. Use it as a context manager: what the next run will
     want to go on from is stored when it is closed.
 
-    skip: blocks at the start that are wanted by nobody: they are neither read nor made unless a later one needs them.
     pins: blocks (of the world's life) before which the state is stored and kept. on_pass: as in `rollout`; also
     called before each clean pass. wake: called once, before anything is computed.
     counts: what was done so far. Raises what `rollout` raises, and WorldError for a batch.
@@ -67,7 +66,6 @@ class CachedRollout:
         blocks: int | None,
         cache: BlockCache,
         *,
-        skip: int = 0,
         pins: Sequence[int] = (),
         on_pass: OnPass | None = None,
         on_block: OnBlock | None = None,
@@ -81,7 +79,7 @@ class CachedRollout:
         self.models, self.cache = models, cache
         self.chain = Chain(models, world, track, self.blocks)
         self.counts = Counts()
-        self.done = skip
+        self.done = 0
         self._on_pass, self._on_block, self._wake = on_pass, on_block, wake
         self._pins = {pin for pin in pins if self.chain.first < pin <= self.chain.last}
         self._steps = len(world.variant.steps) + 1
@@ -92,6 +90,11 @@ class CachedRollout:
     def next_block(self) -> int:
         """The block that comes next."""
         return self.chain.first + self.done
+
+    def skip_to(self, block: int) -> None:
+        """Pass over the blocks before `block`: they are neither read nor made unless a later one needs them."""
+        self.counts.reused += max(0, block - self.next_block)
+        self.done = max(self.done, block - self.chain.first)
 
     def known(self, block: int) -> bool:
         """Whether nothing need be computed for a block."""
