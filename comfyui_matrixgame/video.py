@@ -129,7 +129,7 @@ class VideoWriter:
         assert target is not None
         for packet in packets:
             packet.stream = self._stream
-            target.mux(packet)
+        target.mux(packets)
 
     def _take_over(self, keep: int) -> None:
         """Put the first `keep` frames of the old file in front: as they are where the encoder agrees, else anew."""
