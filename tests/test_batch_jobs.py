@@ -122,7 +122,7 @@ def test_clips_are_continued(folder: Path) -> None:
         ("images: a.png\nscripts: w 9\nimages: b.png", r"line 4: 'images' is given twice"),
         ("images: a.png\nscripts: [w 9", r"line \d: .*expected"),
         ("images: &x [*x]\nscripts: w 9", r"line 2: "),
-        ("scripts: w 9", r"line 1: a job needs images, or clips"),
+        ("scripts: w 9\nmodels: {generator: g}", r"line 1: a job needs images, or clips"),
         ("images: a.png", r"line 1: a job needs scripts"),
         ("images: a.png\nscripts: w 9\njobs: []", r"line 4: there are no jobs"),
         ("images: a.png\nscripts: w 9\nworlds: 900", r"line 4: at most 64 worlds"),

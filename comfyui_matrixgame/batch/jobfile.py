@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..actions.overlay import POSITIONS, STYLES
 from ..actions.track import blocks_of_rows
+from ..builtin import NAME as DEMO_WORLD
+from ..builtin import demo_world, start_images
 from ..errors import BatchError, ImageError
 from ..images import HEIGHT, WIDTH, check_size
 from ..variants import FPS, VARIANTS
@@ -42,6 +44,12 @@ class ModelPaths:
     dtype: str = "auto"
     attention: str = "sdpa"
     line: int = 1
+
+    @property
+    def is_demo(self) -> bool:
+        """Whether they are those of the built-in demo world: where none is named, or its name is."""
+        named = self.generators.get("") if len(self.generators) == 1 else None
+        return (not self.generators or named in (DEMO_WORLD, "demo")) and not self.vae and not self.clip
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ def read_job_file(path: str | Path, output: str | None = None) -> JobFile:
         top["version"].fail(f"this program reads version 1 of job files, got {shown(top['version'].data)}.")
     folder = path.parent
     models = _models(top["models"]) if "models" in top else ModelPaths({})
-    size = _size(top.get("size"))
+    size = _size(top.get("size"), models)
     overlay = _overlay(top.get("overlay"))
     keep = _keep(top.get("keep"), overlay)
     where = output or (top["output"].text("output") if "output" in top else path.stem)
@@ -148,6 +156,8 @@ def _entry(value: Value, shared: dict[str, Value], models: ModelPaths, folder: P
         starts += read_images(fields["images"], folder, size)
     if "clips" in fields:
         starts += read_clips(fields["clips"], folder, variants)
+    if not starts and models.is_demo and not {"images", "clips"} & fields.keys():
+        starts = [Start(path.stem, str(path)) for path in start_images()]
     if not starts:
         value.fail("a job needs images, or clips to continue.")
     scripts = read_scripts(fields["scripts"], folder, variants)
@@ -202,7 +212,10 @@ def _models(value: Value) -> ModelPaths:
     return ModelPaths(generators, **texts, line=value.line)
 
 
-def _size(value: Value | None) -> tuple[int, int]:
+def _size(value: Value | None, models: ModelPaths) -> tuple[int, int]:
+    if value is None and models.is_demo:
+        demo = demo_world()
+        return demo.height, demo.width
     if value is None:
         return HEIGHT, WIDTH
     parts = value.text("size").lower().split("x")

@@ -21,10 +21,12 @@ def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
     """The weights for a variant, looked at; raises BatchError that names the job file's line."""
     paths, where = jobs.models, f"{jobs.path.name}, line {jobs.models.line}"
     generator = paths.generators.get(variant) or paths.generators.get("")
-    if generator is None or paths.vae is None:
+    if paths.is_demo:
+        generator = None
+    elif generator is None or paths.vae is None:
         raise BatchError(
-            f"{where}: models needs a generator for {variant}, a vae and a clip; `matrixgame download {variant}` "
-            "fetches them."
+            f"{where}: models needs a generator for {variant}, a vae and a clip, which `matrixgame download {variant}` "
+            "fetches, or nothing at all for the demo world."
         )
     folder = jobs.path.parent
     try:

@@ -60,7 +60,7 @@ class Runner:
         if isinstance(self.store, FolderStore):
             self.store.clean()
         self.ledger.put_note("total", len(self.jobs))
-        self.ledger.put_note("started", time.time())
+        self.ledger.put_note("output", self.jobs.output)
         tally = Tally(len(self.jobs))
         bars = Bars(tally.total, self.quiet)
         reported = time.monotonic()

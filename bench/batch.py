@@ -1,0 +1,216 @@
+"""What bulk rendering costs beside the models: `python bench/batch.py plan|throughput|report|ray [-o FOLDER]`.
+
+plan: a job file of a million products. throughput: jobs in one process against the time of their models. report: a
+page of 5,000 entries in Chromium. ray: jobs that do nothing, through the scheduler of the Ray engine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+CHROMIUM = "/usr/bin/chromium"
+
+
+def plan(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Time and memory of `batch plan` for a million products, against one product."""
+    from PIL import Image
+
+    for i in range(2):
+        Image.new("RGB", (320, 176)).save(folder / f"picture_{i}.png")
+    figures = {}
+    for seeds in (1, 500):
+        file = folder / f"jobs{seeds}.yaml"
+        scripts = "bench:0..999" if seeds > 1 else "bench:0"
+        file.write_text(f'images: ["picture_*.png"]\nscripts: {scripts}\nseeds: 0..{seeds - 1}\nsize: 112x64\n')
+        began = time.perf_counter()
+        command = [sys.executable, "-m", "comfyui_matrixgame", "batch", "plan", str(file), "--device", "cpu"]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        figures[said.split()[1]] = {
+            "seconds": time.perf_counter() - began,
+            "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        }
+    return figures
+
+
+def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Jobs of the demo world in one process: the sum of their models' time over the time of the whole run."""
+    import torch
+
+    from comfyui_matrixgame.batch.jobfile import read_job_file
+    from comfyui_matrixgame.batch.ledger import Ledger
+    from comfyui_matrixgame.batch.local import LocalEngine
+    from comfyui_matrixgame.batch.runner import Runner
+    from comfyui_matrixgame.batch.store import FolderStore
+
+    file = folder / "jobs.yaml"
+    seeds = args.count // 8
+    file.write_text(f"scripts: bench:0..7:33\nseeds: 0..{seeds - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
+    jobs, store, ledger = read_job_file(file), FolderStore(folder / "out"), Ledger(folder / "out")
+    began = time.perf_counter()
+    engine = LocalEngine(jobs, "universal", [torch.device(args.device)], store, ledger.note, ledger.put_note)
+    loaded = time.perf_counter()
+    tally = Runner(jobs, store, ledger).run(lambda _: engine)
+    ended = time.perf_counter()
+    alone = _alone(engine, jobs, args.alone)
+    inside = sum(entry.about["seconds"]["model"] for entry in ledger.entries() if entry.about)
+    ledger.close()
+    return {
+        "jobs": tally.made,
+        "start_up_s": loaded - began,
+        "run_s": ended - loaded,
+        "models_in_the_run_s": inside,
+        "models_alone_s_per_job": alone,
+        "of_models_in_the_run": inside / (ended - loaded),
+        "of_models_alone": alone * tally.made / (ended - loaded),
+    }
+
+
+def report(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """A page of many entries: writing, loading, sorting, finding, and scrolling it from top to bottom."""
+    from playwright.sync_api import sync_playwright
+
+    from comfyui_matrixgame.batch.report import write_page
+
+    entries = made_up_entries(folder, args.count or 5000)
+    began = time.perf_counter()
+    page_file = write_page(folder, entries, len(entries), "")
+    figures: dict[str, Any] = {"entries": len(entries), "write_s": time.perf_counter() - began}
+    figures["page_bytes"] = page_file.stat().st_size
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.goto(page_file.as_uri())
+        timing = "(() => performance.getEntriesByType('navigation')[0].domComplete)()"
+        figures["load_ms"] = page.evaluate(timing)
+        figures["sort_ms"] = page.evaluate(
+            "(() => { const t = performance.now(); document.querySelectorAll('#head button')[3].click();"
+            " document.body.offsetHeight; return performance.now() - t })()"
+        )
+        figures["find_ms"] = page.evaluate(
+            "(() => { const t = performance.now(), f = document.getElementById('find'); f.value = 'seed_7';"
+            " f.oninput(); document.body.offsetHeight; const d = performance.now() - t; f.value = ''; f.oninput();"
+            " return d })()"
+        )
+        frames = page.evaluate(SCROLL)
+        figures["scroll_frames"] = len(frames)
+        figures["scroll_frame_ms_median"] = sorted(frames)[len(frames) // 2]
+        figures["scroll_frame_ms_95"] = sorted(frames)[len(frames) * 95 // 100]
+        figures["nodes"] = page.evaluate("document.querySelectorAll('*').length")
+        browser.close()
+    return figures
+
+
+SCROLL = """() => new Promise(done => {
+  const box = document.getElementById("box"), end = box.scrollHeight, times = [];
+  let last = performance.now(), at = 0;
+  const step = now => {
+    times.push(now - last);
+    last = now;
+    at += end / 300;
+    box.scrollTop = at;
+    at < end ? requestAnimationFrame(step) : done(times.slice(1));
+  };
+  requestAnimationFrame(step);
+})"""
+
+
+def ray(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Jobs that do nothing through the Ray engine's scheduler, on workers of this machine."""
+    from comfyui_matrixgame.batch.ray_engine import measure_scheduling
+
+    return measure_scheduling(args.count or 100_000, args.workers)
+
+
+def made_up_entries(folder: Path, count: int) -> list[Any]:
+    """Entries of a ledger with thumbnails on disk, as a run would have left them."""
+    from PIL import Image
+
+    from comfyui_matrixgame.actions.bench import bench_track
+    from comfyui_matrixgame.batch.ledger import Entry
+    from comfyui_matrixgame.batch.store import result_path
+    from comfyui_matrixgame.batch.task import short_lanes
+    from comfyui_matrixgame.variants import UNIVERSAL
+
+    rng = random.Random(0)
+    lanes = [short_lanes(bench_track(UNIVERSAL, seed, 596)) for seed in range(76)]
+    entries = []
+    for i in range(count):
+        key = f"{rng.getrandbits(160):040x}-00000000"
+        place = folder / result_path(key)
+        place.mkdir(parents=True)
+        if i < 64:
+            picture = Image.effect_noise((240, 132), 60).convert("RGB")
+            picture.save(folder / f"thumbnail{i}.jpg", quality=80)
+        (place / "thumbnail.jpg").hardlink_to(folder / f"thumbnail{i % 64}.jpg")
+        about = {
+            "key": key, "block": "", "variant": "universal", "seed": i, "blocks": 50, "first_block": 0, "frames": 597,
+            "labels": {"variant": "universal", "image": f"picture_{i % 32}", "script": f"bench{i % 76}",
+                       "seed": str(i), "length": "50b"},
+            "size": [352, 640], "lanes": lanes[i % 76], "items": {"mp4": {"file": "video.mp4", "bytes": 9_000_000}},
+            "thumbnail": "thumbnail.jpg", "seconds": {"model": 20 + rng.random(), "all": 22.0}, "worker": "cuda:0",
+            "program": "0", "engine_version": 1, "finished": 1.7e9 + i,
+        }  # fmt: skip
+        failed = i % 50 == 49
+        error = "There is not enough memory for this job." if failed else None
+        state = "failed" if failed else "done"
+        entries.append(Entry(f"picture_{i % 32}_seed_{i}", key, state, error, 0, 1.7e9, None if failed else about))
+    return entries
+
+
+def _alone(engine: Any, jobs: Any, count: int) -> float:
+    """Seconds of the models for one job by itself: the mean of some, without writing anything."""
+    from comfyui_matrixgame.batch.renderer import Renderer
+
+    renderer = Renderer(engine._load(0))
+    seconds = []
+    for i in range(count):
+        task = engine.task(jobs.entries[0].job(i * (len(jobs) // count)))
+        seconds.append([made.seconds for made in renderer.render([task], [task.source], lambda _: None)][-1])
+    return sum(seconds) / len(seconds)
+
+
+def _demo_picture() -> Path:
+    from comfyui_matrixgame.builtin import start_images
+
+    return start_images()[0]
+
+
+COMMANDS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
+    "plan": plan, "throughput": throughput, "report": report, "ray": ray,
+}  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=COMMANDS)
+    parser.add_argument("--count", type=int, default=0)
+    parser.add_argument("--alone", type=int, default=8, help="throughput: jobs that are measured by themselves")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("-o", "--output", type=Path, help="JSON file to write the figures into")
+    args = parser.parse_args()
+    if args.what == "throughput":
+        args.count = args.count or 64
+    with tempfile.TemporaryDirectory() as folder:
+        figures = {args.what: COMMANDS[args.what](Path(folder), args)}
+    print(json.dumps(figures, indent=1))
+    if args.output:
+        known = json.loads(args.output.read_text()) if args.output.exists() else {}
+        args.output.write_text(json.dumps(known | figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
