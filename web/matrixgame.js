@@ -8,7 +8,7 @@ import { translator } from "./timeline/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 
 const TYPE = "MATRIXGAME_TIMELINE";
-const SCALE_MS = 250; // how often the graph's zoom is looked at
+const SCALE_MS = 250; // how often the graph's zoom, and values that others keep, are looked at
 const CAPTURE_MS = 300; // after the last edit, the workflow's own record of changes is brought up to date
 
 /** @type {Set<TimelineWidget>} */
@@ -31,25 +31,22 @@ function captureSoon() {
 const variantInput = (node) => node.widgets?.find((/** @type {any} */ w) => w.name === "variant");
 
 /**
- * @param {any} node @param {string} name @param {any} inputData
+ * A timeline whose variant is that of a widget. @param {() => any} input the widget @param {() => void} changed
+ * @param {() => void} resized
  */
-function makeWidget(node, name, inputData) {
-  const given = inputData?.[1]?.default ?? "";
-  /** @type {any} */
-  let widget = null;
-  const timeline = new TimelineWidget({
-    variant: () => variantInput(node)?.value ?? null,
+function timelineOf(input, changed, resized) {
+  return new TimelineWidget({
+    variant: () => input()?.value ?? null,
     words: translator(locale()),
     changed: () => {
-      widget?.callback?.(timeline.value);
-      node.graph?.setDirtyCanvas?.(true, true);
+      changed();
       captureSoon();
     },
     setVariant: (variant) => {
-      const input = variantInput(node);
-      if (!input) return;
-      input.value = variant;
-      input.callback?.(variant, app.canvas, node);
+      const widget = input();
+      if (!widget) return;
+      widget.value = variant;
+      widget.callback?.(variant, app.canvas, widget.node);
     },
     wheelToGraph: (event) => {
       event.preventDefault();
@@ -57,24 +54,97 @@ function makeWidget(node, name, inputData) {
       app.canvas.processMouseWheel(event);
     },
     pointerToGraph: (event) => app.canvas.processMouseDown?.(event),
-    resized: () => growNode(node, widget),
+    resized,
   });
+}
+
+/**
+ * The widget of a timeline on a node. @param {any} node @param {string} name @param {TimelineWidget} timeline
+ * @param {() => string} getValue @param {(text: string) => void} setValue
+ */
+function addTimeline(node, name, timeline, getValue, setValue) {
+  const widget = node.addDOMWidget(name, TYPE, timeline.root, { getValue, setValue, getMinHeight: () => timeline.minHeight, hideOnZoom: false, margin: 6 });
+  widget.timeline = timeline;
+  open.add(timeline);
+  const { onRemove } = widget;
+  widget.onRemove = function () {
+    open.delete(timeline);
+    timeline.dispose();
+    return onRemove?.apply(this, arguments);
+  };
+  return widget;
+}
+
+/**
+ * @param {any} node @param {string} name @param {any} inputData
+ */
+function makeWidget(node, name, inputData) {
+  const given = inputData?.[1]?.default ?? "";
+  /** @type {any} */
+  let widget = null;
+  const changed = () => {
+    widget?.callback?.(timeline.value);
+    node.graph?.setDirtyCanvas?.(true, true);
+  };
+  const timeline = timelineOf(() => variantInput(node), changed, () => growNode(node, widget));
   if (given) timeline.value = given;
   timeline.editor.untouched = timeline.editor.doc;
-  widget = node.addDOMWidget(name, TYPE, timeline.root, {
-    getValue: () => timeline.value,
-    setValue: (/** @type {string} */ text) => (timeline.value = text),
-    getMinHeight: () => timeline.minHeight,
-    hideOnZoom: false,
-    margin: 6,
-  });
+  widget = addTimeline(node, name, timeline, () => timeline.value, (text) => (timeline.value = text));
   widget.serializeValue = () => {
     if (timeline.editor.editable && !timeline.editor.scriptError) remember(timeline);
     return timeline.sent;
   };
-  widget.timeline = timeline;
-  follow(node, widget, timeline);
+  follow(node, timeline);
   return { widget };
+}
+
+/**
+ * Let a subgraph's node show the editor where the timeline of a node inside is promoted to it. Without the method that
+ * is replaced here a frontend shows nothing there, and the value is still carried.
+ * @param {any} host
+ */
+function showPromoted(host) {
+  const { createPromotedHostWidget: usual } = host;
+  if (typeof usual !== "function" || typeof host._projectPromotedWidget !== "function") return;
+  host.createPromotedHostWidget = function (/** @type {any} */ input, /** @type {any} */ id, /** @type {any} */ source) {
+    const settled = host.graph?.getNodeById(host.id) === host;
+    return settled && source?.type === TYPE ? promotedWidget(host, input, source) : usual.call(this, input, id, source);
+  };
+}
+
+/**
+ * The editor of a timeline inside a subgraph, on the subgraph's node. The frontend keeps the value, and tells nobody
+ * when it changes: `sync` looks. @param {any} host @param {any} input @param {any} source the widget inside
+ */
+function promotedWidget(host, input, source) {
+  const kept = host._projectPromotedWidget(input);
+  const variant = () => variantFor(host, source.node);
+  const timeline = timelineOf(variant, () => (kept.value = timeline.value), () => growNode(host, widget));
+  const { onAdded, onRemoved, onResize } = host;
+  // It stands for the promoted input: it must not be a widget of its own as well, nor outlive the input.
+  host.addCustomWidget = (/** @type {any} */ made) => made;
+  const widget = addTimeline(host, input.name, timeline, () => kept.value, (text) => {
+    kept.value = text;
+    timeline.value = text;
+  });
+  delete host.addCustomWidget;
+  Object.assign(host, { onAdded, onRemoved, onResize });
+  let seen = "";
+  timeline.sync = () => {
+    if (kept.value !== timeline.value) timeline.value = String(kept.value ?? "");
+    const now = String(variant()?.value ?? "");
+    if (now !== seen) timeline.setVariant((seen = now));
+  };
+  timeline.sync();
+  return widget;
+}
+
+/** The widget that sets the variant of a node in a subgraph: its own, or the one it is promoted to. @param {any} host @param {any} node */
+function variantFor(host, node) {
+  const slot = node?.inputs?.find((/** @type {any} */ each) => each.widget?.name === "variant");
+  const link = slot?.link == null ? null : node.graph?.getLink?.(slot.link);
+  const outer = link && host.inputs?.find((/** @type {any} */ each) => each._subgraphSlot?.linkIds?.includes(link.id));
+  return outer?._widget ?? variantInput(node ?? {});
 }
 
 /** @param {TimelineWidget} timeline */
@@ -103,15 +173,8 @@ function growNode(node, widget) {
   if (node.size[1] < least[1]) node.setSize([node.size[0], least[1]]);
 }
 
-/** Watch what belongs to the node. @param {any} node @param {any} widget @param {TimelineWidget} timeline */
-function follow(node, widget, timeline) {
-  open.add(timeline);
-  const { onRemove } = widget;
-  widget.onRemove = function () {
-    open.delete(timeline);
-    timeline.dispose();
-    return onRemove?.apply(this, arguments);
-  };
+/** Watch what belongs to the node. @param {any} node @param {TimelineWidget} timeline */
+function follow(node, timeline) {
   queueMicrotask(() => {
     const input = variantInput(node);
     if (!input) return;
@@ -135,9 +198,15 @@ function follow(node, widget, timeline) {
 app.registerExtension({
   name: "MatrixGame.Timeline",
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
+  nodeCreated: (/** @type {any} */ node) => {
+    if (node.isSubgraphNode?.()) showPromoted(node);
+  },
   setup() {
     window.setInterval(() => {
-      for (const timeline of open) timeline.checkScale();
+      for (const timeline of open) {
+        timeline.sync?.();
+        timeline.checkScale();
+      }
     }, SCALE_MS);
     api.addEventListener("execution_success", (/** @type {any} */ event) => {
       // Only colours a strip: a server that keeps no history leaves it as it is.

@@ -8,6 +8,8 @@ import pytest
 
 from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
 
+from comfyui_matrixgame.actions.script import parse_script
+
 from .graphs import Graph
 from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
 from .server import Host, Rejected, Run
@@ -129,6 +131,10 @@ def test_a_fault_in_the_script_names_its_place(host: Host) -> None:
     details = reject(host, graph)
     assert "script:2:1" in details
     assert "fly" in details
+    document = parse_script("w 9f").document.with_source("script", "w 9f\nfly 12f").to_text()  # as an editor keeps it
+    assert "script:2:1" in reject(host, simple(document)[0])
+    stale = parse_script("w 9f").document.with_source("script", "a 9f").to_text()
+    assert "not those of the script" in reject(host, simple(stale)[0])
 
 
 def test_names_and_paths_are_checked(host: Host) -> None:

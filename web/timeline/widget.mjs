@@ -41,6 +41,8 @@ export class TimelineWidget {
     this.host = host;
     this.words = words;
     this.bars = BAR;
+    /** Takes a value over that something else keeps, where that is so. @type {(() => void) | null} */
+    this.sync = null;
     this.editor = new Editor(host.variant() ?? "universal", words);
     this.editor.nodeVariant = host.variant;
     this.canvas = element("canvas", { "aria-hidden": "true" });
