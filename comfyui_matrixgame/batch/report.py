@@ -7,7 +7,6 @@ import io
 import json
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -195,12 +194,3 @@ def _replace(path: Path, data: bytes) -> Path:
     part.write_bytes(data)
     os.replace(part, path)
     return path
-
-
-def iterate(folder: Path) -> Iterator[Entry]:
-    """The finished jobs of a run's folder."""
-    ledger = Ledger(folder, write=False)
-    try:
-        yield from (entry for entry in ledger.entries() if entry.about is not None)
-    finally:
-        ledger.close()

@@ -16,7 +16,7 @@ from ..actions.lanes import lane_names, lane_values
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import BatchError
 from ..images import fit_image, read_image
-from ..variants import Variant, frames_of_blocks
+from ..variants import Variant, frames_of_blocks, get_variant
 from ..video import read_video, video_tensor
 from ..world.start import clip_name
 from ..world.world import first_name, next_name, pixels_name
@@ -146,8 +146,24 @@ def result_key(block_name: str, decoder_id: str) -> str:
 def short_lanes(track: ActionTrack) -> dict[str, list[list[float]]]:
     """Lanes as [first row, value] wherever the value changes, for reports."""
     lanes = {}
-    for name in lane_names(track):
+    pitch = track.mouse is not None and bool(track.mouse[:, 0].any())  # also where the variant has no lane for it
+    for name in dict.fromkeys((*lane_names(track), *(("pitch",) if pitch else ()))):
         values = lane_values(track, name)
         at = np.flatnonzero(np.diff(values, prepend=np.nan))
-        lanes[name] = [[int(row), round(float(values[row]), 4)] for row in at]
+        lanes[name] = [[int(row), float(np.format_float_positional(values[row]))] for row in at]
     return lanes
+
+
+def track_of(about: dict[str, Any]) -> ActionTrack:
+    """The inputs of a finished job, to the last bit: the rows that its blocks were the first to read."""
+    variant = get_variant(about["variant"])
+    rows = rows_of_blocks(about["blocks"], about["first_block"])
+    columns = {name: np.zeros(rows, np.float32) for name in (*variant.keys, "pitch", "yaw")}
+    for name, steps in about["lanes"].items():
+        for row, value in steps:
+            columns[name][row:] = value
+    keyboard = np.stack([columns[key] for key in variant.keys], axis=1)
+    if variant.exclusive:
+        keyboard[:, variant.keys.index("idle")] = ~keyboard.any(axis=1)
+    mouse = np.stack([columns["pitch"], columns["yaw"]], axis=1) if variant.mouse else None
+    return ActionTrack(variant, keyboard, mouse)

@@ -1,0 +1,168 @@
+"""What results are used for elsewhere: a dataset to train on, and the videos that benchmarks expect."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..actions.track import ActionTrack
+from ..dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
+from ..errors import BatchError
+from ..variants import FPS, first_input_of_block, frames_of_blocks, get_variant
+from .ledger import Entry, Ledger
+from .names import parse_template
+from .store import result_path
+from .task import track_of
+
+NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
+INDEX = "index.csv"
+
+
+def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tuple[int, int]:
+    """Write the finished jobs of a run as a dataset (see `dataset.py`); one row of inputs for each frame.
+
+    Returns how many episodes it has, and how many jobs have no frames to export. What was exported before stays and
+    keeps its number. Raises BatchError where the jobs are of several variants or sizes.
+    """
+    found, left_out = _finished(folder, variant)
+    kinds = {(about["variant"], tuple(about["size"])) for about in (_about(entry) for entry in found)}
+    if len(kinds) > 1:
+        shown = ", ".join(f"{name} at {size[1]}x{size[0]}" for name, size in sorted(kinds))
+        raise BatchError(f"A dataset has one variant and size, and these jobs have {shown}; choose with --variant.")
+    chosen = get_variant(kinds.pop()[0])
+    numbers = _numbers(target)
+    tasks: list[str] = numbers.pop("tasks", [])
+    for entry in found:
+        if entry.key not in numbers:
+            numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
+        if _task(entry) not in tasks:
+            tasks.append(_task(entry))
+    _write_json(target / "meta" / NUMBERS, numbers | {"tasks": tasks})
+    first, total = {}, 0
+    for key, known in numbers.items():
+        first[key] = total
+        total += known["frames"]
+    for entry in found:
+        number = numbers[entry.key]["episode"]
+        if not table_path(target, number).exists():
+            _write_episode(folder, target, entry, number, tasks.index(_task(entry)), first[entry.key])
+    write_meta(target, len(numbers), tasks, chosen)
+    return len(numbers), left_out
+
+
+def export_videos(folder: Path, target: Path, template: str, variant: str | None = None) -> tuple[int, int]:
+    """Write the videos of a run under the names of a template, such as `{image}_{script}`, and an index of them.
+
+    Returns how many there are, and how many jobs have no frames. Raises BatchError where two would have one name.
+    """
+    template = parse_template(template)
+    found, left_out = _finished(folder, variant)
+    named: dict[str, Entry] = {}
+    for entry in found:
+        name = template.format_map(_about(entry)["labels"])
+        if name in named and named[name].key != entry.key:
+            raise BatchError(
+                f"The jobs {named[name].name} and {entry.name} would both be {name}.mp4; name what tells them apart, "
+                "such as --names {image}_{script}_{seed}."
+            )
+        named[name] = entry
+    rows = []
+    for name, entry in sorted(named.items(), key=lambda pair: (_about(pair[1])["labels"]["script"], pair[0])):
+        path = target / f"{name}.mp4"
+        if not path.exists():
+            _write_plain_video(folder, entry, path)
+        about = _about(entry)
+        rows.append([f"{name}.mp4", about["labels"]["image"], _task(entry), about["seed"], about["frames"], entry.key])
+    with (target / INDEX).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["video", "image", "action", "seed", "frames", "key"])
+        writer.writerows(rows)
+    return len(named), left_out
+
+
+def rows_of_frames(about: dict[str, Any]) -> ActionTrack:
+    """The inputs of a job with a row for each of its frames: what is held while it is on screen."""
+    first = about["first_block"]
+    lead = frames_of_blocks(first) - first_input_of_block(first)
+    return track_of(about).slice(lead).padded(about["frames"])
+
+
+def _finished(folder: Path, variant: str | None) -> tuple[list[Entry], int]:
+    """The finished jobs that have frames, each result once, and how many have none."""
+    ledger = Ledger(folder, write=False)
+    try:
+        done = [entry for entry in ledger.entries() if entry.about is not None]
+    finally:
+        ledger.close()
+    if variant is not None:
+        done = [entry for entry in done if _about(entry)["variant"] == get_variant(variant).name]
+    found = {entry.key: entry for entry in reversed(done) if {"mp4", "png", "jpeg"} & _about(entry)["items"].keys()}
+    if not found:
+        raise BatchError(f"No finished job in {folder} has a video or frames; keep mp4 or png.")
+    return list(reversed(found.values())), len({entry.key for entry in done}) - len(found)
+
+
+def _write_episode(folder: Path, target: Path, entry: Entry, number: int, task: int, first: int) -> None:
+    """The video, then the table: an episode with a table is whole."""
+    about, path = _about(entry), video_path(target, number)
+    source = folder / result_path(entry.key)
+    if "png" in about["items"]:
+        count, colours = write_video(path, _pictures(source / "png"), FPS)
+    elif "mp4" in about["items"]:
+        count, colours = copy_video(path, source / about["items"]["mp4"]["file"])
+    else:
+        count, colours = write_video(path, _pictures(source / "jpeg"), FPS)
+    if count != about["frames"]:
+        raise BatchError(f"The result of {entry.name} has {count} of its {about['frames']} frames; make it again.")
+    write_table(target, Episode(number, rows_of_frames(about), None, task, FPS, first), colours)
+
+
+def _write_plain_video(folder: Path, entry: Entry, path: Path) -> None:
+    about, source = _about(entry), folder / result_path(entry.key)
+    if "mp4" not in about["items"]:
+        write_video(path, _pictures(source / ("png" if "png" in about["items"] else "jpeg")), FPS)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    shutil.copyfile(source / about["items"]["mp4"]["file"], part)
+    os.replace(part, path)
+
+
+def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
+    for path in sorted(folder.iterdir()):
+        with Image.open(path) as picture:
+            yield np.asarray(picture.convert("RGB"))
+
+
+def _task(entry: Entry) -> str:
+    return _about(entry)["labels"]["script"]
+
+
+def _about(entry: Entry) -> dict[str, Any]:
+    assert entry.about is not None
+    return entry.about
+
+
+def _numbers(target: Path) -> dict[str, Any]:
+    path = target / "meta" / NUMBERS
+    if path.exists():
+        return json.loads(path.read_text(encoding="utf-8"))
+    if (target / "meta").exists():
+        raise BatchError(f"{target} holds a dataset that no bulk rendering wrote; name another folder.")
+    return {}
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(value), encoding="utf-8")
+    os.replace(part, path)
