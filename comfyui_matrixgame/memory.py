@@ -16,6 +16,7 @@ from .vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
 from .variants import LATENTS_PER_BLOCK
 
 DECODER_COPIES = 6  # of the widest full-size activation that live at once while a latent frame is decoded
+DECODED_AT_ONCE = {"cpu": 3}  # frames of that activation, with the two before them; 6 elsewhere
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,12 @@ def estimate_memory(
     vae_width: int = 96,
     tiny: bool = False,
     batch: int = 1,
+    device: torch.device | None = None,
 ) -> MemoryEstimate:
-    """The memory of a rollout of `batch` worlds with frames of height x width; weights in bytes."""
+    """The memory of a rollout of `batch` worlds with frames of height x width; weights in bytes.
+
+    device: where it runs; None for a GPU.
+    """
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
     meta = torch.device("meta")
     with meta:
@@ -66,7 +71,7 @@ def estimate_memory(
     ring_bytes *= 2  # a World stays as it is while the rollout that goes on from it has caches of its own
     state_bytes = sum(tensor.numel() for tensor in state) * cache_dtype.itemsize * 2
     widest = 64 if tiny else vae_width
-    frames = 4 if tiny else 6
+    frames = 4 if tiny else DECODED_AT_ONCE.get("" if device is None else device.type, 6)
     pixels = batch * widest * frames * height * width * compute_dtype.itemsize * (2 if tiny else DECODER_COPIES)
     tokens = batch * LATENTS_PER_BLOCK * rows * columns // 4
     passes = tokens * (config.ffn_dim + 8 * config.dim) * compute_dtype.itemsize

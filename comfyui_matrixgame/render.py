@@ -135,6 +135,7 @@ def estimate_for(files: Files, height: int, width: int) -> MemoryEstimate:
         compute_dtype=compute,
         vae_width=_vae_width(files.vae),
         tiny=files.decoder is not None,
+        device=files.device,
     )
 
 

@@ -225,6 +225,7 @@ def working_memory(models: HostModels, vae: HostVae, height: int, width: int) ->
         compute_dtype=vae.decoder.compute_dtype,
         vae_width=vae.vae.base_dim,
         tiny=isinstance(vae.decoder, TinyDecoder),
+        device=models.device,
     ).total
 
 
