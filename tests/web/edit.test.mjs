@@ -176,3 +176,31 @@ test("markers and loop move with the rows around them", () => {
   assert.deepEqual([shorter.markers, shorter.loop], [[], [40, 60]]);
   assert.deepEqual(edit.setMarker(doc, 50, "").markers, []);
 });
+
+test("an end of a ramp goes anywhere, and no other row changes but those it passes", () => {
+  const next = random(23);
+  const same = (got, wanted, row, i) => assert.ok(Math.abs(got - wanted) < 1e-6, `row ${row} of case ${i}: ${got} not ${wanted}`);
+  for (let i = 0; i < 400; i++) {
+    let doc = emptyDocument("universal", 105);
+    for (let j = 0; j < 4; j++) doc = edit.rampAxis(doc, "yaw", next(100), next(105), (next(41) - 20) / 100, (next(41) - 20) / 100, ["linear", "smooth"][next(2)]);
+    doc = edit.holdAxis(doc, "yaw", next(60), 60 + next(45), (next(5) - 2) / 10);
+    const ramps = doc.tracks.yaw.filter((entry) => entry.length === 5);
+    if (!ramps.length) continue;
+    const ramp = ramps[next(ramps.length)];
+    const [a, v0, , rows] = ramp;
+    const end = next(2) ? "start" : "stop";
+    const [t, value] = [next(106), (next(41) - 20) / 100];
+    const after = edit.moveRampEnd(doc, "yaw", ramp, end, t, value);
+    canonicalDocument(JSON.parse(writeDocument(after)));
+    const [before, now] = [lanesOf(doc).yaw, lanesOf(after).yaw];
+    const [from, to] = end === "start" ? [Math.min(t, a + rows - 1), a + rows] : [a, Math.max(t, a + 1)];
+    for (let row = 0; row < Math.min(from, a); row++) same(now[row], before[row], row, i);
+    if (end === "start") {
+      for (let row = a + rows; row < 105; row++) same(now[row], before[row], row, i);
+      assert.ok(Math.abs(now[from] - value) < 1e-6);
+    } else {
+      assert.ok(Math.abs(now[a] - v0) < 1e-6);
+      for (let row = Math.max(to, a + rows); row < 105; row++) if (doc.tracks.yaw.some((e) => e[0] > a && e[0] <= row)) same(now[row], before[row], row, i);
+    }
+  }
+});

@@ -6,7 +6,7 @@ import pytest
 
 from .page import TimelinePage
 
-LETTERS = ["w", "a", "h", "r", "m", "n", "q", "Delete", "Backspace"]
+LETTERS = ["w", "a", "h", "r", "m", "n", "q", "Delete", "Backspace", *(f"Control+{key}" for key in "cxvaz")]
 
 
 def test_a_drag_paints_one_run_and_undo_is_ours(timeline: TimelinePage) -> None:
@@ -222,6 +222,35 @@ def test_ramps_by_drag_and_by_two_clicks(timeline: TimelinePage) -> None:
     ramp = timeline.tracks["yaw"][0]
     assert len(ramp) == 5
     assert ramp[4] < 0
+
+
+def test_the_ends_of_a_ramp_are_dragged(timeline: TimelinePage) -> None:
+    ramp = "editor.doc.tracks.yaw[0]"
+    timeline.focus()
+    timeline.press("t")
+    timeline.drag((29.6, "yaw"), (59.6, "yaw"), shares=(0.5, 0.3))
+    a, v0, ease, rows, v1 = timeline.js(ramp)
+    assert [a, v0, rows, v1 > 0] == [30, 0, 30, True]
+    height = "((r) => (editor.view.yOf(editor.doc, r, argument) - r.top) / r.height)(editor.view.rows[4])"
+    at = timeline.js(height, v1)
+    timeline.drag((59.6, "yaw"), (89.6, "yaw"), shares=(at, 0.8))
+    assert timeline.js(ramp)[:4] == [30, 0, ease, 60]
+    assert timeline.js(ramp)[4] < -0.05
+    timeline.press("v")
+    timeline.drag((29.6, "yaw"), (11.6, "yaw"), shares=(timeline.js(height, 0), 0.3))
+    begin, first, _, rows, _ = timeline.js(ramp)
+    assert [begin, rows, first > 0.05] == [12, 78, True]
+    timeline.page.keyboard.down("Shift")
+    timeline.drag((11.6, "yaw"), (39.6, "yaw"), shares=(timeline.js(height, first), 0.9))
+    timeline.page.keyboard.up("Shift")
+    assert timeline.js(ramp)[:2] == [40, first]
+    assert timeline.js("editor.valueText('yaw', 20)") == "0"
+    timeline.press("Control+z", "Control+z", "Control+z")
+    assert timeline.js(ramp) == [30, 0, ease, 30, v1]
+    timeline.press("p")
+    timeline.drag((59.6, "yaw"), (70, "yaw"), shares=(at, at))  # the pencil draws, wherever it begins
+    assert timeline.js(ramp)[:4] == [30, 0, ease, 30]
+    assert timeline.js("editor.valueText('yaw', 65)") != "0"
 
 
 @pytest.mark.parametrize("scale", [0.5, 1, 2])

@@ -107,6 +107,25 @@ export function rampAxis(doc, axis, a, b, v0, v1, easing) {
   return spliceAxis(doc, axis, from, to, [[from, clampCamera(v0), easing, to - from, clampCamera(v1)]]);
 }
 
+/**
+ * Put one end of a ramp elsewhere, in time and in value. Where it leaves rows behind, the lane holds what is before
+ * the ramp or where the ramp ends.
+ * @param {Timeline} doc @param {string} axis @param {Entry} ramp @param {"start"|"stop"} end @param {number} t @param {number} value
+ */
+export function moveRampEnd(doc, axis, ramp, end, t, value) {
+  const tracks = activeTracks(doc);
+  const [a, v0, easing, rows, v1] = /** @type {[number, number, string, number, number]} */ (ramp);
+  const before = tracks[axis].filter((/** @type {Entry} */ e) => e[0] < a);
+  const after = tracks[axis].filter((/** @type {Entry} */ e) => e[0] > a);
+  const v = clampCamera(value);
+  const from = end === "start" ? Math.max(0, Math.min(t, a + rows - 1)) : a;
+  const to = end === "stop" ? Math.min(doc.length, Math.max(t, a + 1)) : a + rows;
+  /** @type {Entry} */
+  const moved = [from, end === "start" ? v : v0, easing, to - from, end === "stop" ? v : v1];
+  const rest = cutCurve([[a, moved[4] ?? 0], ...after], to, doc.length);
+  return put(doc, { ...tracks, [axis]: canonicalCurve([...cutCurve(before, 0, from), moved, ...rest]) });
+}
+
 /** Give every ramp that touches rows a..b another easing. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {string} easing */
 export function setEasing(doc, axis, a, b, easing) {
   const tracks = activeTracks(doc);

@@ -13,6 +13,7 @@ import * as edit from "./edit.mjs";
 
 const EDGE = 5;
 const SLOP = 3;
+const HANDLE = 7;
 
 /** @param {Editor} e @param {Point} p */
 const snapOf = (e, p) => (p.alt ? "frame" : e.snap);
@@ -102,6 +103,46 @@ export function rampDrag(e, hit, start) {
       e.ramp = null;
       e.apply((doc) => edit.rampAxis(doc, axis, ramp.a, ramp.b, ramp.v0, ramp.v1, e.easing));
       e.moveTo(Math.min(ramp.a, ramp.b), axis);
+    },
+  };
+}
+
+/**
+ * The end of a ramp under a point: the ramp, which end, and its value there.
+ * @param {Editor} e @param {Hit} hit @param {number} x @param {number} y
+ */
+export function handleAt(e, hit, x, y) {
+  const { row } = hit;
+  if (row?.kind !== "axis") return null;
+  for (const ramp of activeTracks(e.doc)[row.id]) {
+    if (ramp.length !== 5) continue;
+    for (const end of /** @type {("stop"|"start")[]} */ (["stop", "start"])) {
+      const [t, value] = end === "stop" ? [ramp[0] + ramp[3], ramp[4]] : [ramp[0], ramp[1]];
+      if (Math.hypot(e.view.x(t) - x, e.view.yOf(e.doc, row, value) - y) <= HANDLE) return { ramp, end, value };
+    }
+  }
+  return null;
+}
+
+/** Move one end of a ramp; Shift keeps its value. @param {Editor} e @param {Hit} hit @param {Point} start @param {NonNullable<ReturnType<typeof handleAt>>} handle @returns {Drag} */
+export function handleDrag(e, hit, start, { ramp, end, value }) {
+  const base = e.doc;
+  const { row } = hit;
+  const axis = row?.id ?? "";
+  let moved = false;
+  e.selection = null;
+  return {
+    move: (p) => {
+      moved ||= Math.hypot(p.x - start.x, p.y - start.y) > SLOP;
+      if (!moved || !row) return;
+      const t = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, start.y).edge);
+      const v = p.shift ? value : Math.round(e.view.valueOf(base, row, p.y) * 1000) / 1000;
+      e.cursor = { t: Math.min(t, base.length - 1), lane: axis };
+      e.preview(edit.moveRampEnd(base, axis, ramp, end, t, v));
+    },
+    end: () => {
+      if (moved) e.commit();
+      else e.moveTo(Math.min(base.length - 1, hit.t), axis);
     },
   };
 }
@@ -298,6 +339,8 @@ export function begin(e, start) {
   if (!hit.row) return null;
   if (e.tool === "pan") return panDrag(e, start);
   const axis = hit.row.kind === "axis";
+  const handle = e.tool === "paint" || e.ramp ? null : handleAt(e, hit, start.x, start.y);
+  if (handle) return handleDrag(e, hit, start, handle);
   if (e.tool === "select") return selectDrag(e, hit, start);
   if (e.tool === "ramp" && axis) return rampDrag(e, hit, start);
   if (axis) return drawDrag(e, hit, start);
@@ -317,6 +360,7 @@ export function shapeAt(e, x, y) {
   if (hit.area === "ruler" || hit.area === "minimap") return "ew-resize";
   if (e.tool === "pan") return "grab";
   if (hit.area !== "lane" || !hit.row) return "default";
+  if (e.tool !== "paint" && !e.ramp && handleAt(e, hit, x, y)) return "move";
   if (e.tool !== "select") return hit.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
   const runs = hit.row.kind === "key" ? activeTracks(e.doc)[hit.row.id] : [];
   if (runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))) return "col-resize";

@@ -33,7 +33,8 @@ const EN = {
   "variant.offer": "This timeline is for {from}; the node is set to {to}.", "variant.lost": "Would be lost: {what}", "variant.convert": "Convert it",
   "variant.keep": "Set the node back to {from}", "variant.fresh": "Start empty",
   "script.error": "The script has an error; the lanes show the last good one.", "script.hint": "One step a line: w 2b, w+left 1.5s, repeat 3 { … }",
-  "script.lanes": "Editing a lane writes the script anew.", "queue.refused": "Action Timeline: {message}", "live.label": "Timeline editor",
+  "script.lanes": "Editing a lane writes the script anew.",
+  "script.toolong": "This timeline says more than a script can; it is shown here, and edited in the lanes.", "queue.refused": "Action Timeline: {message}", "live.label": "Timeline editor",
   "live.role": "timeline", "live.help": "Arrows move, Space toggles, question mark lists the keys", "pad": "Touch pad for recording",
   "help.title": "Keys and gestures", "help.close": "Close (Esc)",
 };
@@ -59,6 +60,7 @@ const OTHERS = {
     "problem.retry": "使用此文本", "problem.fresh": "新建空时间轴", "problem.copy": "复制文本",
     "variant.offer": "此时间轴用于 {from}，而节点设为 {to}。", "variant.lost": "将会丢失：{what}", "variant.convert": "转换", "variant.keep": "将节点设回 {from}", "variant.fresh": "从空白开始",
     "script.error": "脚本有误；轨道显示上一次正确的内容。", "script.hint": "每行一步：w 2b，w+left 1.5s，repeat 3 { … }", "script.lanes": "编辑轨道会重写脚本。",
+    "script.toolong": "此时间线的内容超出脚本所能容纳的长度；此处仅供查看，请在轨道中编辑。",
     "help.title": "按键与手势", "help.close": "关闭 (Esc)", "live.label": "时间轴编辑器", "live.role": "时间轴",
   },
 };

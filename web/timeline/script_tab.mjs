@@ -83,14 +83,26 @@ export class ScriptTab {
     if (!this.shown || (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)) return;
     const { script } = this.editor;
     const shown = script.length > MOST ? `${script.slice(0, MOST)}…` : script;
-    this.area.readOnly = shown !== script;
+    this.area.readOnly = shown !== script || this.tooLong;
     if (shown !== this.area.value) this.area.value = shown;
     this.written = shown;
     this.underline();
   }
 
+  /** Whether the lanes hold more than a script may say: they are then shown, but not read back. */
+  get tooLong() {
+    const { doc, script } = this.editor;
+    return !doc.source && this.editor.readScript(script).error?.code === "too-much-text";
+  }
+
   underline() {
     const text = this.area.value;
+    if (this.area.readOnly) {
+      this.back.replaceChildren();
+      this.area.setAttribute("aria-invalid", "false");
+      this.messages.replaceChildren(element("div", {}, this.words("script.toolong")));
+      return;
+    }
     const { error, warnings } = this.editor.readScript(text);
     const notes = error ? [{ ...error, message: error.reason, bad: true }] : warnings.map((w) => ({ ...w, bad: false }));
     const lines = text.length > 200000 ? [] : text.split("\n");
