@@ -35,12 +35,14 @@ def plan(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         file = folder / f"jobs{seeds}.yaml"
         scripts = "bench:0..999" if seeds > 1 else "bench:0"
         file.write_text(f'images: ["picture_*.png"]\nscripts: {scripts}\nseeds: 0..{seeds - 1}\nsize: 112x64\n')
-        began = time.perf_counter()
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
         command = [sys.executable, "-m", "comfyui_matrixgame", "batch", "plan", str(file), "--device", "cpu"]
         said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         figures[said.split()[1]] = {
             "seconds": time.perf_counter() - began,
-            "peak_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+            "cpu_seconds": after.ru_utime - before.ru_utime,
+            "peak_bytes": after.ru_maxrss * 1024,
         }
     return figures
 
@@ -128,10 +130,86 @@ SCROLL = """() => new Promise(done => {
 
 
 def ray(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
-    """Jobs that do nothing through the Ray engine's scheduler, on workers of this machine."""
-    from comfyui_matrixgame.batch.ray_engine import measure_scheduling
+    """Jobs that do nothing, on workers of this machine: through the pool alone, then with names and ledger."""
+    import ray as cluster
 
-    return measure_scheduling(args.count or 100_000, args.workers)
+    from comfyui_matrixgame.batch.ray_engine import connect
+
+    count = args.count or 100_000
+    connect("local", args.workers)
+    figures: dict[str, Any] = {"workers": args.workers}
+    for most, many in ((64, count), (1, max(1, count // 10))):
+        pool = _empty_pool(args.workers, most)
+        pool.first()
+        items = iter(range(many))
+        began, cpu = time.perf_counter(), time.process_time()
+        done = sum(1 for _ in pool.run(lambda items=items: next(items, None)))
+        key = f"pool_{most}_in_a_call"
+        figures[key] = {"jobs": done, "ms_a_job": (time.perf_counter() - began) / done * 1e3}
+        figures[key]["driver_cpu_ms_a_job"] = (time.process_time() - cpu) / done * 1e3
+        pool.close()
+    figures["names_ledger_and_pool"] = _whole_path(folder, args.workers, count)
+    cluster.shutdown()
+    return figures
+
+
+def _empty_pool(workers: int, most: int) -> Any:
+    import ray as cluster
+
+    from comfyui_matrixgame.batch.pool import Pool
+
+    class Empty:
+        def ready(self) -> bool:
+            return True
+
+        def work(self, items: list) -> list:
+            return items
+
+    remote = cluster.remote(num_cpus=0)(Empty)
+    return Pool(lambda _: remote.remote(), lambda actor, items: actor.work.remote(items), workers, most=most)
+
+
+def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
+    """A job file of many jobs through names, ledger and pool; only the work itself and its files are left out."""
+    from comfyui_matrixgame.batch.engine import Outcome
+    from comfyui_matrixgame.batch.jobfile import read_job_file
+    from comfyui_matrixgame.batch.ledger import Ledger
+    from comfyui_matrixgame.batch.local import make_task
+    from comfyui_matrixgame.batch.runner import Runner
+
+    class Nowhere:
+        def read(self, key: str) -> None:
+            return None
+
+        def link(self, *given: object) -> None:
+            return None
+
+    class Engine:
+        name = "empty"
+
+        def signature(self) -> str:
+            return ""
+
+        def task(self, job: Any) -> Any:
+            return make_task(jobs, job, "models", "decoder")
+
+        def run(self, feed: Any, on_pulse: Any) -> Any:
+            pool = _empty_pool(workers, 64)
+            pool.first()
+            for task, _ in pool.run(feed.take):
+                done = {"items": {}, "seconds": {}, "finished": 0.0, "worker": "", "thumbnail": None}
+                yield Outcome(task, task.about() | done)
+            pool.close()
+
+    file = folder / "jobs.yaml"
+    file.write_text(f"size: 112x64\nimages: {_demo_picture()}\nscripts: bench:0..99:33\nseeds: 0..{count // 100 - 1}\n")
+    jobs, ledger = read_job_file(file), Ledger(folder / "ledger")
+    began, cpu = time.perf_counter(), time.process_time()
+    tally = Runner(jobs, Nowhere(), ledger, quiet=True).run(lambda _: Engine())  # type: ignore[arg-type]
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    ledger.close()
+    ms = {"ms_a_job": seconds / tally.made * 1e3, "driver_cpu_ms_a_job": cpu / tally.made * 1e3}
+    return {"jobs": tally.made, **ms}
 
 
 def made_up_entries(folder: Path, count: int) -> list[Any]:

@@ -166,6 +166,10 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
         check_hosts(args.comfyui, load_workflow(args.workflow))
         devices = len(args.comfyui)
     else:
+        if args.ray:
+            from .ray_engine import check_address
+
+            check_address(args.ray)
         from .models import estimate, files_for, timing_signature
 
         found = _devices(args)

@@ -20,7 +20,7 @@ from .models import files_for, identities, load_all, signature, timing_signature
 from .outputs import DiskFull, ResultWriter
 from .renderer import Made, Renderer
 from .store import Store
-from .task import Task, last_name, read_source, result_key
+from .task import Source, Task, last_name, read_source, result_key
 
 BLOCKS_AHEAD = 8  # that may wait to be written
 Notes = Callable[[str], Any]
@@ -39,7 +39,7 @@ class LocalEngine:
         self.files = [files_for(jobs, variant, device) for device in devices]
         self._models: dict[int, Models] = {}
         self._loading = threading.Lock()
-        self._identity = remembered_identity(self.files[0], lambda: self._load(0), note, put_note)
+        self._identity = remembered_identity(self.files[0], lambda: identities(self._load(0)), note, put_note)
 
     def signature(self) -> str:
         return timing_signature(self.files[0], self.jobs)
@@ -95,7 +95,7 @@ class LocalEngine:
             renderer: Renderer | None = None
             while (group := inbox.get()) is not None and not stop.is_set():
                 renderer = renderer or Renderer(self._load(index), self.jobs.worlds)
-                self._group(renderer, group, pen, device, stop, on_pulse)
+                render_group(renderer, group, [source_of(task) for task in group], pen, stop, on_pulse)
         except Interrupted:
             pass
         except BaseException as error:
@@ -103,26 +103,27 @@ class LocalEngine:
         finally:
             pen.close(stop.is_set())
 
-    def _group(
-        self, renderer: Renderer, group: list[Task], pen: Pen, device: str, stop: threading.Event, on_pulse: OnPulse
-    ) -> None:
-        text = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
 
-        def on_pass(at: PassProgress) -> None:
-            if stop.is_set():
-                raise Interrupted("stopped")
-            on_pulse(Pulse(device, text, at.done * at.steps + at.step, at.blocks * at.steps))
+def render_group(
+    renderer: Renderer, group: list[Task], sources: list[Source], pen: Pen, stop: threading.Event, on_pulse: OnPulse
+) -> None:
+    """Make the results of a group; an outcome for each arrives at the pen. Raises Interrupted where it is stopped."""
+    text = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
 
-        pages = [pen.page(task) for task in group]
-        try:
-            sources = [source_of(task) for task in group]
-            for made in renderer.render(group, sources, on_pass):
-                pages[made.index].put(made)
-        except Interrupted:
-            raise
-        except (MatrixGameError, RuntimeError, MemoryError) as error:
-            for page in pages:
-                page.fail(failure(error, self.jobs.worlds))
+    def on_pass(at: PassProgress) -> None:
+        if stop.is_set():
+            raise Interrupted("stopped")
+        on_pulse(Pulse(pen.worker, text, at.done * at.steps + at.step, at.blocks * at.steps))
+
+    pages = [pen.page(task) for task in group]
+    try:
+        for made in renderer.render(group, sources, on_pass):
+            pages[made.index].put(made)
+    except Interrupted:
+        raise
+    except (MatrixGameError, RuntimeError, MemoryError) as error:
+        for page in pages:
+            page.fail(failure(error, renderer.worlds))
 
 
 class Pen:
@@ -219,12 +220,14 @@ def make_task(jobs: JobFile, job: Job, models_id: str, decoder_id: str) -> Task:
     )
 
 
-def remembered_identity(files: Files, load: Callable[[], Models], note: Notes, put_note: PutNote) -> tuple[str, str]:
+def remembered_identity(
+    files: Files, ask: Callable[[], tuple[str, str]], note: Notes, put_note: PutNote
+) -> tuple[str, str]:
     """The names of models and decoder, from the last run with these files where there was one."""
     name = f"identity:{signature(files)}"
     known = note(name)
     if known is None:
-        known = identities(load())
+        known = ask()
         put_note(name, known)
     return known[0], known[1]
 
@@ -244,7 +247,7 @@ def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:
         yield group
 
 
-def source_of(task: Task) -> Any:
+def source_of(task: Task) -> Source:
     """The start that travels with a task."""
     if task.source is None:
         raise BatchError("The task came without its start.")
