@@ -7,7 +7,8 @@ from typing import Any
 from comfy_api.latest import ComfyExtension, io, ui
 
 from .comfyui_matrixgame.actions.overlay import POSITIONS, STYLES
-from .comfyui_matrixgame.host import files, inputs, layers, models, worlds
+from .comfyui_matrixgame.host import cache as caches
+from .comfyui_matrixgame.host import files, inputs, layers, models, panel, worlds
 from .comfyui_matrixgame.images import HEIGHT, WIDTH
 from .comfyui_matrixgame.variants import VARIANTS
 from .comfyui_matrixgame.world.store import problem_with_name
@@ -16,6 +17,7 @@ CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
 World = io.Custom("MATRIXGAME_WORLD")
 Vae = io.Custom("MATRIXGAME_VAE")
+Cache = io.Custom("MATRIXGAME_CACHE")
 
 FIRST_SCRIPT = """# keys and camera, one step per line: what is held, for how long
 w            1s
@@ -365,6 +367,11 @@ class RollOut(io.ComfyNode):
                     tooltip="Whether to keep all frames in memory for the images output: 2.7 MB a frame. The video "
                     "is on disk and needs none.",
                 ),
+                Cache.Input(
+                    "cache",
+                    optional=True,
+                    tooltip="From World Cache: blocks made before are taken from it, and only the others are made.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             outputs=[
@@ -382,10 +389,13 @@ class RollOut(io.ComfyNode):
         return list(worlds.wanted_outputs(images, cls.hidden.unique_id))
 
     @classmethod
-    def execute(cls, world: Any, actions: Any, images: str) -> io.NodeOutput:
+    def execute(cls, world: Any, actions: Any, images: str, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt)
-        return io.NodeOutput(*worlds.roll_out(world, actions, wanted, node))
+        if cache is None:
+            return io.NodeOutput(*worlds.roll_out(world, actions, wanted, node))
+        result, report = caches.roll_out(world, actions, wanted, node, cache)
+        return io.NodeOutput(*result, ui={"text": [report]})
 
 
 class WorldCache(io.ComfyNode):
@@ -397,20 +407,25 @@ class WorldCache(io.ComfyNode):
             node_id="MatrixGameWorldCache",
             display_name="World Cache",
             category=CATEGORY,
-            description="Keeps a world on disk under a name, and gives it back in later runs and after a restart "
-            "without running what is before it.",
-            search_aliases=["matrix game cache", "checkpoint world", "keep world", "restore world"],
+            description="Keeps finished blocks for Roll Out, so that an edit makes only what it can reach and an undo "
+            "makes nothing; and keeps a world, to go on from it without running what is before it.",
+            search_aliases=["matrix game cache", "checkpoint world", "keep world", "restore world", "block cache"],
             inputs=[
-                io.Model.Input("model", tooltip="The generator that a restored world goes on with."),
-                Vae.Input("vae", tooltip="The VAE that a restored world goes on with."),
-                io.String.Input("name", default="world", tooltip="Letters, digits, spaces, - and _."),
+                io.Model.Input("model", optional=True, tooltip="The generator that a restored world goes on with."),
+                Vae.Input("vae", optional=True, tooltip="The VAE that a restored world goes on with."),
+                io.String.Input(
+                    "name",
+                    default="world",
+                    tooltip="Of the project: a folder in output/matrixgame/cache, and the world kept under that name. "
+                    "Letters, digits, spaces, - and _.",
+                ),
                 io.Combo.Input(
                     "mode",
                     options=list(files.CACHE_CHOICES),
                     default=files.CACHE_CHOICES[0],
-                    tooltip="automatic: restore it if the graph before this node is the one it was made with, else "
-                    "make and keep it. keep: always make it anew. restore: whatever is kept. forget: delete it, and "
-                    "pass the world on.",
+                    tooltip="For the world. automatic: restore it if the graph before this node is the one it was made "
+                    "with, else make and keep it. keep: always make it anew. restore: whatever is kept. forget: delete "
+                    "it and the project's blocks, and pass the world on.",
                 ),
                 io.Float.Input(
                     "limit_gb",
@@ -419,14 +434,30 @@ class WorldCache(io.ComfyNode):
                     max=10_000.0,
                     step=0.5,
                     advanced=True,
-                    tooltip="Size all kept worlds may have together; the ones unused for longest are deleted first.",
+                    tooltip="Size all projects and kept worlds may have together on disk; what was unused for longest "
+                    "is deleted first.",
                 ),
                 World.Input(
                     "world", optional=True, lazy=True, tooltip="The world to keep; not run where one is restored."
                 ),
+                io.Float.Input(
+                    "memory_gb",
+                    default=2.0,
+                    min=0.0,
+                    max=1_000.0,
+                    step=0.5,
+                    optional=True,
+                    advanced=True,
+                    tooltip="Main memory that the project's blocks may take; all of them are on disk as well.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
-            outputs=[World.Output(display_name="world", tooltip="The world, made or restored.")],
+            outputs=[
+                World.Output(
+                    display_name="world", tooltip="The world, made or restored; none where none is connected."
+                ),
+                Cache.Output(display_name="cache", tooltip="The project's blocks, for Roll Out."),
+            ],
         )
 
     @classmethod
@@ -443,9 +474,21 @@ class WorldCache(io.ComfyNode):
         return ["world"] if needed and "world" in others and others["world"] is None else []
 
     @classmethod
-    def execute(cls, model: Any, vae: Any, name: str, mode: str, limit_gb: float, world: Any = None) -> io.NodeOutput:
+    def execute(
+        cls,
+        name: str,
+        mode: str,
+        limit_gb: float,
+        model: Any = None,
+        vae: Any = None,
+        world: Any = None,
+        memory_gb: float = 2.0,
+    ) -> io.NodeOutput:
         node, graph = cls.hidden.unique_id, cls.hidden.dynprompt
-        return io.NodeOutput(files.cached_world(model, vae, name, mode, limit_gb, world, node, graph))
+        cache = caches.open_cache(name, memory_gb, limit_gb)
+        if mode == "forget":
+            cache.forget()
+        return io.NodeOutput(files.cached_world(model, vae, name, mode, limit_gb, world, node, graph), cache)
 
 
 class SaveWorld(io.ComfyNode):
@@ -558,6 +601,10 @@ class ActionOverlay(io.ComfyNode):
 
 class MatrixGameExtension(ComfyExtension):
     """All nodes of the pack."""
+
+    async def on_load(self) -> None:
+        """Offer what the panel of World Cache asks for."""
+        panel.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

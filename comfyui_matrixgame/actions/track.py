@@ -26,12 +26,14 @@ class ActionTrack:
     keyboard: [T, len(variant.keys)], 0 or 1.
     mouse: [T, 2] `[pitch, yaw]` in units of about 15 degrees a frame, + is up and right; None where the
         variant has no camera input.
+    pins: rows before which the state of the world should be kept; of a track as it was written, not of its parts.
     Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable.
     """
 
     variant: Variant
     keyboard: Floats
     mouse: Floats | None
+    pins: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         keyboard = _rows(self.keyboard, len(self.variant.keys), "keyboard", self.variant)

@@ -61,8 +61,13 @@ def load_world(model: comfy.model_patcher.ModelPatcher, vae: HostVae, file: str)
     return live(engine.load_world(_saved_world(file)), model, vae)
 
 
+def cache_folder() -> Path:
+    """Where World Cache keeps everything: output/matrixgame/cache."""
+    return world_folder() / "cache"
+
+
 def _store() -> WorldStore:
-    return WorldStore(world_folder() / "cache")
+    return WorldStore(cache_folder())
 
 
 def cache_state(name: str, mode: str) -> str:
@@ -81,28 +86,39 @@ def cache_needs_world(name: str, mode: str, node_id: str, graph: Any) -> bool:
 
 
 def cached_world(
-    model: comfy.model_patcher.ModelPatcher,
-    vae: HostVae,
+    model: comfy.model_patcher.ModelPatcher | None,
+    vae: HostVae | None,
     name: str,
     mode: str,
     limit_gb: float,
     world: LiveWorld | None,
     node_id: str,
     graph: Any,
-) -> LiveWorld:
-    """Keep, restore or forget the world called `name`; see the node's help."""
-    check_generator(model)
+) -> LiveWorld | None:
+    """Keep, restore or forget the world called `name`; see the node's help. None where only blocks are kept."""
     store = _store()
     if not cache_needs_world(name, mode, node_id, graph):
+        check_generator(model)
+        if model is None or vae is None:
+            raise WorldError("World Cache restores a world that goes on with models; connect model and vae.")
         return live(engine.load_world(store.find(name)), model, vae)
     if mode == "forget":
         store.forget(name)
     if world is None:
-        raise WorldError(f"World Cache has nothing to {'pass on' if mode == 'forget' else 'keep'}; connect a world.")
+        if "world" in graph.get_node(node_id)["inputs"] or _world_is_asked_for(node_id, graph):
+            doing = "pass on" if mode == "forget" else "keep"
+            raise WorldError(f"World Cache has nothing to {doing}; connect a world.")
+        return None
     if mode != "forget":
         kept = world.world
         store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
     return world
+
+
+def _world_is_asked_for(node_id: str, graph: Any) -> bool:
+    """Whether the world output is connected."""
+    nodes = [graph.get_node(name) for name in graph.all_node_ids()]
+    return any(value == [node_id, 0] for node in nodes for value in node["inputs"].values())
 
 
 def _signature(node_id: str, graph: Any) -> str:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,11 @@ def problem_with_script(script: str | None, variant: str | None) -> str | None:
 
 
 def read_inputs(script: str, variant: str) -> ActionTrack:
-    """The track of a script, or of a timeline or another format that is text; raises ActionError."""
-    return read_text(script, variant).track
+    """The track of a script, or of a timeline or another format that is text, with the pinned markers of a timeline;
+    raises ActionError."""
+    loaded = read_text(script, variant)
+    pins = tuple(marker.t for marker in loaded.timeline.markers if marker.pin) if loaded.timeline else ()
+    return replace(loaded.track, pins=pins)
 
 
 def path_file_choices() -> list[str]:

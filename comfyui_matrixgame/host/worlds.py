@@ -188,7 +188,7 @@ def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: st
     """
     height, width = start.world.size
     path = temporary_folder() / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
-    images = _empty_images(start, actions) if wanted.images else None
+    images = empty_images(start, actions) if wanted.images else None
     filled = 0
     latents: list[Tensor] = []
     progress = Progress(node_id)
@@ -218,7 +218,7 @@ def temporary_folder() -> Path:
     return folder
 
 
-def _empty_images(start: LiveWorld, actions: ActionTrack) -> Tensor:
+def empty_images(start: LiveWorld, actions: ActionTrack) -> Tensor:
     """Room for all frames of a rollout, [N, H, W, 3]; warns where it takes much of what is free."""
     first = start.world.block
     count = frames_of_blocks(first + blocks_of_rows(len(actions), first)) - frames_of_blocks(first)
@@ -245,6 +245,11 @@ class Progress:
         """Before a pass of the network; raises core's interruption where the user cancelled."""
         memory.throw_exception_if_processing_interrupted()
         self._bar.update_absolute((self._known + at.done) * self._passes + at.step)
+
+    def skip(self, blocks: int) -> None:
+        """Blocks at the start that need not even be shown."""
+        self._done += blocks
+        self._bar.update_absolute(self._done * self._passes)
 
     def show(self, frame: Tensor) -> None:
         """After a block: its last frame, uint8 [H, W, 3]."""
@@ -308,14 +313,15 @@ def wanted_outputs(images: str, node_id: str, graph: Any = None) -> Wanted:
     """What Roll Out must build.
 
     images: one of IMAGE_CHOICES. graph: core's DynamicPrompt; without it, the prompt that runs is asked. The world
-    is kept for what may be connected later, but not where Roll Out runs many times: each takes a gigabyte.
+    is kept for what may be connected later, but not where Roll Out runs many times: each takes a gigabyte. With a
+    World Cache it can be had later, so it is only built where it is connected.
     """
     nodes = _running_prompt() if graph is None else {name: graph.get_node(name) for name in graph.all_node_ids()}
     connected = {slot for node in nodes.values() for name, slot in _links(node) if name == node_id}
     shown = images == "always" or (images == IMAGE_CHOICES[0] and 0 in connected)
-    return Wanted(
-        shown, LATENT_SLOT in connected, WORLD_SLOT in connected or not _runs_many_times(node_id, nodes, set())
-    )
+    cached = "cache" in nodes[node_id]["inputs"] if node_id in nodes else False
+    keep = not cached and not _runs_many_times(node_id, nodes, set())
+    return Wanted(shown, LATENT_SLOT in connected, WORLD_SLOT in connected or keep)
 
 
 def _links(node: dict[str, Any]) -> list[tuple[str, int]]:

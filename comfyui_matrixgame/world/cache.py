@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,7 @@ FORMAT, VERSION = "matrixgame.cache", 1
 SNAPSHOTS_ON_DISK = 4  # of a project, beside the pinned ones: one takes 2.3 GB at full size
 WORTH_KEEPING = 1 / 8  # of the memory budget: a snapshot on the way is kept where it takes less
 _ROOM = 0.9  # of the limit, after files were deleted to make room
+_BEING_WRITTEN = 3600  # seconds since the last frame, after which a video that was not finished may go
 _LOOK_AGAIN = 0.05  # of the limit, written before the folder is looked at again: others write there too
 
 
@@ -119,6 +121,11 @@ class BlockCache:
         """Whether a record that is only there to save time fits well into the memory budget."""
         return nbytes <= self.memory_bytes * WORTH_KEEPING
 
+    def take_notices(self) -> list[str]:
+        """The notices since this was last asked."""
+        notices, self.notices = self.notices, []
+        return notices
+
     @property
     def memory_used(self) -> int:
         """Bytes in memory."""
@@ -133,7 +140,7 @@ class BlockCache:
 
     def files(self) -> list[Stored]:
         """What is on disk, the one unused for longest first."""
-        return sorted(_files(self.folder), key=lambda file: file.used)
+        return project_files(self.all_projects, self.project)
 
     def forget(self) -> None:
         """Delete the project: its records in memory and on disk. Files that are not ours stay."""
@@ -209,9 +216,12 @@ class BlockCache:
         files += _kept_worlds(self.all_projects)
         total = sum(file.bytes for file in files)
         if total + needed > self.disk_bytes:
+            now = time.time()
             for file in sorted(files, key=lambda file: (file.kind == PINNED, file.used)):
                 if total + needed <= _ROOM * self.disk_bytes:
                     break
+                if file.path.name.endswith(UNFINISHED) and now - file.used < _BEING_WRITTEN:
+                    continue
                 _delete(file)
                 total -= file.bytes
         self._on_disk, self._since_look = total, 0
@@ -244,6 +254,11 @@ def list_projects(all_projects: Path) -> list[str]:
     folders = _project_folders(Path(all_projects))
     newest = {folder: max((file.used for file in _files(folder)), default=0.0) for folder in folders}
     return [folder.name for folder in sorted(folders, key=lambda folder: -newest[folder])]
+
+
+def project_files(all_projects: Path, project: str) -> list[Stored]:
+    """What a project has on disk, the one unused for longest first; raises WorldError for a name that is none."""
+    return sorted(_files(project_folder(all_projects, project)), key=lambda file: file.used)
 
 
 def forget_project(all_projects: Path, project: str) -> None:

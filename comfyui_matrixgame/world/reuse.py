@@ -96,6 +96,11 @@ class CachedRollout:
         self.counts.reused += max(0, block - self.next_block)
         self.done = max(self.done, block - self.chain.first)
 
+    def last_frame(self, block: int) -> Tensor | None:
+        """The last frame [H, W, 3] of a block, where it is stored."""
+        record = self.cache.get(FRAMES, self.chain.frames_key(block))
+        return None if record is None else record.tensors["frames"][0, -1]
+
     def known(self, block: int) -> bool:
         """Whether nothing need be computed for a block."""
         chain, cache = self.chain, self.cache

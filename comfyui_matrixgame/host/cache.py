@@ -1,0 +1,148 @@
+"""Roll Out with a World Cache, and the caches that are open."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import uuid
+from contextlib import ExitStack
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+import torch
+from comfy_api.latest import InputImpl
+from server import PromptServer
+from torch import Tensor
+
+from ..actions.track import ActionTrack
+from ..errors import VideoError, WorldError
+from ..vae.base import denormalise
+from ..variants import block_of_input
+from ..video import VideoWriter
+from ..world import Block, BlockCache, CachedRollout
+from ..world.film import Film
+from .files import cache_folder
+from .models import HostModels, ready
+from .worlds import LiveWorld, Progress, Result, Wanted, empty_images, live, temporary_folder
+
+log = logging.getLogger(__name__)
+
+# Weak, so that what is in memory goes when core lets go of a node's outputs: on "Free", or when the node does.
+_open: WeakValueDictionary[str, BlockCache] = WeakValueDictionary()
+
+
+def open_cache(project: str, memory_gb: float, limit_gb: float) -> BlockCache:
+    """The cache of a project, the same for all nodes that name it; raises WorldError."""
+    cache = _open.get(project)
+    if cache is None:
+        cache = _open[project] = BlockCache(cache_folder(), project)
+    cache.memory_bytes, cache.disk_bytes = memory_gb * 1e9, limit_gb * 1e9
+    return cache
+
+
+def open_caches() -> dict[str, BlockCache]:
+    """The caches that are open, by project."""
+    return dict(_open)
+
+
+def roll_out(
+    start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str, cache: BlockCache
+) -> tuple[Result, str]:
+    """As `worlds.roll_out`, but what the cache knows is not made again. Also returns a sentence on what was done.
+
+    The models are only loaded where something must be computed. The video lies with the blocks, so that a run that
+    was killed goes on with it.
+    """
+    height, width = start.world.size
+    progress, filled = Progress(node_id), 0
+    images = empty_images(start, actions) if wanted.images else None
+    latents: list[Tensor] = []
+    pins = [block_of_input(start.world.first_input + row) for row in actions.pins]
+    with ExitStack() as stack:
+        run = CachedRollout(
+            HostModels(start.model, start.vae),
+            start.world,
+            actions,
+            None,
+            cache,
+            pins=pins,
+            on_pass=progress.on_pass,
+            wake=lambda: stack.enter_context(ready(start.model, start.vae, height, width)),
+        )
+        stack.enter_context(run)
+        progress.begin(run.blocks, len(start.world.variant.steps) + 1, 0)
+        video = stack.enter_context(_Video(cache, run))
+        if not wanted.images and not wanted.latent:
+            video.skip(progress)
+        for block in run:
+            video.write(block)
+            if wanted.latent:
+                latents.append(denormalise(block.latents))
+            if images is not None:
+                frames = block.frames[0]
+                images[filled : filled + len(frames)] = frames.float() / 255
+                filled += len(frames)
+            progress.show(block.frames[0][-1])
+        path = video.finish()
+        world = live(run.world, start.model, start.vae) if wanted.world else None
+    report = ". ".join([f"{run.counts}", *cache.take_notices()])
+    PromptServer.instance.send_progress_text(report, node_id)
+    latent = {"samples": torch.cat(latents, dim=2)} if latents else None
+    return Result(images, InputImpl.VideoFromFile(str(path)), world, latent), report
+
+
+class _Video:
+    """A film in the cache's folder or, where that cannot be written, a video in the temporary one."""
+
+    def __init__(self, cache: BlockCache, run: CachedRollout) -> None:
+        self._run = run
+        self._path = temporary_folder() / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
+        self._film: Film | None = None
+        self._writer: VideoWriter | None = None
+        try:
+            self._film = Film(cache, run.chain)
+        except (VideoError, WorldError, OSError) as error:
+            log.warning("Roll Out: %s", error)
+            self._writer = VideoWriter(self._path, *run.chain.world.size)
+
+    def skip(self, progress: Progress) -> None:
+        """Pass over the blocks that the film has already; the last of them is shown."""
+        if self._film is None or self._film.first == self._run.next_block:
+            return
+        first = self._run.next_block
+        self._run.skip_to(self._film.first)
+        frame = self._run.last_frame(self._film.first - 1)
+        progress.skip(self._film.first - first - 1)
+        if frame is None:
+            progress.skip(1)
+        else:
+            progress.show(frame)
+
+    def write(self, block: Block) -> None:
+        """The next block."""
+        if self._film is not None:
+            self._film.write(block.index, block.frames[0])
+        elif self._writer is not None:
+            self._writer.write(block.frames[0])
+
+    def finish(self) -> Path:
+        """The finished file, in the temporary folder: the one in the cache may be deleted to make room."""
+        if self._film is not None:
+            film = self._film.finish()
+            try:
+                os.link(film, self._path)
+            except OSError:
+                shutil.copyfile(film, self._path)
+        return self._path
+
+    def __enter__(self) -> _Video:
+        return self
+
+    def __exit__(self, *what: object) -> None:
+        if self._film is not None:
+            self._film.__exit__(None, None, None)
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,159 @@
+"""World Cache in a real ComfyUI: edits, undos, Free, kills; and the routes of its panel."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from comfyui_matrixgame.actions.document import Marker, Timeline
+from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.world.cache import FRAMES, BlockCache
+
+from .graphs import Graph, Link
+from .server import Host
+from .worlds import add_models, add_video, add_world
+
+WALK = ["w 8f", "w+right(0.1) 12f", "w 12f", "d 13f"]  # a block each
+
+
+def cached(walk: list[str], project: str, prefix: str = "cached", seed: int = 0) -> tuple[Graph, Link]:
+    graph = Graph()
+    world = add_world(graph, *add_models(graph), seed=seed)
+    cache = graph.add("MatrixGameWorldCache", name=project, mode="automatic", limit_gb=1.0, memory_gb=0.1)
+    actions = graph.add("MatrixGameActionTimeline", variant="universal", script="\n".join(walk))
+    rolled = graph.add("MatrixGameRollOut", world=world, actions=actions, images="never", cache=cache[1])
+    add_video(graph, rolled, prefix)
+    return graph, rolled
+
+
+def roll(host: Host, walk: list[str], project: str, **options: Any) -> tuple[str, np.ndarray]:
+    """Run; returns what Roll Out reports, and the frames of the saved video."""
+    graph, rolled = cached(walk, project, **options)
+    run = host.run(graph.prompt)
+    assert run.status == "success", run.error
+    return run.outputs[rolled.node]["text"][0], frames_of(host.output_files("cached_*.mp4")[-1])
+
+
+def frames_of(path: Path) -> np.ndarray:
+    return np.stack(list(read_video(path)))
+
+
+def free(host: Host) -> None:
+    host.post("/free", {"unload_models": True, "free_memory": True})
+    time.sleep(2)
+
+
+def test_an_edit_and_an_undo(host: Host) -> None:
+    report, whole = roll(host, WALK, "edits")
+    assert report.startswith("4 blocks made, 0 reused")
+    assert len(whole) == 45
+    report, edited = roll(host, [*WALK[:3], "a 13f"], "edits")
+    assert report.startswith("1 blocks made, 3 reused")
+    np.testing.assert_array_equal(edited[:33], whole[:33])
+    assert (edited[33:] != whole[33:]).mean() > 0.1
+    report, fresh = roll(host, [*WALK[:3], "a 13f"], "another project")
+    assert report.startswith("4 blocks made")
+    np.testing.assert_array_equal(edited, fresh)
+    report, again = roll(host, WALK, "edits")
+    assert report.startswith("0 blocks made, 4 reused")
+    np.testing.assert_array_equal(again, whole)
+
+
+def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
+    roll(host, WALK, "freed")
+    project = listed(host)["freed"]
+    assert project["memory"] > 0
+    assert project["blocks"] == 4
+    free(host)
+    assert listed(host)["freed"] == {**project, "memory": 0}
+    report, _ = roll(host, WALK, "freed")
+    assert report.startswith("0 blocks made, 4 reused")
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(base: Path, host: Host, tmp_path: Path) -> None:
+    """SIGKILL in the third block: two blocks are there, and the file is that of an undisturbed run."""
+    for name in ("models", "input"):
+        (tmp_path / name).symlink_to(base / name, target_is_directory=True)
+    graph, _ = cached(WALK, "killed", seed=9)
+
+    def kill(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["value"] >= 10:
+            first.process.kill()
+
+    first = Host(tmp_path)
+    with pytest.raises(Exception):  # noqa: B017, PT011 - the connection breaks, in whichever way
+        first.run(graph.prompt, on_event=kill, timeout=60)
+    first.process.wait()
+    second = Host(tmp_path)
+    try:
+        report, ours = roll(second, WALK, "killed", seed=9)
+    finally:
+        second.stop()
+    assert report.startswith(("2 blocks made, 2 reused", "1 blocks made, 3 reused")), report
+    _, quiet = roll(host, WALK, "undisturbed", seed=9)
+    np.testing.assert_array_equal(ours, quiet)
+    assert not list((tmp_path / "output" / "matrixgame" / "cache").rglob("*.part"))
+
+
+def test_the_panel_lists_frees_and_forgets(host: Host) -> None:
+    roll(host, WALK[:1], "panel")
+    project = listed(host)["panel"]
+    assert project["blocks"] == 1
+    assert project["bytes"] > 0
+    picture = host.get("/matrixgame/cache/panel/thumbnail")
+    assert picture.startswith(b"\xff\xd8")
+    host.post("/matrixgame/cache/panel/free", {})
+    assert listed(host)["panel"]["memory"] == 0
+    host.post("/matrixgame/cache/panel/forget", {})
+    assert "panel" not in listed(host)
+    assert not (host.base / "output" / "matrixgame" / "cache" / "panel").exists()
+
+
+def test_pinned_markers_are_kept(host: Host) -> None:
+    timeline = Timeline.from_track(read_text("w 33f", "universal").track)
+    markers = (Marker(20, "kept", pin=True), Marker(8, "not kept"))
+    roll(host, [replace(timeline, markers=markers).to_text()], "pinned")
+    assert listed(host)["pinned"]["pinned"] == 1
+
+
+@pytest.mark.parametrize("name", ["..", "%2e%2e", "..%2F..%2Finput", "none", "a%5Cb"])
+def test_the_panel_touches_nothing_else(name: str, host: Host) -> None:
+    before = sorted(path for path in host.base.rglob("*") if "user" not in path.parts)
+    for action in ("free", "forget"):
+        with pytest.raises((urllib.error.HTTPError, Exception)) as refused:
+            host.post(f"/matrixgame/cache/{name}/{action}", {})
+        assert getattr(refused.value, "code", 400) in (400, 404, 405)
+    assert sorted(path for path in host.base.rglob("*") if "user" not in path.parts) == before
+
+
+def test_damage_and_another_version_are_told(host: Host) -> None:
+    _, whole = roll(host, WALK, "damaged")
+    free(host)
+    folder = host.base / "output" / "matrixgame" / "cache"
+    cache = BlockCache(folder, "damaged")
+    for file in cache.files():
+        if file.kind in (FRAMES, "mp4"):
+            file.path.write_bytes(file.path.read_bytes()[:-8] if file.kind == FRAMES else b"")
+            if file.kind == "mp4":
+                file.path.unlink()
+    report, again = roll(host, [*WALK[:3], "d 14f"], "damaged")  # the same four blocks, one row more
+    assert "was damaged; it is made again" in report
+    np.testing.assert_array_equal(again[:45], whole)
+    free(host)
+    (folder / "damaged" / "store.json").write_text('{"format": "matrixgame.cache", "version": 9}')
+    graph, _ = cached(WALK, "damaged", seed=3)
+    run = host.run(graph.prompt)
+    assert run.status == "error"
+    assert "another version" in run.message
+
+
+def listed(host: Host) -> dict[str, dict[str, Any]]:
+    return {project.pop("name"): project for project in host.get("/matrixgame/cache")["projects"]}
