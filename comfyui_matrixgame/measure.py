@@ -25,6 +25,7 @@ from .actions.track import ActionTrack, rows_of_blocks
 from .checkpoints.load import compute_dtype, storage_dtype
 from .errors import BackendError
 from .generator import Generator, GeneratorConfig
+from .memory import give_back
 from .untrained import small_config
 from .vae import TinyDecoder, WanVAE
 from .vae.base import LATENT_CHANNELS
@@ -116,13 +117,14 @@ def fill(network: nn.Module, storage: torch.dtype, device: torch.device) -> None
     generator = torch.Generator().manual_seed(0)
     for name, parameter in list(network.named_parameters()):
         fan_in = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
-        value = torch.empty(parameter.shape).uniform_(-1, 1, generator=generator) * (fan_in**-0.5)
+        value = torch.empty(parameter.shape).uniform_(-1, 1, generator=generator).mul_(fan_in**-0.5)
         if (parameter.ndim == 1 and name.endswith("weight")) or name.endswith("gamma"):
             value = value * 0.1 + 1
         owner = network.get_submodule(name.rpartition(".")[0])
         tensor = value.to(device=device, dtype=storage if storage.itemsize > 1 else torch.bfloat16)
         setattr(owner, name.rpartition(".")[2], nn.Parameter(tensor, requires_grad=False))
     network.eval()
+    give_back(device)
 
 
 def time_pass(models: Models, world: World) -> float:

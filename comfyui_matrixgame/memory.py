@@ -6,6 +6,8 @@ nothing else. The working memory is an estimate from the largest activations.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from dataclasses import dataclass
 
 import torch
@@ -76,6 +78,18 @@ def estimate_memory(
     tokens = batch * LATENTS_PER_BLOCK * rows * columns // 4
     passes = tokens * (config.ffn_dim + 8 * config.dim) * compute_dtype.itemsize
     return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes))
+
+
+def give_back(device: torch.device) -> None:
+    """Return memory that was freed to the system, where the C library would keep it.
+
+    glibc holds on to freed pieces of up to 32 MB, which is what most weights and activations take: more than a
+    gigabyte at full size (measured: bench/results/first_block-cpu-2026-11-22.json).
+    """
+    if device.type == "cpu" and sys.platform.startswith("linux"):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim is not None:
+            trim(0)
 
 
 def gigabytes(count: float) -> str:

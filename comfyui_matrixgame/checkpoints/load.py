@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import BackendError, CheckpointError
 from ..generator import Generator
+from ..memory import give_back
 from ..ops import Operations, OperationsLike
 from ..vae import TinyDecoder, WanVAE
 from ..vision import ImageEncoder
@@ -174,6 +175,7 @@ def _fill(
         owner = model.get_submodule(name.rpartition(".")[0])
         setattr(owner, name.rpartition(".")[2], nn.Parameter(tensor, requires_grad=False))
     model.eval()
+    give_back(device)
 
 
 def _tower_shapes(file: WeightsFile) -> dict[str, tuple[int, ...]]:

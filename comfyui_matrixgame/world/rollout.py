@@ -13,6 +13,7 @@ from ..errors import WorldError
 from ..generator.kv_cache import Caches
 from ..generator.model import BlockConstants, RolloutConstants
 from ..generator.schedule import Schedule, clean_latents, renoise
+from ..memory import give_back
 from ..vae.base import LATENT_CHANNELS, to_uint8
 from ..variants import LATENTS_PER_BLOCK
 from .condition import block_condition, with_condition
@@ -141,6 +142,8 @@ class Rollout:
         block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
         latents = self._denoise(world, condition, block)
         self._pass(latents, condition, len(self._schedule), block)
+        if not self.done:
+            give_back(models.device)  # what starting the world and the first passes have used
         pixels, decoder_state = models.decoder.decode(latents, world.decoder_state)
         names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
         self._world = replace(
