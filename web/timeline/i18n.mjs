@@ -73,9 +73,18 @@ const OTHERS = {
  * @param {string} locale @returns {Translate}
  */
 export function translator(locale) {
-  const words = { ...EN, ...(OTHERS[locale.split("-")[0]] ?? {}) };
+  return translatorOf(EN, OTHERS, locale);
+}
+
+/**
+ * The translator of any words: English, and other languages that lack some of it.
+ * @param {Record<string, string>} english @param {Record<string, Record<string, string | undefined>>} others @param {string} locale
+ * @returns {Translate}
+ */
+export function translatorOf(english, others, locale) {
+  const words = { ...english, ...(others[locale.split("-")[0]] ?? {}) };
   return (key, values = {}) => {
-    const text = words[/** @type {Key} */ (key)] ?? key;
+    const text = words[key] ?? key;
     return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
   };
 }

@@ -5,7 +5,7 @@ import { codeOf } from "./record.mjs";
 import { element } from "./style.mjs";
 
 /** Where the keys lie in the grid of three columns. @type {Record<string, string>} */
-const PLACES = {
+export const PLACES = {
   w: "1 / 2", a: "2 / 1", s: "2 / 2", d: "2 / 3",
   turn_left: "1 / 1", jump: "1 / 2", turn_right: "1 / 3", side_left: "2 / 1", slide: "2 / 2", side_right: "2 / 3",
 };

@@ -37,14 +37,11 @@ export function codeOf(variant, lane) {
   return Object.entries(KEYS[variant.name] ?? {}).find(([, key]) => key === lane)?.[0] ?? "";
 }
 
-/** One take: the inputs of one go, row by row. */
-export class Take {
-  /** @param {import("./variants.mjs").Variant} variant @param {string[]} lanes armed */
-  constructor(variant, lanes) {
+/** What a hand does: keys that are held or were tapped, how far the mouse moved, where a stick stands. */
+export class Hands {
+  /** @param {import("./variants.mjs").Variant} variant */
+  constructor(variant) {
     this.variant = variant;
-    this.lanes = lanes.includes("idle") ? heldKeys(variant) : lanes;
-    /** @type {{keys: string[], yaw: number, pitch: number}[]} */
-    this.rows = [];
     /** @type {Set<string>} codes */
     this.held = new Set();
     /** @type {string[]} codes pressed since the last sample, in order */
@@ -53,9 +50,14 @@ export class Take {
     this.stick = { yaw: 0, pitch: 0 };
   }
 
-  /** @param {string} code @returns {boolean} whether the take has a use for it */
+  /** What a code does, or null. @param {string} code */
+  action(code) {
+    return actionOf(this.variant, code);
+  }
+
+  /** @param {string} code @returns {boolean} whether there is a use for it */
   down(code) {
-    if (!actionOf(this.variant, code)) return false;
+    if (!this.action(code)) return false;
     if (!this.held.has(code)) this.taps.push(code);
     this.held.delete(code);
     this.held.add(code);
@@ -81,16 +83,33 @@ export class Take {
     this.stick = { yaw: 0, pitch: 0 };
   }
 
-  /** Take the row of this moment. */
-  sample() {
+  /** The keys among codes, each once, and the speed of the camera that keys and stick make. @param {Iterable<string>} codes */
+  read(codes) {
     /** @type {string[]} */
     const keys = [];
     const camera = { ...this.stick };
-    for (const code of new Set([...this.held, ...this.taps])) {
-      const action = actionOf(this.variant, code);
+    for (const code of codes) {
+      const action = this.action(code);
       if (action?.key && !keys.includes(action.key)) keys.push(action.key);
       if (action?.axis) camera[/** @type {"yaw"|"pitch"} */ (action.axis)] += action.sign * CAMERA_DEFAULT;
     }
+    return { keys, camera };
+  }
+}
+
+/** One take: the inputs of one go, row by row. */
+export class Take extends Hands {
+  /** @param {import("./variants.mjs").Variant} variant @param {string[]} lanes armed */
+  constructor(variant, lanes) {
+    super(variant);
+    this.lanes = lanes.includes("idle") ? heldKeys(variant) : lanes;
+    /** @type {{keys: string[], yaw: number, pitch: number}[]} */
+    this.rows = [];
+  }
+
+  /** Take the row of this moment. */
+  sample() {
+    const { keys, camera } = this.read(new Set([...this.held, ...this.taps]));
     for (const axis of /** @type {const} */ (["yaw", "pitch"])) {
       camera[axis] = this.clamp(camera[axis] + this.look[axis]);
       this.look[axis] = 0;

@@ -3,13 +3,13 @@
 
 const HREF = new URL("./timeline.css", import.meta.url).href;
 
-/** Link the style sheet; the promise is for when it is in force. */
-export function linkStyle() {
-  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some((link) => /** @type {HTMLLinkElement} */ (link).href === HREF);
+/** Link a style sheet, by default the timeline's. @param {string} [href] */
+export function linkStyle(href = HREF) {
+  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some((link) => /** @type {HTMLLinkElement} */ (link).href === href);
   if (known) return;
   const link = document.createElement("link");
   link.rel = "stylesheet";
-  link.href = HREF;
+  link.href = href;
   document.head.append(link);
 }
 

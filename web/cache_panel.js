@@ -1,0 +1,173 @@
+// @ts-check
+/** The list in World Cache: every project with its sizes and newest frame; lets go of memory, deletes. */
+// @ts-ignore served by ComfyUI
+import { app } from "../../scripts/app.js";
+// @ts-ignore served by ComfyUI
+import { api } from "../../scripts/api.js";
+
+const NODE = "MatrixGameWorldCache";
+const ROUTE = "/matrixgame/cache";
+const SURE_MS = 4000; // how long a second click on Forget deletes
+
+const WORDS = {
+  en: {
+    empty: "Nothing is cached yet.",
+    blocks: "blocks",
+    states: "states",
+    pinned: "pinned",
+    disk: "on disk",
+    memory: "in memory",
+    free: "Free",
+    freeHint: "Let go of what is in memory; the disk keeps it.",
+    forget: "Forget",
+    forgetHint: "Delete this project's blocks from the disk.",
+    sure: "Delete?",
+    failed: "The list could not be read; is the server running?",
+  },
+  zh: {
+    empty: "还没有缓存。",
+    blocks: "块",
+    states: "状态",
+    pinned: "固定",
+    disk: "磁盘",
+    memory: "内存",
+    free: "释放",
+    freeHint: "释放内存；磁盘上的保留。",
+    forget: "删除",
+    forgetHint: "从磁盘删除此项目的块。",
+    sure: "确定？",
+    failed: "无法读取列表；服务器在运行吗？",
+  },
+};
+
+const STYLE = `
+.mg-cache { box-sizing: border-box; height: 100%; overflow-y: auto; font: 12px sans-serif; color: var(--input-text, #ddd); }
+.mg-cache ul { list-style: none; margin: 0; padding: 0; }
+.mg-cache li { display: grid; grid-template-columns: 64px 1fr auto; gap: 2px 8px; align-items: center; padding: 4px;
+  border-bottom: 1px solid var(--border-color, #555); }
+.mg-cache img { width: 64px; height: 36px; object-fit: cover; background: #0004; grid-row: span 2; }
+.mg-cache b { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.mg-cache small { grid-column: 2; opacity: 0.85; }
+.mg-cache span { grid-row: 1 / span 2; grid-column: 3; display: flex; flex-direction: column; gap: 3px; }
+.mg-cache button { font: inherit; color: inherit; background: var(--comfy-input-bg, #333); border-radius: 4px;
+  border: 1px solid var(--border-color, #555); padding: 2px 6px; cursor: pointer; }
+.mg-cache button:disabled { opacity: 0.4; cursor: default; }
+.mg-cache button:focus-visible { outline: 2px solid var(--p-primary-color, #6af); }
+`;
+
+/** @typedef {{name: string, blocks: number, states: number, pinned: number, bytes: number, memory: number}} Project */
+
+/** @type {Set<CachePanel>} */
+const open = new Set();
+
+function words() {
+  const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? navigator.language ?? "en");
+  return locale.startsWith("zh") ? WORDS.zh : WORDS.en;
+}
+
+/** @param {number} bytes */
+export function size(bytes) {
+  if (bytes >= 1e9) return `${(bytes / 1e9).toFixed(1)} GB`;
+  return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
+}
+
+class CachePanel {
+  constructor() {
+    this.root = document.createElement("div");
+    this.root.className = "mg-cache";
+    this.root.addEventListener("wheel", (event) => event.stopPropagation());
+    this.refresh();
+  }
+
+  async refresh() {
+    const text = words();
+    try {
+      const answer = await api.fetchApi(ROUTE);
+      const { projects } = await answer.json();
+      this.show(projects);
+    } catch {
+      this.root.textContent = text.failed;
+    }
+  }
+
+  /** @param {Project[]} projects */
+  show(projects) {
+    const list = document.createElement("ul");
+    for (const project of projects) list.append(this.row(project));
+    this.root.replaceChildren(projects.length ? list : document.createTextNode(words().empty));
+  }
+
+  /** @param {Project} project */
+  row(project) {
+    const text = words();
+    const row = document.createElement("li");
+    const picture = document.createElement("img");
+    picture.alt = "";
+    picture.src = api.apiURL(`${ROUTE}/${encodeURIComponent(project.name)}/thumbnail?${project.bytes}`);
+    const name = document.createElement("b");
+    name.textContent = name.title = project.name;
+    const about = document.createElement("small");
+    const counts = [`${project.blocks} ${text.blocks}`, `${project.states} ${text.states}`];
+    if (project.pinned) counts.push(`${project.pinned} ${text.pinned}`);
+    about.textContent = [...counts, `${size(project.bytes)} ${text.disk}`, `${size(project.memory)} ${text.memory}`].join(" · ");
+    const buttons = document.createElement("span");
+    const free = this.button(text.free, text.freeHint, () => this.ask(project, "free"));
+    free.disabled = !project.memory;
+    const forget = this.button(text.forget, text.forgetHint, () => {
+      if (forget.textContent === text.sure) return this.ask(project, "forget");
+      forget.textContent = text.sure;
+      window.setTimeout(() => (forget.textContent = text.forget), SURE_MS);
+    });
+    buttons.append(free, forget);
+    row.append(picture, name, buttons, about);
+    return row;
+  }
+
+  /** @param {string} label @param {string} hint @param {() => unknown} act */
+  button(label, hint, act) {
+    const button = document.createElement("button");
+    button.textContent = label;
+    button.title = hint;
+    button.addEventListener("click", act);
+    return button;
+  }
+
+  /** @param {Project} project @param {"free" | "forget"} what */
+  async ask(project, what) {
+    await api.fetchApi(`${ROUTE}/${encodeURIComponent(project.name)}/${what}`, { method: "POST" });
+    for (const panel of open) panel.refresh();
+  }
+}
+
+/** @param {any} node */
+function addPanel(node) {
+  const panel = new CachePanel();
+  open.add(panel);
+  const widget = node.addDOMWidget("projects", "MATRIXGAME_CACHE_PANEL", panel.root, {
+    serialize: false,
+    hideOnZoom: false,
+    getMinHeight: () => 120,
+  });
+  widget.serialize = false;
+  const { onRemove } = widget;
+  widget.onRemove = function () {
+    open.delete(panel);
+    return onRemove?.apply(this, arguments);
+  };
+}
+
+app.registerExtension({
+  name: "MatrixGame.CachePanel",
+  setup() {
+    const style = document.createElement("style");
+    style.textContent = STYLE;
+    document.head.append(style);
+    for (const event of ["execution_success", "execution_error", "execution_interrupted"]) {
+      api.addEventListener(event, () => open.forEach((panel) => panel.refresh()));
+    }
+  },
+  /** @param {any} node */
+  nodeCreated(node) {
+    if (node.comfyClass === NODE) addPanel(node);
+  },
+});

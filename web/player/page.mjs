@@ -1,0 +1,11 @@
+// @ts-check
+/** The player as a page of its own, as `matrixgame play` serves it. The token is behind the # of the address. */
+import { Player } from "./player.mjs";
+
+const address = new URL("/matrixgame/play", location.href);
+address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+address.hash = "";
+
+const player = new Player({ url: address.href, token: location.hash.slice(1), locale: navigator.language });
+document.body.append(player.root);
+Object.assign(window, { player });

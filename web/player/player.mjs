@@ -1,0 +1,399 @@
+// @ts-check
+/** The live player: one element with the picture, the display over it, the buttons and the read-outs. */
+import { FPS, VARIANTS, framesOfBlocks, heldKeys } from "../timeline/variants.mjs";
+import { FocusProxy } from "../timeline/focus.mjs";
+import { touchPad } from "../timeline/pad.mjs";
+import { keepTouches } from "../timeline/touch.mjs";
+import { element, linkStyle, update } from "../timeline/style.mjs";
+import { Controls, keysWindow } from "./controls.mjs";
+import { Hud } from "./hud.mjs";
+import { PlayerHands } from "./inputs.mjs";
+import { KeyNames } from "./key_names.mjs";
+import { Link } from "./link.mjs";
+import { Look } from "./look.mjs";
+import { Pacer } from "./pacer.mjs";
+import { Readouts } from "./readouts.mjs";
+import { saveFile } from "./save.mjs";
+import { touched } from "./touched.mjs";
+import { translator } from "./words.mjs";
+
+const READOUT_MS = 250;
+
+/** @typedef {{bitmap: ImageBitmap, seq: number, keys: string[], camera: [number, number] | null, number: number}} Picture */
+/**
+ * @typedef {object} Options
+ * @property {string} url of the socket
+ * @property {string} token
+ * @property {string} [locale]
+ * @property {(timeline: any) => void} [onTake] what becomes of a take; by default it is saved as a file
+ */
+
+export class Player {
+  /** @param {Options} options */
+  constructor(options) {
+    linkStyle();
+    linkStyle(new URL("./player.css", import.meta.url).href);
+    this.options = options;
+    this.words = translator(options.locale ?? "en");
+    this.connected = false;
+    this.refused = false;
+    this.controller = false;
+    this.welcome = { variant: "universal", most: null, finishes: false };
+    /** What the session last said of itself. @type {Record<string, any>} */
+    this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
+    this.shows = /** @type {Record<string, boolean>} */ ({ hud: true, pad: matchMedia("(pointer: coarse)").matches, latch: false });
+    this.hands = new PlayerHands(VARIANTS.universal);
+    this.names = new KeyNames();
+    this.readouts = new Readouts();
+    this.pacer = new Pacer(FPS, (/** @type {Picture} */ picture) => picture.bitmap.close());
+    /** Batches are decoded one after the other, so that none overtakes another. @type {Promise<void>} */
+    this.decoding = Promise.resolve();
+    this.epoch = 0; // raised where what is on its way is not wanted any more
+    this.build();
+    this.listen();
+    this.link = new Link(options.url, options.token, {
+      message: (message) => this.hear(message),
+      frames: (head, pictures) => this.receive(head, pictures),
+      changed: (open, code) => this.changed(open, code),
+    });
+    this.readAt = 0;
+    this.frame = requestAnimationFrame((now) => this.tick(now));
+  }
+
+  build() {
+    const { words } = this;
+    this.canvas = element("canvas", { width: 640, height: 352 });
+    this.message = element("div", { class: "mgp-message" });
+    this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message);
+    this.controls = new Controls(this, this.acts(), (mode) => this.link.say("mode", { mode }));
+    this.numbers = element("span", { class: "mgp-numbers" });
+    this.note = element("span", { class: "mgp-note" });
+    this.live = element("div", { class: "mg-live", "aria-live": "polite" });
+    this.root = element("div", { class: "mg-player", role: "region", "aria-label": words("label") }, this.stage, this.controls.root, element("div", { class: "mgp-foot" }, this.numbers, this.note), this.live);
+    this.proxy = new FocusProxy(
+      {
+        root: this.root, keydown: (event) => this.keydown(event), keyup: (event) => this.keyup(event),
+        changed: (focused) => focused || this.letGo(), copy: () => "", cut: () => {}, paste: () => {},
+      },
+      { "aria-label": words("label") },
+    );
+    this.stage.append(this.proxy.area);
+    this.look = new Look(this.stage, {
+      playing: () => this.playing,
+      move: (dx, dy) => this.hands.move(dx, dy),
+      lost: () => this.pause(),
+      refused: () => this.say(words("lock.refused")),
+    });
+    this.setVariant("universal");
+  }
+
+  listen() {
+    this.stage.addEventListener("click", () => this.clicked());
+    this.leaving = () => this.letGo();
+    this.hiding = () => {
+      if (document.hidden) this.pause();
+    };
+    window.addEventListener("blur", this.leaving);
+    window.addEventListener("pagehide", this.leaving);
+    document.addEventListener("visibilitychange", this.hiding);
+    this.stopTouches = keepTouches(this.root);
+  }
+
+  /** What the buttons do. @returns {Record<string, () => void>} */
+  acts() {
+    return {
+      play: () => (this.playing ? this.pause() : this.play()),
+      stop: () => this.link.say("stop"),
+      record: () => {
+        this.link.say("record", { on: !this.state.recording });
+        this.say(this.words(this.state.recording ? "say.recorded" : "say.recording"));
+      },
+      rewind: () => this.rewind(1),
+      reset: () => this.link.say("reset"),
+      take: () => this.link.say("take"),
+      control: () => this.link.say("control"),
+      keys: () => this.chooseKeys(),
+      pad: () => this.show("pad"),
+      latch: () => this.show("latch"),
+      hud: () => this.show("hud"),
+      popout: () => this.popOut(),
+      fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.().catch(() => {})),
+    };
+  }
+
+  // ---- playing
+
+  get playing() {
+    return this.state.state === "playing" && this.controller && this.connected;
+  }
+
+  /** A click on the picture: play, and catch the mouse. */
+  clicked() {
+    if (!this.connected || this.state.state === "finished" || !this.controller) return;
+    this.proxy.focus();
+    if (!this.playing) this.link.say("play");
+    if (this.hands.variant.mouse) this.look.lock();
+  }
+
+  play() {
+    this.proxy.focus();
+    this.link.say("play");
+  }
+
+  pause() {
+    this.letGo();
+    this.look.unlock();
+    if (this.playing) this.link.say("pause");
+  }
+
+  /** @param {number} blocks */
+  rewind(blocks) {
+    this.link.say("rewind", { blocks });
+  }
+
+  /** Nothing is held any more, and the session hears of it at once. */
+  letGo() {
+    this.hands.release();
+    this.pump(performance.now());
+  }
+
+  /** @param {KeyboardEvent} event */
+  keydown(event) {
+    if (event.code === "Escape" && this.playing) this.pause();
+    else if (event.code === "Backspace") event.repeat || this.rewind(1);
+    else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(event.code)) return;
+    else if (!event.repeat && this.playing) {
+      this.hands.down(event.code);
+      this.pump(event.timeStamp);
+      this.readouts.pressed(this.hands.seq, event.timeStamp);
+    } else if (!event.repeat && this.controller && this.connected && this.state.state !== "finished") this.play();
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** @param {KeyboardEvent} event */
+  keyup(event) {
+    if (/^(Meta|OS)/.test(event.code)) this.hands.release(); // macOS swallows what is let go of meanwhile
+    this.hands.up(event.code);
+    this.pump(event.timeStamp);
+  }
+
+  /** Say what is held, where that is news. @param {number} now milliseconds */
+  pump(now) {
+    if (!this.link?.ready || !this.controller) return;
+    const snapshot = this.hands.snapshot(now);
+    if (snapshot) this.link.say("in", snapshot);
+    this.hud?.echo(new Set(this.hands.read(this.hands.held).keys));
+  }
+
+  // ---- what the session says
+
+  /** @param {boolean} open @param {number} code */
+  changed(open, code) {
+    this.connected = open;
+    this.refused = code === 4401;
+    if (!open) {
+      this.controller = false;
+      this.hands.release();
+      this.look.unlock();
+      this.readouts.clear();
+    }
+    this.draw();
+  }
+
+  /** @param {any} message */
+  hear(message) {
+    const { words } = this;
+    if (message.type === "welcome") {
+      this.welcome = message;
+      this.setVariant(message.variant);
+    } else if (message.type === "state") this.setState(message);
+    else if (message.type === "roles") this.controller = message.role === "controller";
+    else if (message.type === "stats") this.readouts.transport = message.transport;
+    else if (message.type === "take") (this.options.onTake ?? saveFile)(message.timeline);
+    if (message.type === "state" && message.state !== "playing") this.say(words(`state.${message.state}`));
+    this.draw();
+  }
+
+  /** @param {Record<string, any>} state */
+  setState(state) {
+    const before = this.state;
+    this.state = state;
+    if (state.blocks < before.blocks) this.say(this.words("say.rewound", { block: state.blocks }));
+    if (state.state === "playing" && before.state !== "playing") this.pacer.restart();
+    if (state.state !== "playing") {
+      this.hands.release();
+      this.look.unlock();
+      this.readouts.clear();
+    }
+  }
+
+  /** Pictures came: decode them, in order. @param {import("./link.mjs").FramesHead} head @param {Blob[]} blobs */
+  receive(head, blobs) {
+    const came = performance.now();
+    if (head.still) this.epoch += 1;
+    else this.readouts.came(head);
+    const { epoch } = this;
+    this.decoding = this.decoding.then(async () => {
+      const bitmaps = await Promise.all(blobs.map((blob) => createImageBitmap(blob)));
+      if (epoch !== this.epoch) for (const bitmap of bitmaps) bitmap.close();
+      else if (head.still) this.showStill(bitmaps[0]);
+      else this.queue(head, bitmaps, came);
+      this.link.say("ack", { batch: head.batch });
+    });
+  }
+
+  /** @param {import("./link.mjs").FramesHead} head @param {ImageBitmap[]} bitmaps @param {number} came */
+  queue(head, bitmaps, came) {
+    const pictures = bitmaps.map((bitmap, i) => {
+      const at = i * head.every;
+      return { bitmap, seq: head.seq, keys: head.keys[at] ?? [], camera: head.camera?.[at] ?? null, number: head.first + at };
+    });
+    this.pacer.add(pictures, came, head.part === 0, head.every);
+    this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
+  }
+
+  /** @param {ImageBitmap} bitmap */
+  showStill(bitmap) {
+    this.pacer.restart();
+    this.paint(bitmap);
+    this.hud?.show([], [0, 0]);
+  }
+
+  /** @param {ImageBitmap} bitmap */
+  paint(bitmap) {
+    const { canvas } = this;
+    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+    canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
+    bitmap.close();
+  }
+
+  // ---- drawing
+
+  /** @param {number} now */
+  tick(now) {
+    this.frame = requestAnimationFrame((next) => this.tick(next));
+    if (this.playing) {
+      this.hands.pollGamepad(navigator.getGamepads?.() ?? []);
+      this.pump(now);
+    }
+    const picture = this.pacer.due(performance.now());
+    if (picture) {
+      this.paint(picture.bitmap);
+      this.hud?.show(picture.keys, picture.camera);
+      this.shownFrame = picture.number;
+      this.readouts.painted(picture.seq, performance.now());
+    }
+    if (now - this.readAt > READOUT_MS) {
+      this.readAt = now;
+      this.drawNumbers();
+    }
+  }
+
+  draw() {
+    const { words, state } = this;
+    const shown = !this.connected ? (this.refused ? "refused" : state.state === "finished" ? "finished" : state.state === "connecting" ? "connecting" : "away") : this.controller || state.state === "finished" ? state.state : "watching";
+    update(this.root, { "data-state": state.state });
+    update(this.message, { hidden: shown === "playing" || (shown === "watching" && state.state === "playing") });
+    const keys = heldKeys(this.hands.variant).map((lane) => this.keyName(lane)).join(" ");
+    const reason = state.reason ? words(`reason.${state.reason}`) : "";
+    const hint = shown === "ready" ? words(this.hands.variant.mouse ? "help" : "help.plain", { keys }) : reason;
+    this.message.replaceChildren(element("span", {}, words(`state.${shown}`)), element("small", {}, hint));
+    update(this.note, { text: this.welcome.finishes && state.state !== "finished" ? words("queue.held") : shown === "watching" ? words("state.watching") : "" });
+    this.controls.draw(this);
+    this.drawNumbers();
+  }
+
+  drawNumbers() {
+    const { words, readouts, state } = this;
+    const ms = (/** @type {number} */ value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`);
+    const parts = [words("read.blocks", { blocks: state.blocks, seconds: (framesOfBlocks(state.blocks) / FPS).toFixed(1) })];
+    if (this.welcome.most) parts.push(words("read.left", { blocks: this.welcome.most - state.blocks }));
+    if (state.state === "playing") parts.push(words("read.rate", { fps: readouts.rate }));
+    for (const name of /** @type {const} */ (["latency", "generation", "decode", "transport"])) {
+      if (readouts[name]) parts.push(words(`read.${name}`, { ms: ms(readouts[name]) }));
+    }
+    if (this.pacer.dropped) parts.push(words("read.dropped", { n: this.pacer.dropped }));
+    update(this.numbers, { text: parts.join(" · ") });
+  }
+
+  /** A line for screen readers and below the picture. @param {string} text */
+  say(text) {
+    update(this.live, { text });
+  }
+
+  // ---- what is shown
+
+  /** @param {string} name */
+  setVariant(name) {
+    this.hands = new PlayerHands(VARIANTS[name] ?? VARIANTS.universal);
+    this.hud?.root.remove();
+    this.hud = new Hud(this.hands.variant, (lane) => this.keyName(lane));
+    this.canvas.after(this.hud.root);
+    this.buildPad();
+    this.names.ask(() => {
+      for (const [lane, cap] of this.hud?.caps ?? []) update(cap, { text: this.keyName(lane) });
+    });
+  }
+
+  buildPad() {
+    this.pad?.remove();
+    this.pad = touchPad(this.hands.variant, (lane) => this.words(`lane.${lane}`), () => touched(this));
+    this.stage.append(this.pad);
+    this.pad.addEventListener("click", (event) => event.stopPropagation());
+    this.show();
+  }
+
+  /** Show or hide a part. @param {string} [name] */
+  show(name) {
+    if (name) this.shows[name] = !this.shows[name];
+    if (this.pad) update(this.pad, { hidden: !this.shows.pad });
+    if (this.hud) update(this.hud.root, { hidden: !this.shows.hud || this.shows.pad });
+    this.controls.draw(this);
+  }
+
+  chooseKeys() {
+    const close = () => {
+      this.keys?.remove();
+      this.keys = undefined;
+      this.setVariant(this.hands.variant.name);
+    };
+    if (this.keys) return close();
+    this.pause();
+    this.keys = keysWindow(this, close);
+    this.root.append(this.keys);
+  }
+
+  /** The key that a lane is on. @param {string} lane */
+  keyName(lane) {
+    return this.names.of(this.hands, lane, (id) => this.words(`lane.${id}`));
+  }
+
+  /** Over the whole page, and back. */
+  popOut() {
+    if (this.home) {
+      this.home.replaceWith(this.root);
+      this.home = undefined;
+    } else {
+      this.home = document.createComment("player");
+      this.root.replaceWith(this.home);
+      document.body.append(this.root);
+    }
+    this.root.classList.toggle("mgp-out", Boolean(this.home));
+    this.proxy.focus();
+  }
+
+  /** Leave the session and let go of the page. */
+  dispose() {
+    cancelAnimationFrame(this.frame);
+    this.link.close();
+    this.look.dispose();
+    this.proxy.dispose();
+    this.pacer.restart();
+    this.stopTouches?.();
+    window.removeEventListener("blur", this.leaving);
+    window.removeEventListener("pagehide", this.leaving);
+    document.removeEventListener("visibilitychange", this.hiding);
+    this.root.remove();
+  }
+}
