@@ -161,9 +161,10 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
 
     memory, signature, devices = None, None, 1
     if args.comfyui:
-        from .comfyui import check_hosts, load_workflow
+        from .comfyui import check_hosts
+        from .workflow import load_workflow
 
-        check_hosts(args.comfyui, load_workflow(args.workflow))
+        check_hosts(args.comfyui, jobs, load_workflow(args.workflow))
         devices = len(args.comfyui)
     else:
         if args.ray:

@@ -44,11 +44,12 @@ class DiskFull(BatchError):
 class ResultWriter:
     """The files of one result. `add` takes blocks in order; `finish` makes the folder whole and returns its text.
 
-    What it raises is a MatrixGameError, and DiskFull where no space is left.
+    given: items whose files are there already. What it raises is a MatrixGameError, and DiskFull where no space is
+    left.
     """
 
-    def __init__(self, folder: Path, task: Task) -> None:
-        self.folder, self.task = folder, task
+    def __init__(self, folder: Path, task: Task, given: tuple[str, ...] = ()) -> None:
+        self.folder, self.task, self._given = folder, task, given
         self._frames = 0
         self._began = time.time()
         self._video: VideoWriter | None = None
@@ -92,7 +93,7 @@ class ResultWriter:
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         height, width = self.task.size
-        if "mp4" in self.task.keep:
+        if "mp4" in self.task.keep and "mp4" not in self._given:
             self._video = VideoWriter(self.folder / FILES["mp4"], height, width)
         if self.task.overlay is not None:
             self._overlay = VideoWriter(self.folder / f"{self.task.items[-1]}.mp4", height, width)

@@ -102,7 +102,8 @@ class RayEngine:
         size = workers or (int(resources["GPU"]) if on_gpu else max(1, cpus // CPUS_EACH))
         options: dict[str, Any] = {"num_gpus": 1} if on_gpu else {"num_cpus": max(1, cpus // size)}
         self._device = "cuda" if on_gpu else devices[0] if devices else "cpu"
-        decorate: Any = ray.remote(concurrency_groups={"look": 1}, **options)
+        options["concurrency_groups"] = {"look": 1}
+        decorate: Any = ray.remote(**options)
         self._remote = decorate(_with_look_apart(Worker))
         self._files = files_for(jobs, variant, torch.device(self._device))
         self._pulse: OnPulse = lambda pulse: None
