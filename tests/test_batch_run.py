@@ -264,3 +264,19 @@ def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
     assert contents(folder / "killed", *patterns) == contents(folder / "calm", *patterns)
     assert list(states(folder / "killed").values()) == ["done"] * 6
     assert not list((folder / "killed" / "parts").iterdir())
+
+
+def test_results_at_a_url(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """Any URL of fsspec; the ledger and the page then lie beside the job file."""
+    url = f"file://{folder}/far"
+    path = write_jobs(folder, scripts=["w 8f", "a 8f"], output=url, keep=["png", "latents"])
+    assert run(path) == 0
+    assert run(path) == 0
+    assert "2 finished before" in capsys.readouterr().err
+    near = write_jobs(folder, "near.json", scripts=["w 8f", "a 8f"])
+    assert run(near) == 0
+    patterns = ("results/*/*/latents.safetensors", "results/*/*/png/*")
+    assert contents(folder / "far", *patterns) == contents(folder / "near", *patterns)
+    assert (folder / "jobs.batch" / "report.html").exists()
+    assert run(write_jobs(folder, output="nothing://there")) == 1
+    assert "Results cannot be written to nothing://there" in capsys.readouterr().err

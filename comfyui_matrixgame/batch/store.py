@@ -145,8 +145,10 @@ class UrlStore:
         if before is not None:
             own["items"] = before["items"] | own["items"]
         try:
+            self._files.makedirs(target, exist_ok=True)
             for file in sorted(part.rglob("*")):
                 if file.is_file() and file.name != ABOUT:
+                    self._files.makedirs(f"{target}/{file.parent.relative_to(part).as_posix()}", exist_ok=True)
                     self._files.put_file(str(file), f"{target}/{file.relative_to(part).as_posix()}")
             self._files.pipe_file(f"{target}/{ABOUT}", json.dumps(own).encode())
         except OSError as error:

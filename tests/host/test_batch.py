@@ -92,8 +92,8 @@ def test_the_hosts_video_is_taken_as_it_is(host: Host, base: Path, tmp_path: Pat
     assert len(videos) == 6
     for path in videos:
         ours, theirs = (list(read_video(tmp_path / out / "by_name" / path.name)) for out in ("near", "far"))
-        assert len(ours) == len(theirs)
-        if "overlay" not in path.name:
+        assert len(ours) == len(theirs) == (12 if "clip" in path.name else 21 if "walk" in path.name else 9)
+        if "clip" not in path.name and "overlay" not in path.name:  # core decodes a clip's colours in its own way
             assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -141,22 +141,17 @@ def test_an_older_pack_is_told_from_this_one(host: Host) -> None:
     assert workflows.pack_state(info) == workflows.pack_state(named)
 
 
-def test_a_host_that_dies_loses_nothing(host: Host, base: Path, tmp_path: Path) -> None:
-    (tmp_path / "third").mkdir()
-    (tmp_path / "third" / "models").symlink_to(base / "models", target_is_directory=True)
-    third = Host(tmp_path / "third")
-    path = write(tmp_path, base, "jobs", seeds="1..5", keep=["png"], scripts=SCRIPTS[:1])
+def test_a_host_that_dies_loses_nothing(host: Host, second: Host, base: Path, tmp_path: Path) -> None:
+    path = write(tmp_path, base, "jobs", seeds="11..15", keep=["png"], scripts=SCRIPTS[:1])
+    before = second.log().count("got prompt")
 
     def kill() -> None:
-        while "got prompt" not in third.log():
+        while second.log().count("got prompt") == before:
             time.sleep(0.05)
-        third.process.kill()
+        second.process.kill()
 
     thread = threading.Thread(target=kill)
     thread.start()
-    try:
-        assert main(["batch", "run", str(path), "--comfyui", third.url, host.url]) == 0
-    finally:
-        thread.join()
-        third.stop()
+    assert main(["batch", "run", str(path), "--comfyui", second.url, host.url]) == 0
+    thread.join()
     assert len(pictures(tmp_path / "jobs")) == 5 * 21
