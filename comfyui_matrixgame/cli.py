@@ -12,6 +12,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import MatrixGameError
+from .options import add_models
 from .variants import VARIANTS
 
 
@@ -34,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     from .actions import cli as actions_cli
     from .batch import cli as batch_cli
+    from .play import cli as play_cli
 
     top = argparse.ArgumentParser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
     top.add_argument("--version", action="version", version=__version__)
@@ -45,6 +47,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     actions_cli.add_parser(commands).set_defaults(run=actions_cli.run)
     batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
+    play_cli.add_parser(commands).set_defaults(run=play_cli.run)
     return top
 
 
@@ -57,14 +60,7 @@ def _add(commands: argparse._SubParsersAction, name: str, run: Callable, text: s
 def _add_render(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "render", _render, "Render a video from an image (or on from a clip) and inputs.")
     command.add_argument("image", nargs="?", help="start image; not needed with --continue-clip or the demo world")
-    models = command.add_argument_group("models", "Without any of these files, the small built-in demo world is used.")
-    models.add_argument("--generator", metavar="FILE", help="generator weights")
-    models.add_argument("--vae", metavar="FILE", help="Wan 2.1 VAE")
-    models.add_argument("--clip-vision", "--clip", dest="vision", metavar="FILE", help="CLIP image tower")
-    models.add_argument("--decoder", metavar="FILE", help="tiny decoder for the frames (taew2_1, lighttaew2_1)")
-    models.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 or float8_e4m3fn")
-    models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
-    models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3 or sage")
+    add_models(command)
     inputs = command.add_argument_group("inputs")
     inputs.add_argument("--actions", metavar="FILE|TEXT", help="script, timeline, CSV, JSON lines or .npy folder")
     inputs.add_argument("--keys", default="", metavar="K,K", help="keys held all the time, such as w or w,d")

@@ -80,7 +80,7 @@ def render(args: argparse.Namespace) -> int:
         say(f"going on from {world_file.name} at block {world.block}")
     else:
         source = _source(args, files, height, width)
-        features = _features(files, source if source.ndim == 3 else source[:, 0])
+        features = image_features(files, source if source.ndim == 3 else source[:, 0])
         models = load_models(files, args.attention)
         world = _start(args, models, source, features)
     plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
@@ -241,7 +241,11 @@ def _source(args: argparse.Namespace, files: Files, height: int, width: int) -> 
     if args.continue_clip:
         frames = video_tensor(read_video(args.continue_clip))
         return fit_image(frames.transpose(0, 1), height, width).transpose(0, 1)
-    image = args.image
+    return start_picture(args.image, files, height, width)
+
+
+def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:
+    """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
     if image is None and files.is_demo:
         image = start_images()[0]
     if image is None:
@@ -251,7 +255,8 @@ def _source(args: argparse.Namespace, files: Files, height: int, width: int) -> 
     return fit_image(read_image(image), height, width)
 
 
-def _features(files: Files, image: Tensor) -> Tensor:
+def image_features(files: Files, image: Tensor) -> Tensor:
+    """Features [1, 257, dim] of an image [3, H, W]; the image tower is loaded for them and let go."""
     if files.vision is None:
         raise WorldError("Starting a world needs the image tower; name clip_vision_h.safetensors with --clip.")
     tower = load_vision(files.vision, files.dtype, files.device)

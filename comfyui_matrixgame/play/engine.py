@@ -30,14 +30,15 @@ MOST_WORLDS = 32
 
 
 class Engine(Protocol):
-    """A world that is played.
-
-    block: the one that comes next. seed: of the noise; the same seed and inputs give the same frames.
-    """
+    """A world that is played. seed: of the noise; the same seed and inputs give the same frames."""
 
     variant: Variant
     seed: int
-    block: int
+
+    @property
+    def block(self) -> int:
+        """The block of the world's life that comes next."""
+        ...
 
     @property
     def size(self) -> tuple[int, int]:

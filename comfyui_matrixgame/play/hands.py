@@ -127,7 +127,15 @@ class Hands:
         """What counts for a whole responsive block; `look` is the sum of all turns."""
         taps = tuple(tap for _, note in self._notes for tap in note.taps)
         look = tuple(sum(note.look[axis] for _, note in self._notes) for axis in (0, 1))
-        return Snapshot(self._now.keys, taps, self._now.stick, look, self._now.seq)  # type: ignore[arg-type]
+        stick = tuple(self._tapped_stick(axis) for axis in (0, 1))
+        return Snapshot(self._now.keys, taps, stick, look, self._now.seq)  # type: ignore[arg-type]
+
+    def _tapped_stick(self, axis: int) -> float:
+        """The stick as it is, or as far as it went where it moved and came back since the last block."""
+        now = self._now.stick[axis]
+        if now or self._before.stick[axis]:
+            return now
+        return max((note.stick[axis] for _, note in self._notes), key=abs, default=0.0)
 
     def _parts(self, rows: int, now: float) -> list[Snapshot]:
         """The time since the last block in `rows` equal parts, each as it was at its end."""

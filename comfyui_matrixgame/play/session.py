@@ -90,7 +90,7 @@ class Session:
         self.take = Take(engine.variant, engine.seed, engine.block)
         self.state, self.reason = READY, ""
         self._on_wait = on_wait or (lambda: None)
-        self._clock = clock
+        self.clock = clock
         self._orders: deque[Callable[[], None]] = deque()
         self._wake = threading.Condition()
         self._stalled = False
@@ -136,7 +136,7 @@ class Session:
 
     def connected(self, there: bool) -> None:
         """Whether a player is there; without one everything is let go, and the session pauses."""
-        self._lost_at = None if there else self._clock()
+        self._lost_at = None if there else self.clock()
         if not there:
             self.hands.release()
             self.pause("lost")
@@ -185,10 +185,10 @@ class Session:
         """How long there is nothing to do: nothing is made ahead of the picture that is on screen."""
         if self.state != PLAYING or self._stalled:
             return POLL
-        return max(0.0, self._shown_until - LEAD - self._lead_time - self._clock())
+        return max(0.0, self._shown_until - LEAD - self._lead_time - self.clock())
 
     def _check_limits(self) -> None:
-        limits, now = self.limits, self._clock()
+        limits, now = self.limits, self.clock()
         if limits.blocks is not None and self.take.blocks >= limits.blocks and self.state == PLAYING:
             self._limit("end")
         elif self._lost_at is not None and now - self._lost_at > limits.lost:
@@ -205,7 +205,7 @@ class Session:
     def _set(self, state: str, reason: str, still: Frames | None = None) -> None:
         if state == PLAYING:
             self.hands.restart()
-            self.hands.changed_at = self._clock()
+            self.hands.changed_at = self.clock()
             self._shown_until = 0.0
         elif self.state == PLAYING:
             self.hands.release()
@@ -230,11 +230,11 @@ class Session:
     def _make(self) -> None:
         block = self.engine.block
         rows = self.hands.sample(rows_of_blocks(1, block))
-        parts = _Parts(self, block, rows, self.hands.seq, self._clock())
+        parts = _Parts(self, block, rows, self.hands.seq, self.clock())
         self.engine.make(rows, parts.add, self._on_wait)
         self.take.add(rows)
         end = parts.shown_from + parts.count / FPS
-        self._shown_until = max(end, self._clock())
+        self._shown_until = max(end, self.clock())
 
 
 class _Parts:
@@ -251,7 +251,7 @@ class _Parts:
     def add(self, frames: NDArray[np.uint8], decode: float) -> None:
         """The next latent frame was decoded."""
         session = self._session
-        now = session._clock()
+        now = session.clock()
         if self._part == 0:
             self._generation = max(0.0, now - self._began - decode)
             known = session._lead_time

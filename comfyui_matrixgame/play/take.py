@@ -84,10 +84,11 @@ class Take:
 
     def track(self) -> ActionTrack | None:
         """The inputs on the way to here, exactly as the model was given them; None before the first block."""
-        if not self._blocks:
+        blocks = list(self._blocks)  # whoever asks may be in another thread than the session
+        if not blocks:
             return None
-        track = self._blocks[0]
-        for rows in self._blocks[1:]:
+        track = blocks[0]
+        for rows in blocks[1:]:
             track = track.concat(rows)
         return track
 
@@ -95,8 +96,9 @@ class Take:
         """The take as a timeline document, its branches with it. Where a branch is longer than the way to here, the
         document is as long as the branch, and a marker says where the way to here ends."""
         track = self.track()
-        longest = max([self.length, *(len(branch.rows) for branch in self.branches)], default=0)
-        marks = self.marks if longest <= self.length else [*self.marks, Marker(self.length, "end of the take")]
+        length = 0 if track is None else len(track)
+        longest = max([length, *(len(branch.rows) for branch in self.branches)])
+        marks = self.marks if longest <= length else [*self.marks, Marker(length, "end of the take")]
         document = Timeline(
             self.variant,
             legal_length(max(1, longest)),

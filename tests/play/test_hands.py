@@ -39,6 +39,21 @@ def test_a_tap_between_two_blocks_counts_once() -> None:
     assert not hands.sample(12).keyboard.any()
 
 
+def test_a_tap_of_a_camera_key_counts_once() -> None:
+    hands, _ = hands_of()
+    hands.put(Snapshot(stick=(0.0, 0.1)))
+    hands.put(Snapshot())
+    turned = [hands.sample(12).mouse for _ in range(2)]
+    assert [float(rows[0, 1]) for rows in turned if rows is not None] == pytest.approx([0.1, 0.0])
+    hands.put(Snapshot(stick=(0.0, 0.1)))
+    hands.sample(12)
+    hands.put(Snapshot(stick=(0.0, 0.1)))
+    hands.put(Snapshot())
+    rows = hands.sample(12).mouse
+    assert rows is not None
+    assert not rows.any()  # it was held, and let go of
+
+
 def test_what_the_mouse_turned_beyond_the_limit_is_carried_one_block_and_no_further() -> None:
     hands, _ = hands_of()
     hands.put(Snapshot(look=(0.0, 3.6)))  # 0.3 a frame; the limit is 0.2

@@ -1,0 +1,17 @@
+"""Arguments that several commands of the terminal program share."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The weights files, and how they are run; `render.find_files` and `render.load_models` read them."""
+    models = command.add_argument_group("models", "Without any of these files, the small built-in demo world is used.")
+    models.add_argument("--generator", metavar="FILE", help="generator weights")
+    models.add_argument("--vae", metavar="FILE", help="Wan 2.1 VAE")
+    models.add_argument("--clip-vision", "--clip", dest="vision", metavar="FILE", help="CLIP image tower")
+    models.add_argument("--decoder", metavar="FILE", help="tiny decoder for the frames (taew2_1, lighttaew2_1)")
+    models.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 or float8_e4m3fn")
+    models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
+    models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3 or sage")

@@ -1,0 +1,82 @@
+"""`matrixgame play`: the player in a browser, served from here."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from ..errors import MatrixGameError
+from ..options import add_models
+
+if TYPE_CHECKING:
+    from .engine import Engine
+
+LOOPBACK = "127.0.0.1"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """The command's arguments."""
+    text = "Play a world in the browser: hold W and walk."
+    command = commands.add_parser("play", help=text, description=text)
+    command.add_argument("image", nargs="?", help="start image; the demo world has one of its own")
+    add_models(command)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
+    command.add_argument(
+        "--mode",
+        choices=["responsive", "faithful"],
+        default="responsive",
+        help="responsive: what is held when a block starts counts for all of it; faithful: your last 12 frames of "
+        "input are replayed, one block late",
+    )
+    command.add_argument("-o", "--output", default="take.json", metavar="FILE", help="where the inputs are kept")
+    command.add_argument("--pattern", action="store_true", help="a test picture instead of a model")
+    server = command.add_argument_group("server")
+    server.add_argument(
+        "--host", default=LOOPBACK, help="address to listen on; one that others can reach needs --token"
+    )
+    server.add_argument("--port", type=int, default=0, help="default: a free one")
+    server.add_argument("--token", default="", help="what a player must know (default: made up, and in the address)")
+    server.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    return command
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve a session until it is stopped."""
+    from .standalone import serve
+
+    check_address(args.host, args.token)
+    return serve(lambda: _engine(args), args)
+
+
+def check_address(host: str, token: str) -> None:
+    """Raise MatrixGameError where others could reach the player without a token that was chosen for them."""
+    from .server import is_loopback
+
+    if not is_loopback(host) and len(token) < 16:
+        raise MatrixGameError(
+            f"--host {host} lets other machines in; give them a secret of at least 16 characters with --token, "
+            "or leave --host out to play on this machine alone."
+        )
+
+
+def _engine(args: argparse.Namespace) -> Engine:
+    from ..render import parse_size
+
+    if args.pattern:
+        from .pattern import TestPattern
+
+        return TestPattern(size=parse_size(args.size or "640x352"), seed=args.seed)
+    from ..generator.attention import get_attention
+    from ..render import find_device, find_files, image_features, load_models, say, start_picture
+    from ..world import start_world
+    from .engine import WorldEngine
+
+    files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
+    get_attention(args.attention)
+    height, width = parse_size(args.size) if args.size else files.size
+    say(f"{files.generator.title}; {width}x{height}")
+    image = start_picture(args.image, files, height, width)
+    features = image_features(files, image)
+    models = load_models(files, args.attention)
+    return WorldEngine(models, start_world(models, image, args.seed, features=features))

@@ -1,0 +1,163 @@
+"""The routes: one WebSocket for each player, and the player's page where there is no ComfyUI to serve it."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from aiohttp import WSMsgType, web
+
+from ..errors import MatrixGameError
+from .hub import Client, Hub
+from .protocol import BAD_TOKEN, MAX_MESSAGE, TIMED_OUT, ProtocolError, read_message
+
+ROUTE = "/matrixgame/play"
+HELLO_SECONDS = 5.0  # a socket that says nothing for so long is closed
+HEARTBEAT = 10.0  # seconds between pings; who does not answer is lost
+STRANGERS = 32  # sockets that have not said hello yet
+RATE, BURST = 120, 240  # messages a second, and at once; who sends more is read more slowly
+PAGE = Path(__file__).parents[2] / "web"
+
+FindHub = Callable[[str], Hub | None]
+
+
+class Sockets:
+    """Accepts sockets for the hub whose token they name."""
+
+    def __init__(self, find: FindHub) -> None:
+        self._find = find
+        self._strangers = 0
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """The route's handler."""
+        if not same_origin(request):
+            return web.Response(status=403, text="Pages of other sites may not open this.")
+        if self._strangers >= STRANGERS:
+            return web.Response(status=503, text="Too many sockets are waiting to say hello.")
+        socket = web.WebSocketResponse(compress=False, heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
+        self._strangers += 1
+        try:
+            await socket.prepare(request)
+            hub = await self._greet(socket)
+        except ProtocolError as error:
+            await socket.close(code=error.code, message=str(error).encode()[:120])
+            return socket
+        finally:
+            self._strangers -= 1
+        if hub is not None:
+            await self._serve(socket, hub)
+        return socket
+
+    async def _greet(self, socket: web.WebSocketResponse) -> Hub | None:
+        try:
+            message = await socket.receive(timeout=HELLO_SECONDS)
+        except asyncio.TimeoutError:
+            raise ProtocolError("Nothing was said.", TIMED_OUT) from None
+        if message.type != WSMsgType.TEXT:
+            return None
+        kind, hello = read_message(message.data)
+        hub = self._find(hello["token"]) if kind == "hello" else None
+        if hub is None:
+            raise ProtocolError("This is not the token of a session that is open.", BAD_TOKEN)
+        return hub
+
+    async def _serve(self, socket: web.WebSocketResponse, hub: Hub) -> None:
+        client = Client(socket)
+        bucket = Bucket(RATE, BURST)
+        try:
+            hub.join(client)
+            async for message in socket:
+                if message.type != WSMsgType.TEXT:
+                    raise ProtocolError("Players send text.")
+                await bucket.take()
+                kind, content = read_message(message.data)
+                hub.receive(client, kind, dict(content))
+        except ProtocolError as error:
+            await socket.close(code=error.code, message=str(error).encode()[:120])
+        finally:
+            hub.leave(client)
+
+
+class Bucket:
+    """Lets so many messages through a second, and some at once."""
+
+    def __init__(self, rate: float, burst: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate, burst, clock
+        self._left, self._at = burst, clock()
+
+    def wait_for(self) -> float:
+        """Take one; returns the seconds to wait before it may be used."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - 1
+        self._at = now
+        return max(0.0, -self._left / self._rate)
+
+    async def take(self) -> None:
+        """Take one, when there is one."""
+        seconds = self.wait_for()
+        if seconds:
+            await asyncio.sleep(seconds)
+
+
+def one_hub(hub: Hub) -> FindHub:
+    """The hub for whoever knows its token."""
+    return lambda token: hub if hmac.compare_digest(token.encode(), hub.token.encode()) else None
+
+
+def same_origin(request: web.Request) -> bool:
+    """Whether a request comes from this server's own page, or from no page at all."""
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def make_app(hub: Hub, host: str) -> web.Application:
+    """The player's page and its socket, for one session. On loopback, requests for other names are refused: a page
+    elsewhere could have had its name point here."""
+
+    @web.middleware
+    async def known_host(request: web.Request, handler: Callable) -> web.StreamResponse:
+        if is_loopback(host) and not is_loopback(_name_of(request.host)):
+            return web.Response(status=403, text="This server answers to localhost only.")
+        response = await handler(request)
+        if not response.prepared:
+            response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def index(_: web.Request) -> web.FileResponse:
+        return web.FileResponse(page_folder() / "player" / "index.html")
+
+    app = web.Application(client_max_size=MAX_MESSAGE, middlewares=[known_host])
+    app.router.add_get("/", index)
+    app.router.add_get(ROUTE, Sockets(one_hub(hub)).handle)
+    for folder in ("player", "timeline", "script"):
+        app.router.add_static(f"/web/{folder}", page_folder() / folder)
+    return app
+
+
+def page_folder() -> Path:
+    """Where the page's modules lie; raises MatrixGameError where they were not installed."""
+    if not (PAGE / "player" / "index.html").exists():
+        raise MatrixGameError(
+            "The player's page is not beside the package; run `matrixgame play` from a copy of the repository, "
+            "installed with `pip install -e .`."
+        )
+    return PAGE
+
+
+def _name_of(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""

@@ -1,0 +1,100 @@
+"""A session with a server of its own: the models run in the thread that called, the server in another."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+
+from aiohttp import web
+
+from ..actions.document import save_document
+from ..errors import MatrixGameError
+from ..render import say
+from .engine import Engine
+from .hub import Hub
+from .server import make_app
+from .session import Limits, Session
+from .take import Take
+
+GOODBYE = 0.3  # seconds for the last words to reach the browser
+
+
+class Server:
+    """The player's page and its socket in a thread of their own. url: what to open in a browser."""
+
+    def __init__(self, host: str, port: int, token: str = "") -> None:
+        self._loop = asyncio.new_event_loop()
+        self.hub = Hub(self._loop, token)
+        self._host, self._port = host, port
+        self._problem: Exception | None = None
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(ready,), name="player", daemon=True)
+        self._thread.start()
+        ready.wait()
+        if isinstance(self._problem, OSError):
+            raise MatrixGameError(f"The player cannot listen on {host}:{port} ({self._problem}); try another --port.")
+        if self._problem is not None:
+            raise self._problem
+
+    @property
+    def url(self) -> str:
+        """The page's address. The token is behind the #, which a browser keeps to itself."""
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        return f"http://{host}:{self._port}/#{self.hub.token}"
+
+    def stop(self) -> None:
+        """Send what is left, and close."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._loop.call_later, GOODBYE, self._loop.stop)
+            self._thread.join(5)
+
+    def _serve(self, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            runner = web.AppRunner(make_app(self.hub, self._host), access_log=None, shutdown_timeout=0.5)
+            self._loop.run_until_complete(runner.setup())
+            self._loop.run_until_complete(web.TCPSite(runner, self._host, self._port).start())
+            self._port = runner.addresses[0][1]
+        except Exception as error:
+            self._problem = error
+            return
+        finally:
+            ready.set()
+        self._loop.run_forever()
+        self._loop.run_until_complete(runner.cleanup())
+
+
+def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
+    """Play until the player stops or Ctrl-C; keeps the take."""
+    engine = make_engine()
+    server = Server(args.host, args.port, args.token)
+    session = Session(engine, server.hub.listen, mode=args.mode, limits=Limits())
+    server.hub.session = session
+    say(f"play at {server.url}\nStop in the page, or press Ctrl-C here; your inputs are kept in {args.output}.")
+    if not args.no_browser:
+        webbrowser.open(server.url)
+    try:
+        session.run()
+    except KeyboardInterrupt:
+        say("stopped")
+    finally:
+        server.stop()
+        keep(session.take, Path(args.output))
+    return 0
+
+
+def keep(take: Take, path: Path) -> Path | None:
+    """Write a take where nothing is overwritten; returns where, or None where nothing was played."""
+    if not take.blocks and not take.branches:
+        return None
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
+    save_document(take.timeline(), free)
+    again = f"matrixgame render --seed {take.seed} --actions {free}"
+    say(f"{free}: {take.blocks} blocks; `{again}`, with the same image and models, makes the same frames")
+    return free
