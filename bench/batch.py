@@ -59,14 +59,14 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 
     file = folder / "jobs.yaml"
     seeds = args.count // 8
-    file.write_text(f"scripts: bench:0..7:33\nseeds: 0..{seeds - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
+    file.write_text(f"scripts: bench:0..7:21\nseeds: 0..{seeds - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
     jobs, store, ledger = read_job_file(file), FolderStore(folder / "out"), Ledger(folder / "out")
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     engine = LocalEngine(jobs, "universal", [torch.device(args.device)], store, ledger.note, ledger.put_note)
-    loaded = time.perf_counter()
+    loaded, loaded_cpu = time.perf_counter(), time.process_time()
     tally = Runner(jobs, store, ledger).run(lambda _: engine)
-    ended = time.perf_counter()
-    alone = _alone(engine, jobs, args.alone)
+    ended, ended_cpu = time.perf_counter(), time.process_time()
+    alone, alone_cpu = _alone(engine, jobs, args.alone)
     inside = sum(entry.about["seconds"]["model"] for entry in ledger.entries() if entry.about)
     ledger.close()
     return {
@@ -75,8 +75,11 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
         "run_s": ended - loaded,
         "models_in_the_run_s": inside,
         "models_alone_s_per_job": alone,
-        "of_models_in_the_run": inside / (ended - loaded),
-        "of_models_alone": alone * tally.made / (ended - loaded),
+        "models_in_the_run_of_all_time": inside / (ended - loaded),
+        "start_up_cpu_s": loaded_cpu - cpu,
+        "run_cpu_s": ended_cpu - loaded_cpu,
+        "models_alone_cpu_s_per_job": alone_cpu,
+        "models_alone_of_all_cpu": alone_cpu * tally.made / (ended_cpu - loaded_cpu),
     }
 
 
@@ -248,16 +251,19 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
     return entries
 
 
-def _alone(engine: Any, jobs: Any, count: int) -> float:
-    """Seconds of the models for one job by itself: the mean of some, without writing anything."""
+def _alone(engine: Any, jobs: Any, count: int) -> tuple[float, float]:
+    """Seconds, and seconds of processor, of the models for one job by itself: means, without writing anything."""
     from comfyui_matrixgame.batch.renderer import Renderer
 
-    renderer = Renderer(engine._load(0))
-    seconds = []
+    seconds, cpu = 0.0, 0.0
     for i in range(count):
+        renderer = Renderer(engine._load(0))
         task = engine.task(jobs.entries[0].job(i * (len(jobs) // count)))
-        seconds.append([made.seconds for made in renderer.render([task], [task.source], lambda _: None)][-1])
-    return sum(seconds) / len(seconds)
+        began, cpu_began = time.perf_counter(), time.process_time()
+        for _ in renderer.render([task], [task.source], lambda _: None):
+            pass
+        seconds, cpu = seconds + time.perf_counter() - began, cpu + time.process_time() - cpu_began
+    return seconds / count, cpu / count
 
 
 def _demo_picture() -> Path:
