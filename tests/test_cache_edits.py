@@ -17,7 +17,7 @@ from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.variants import UNIVERSAL, first_input_of_block
 from comfyui_matrixgame.world import Block, BlockCache, CachedRollout, Models, World, rollout, start_world
-from comfyui_matrixgame.world.cache import PINNED, SNAPSHOT
+from comfyui_matrixgame.world.cache import CONDITION, PINNED, SNAPSHOT
 from comfyui_matrixgame.world.reuse import DECODED, MADE, MAKING, REUSED, SPARE_EVERY
 
 from .cache_support import cached, edited, plain, same, without_snapshots
@@ -71,7 +71,7 @@ def test_an_undo_makes_nothing(models: Models, world: World, tmp_path: Path) -> 
 
 def test_what_becomes_of_each_block_is_told(models: Models, world: World, tmp_path: Path) -> None:
     track = random_track(UNIVERSAL, rows_of_blocks(3))
-    cache = BlockCache(tmp_path, "p")
+    cache = BlockCache(tmp_path, "p", memory_bytes=0)
     cached(models, world, track.slice(0, rows_of_blocks(2)), cache)
     with CachedRollout(models, world, track, None, cache) as run:
         assert [run.known(k) for k in range(3)] == [True, True, False]
@@ -139,6 +139,17 @@ def test_a_fork_is_kept(models: Models, world: World, tmp_path: Path) -> None:
     assert run.counts.replayed == 3
     _, run = cached(models, world, edited(track, 3, column=1), cache)
     assert (run.counts.made, run.counts.replayed) == (2, 0)
+
+
+def test_the_newest_state_outlives_the_process(models: Models, world: World, tmp_path: Path) -> None:
+    """Also where it is in memory as a state on the way; and the condition, so that nothing is encoded again."""
+    track = random_track(UNIVERSAL, rows_of_blocks(SPARE_EVERY + 1))
+    cached(models, world, track.slice(0, rows_of_blocks(SPARE_EVERY)), BlockCache(tmp_path, "p", memory_bytes=1e9))
+    restarted = BlockCache(tmp_path, "p")
+    kinds = {file.kind for file in restarted.files()}
+    assert {SNAPSHOT, CONDITION} <= kinds
+    _, run = cached(models, world, track, restarted)
+    assert (run.counts.made, run.counts.replayed) == (1, 0)
 
 
 def test_a_cache_takes_one_world_at_a_time(models: Models, tmp_path: Path) -> None:

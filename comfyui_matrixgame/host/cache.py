@@ -8,8 +8,10 @@ import logging
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from weakref import WeakValueDictionary
 
 import torch
@@ -26,6 +28,7 @@ from ..world import Block, BlockCache, CachedRollout
 from ..world.film import Film
 from .files import cache_folder
 from .models import HostModels, ready
+from .strip import FAILED, Strip, begin_strip
 from .worlds import LiveWorld, Progress, Result, Wanted, empty_images, live, temporary_folder
 
 log = logging.getLogger(__name__)
@@ -49,12 +52,12 @@ def open_caches() -> dict[str, BlockCache]:
 
 
 def roll_out(
-    start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str, cache: BlockCache
+    start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str, cache: BlockCache, graph: Any
 ) -> tuple[Result, str]:
     """As `worlds.roll_out`, but what the cache knows is not made again. Also returns a sentence on what was done.
 
-    The models are only loaded where something must be computed. The video lies with the blocks, so that a run that
-    was killed goes on with it.
+    graph: core's DynamicPrompt. The models are only loaded where something must be computed. The video lies with the
+    blocks, so that a run that was killed goes on with it.
     """
     height, width = start.world.size
     progress, filled = Progress(node_id), 0
@@ -70,14 +73,16 @@ def roll_out(
             cache,
             pins=pins,
             on_pass=progress.on_pass,
+            on_block=lambda block, what: strip.tell(block, what) if strip is not None else None,
             wake=lambda: stack.enter_context(ready(start.model, start.vae, height, width)),
         )
+        strip = begin_strip(node_id, graph, run, cache)
         stack.enter_context(run)
         progress.begin(run.blocks, len(start.world.variant.steps) + 1, 0)
         video = stack.enter_context(_Video(cache, run))
         if not wanted.images and not wanted.latent:
             video.skip(progress)
-        for block in run:
+        for block in _telling(run, strip):
             video.write(block)
             if wanted.latent:
                 latents.append(denormalise(block.latents))
@@ -92,6 +97,16 @@ def roll_out(
     PromptServer.instance.send_progress_text(report, node_id)
     latent = {"samples": torch.cat(latents, dim=2)} if latents else None
     return Result(images, InputImpl.VideoFromFile(str(path)), world, latent), report
+
+
+def _telling(run: CachedRollout, strip: Strip | None) -> Iterator[Block]:
+    """The blocks; where one cannot be made, the strip says so."""
+    try:
+        yield from run
+    except Exception:
+        if strip is not None:
+            strip.tell(run.next_block, FAILED)
+        raise
 
 
 class _Video:

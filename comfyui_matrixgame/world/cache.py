@@ -71,6 +71,10 @@ class BlockCache:
         """Whether there is such a record; it may still turn out to be damaged."""
         return _name(kind, key) in self._memory or self._path(kind, key).exists()
 
+    def on_disk(self, kind: str, key: str) -> bool:
+        """Whether such a record outlives this process."""
+        return self._path(kind, key).exists()
+
     def get(self, kind: str, key: str) -> Record | None:
         """A record, from now on the one used last; its tensors must not be written to. None where there is none, or
         where it is damaged or of another version."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -16,27 +16,54 @@ from .models import Models, fingerprint
 from .world import World, next_name
 
 
+@dataclass(frozen=True)
+class Lineage:
+    """What the keys of a world's next blocks follow from, besides the inputs; it holds no tensor.
+
+    name: of the world before block `first`. numbers: what decides the last bits and is not in a name: image features,
+    device, attention, the version of torch. decoder: what makes the frames.
+    """
+
+    name: str
+    first: int
+    numbers: str
+    decoder: str
+
+    def names(self, track: ActionTrack, blocks: int) -> list[str]:
+        """Names of the world before block first + i, for i up to `blocks`; the track is long enough."""
+        names, row = [self.name], 0
+        for block in range(self.first, self.first + blocks):
+            count = rows_of_blocks(1, block)
+            names.append(next_name(names[-1], track.slice(row, row + count)))
+            row += count
+        return names
+
+    def key(self, name: str) -> str:
+        """What belongs to a world of this name is stored under."""
+        return hashlib.sha256(f"{name}/{self.numbers}".encode()).hexdigest()[:40]
+
+    def with_decoder(self, key: str) -> str:
+        """The key of what the decoder has a part in."""
+        return f"{key}-{self.decoder}"
+
+
 class Chain:
     """Blocks first..last - 1 of a world's life, by index.
 
-    names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under.
-    A key also stands for what decides the last bits and is not in a name: image features, device, attention and
-    the version of torch.
-    """
+    names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under."""
 
     def __init__(self, models: Models, world: World, track: ActionTrack, blocks: int) -> None:
         if world.batch != 1:
             raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
         self.world = world
         self.first, self.last = world.block, world.block + blocks
-        self.decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
         self._track = track.padded(rows_of_blocks(blocks, world.block))
-        self.names = [world.names[0]]
-        for block in range(self.first, self.last):
-            self.names.append(next_name(self.names[-1], self.rows(block)[0]))
         numbers = _numbers(models, world)
+        decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
+        self.lineage = Lineage(world.names[0], world.block, numbers, decoder)
         self.root = hashlib.sha256(f"{numbers}/{_picture(world)}".encode()).hexdigest()[:40]
-        self.keys = [hashlib.sha256(f"{name}/{numbers}".encode()).hexdigest()[:40] for name in self.names]
+        self.names = self.lineage.names(self._track, blocks)
+        self.keys = [self.lineage.key(name) for name in self.names]
 
     def latents_key(self, block: int) -> str:
         """What a block's latents are stored under."""
@@ -44,11 +71,11 @@ class Chain:
 
     def frames_key(self, block: int) -> str:
         """What a block's frames are stored under."""
-        return f"{self.latents_key(block)}-{self.decoder}"
+        return self.lineage.with_decoder(self.latents_key(block))
 
     def state_key(self, block: int) -> str:
         """What the state of the world before a block is stored under."""
-        return f"{self.keys[block - self.first]}-{self.decoder}"
+        return self.lineage.with_decoder(self.keys[block - self.first])
 
     def rows(self, block: int) -> list[ActionTrack]:
         """The rows that a block is the first to read."""

@@ -23,6 +23,7 @@ from .rollout import Block, OnPass, PassProgress, Rollout, check_fits, rollout
 from .world import World
 
 SPARE_EVERY = 4  # blocks between the snapshots on the way, which are kept only while there is memory for them
+SMALL = 1 / 64  # of the memory budget: a snapshot that takes less is kept at every block
 
 REUSED, MADE, DECODED, MAKING = "reused", "made", "decoded", "making"
 OnBlock = Callable[[int, str], None]
@@ -136,10 +137,10 @@ class CachedRollout:
 
     def close(self) -> None:
         """Store where the next run will want to go on from."""
-        if self._run is not None and self._run.done and not self.resumable(self._run.block):
-            world = self._run.world
-            self._store_state(SNAPSHOT, world)
-            self._store_condition(world)
+        if self._run is not None and self._run.done:
+            self._store_condition(self._run.condition)
+            if not self._state_on_disk(self._run.block):
+                self._store_state(SNAPSHOT, self._run.world)
 
     def __enter__(self) -> CachedRollout:
         return self
@@ -181,7 +182,7 @@ class CachedRollout:
         self._decoder = None
         if self._run is None or self._run.block != index:
             world = self._state_at(index)
-            if index > self.chain.first and not self.resumable(index):
+            if index > self.chain.first and not self._state_on_disk(index):
                 self._store_state(SNAPSHOT, world)  # where one edit was, the next one often is
             self._begin(world)
         assert self._run is not None
@@ -190,8 +191,9 @@ class CachedRollout:
         self.counts.made += 1
         self._store_block(block)
         self._tell(index, MADE)
-        after = index + 1
-        if (after - self.chain.first) % SPARE_EVERY == 0 and self.cache.worth_keeping(self._run.state_bytes):
+        size = self._run.state_bytes
+        every = 1 if size <= SMALL * self.cache.memory_bytes else SPARE_EVERY
+        if (index + 1 - self.chain.first) % every == 0 and self.cache.worth_keeping(size):
             self._store_state(SNAPSHOT, self._run.world, spare=True)
         return block
 
@@ -321,11 +323,15 @@ class CachedRollout:
         note = {"block": world.block, "tokens": world.caches[0].video.tokens}
         self.cache.put(kind, self.chain.state_key(world.block), Record(tensors, note), spare)
 
-    def _store_condition(self, world: World) -> None:
+    def _state_on_disk(self, block: int) -> bool:
+        key = self.chain.state_key(block)
+        return self.cache.on_disk(PINNED, key) or self.cache.on_disk(SNAPSHOT, key)
+
+    def _store_condition(self, condition: Tensor) -> None:
         known = self.cache.get(CONDITION, self.chain.root)
-        if known is None or known.tensors["condition"].shape[2] < world.condition.shape[2]:
+        if known is None or known.tensors["condition"].shape[2] < condition.shape[2]:
             self.cache.drop(CONDITION, self.chain.root)
-            self.cache.put(CONDITION, self.chain.root, Record({"condition": world.condition.cpu()}))
+            self.cache.put(CONDITION, self.chain.root, Record({"condition": condition.cpu()}))
 
     def _pin(self, block: int) -> None:
         if not self.cache.has(PINNED, self.chain.state_key(block)):

@@ -112,6 +112,11 @@ class Rollout:
         return self._world.block
 
     @property
+    def condition(self) -> Tensor:
+        """The condition as far as it was made."""
+        return self._world.condition
+
+    @property
     def state_bytes(self) -> int:
         """Memory of what changes from block to block."""
         return sum(tensor.nbytes for tensor in state_tensors(self._world.caches, self._world.decoder_state).values())
