@@ -5,6 +5,7 @@ import { activeTracks } from "./document.mjs";
 import { entryAt, sampleCurve } from "./tracks.mjs";
 import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
 import { MINIMAP, RULER, STRIP } from "./view.mjs";
+import { drawBlock, labelOf } from "./strip.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 /** @typedef {import("./view.mjs").View} View */
@@ -22,7 +23,7 @@ import { MINIMAP, RULER, STRIP } from "./view.mjs";
  * @property {number | null} playhead row that is being played
  * @property {Set<string>} armed
  * @property {boolean} focused
- * @property {("none"|"stale"|"done")[]} blocks how each block stands to the last run
+ * @property {import("./strip.mjs").BlockState[]} blocks how each block stands to the cache or the last run
  * @property {{t: number, length: number, lane: string}[]} warnings
  * @property {{axis: string, a: number, v0: number, b: number, v1: number} | null} ramp a ramp while it is drawn
  * @property {(id: string) => string} name of a lane
@@ -250,12 +251,10 @@ function drawStrip(ctx, p) {
     const left = view.x(firstInputOfBlock(block));
     const width = view.x(Math.min(doc.length, firstInputOfBlock(block + 1))) - left;
     const state = states[block] ?? "none";
-    ctx.fillStyle = state === "done" ? theme.lane("w").fill : theme.line;
-    ctx.fillRect(left + 0.5, RULER + 3, Math.max(0.5, width - 1), STRIP - 6);
-    if (state === "stale") hatch(ctx, theme, left, RULER + 3, width - 1, STRIP - 6);
+    drawBlock(ctx, theme, state, left + 0.5, RULER + 3, width - 1, STRIP - 6);
     const inside = Math.max(left, view.head);
     if (left + width - inside > 30) {
-      const label = String(block);
+      const label = labelOf(block, state);
       ctx.font = "9px Inter, system-ui, sans-serif";
       const w = ctx.measureText(label).width;
       ctx.fillStyle = theme.bg;
@@ -265,24 +264,6 @@ function drawStrip(ctx, p) {
       ctx.font = theme.font;
     }
   }
-}
-
-/** @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} x @param {number} y @param {number} w @param {number} h */
-function hatch(ctx, theme, x, y, w, h) {
-  if (w < 6) return;
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(x, y, w, h);
-  ctx.clip();
-  ctx.strokeStyle = theme.strong;
-  ctx.lineWidth = 1;
-  ctx.beginPath();
-  for (let i = x - (x % 6) - h; i < x + w; i += 6) {
-    ctx.moveTo(i, y + h);
-    ctx.lineTo(i + h, y);
-  }
-  ctx.stroke();
-  ctx.restore();
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */

@@ -3,6 +3,7 @@
 import { VARIANTS, lanesOf } from "./variants.mjs";
 import { DocumentError, emptyDocument, readDocument, writeDocument } from "./document.mjs";
 import { blockStates } from "./compare.mjs";
+import { statesFor } from "./strip.mjs";
 import { History } from "./history.mjs";
 import { View } from "./view.mjs";
 import { ScriptError, parseScript, printScript } from "../script/script.mjs";
@@ -36,6 +37,8 @@ export class EditorState {
     this.problem = null;
     /** The timeline of the last finished run. @type {Timeline | null} */
     this.rendered = null;
+    /** What a cache knows of the timeline, where there is one. @type {import("./strip.mjs").Known | null} */
+    this.known = null;
     /** A variant the node asks for and the timeline is not made for. @type {string | null} */
     this.wanted = null;
     /** @type {{axis: string, a: number, v0: number, b: number, v1: number} | null} */
@@ -219,9 +222,9 @@ export class EditorState {
     this.say("say.converted", { variant: this.variant.title });
   }
 
-  /** How each block stands to the last finished run. */
+  /** How each block stands to the cache or, without one, to the last finished run. */
   get blocks() {
-    return blockStates(this.doc, this.rendered);
+    return this.known ? statesFor(this.known, this.doc) : blockStates(this.doc, this.rendered);
   }
 
   get warnings() {

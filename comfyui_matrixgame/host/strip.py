@@ -1,0 +1,130 @@
+"""What the timeline's strip asks: how each block of a timeline stands to the cache, also while a run goes on.
+
+A run with a cache leaves behind which timeline it was given and what its keys follow from. With these the state of any
+edit of that timeline is known without a run: the keys are hashes of the inputs.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from weakref import ReferenceType, ref
+
+from aiohttp import web
+from PIL import Image
+from server import PromptServer
+
+from ..actions.track import blocks_of_rows, rows_of_blocks
+from ..errors import MatrixGameError
+from ..world import BlockCache, CachedRollout
+from ..world.cache import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
+from ..world.chain import Lineage
+from ..world.records import DamagedRecord, OtherVersion, read_record
+from ..world.reuse import MAKING
+from .files import cache_folder
+from .inputs import read_inputs
+
+EVENT = "matrixgame.strip"
+EMPTY, STALE, CACHED, RESUMABLE, FAILED = "empty", "stale", "cached", "resumable", "failed"
+HOVER_HEIGHT = 120
+_KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
+
+
+@dataclass
+class Strip:
+    """A timeline node's last run. made: how many blocks it had. at: the block that is being made, or failed."""
+
+    node_id: str
+    project: str
+    lineage: Lineage
+    cache: ReferenceType[BlockCache]
+    made: int
+    at: int | None = None
+    failed: bool = False
+
+    def tell(self, block: int, what: str) -> None:
+        """What became of a block of the world's life, for everyone who looks."""
+        index = block - self.lineage.first
+        self.at = index if what in (MAKING, FAILED) else None
+        self.failed = what == FAILED
+        message = {"node": self.node_id, "block": index, "state": what}
+        PromptServer.instance.send_sync(EVENT, message)
+
+
+_strips: dict[str, Strip] = {}  # by the timeline's node
+
+
+def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
+    """The strip of the timeline that a Roll Out gets its actions from; None where they come from elsewhere."""
+    link = graph.get_node(node_id)["inputs"].get("actions")
+    if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
+        return None
+    known = _strips.get(str(link[0]))
+    made = max(run.blocks, known.made if known is not None and known.lineage == run.chain.lineage else 0)
+    strip = _strips[str(link[0])] = Strip(str(link[0]), cache.project, run.chain.lineage, ref(cache), made)
+    return strip
+
+
+def add_routes() -> None:
+    """Offer the routes; once, before the server starts."""
+    PromptServer.instance.routes.post("/matrixgame/strip")(_states)
+    PromptServer.instance.routes.get("/matrixgame/cache/{project}/frame/{key}")(_frame)
+
+
+async def _states(request: web.Request) -> web.Response:
+    """{node, script, variant} -> {project, blocks: [{state, key}]}; no blocks where nothing is known of the node."""
+    asked = await request.json()
+    strip = _strips.get(str(asked.get("node")))
+    if strip is None:
+        return web.json_response({"blocks": []})
+    try:
+        blocks = await asyncio.to_thread(_look, strip, str(asked.get("script")), str(asked.get("variant")))
+    except MatrixGameError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
+    return web.json_response({"project": strip.project, "blocks": blocks})
+
+
+def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
+    track, lineage = read_inputs(script, variant), strip.lineage
+    count = blocks_of_rows(len(track), lineage.first)
+    names = lineage.names(track.padded(rows_of_blocks(count, lineage.first)), count)
+    keys = [lineage.key(name) for name in names]
+    cache = strip.cache() or BlockCache(cache_folder(), strip.project)
+    blocks = []
+    for index, key in enumerate(keys[1:]):
+        whole = lineage.with_decoder(key)
+        known = cache.has(LATENTS, key) and cache.has(FRAMES, whole)
+        resumable = known and (cache.has(SNAPSHOT, whole) or cache.has(PINNED, whole))
+        state = RESUMABLE if resumable else CACHED if known else STALE if index < strip.made else EMPTY
+        if index == strip.at and not known:
+            state = FAILED if strip.failed else MAKING
+        blocks.append({"state": state, "key": whole})
+    return blocks
+
+
+async def _frame(request: web.Request) -> web.Response:
+    """A JPEG of the frame in the middle of a block."""
+    project, key = request.match_info["project"], request.match_info["key"]
+    if not _KEY.fullmatch(key):
+        raise web.HTTPNotFound
+    try:
+        path = project_folder(cache_folder(), project) / f"{key}.{FRAMES}"
+        picture = await asyncio.to_thread(_picture, path)
+    except (MatrixGameError, OSError, KeyError, DamagedRecord, OtherVersion):
+        raise web.HTTPNotFound from None
+    return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
+
+
+def _picture(path: Path) -> bytes:
+    frames = read_record(path).tensors["frames"][0]
+    picture = Image.fromarray(frames[len(frames) // 2].numpy())
+    picture.thumbnail((4 * HOVER_HEIGHT, HOVER_HEIGHT))
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
