@@ -65,6 +65,16 @@ def test_nodes_are_found_by_search(page: Any) -> None:
     page.wait_for_function("() => window.app.graph.nodes.some(n => n.type === 'MatrixGameRollOut')", timeout=15_000)
 
 
+def test_nodes_speak_chinese(page: Any) -> None:
+    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'zh')")
+    try:
+        page.evaluate("() => window.app.graph.clear()")
+        until(page, "() => window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title === '动作时间线'", 15)
+    finally:
+        page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
+        until(page, "() => window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title === 'Action Timeline'", 15)
+
+
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_workflow_loads_without_warnings(page: Any, path: Path) -> None:
     workflow = read_workflow(path)
