@@ -66,13 +66,11 @@ def test_nodes_are_found_by_search(page: Any) -> None:
 
 
 def test_nodes_speak_chinese(page: Any) -> None:
-    page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'zh')")
-    try:
-        page.evaluate("() => window.app.graph.clear()")
-        until(page, "() => window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title === '动作时间线'", 15)
-    finally:
-        page.evaluate("() => window.app.extensionManager.setting.set('Comfy.Locale', 'en')")
-        until(page, "() => window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title === 'Action Timeline'", 15)
+    page.evaluate("() => window.app.graph.clear()")
+    title = "window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title"
+    for language, name in (("zh", "动作时间线"), ("en", "Action Timeline")):
+        page.evaluate("(name) => window.app.extensionManager.setting.set('Comfy.Locale', name)", language)
+        until(page, f"() => {title} === '{name}'", 30)
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
