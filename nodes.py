@@ -9,7 +9,10 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .comfyui_matrixgame.actions.overlay import POSITIONS, STYLES
 from .comfyui_matrixgame.host import cache as caches
 from .comfyui_matrixgame.host import files, inputs, layers, models, panel, strip, worlds
+from .comfyui_matrixgame.host import play as live_play
 from .comfyui_matrixgame.images import HEIGHT, WIDTH
+from .comfyui_matrixgame.play.hands import MODES
+from .comfyui_matrixgame.play.session import Limits
 from .comfyui_matrixgame.variants import VARIANTS
 from .comfyui_matrixgame.world.store import problem_with_name
 
@@ -398,6 +401,73 @@ class RollOut(io.ComfyNode):
         return io.NodeOutput(*result, ui={"text": [report]})
 
 
+class LivePlay(io.ComfyNode):
+    """See web/docs/MatrixGameLivePlay.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameLivePlay",
+            display_name="Live Play",
+            category=CATEGORY,
+            description="Play the world yourself while the node runs: hold W and walk. What you played comes out, as "
+            "frames and as inputs that make them again.",
+            search_aliases=["matrix game live", "play game", "interactive world", "keyboard control", "walk around"],
+            inputs=[
+                World.Input("world", tooltip="Where to begin: from Start World, Load World or Roll Out."),
+                io.Combo.Input(
+                    "mode",
+                    options=list(MODES),
+                    tooltip="responsive: what is held when a block starts counts for all of it. faithful: your last "
+                    "12 frames of input are replayed, one block late.",
+                ),
+                io.Combo.Input(
+                    "images",
+                    options=list(worlds.IMAGE_CHOICES),
+                    default=worlds.IMAGE_CHOICES[0],
+                    advanced=True,
+                    tooltip="Whether to build the images output: 2.7 MB a frame.",
+                ),
+                io.Int.Input(
+                    "blocks",
+                    default=341,
+                    min=1,
+                    max=3000,
+                    advanced=True,
+                    tooltip="The most blocks of 12 frames in one go; frames are kept in memory, 0.7 MB each.",
+                ),
+                io.Int.Input(
+                    "idle",
+                    default=120,
+                    min=5,
+                    max=3600,
+                    advanced=True,
+                    tooltip="Seconds without input after which the node ends and keeps what was played.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            outputs=[
+                io.Image.Output(display_name="images", tooltip="Frames [N, H, W, 3]; only built where asked for."),
+                io.Video.Output(display_name="video", tooltip="The frames at 25 a second, backed by a file."),
+                World.Output(display_name="world", tooltip="The world after the last block, to go on from."),
+                Actions.Output(
+                    display_name="actions", tooltip="The inputs that the model was given: the same frames again."
+                ),
+            ],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> float:
+        return float("nan")  # played anew each time: nothing equals it
+
+    @classmethod
+    def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int) -> io.NodeOutput:
+        node = cls.hidden.unique_id
+        wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt).images
+        limits = Limits(idle, live_play.LOST_SECONDS, finish=True, blocks=blocks)
+        return io.NodeOutput(*live_play.play(world, mode, limits, wanted, node))
+
+
 class WorldCache(io.ComfyNode):
     """See web/docs/MatrixGameWorldCache.md."""
 
@@ -603,9 +673,10 @@ class MatrixGameExtension(ComfyExtension):
     """All nodes of the pack."""
 
     async def on_load(self) -> None:
-        """Offer what the panel of World Cache and the timeline's strip ask for."""
+        """Offer what the panel of World Cache, the timeline's strip and the player ask for."""
         panel.add_routes()
         strip.add_routes()
+        live_play.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
@@ -616,6 +687,7 @@ class MatrixGameExtension(ComfyExtension):
             BenchInputs,
             StartWorld,
             RollOut,
+            LivePlay,
             WorldCache,
             SaveWorld,
             LoadWorld,

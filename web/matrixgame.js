@@ -4,6 +4,7 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import "./live_play.mjs";
 import { translator } from "./timeline/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -83,15 +84,6 @@ class EarlyDecoder:
         return self.module.named_parameters()  # type: ignore[attr-defined]
 
 
-class _NamedOnce(Models):
-    """Models whose name is not worked out again for every block."""
-
-    def identity(self) -> str:
-        if not hasattr(self, "_identity"):
-            self._identity = super().identity()
-        return self._identity
-
-
 class WorldEngine:
     """A world of a model.
 
@@ -107,7 +99,10 @@ class WorldEngine:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
         self.variant, self.seed, self.start = models.variant, world.seeds[0], world
         self._early = EarlyDecoder(models.decoder)
-        self._models = _NamedOnce(models.generator, models.vae, self._early, None, models.weights_id)
+        name = models.identity()
+        self._models = copy.copy(models)
+        self._models.decoder = self._early
+        self._models.identity = lambda: name  # type: ignore[method-assign] # not worked out again for every block
         self._keep_frames, self._world_bytes = keep_frames, world_bytes
         self._worlds = {world.block: world}  # always the first, the last, and some between
         self._names: list[tuple[str, ...]] = [world.names]
