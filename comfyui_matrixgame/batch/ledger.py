@@ -9,6 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class Ledger:
         size = sum(item["bytes"] for item in about["items"].values())
         seconds = about["seconds"].get("model") or None
         row = (about["key"], json.dumps(about), size, about["frames"], about["blocks"], seconds, signature)
-        with self._db:
+        with self._writing():
             self._db.execute(
                 "insert or replace into results values (?, ?, ?, ?, ?, ?, ?, ?)", (*row, about["finished"])
             )
@@ -83,7 +84,7 @@ class Ledger:
 
     def fail(self, name: str, key: str, error: str) -> None:
         """A job failed; it stays so until it is asked for again."""
-        with self._db:
+        with self._writing():
             self._job(name, key, "failed", error, 1)
 
     def known(self, name: str, key: str) -> str | None:
@@ -139,8 +140,20 @@ class Ledger:
 
     def put_note(self, name: str, value: Any) -> None:
         """Keep a value."""
-        with self._db:
+        with self._writing():
             self._db.execute("insert or replace into notes values (?, ?)", (name, json.dumps(value)))
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """One change, whole or not at all; raises BatchError where the disk does not take it."""
+        try:
+            with self._db:
+                yield
+        except sqlite3.Error as error:
+            raise BatchError(
+                f"Stopped: the ledger cannot be written ({error}). What is finished stays; free some space, and run "
+                "the same command again."
+            ) from None
 
     def _job(self, name: str, key: str, state: str, error: str | None, failed: int) -> None:
         before = self._db.execute("select attempts from jobs where name = ? and key = ?", (name, key)).fetchone()

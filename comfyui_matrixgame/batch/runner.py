@@ -70,14 +70,21 @@ class Runner:
                 with closing(self._outcomes(engine, variant, tally, bars)) as outcomes:  # type: ignore[type-var]
                     for outcome in outcomes:
                         self._record(outcome, engine.signature(), tally, bars)
-                        if self.on_report is not None and time.monotonic() - reported > REPORT_EVERY:
-                            self.on_report()
+                        if time.monotonic() - reported > REPORT_EVERY:
+                            self._report(bars)
                             reported = time.monotonic()
         finally:
             bars.close()
+            self._report(bars)
+        return tally
+
+    def _report(self, bars: Bars) -> None:
+        """Write the page; where that fails, say so and go on: the results matter more."""
+        try:
             if self.on_report is not None:
                 self.on_report()
-        return tally
+        except BatchError as error:
+            bars.say(str(error))
 
     def _outcomes(self, engine: Engine, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:
         feed = Feed(self._missing(engine, variant, tally, bars))
