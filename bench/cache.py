@@ -30,6 +30,8 @@ from comfyui_matrixgame.variants import UNIVERSAL, first_input_of_block
 from comfyui_matrixgame.world import Block, BlockCache, CachedRollout, Models, World, rollout, start_world
 from comfyui_matrixgame.world.cache import SNAPSHOT
 
+REPEATS = 3  # the fastest counts: a busy machine only makes things slower
+
 
 def main() -> None:
     """Measure and print; write the figures where -o says."""
@@ -65,13 +67,16 @@ def measure(models: Models, world: World, n: int, folder: Path) -> dict[str, Any
     track = bench_track(UNIVERSAL, 1, rows_of_blocks(n))
     cache = BlockCache(folder, "bench", memory_bytes=8e9)
     full, whole, _ = timed(lambda: with_cache(models, world, track, cache))
+    others = [BlockCache(folder, f"bench {i}", memory_bytes=8e9) for i in range(REPEATS - 1)]
+    full = min(full, *(timed(lambda other=other: with_cache(models, world, track, other))[0] for other in others))
     plain, fresh, _ = timed(lambda: list(rollout(models, world, track)))
     assert same(whole, fresh)
     result: dict[str, Any] = {"blocks": n, "full_with_cache_s": full, "full_without_s": plain, "edits": []}
     for k in sorted({n // 4 + 1, n // 2, 3 * n // 4, n - 1}):
-        other = edited(track, k)
-        seconds, blocks, _ = timed(lambda other=other: with_cache(models, world, other, cache))
-        assert same(blocks, list(rollout(models, world, other)))
+        tries = [edited(track, k, key) for key in range(REPEATS)]
+        runs = [timed(lambda other=other: with_cache(models, world, other, cache)) for other in tries]
+        seconds = min(run[0] for run in runs)
+        assert same(runs[0][1], list(rollout(models, world, tries[0])))
         result["edits"].append({"block": k, "s": seconds, "of_full": seconds / full, "ideal": (n - k) / n})
     restarted = BlockCache(folder, "bench")
     result["undo_from_disk"] = undo(models, world, track, restarted)
