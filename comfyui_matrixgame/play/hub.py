@@ -23,6 +23,8 @@ from .session import FINISHED, Event, FramesMade, Session, StateChanged
 UNACKED = 2  # batches on their way to a client; what comes meanwhile waits, thinned out
 WAITING = 8  # batches that wait for a controller: the block at hand and what was before it
 MOST_CLIENTS = 16
+MOST_UNSENT = 256  # messages that a client has not read; one that reads nothing is closed
+TAKE_SECONDS = 1.0  # between two takes for one client: each is the whole document
 
 
 class Client:
@@ -35,12 +37,25 @@ class Client:
         self.transport = 0.0  # mean seconds from sending a batch to its acknowledgement
         self.most_unacked = 0
         self._batch = 0
+        self._taken_at = -TAKE_SECONDS
+        self._closing: asyncio.Future[bool] | None = None
         self._out: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._sender = asyncio.ensure_future(self._send())
 
     def tell(self, message: dict[str, Any]) -> None:
         """Send JSON."""
-        self._out.put_nowait(_json(message))
+        if self._out.qsize() >= MOST_UNSENT:
+            self._closing = self._closing or asyncio.ensure_future(self.socket.close(code=FULL))
+        else:
+            self._out.put_nowait(_json(message))
+
+    def may_take(self) -> bool:
+        """Whether it is long enough ago that the client was sent the take."""
+        now = time.monotonic()
+        if now - self._taken_at < TAKE_SECONDS:
+            return False
+        self._taken_at = now
+        return True
 
     def show(self, event: FramesMade, jpegs: list[bytes]) -> None:
         """Send frames, or keep them until the client has taken what was sent before."""
@@ -156,7 +171,8 @@ class Hub:
             client.acknowledge(message["batch"])
             self._settle()
         elif kind == "take":
-            client.tell({"type": "take", "timeline": session.take.timeline().to_json()})
+            if client.may_take():
+                client.tell({"type": "take", "timeline": session.take.timeline().to_json()})
         elif kind == "control":
             self._give_control(client)
             self._tell_roles()
