@@ -74,8 +74,8 @@ def test_the_same_files_as_in_one_process_whatever_is_killed(
     rng, over, killed = random.Random(1), threading.Event(), []
 
     def kill() -> None:
-        while len(killed) < kills and not over.wait(rng.uniform(0.5, 1.5) if killed else 0.02):
-            at_work = list((folder / "ray").glob("parts/*/*"))  # so that it is in the middle of a job
+        while len(killed) < kills and not over.wait(rng.uniform(2, 5) if killed else 0.02):
+            at_work = killed or list((folder / "ray").glob("parts/*/*"))  # the first in the middle of a job
             if at_work and kill_a_worker(rng, "ray::Worker"):
                 killed.append(1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from .entries import Job
@@ -38,13 +38,10 @@ class Feed:
     """The tasks that are still to be made, pulled one at a time."""
 
     tasks: Iterator[Task]
-    empty: bool = field(default=False, init=False)
 
     def take(self) -> Task | None:
         """The next task; None where there are no more."""
-        task = next(self.tasks, None)
-        self.empty = task is None
-        return task
+        return next(self.tasks, None)
 
 
 class Engine(Protocol):

@@ -18,7 +18,8 @@ IN_FLIGHT = 2  # calls of an actor: one that runs, one that waits
 MOST_IN_CALL = 64  # items that are too short to be sent one at a time
 SHORT_CALL = 0.25  # seconds: calls shorter than this take more items the next time
 LOOK_EVERY = 1.0  # seconds between two looks at what an actor does
-STARTS = 3  # times that actors may fail to start before the pool gives up
+STARTS = 3  # times in a row that actors may fail to start before the pool gives up
+DEATHS = 30  # times in a row that they may be killed while they start
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Pool:
         on_look: Callable[[str, Any], None] | None = None,
     ) -> None:
         self._start, self._send, self._retries, self._most, self._on_look = start, send, retries, most, on_look
-        self._count = self._failed_starts = 0
+        self._count, self._failed_starts = 0, 0.0
         self._hands = [self._new_hand() for _ in range(size)]
         self._again: deque[Any] = deque()  # items that lost their actor
         self._losses: dict[int, int] = {}
@@ -129,9 +130,10 @@ class Pool:
     def _take_start(self, hand: Hand) -> None:
         try:
             ray.get(hand.ready)
-            hand.alive, self._failed_starts = True, 0
+            hand.alive, self._failed_starts = True, 0.0
         except RayError as error:
-            self._failed_starts += 1
+            failed = isinstance(error, RayTaskError) or "creation task" in str(error)
+            self._failed_starts += 1 if failed else STARTS / DEATHS
             if self._failed_starts >= STARTS:
                 raise BatchError(f"The workers on the Ray cluster do not start: {_reason(error)}.") from None
             self._replace(hand)

@@ -142,7 +142,7 @@ def test_an_older_pack_is_told_from_this_one(host: Host) -> None:
 
 
 def test_a_host_that_dies_loses_nothing(host: Host, second: Host, base: Path, tmp_path: Path) -> None:
-    path = write(tmp_path, base, "jobs", seeds="11..15", keep=["png"], scripts=SCRIPTS[:1])
+    path = write(tmp_path, base, "jobs", seeds="11..13", keep=["png"], scripts=SCRIPTS[:1])
     before = second.log().count("got prompt")
 
     def kill() -> None:
@@ -154,4 +154,4 @@ def test_a_host_that_dies_loses_nothing(host: Host, second: Host, base: Path, tm
     thread.start()
     assert main(["batch", "run", str(path), "--comfyui", second.url, host.url]) == 0
     thread.join()
-    assert len(pictures(tmp_path / "jobs")) == 5 * 21
+    assert len(pictures(tmp_path / "jobs")) == 3 * 21
