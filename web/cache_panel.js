@@ -1,11 +1,13 @@
 // @ts-check
-/** The list in World Cache: every project with its sizes and newest frame; lets go of memory, deletes. */
+/** The list in World Cache: every project with its sizes and newest frame; lets go of memory, deletes. And on Roll Out
+ * a line that says how much of a run came from a cache. */
 // @ts-ignore served by ComfyUI
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 
 const NODE = "MatrixGameWorldCache";
+const ROLL_OUT = "MatrixGameRollOut";
 const ROUTE = "/matrixgame/cache";
 const SURE_MS = 4000; // how long a second click on Forget deletes
 
@@ -42,6 +44,7 @@ const WORDS = {
 
 const STYLE = `
 .mg-cache { box-sizing: border-box; height: 100%; overflow-y: auto; font: 12px sans-serif; color: var(--input-text, #ddd); }
+.mg-report { font: 12px sans-serif; color: var(--input-text, #ddd); overflow-y: auto; }
 .mg-cache ul { list-style: none; margin: 0; padding: 0; }
 .mg-cache li { display: grid; grid-template-columns: 64px 1fr auto; gap: 2px 8px; align-items: center; padding: 4px;
   border-bottom: 1px solid var(--border-color, #555); }
@@ -156,6 +159,26 @@ function addPanel(node) {
   };
 }
 
+/** Show on Roll Out what it took from a cache, once it has one. @param {any} node */
+function showReport(node) {
+  /** @type {HTMLElement | null} */
+  let report = null;
+  const { onExecuted } = node;
+  node.onExecuted = function (/** @type {any} */ output) {
+    const result = onExecuted?.apply(this, arguments);
+    if (!output?.text) return result;
+    if (!report) {
+      report = document.createElement("div");
+      report.className = "mg-report";
+      report.setAttribute("role", "status");
+      const widget = node.addDOMWidget("report", "MATRIXGAME_REPORT", report, { serialize: false, hideOnZoom: false, getMinHeight: () => 20 });
+      widget.serialize = false;
+    }
+    report.textContent = [output.text].flat().join(" ");
+    return result;
+  };
+}
+
 app.registerExtension({
   name: "MatrixGame.CachePanel",
   setup() {
@@ -169,5 +192,6 @@ app.registerExtension({
   /** @param {any} node */
   nodeCreated(node) {
     if (node.comfyClass === NODE) addPanel(node);
+    if (node.comfyClass === ROLL_OUT) showReport(node);
   },
 });

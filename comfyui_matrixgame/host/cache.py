@@ -16,7 +16,6 @@ from weakref import WeakValueDictionary
 
 import torch
 from comfy_api.latest import InputImpl
-from server import PromptServer
 from torch import Tensor
 
 from ..actions.track import ActionTrack
@@ -94,7 +93,6 @@ def roll_out(
         path = video.finish()
         world = live(run.world, start.model, start.vae) if wanted.world else None
     report = ". ".join([f"{run.counts}", *cache.take_notices()])
-    PromptServer.instance.send_progress_text(report, node_id)
     latent = {"samples": torch.cat(latents, dim=2)} if latents else None
     return Result(images, InputImpl.VideoFromFile(str(path)), world, latent), report
 

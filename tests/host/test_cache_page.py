@@ -60,6 +60,7 @@ def test_strip_and_list(page: Any, host: Host) -> None:
     done = " ".join(["cached"] * blocks)
     until(page, f"{STATES[6:]} === '{done}'", 30)
     until(page, "window.timeline.editor.blocks.at(-1) === 'resumable'", 30)
+    assert page.locator(".mg-report").inner_text() == f"{blocks} blocks made, 0 reused"
     told = page.evaluate("() => window.told")
     assert told == [[k, what] for k in range(blocks) for what in ("making", "made")]
     page.evaluate(EDIT, 2)
