@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VARIANTS } from "../../web/timeline/variants.mjs";
+import { activeTracks, readDocument } from "../../web/timeline/document.mjs";
+import { withTake } from "../../web/player/branch.mjs";
 import { PlayerHands } from "../../web/player/inputs.mjs";
 import { takeApart } from "../../web/player/link.mjs";
 import { Pacer } from "../../web/player/pacer.mjs";
@@ -144,4 +146,16 @@ test("binary messages come apart", async () => {
 
 test("a language adds no words that English lacks", () => {
   assert.deepEqual(unknownKeys(), []);
+});
+
+test("a take becomes a branch that is in use, and what was there stays", () => {
+  const doc = (tracks, length, branches = []) => ({ format: "matrixgame.timeline", version: 1, variant: "universal", fps: 25, length, tracks, markers: [], loop: null, branches, active: null });
+  const before = doc({ w: [[0, 9]] }, 9, [{ id: "take-1", name: "take 1", fork: 0, tracks: { w: [] } }]);
+  const take = doc({ s: [[0, 20]], yaw: [[0, 0.1], [20, 0]] }, 21, [{ id: "take-1", name: "take 1", fork: 8, tracks: { a: [[0, 8]] } }]);
+  const after = readDocument(withTake(JSON.stringify(before), take));
+  assert.deepEqual([after.length, after.active, after.branches.map((b) => b.id)], [21, "take-3", ["take-1", "take-2", "take-3"]]);
+  assert.deepEqual(after.tracks.w, [[0, 9]]);
+  const { w, s } = activeTracks(after);
+  assert.deepEqual([w, s], [[], [[0, 20]]]);
+  assert.throws(() => withTake(JSON.stringify({ ...before, variant: "gta_drive", tracks: {}, branches: [] }), take));
 });

@@ -10,7 +10,7 @@ export const FORMAT = "matrixgame.timeline";
 export const VERSION = 1;
 export const EASINGS = ["linear", "smooth", "in", "out"];
 const MAX_MARKERS = 1000;
-const MAX_BRANCHES = 100;
+export const MAX_BRANCHES = 100;
 const MAX_NAME = 200;
 
 /** @typedef {import("./tracks.mjs").Run} Run */
