@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     from .standalone import serve
 
     check_address(args.host, args.token)
-    return serve(lambda: _engine(args), args)
+    return serve(lambda: make_engine(args), args)
 
 
 def check_address(host: str, token: str) -> None:
@@ -60,7 +60,8 @@ def check_address(host: str, token: str) -> None:
         )
 
 
-def _engine(args: argparse.Namespace) -> Engine:
+def make_engine(args: argparse.Namespace) -> Engine:
+    """What the arguments say is to be played, loaded and at its start."""
     from ..render import parse_size
 
     if args.pattern:

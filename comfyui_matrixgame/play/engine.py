@@ -98,6 +98,7 @@ class WorldEngine:
         if world.batch != 1:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
         self.variant, self.seed, self.start = models.variant, world.seeds[0], world
+        self.models = models
         self._early = EarlyDecoder(models.decoder)
         name = models.identity()
         self._models = copy.copy(models)

@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.play.pattern import CELL
+from comfyui_matrixgame.cli import parser as cli_parser
+from comfyui_matrixgame.errors import CheckpointError
+from comfyui_matrixgame.play.cli import make_engine
+from comfyui_matrixgame.play.engine import WorldEngine
+from comfyui_matrixgame.play.pattern import CELL, TestPattern
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits
+from comfyui_matrixgame.world import rollout
 
 from .conftest import Stage
 
@@ -128,8 +134,6 @@ def test_escape_pauses_and_the_keyboard_goes_on(stage: Stage) -> None:
 
 
 def test_the_first_part_of_a_block_is_painted_before_the_block_is_made(chromium: Any) -> None:
-    from comfyui_matrixgame.play.pattern import TestPattern
-
     stage = Stage(chromium, TestPattern(size=(96, 160), seconds=6.0))
     page = stage.page()
     page.locator(".mgp-stage").click()
@@ -259,4 +263,27 @@ def test_an_idle_session_pauses_with_the_reason(chromium: Any) -> None:
     page = stage.page()
     page.locator(".mgp-stage").click()
     page.locator(".mgp-message", has_text="no key was touched").wait_for()
+    stage.close()
+
+
+def test_the_demo_world_is_played_and_its_take_gives_the_same_frames(chromium: Any) -> None:
+    try:
+        args = cli_parser().parse_args(["play", "--seed", "2"])
+        engine = make_engine(args)
+    except CheckpointError as error:
+        pytest.skip(str(error))
+    assert isinstance(engine, WorldEngine)
+    engine = WorldEngine(engine.models, engine.start, keep_frames=True)
+    stage = Stage(chromium, engine)
+    page = stage.page()
+    page.locator(".mgp-stage").click()
+    page.keyboard.down("w")
+    page.locator(".mgp-cap.mgp-made[data-lane=w]").wait_for()
+    page.keyboard.press("Escape")
+    page.wait_for_function("player.state.state === 'paused'")
+    track = stage.session.take.track()
+    assert track is not None
+    assert track.keyboard[:, 0].any()
+    again = [block.frames[0].numpy() for block in rollout(engine.models, engine.start, track)]
+    assert np.array_equal(np.concatenate(again), np.concatenate(engine.frames))
     stage.close()
