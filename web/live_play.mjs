@@ -4,13 +4,15 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import { withTake } from "./player/branch.mjs";
 import { Player } from "./player/player.mjs";
 import { saveFile } from "./player/save.mjs";
 import { translator } from "./player/words.mjs";
 import { element } from "./timeline/style.mjs";
 
 const NODE = "MatrixGameLivePlay";
-const MIN_HEIGHT = 300;
+const TIMELINE_NODE = "MatrixGameActionTimeline";
+const MIN_HEIGHT = 380;
 
 /** The places of players, by node. @type {Map<string, Place>} */
 const places = new Map();
@@ -39,6 +41,16 @@ class Place {
     this.root.replaceChildren(this.player.root);
   }
 
+  /** The session is over, and there is a take. @param {() => void} keep */
+  end(keep) {
+    const button = element("button", { class: "mg-button mg-text", type: "button", "data-act": "keep" }, this.words("node.keep"));
+    button.addEventListener("click", () => {
+      keep();
+      button.remove();
+    });
+    this.player?.controls.root.append(button);
+  }
+
   dispose() {
     this.player?.dispose();
   }
@@ -55,8 +67,35 @@ function addPlace(node) {
     if (places.get(String(node.id)) === place) places.delete(String(node.id));
     return onRemove?.apply(this, arguments);
   };
-  queueMicrotask(() => node.setSize?.([Math.max(node.size[0], 520), Math.max(node.size[1], 480)]));
+  queueMicrotask(() => node.setSize?.([Math.max(node.size[0], 520), Math.max(node.size[1], 560)]));
   node.matrixGamePlay = place;
+}
+
+/** Timelines of the graph that a take fits. @param {any} take */
+function timelinesFor(take) {
+  const widgets = (app.graph?._nodes ?? []).flatMap((/** @type {any} */ node) => node.widgets ?? []);
+  return widgets.filter((/** @type {any} */ widget) => widget.timeline && widget.timeline.editor.doc.variant === take.variant);
+}
+
+/**
+ * Put a take into the graph's timeline, as a branch; where there is none or more than one, into a new one beside the
+ * node. @param {any} node @param {any} take
+ */
+function keepTake(node, take) {
+  const fitting = timelinesFor(take);
+  let [widget] = fitting;
+  if (fitting.length !== 1) {
+    const made = /** @type {any} */ (window).LiteGraph.createNode(TIMELINE_NODE);
+    made.pos = [node.pos[0] + node.size[0] + 40, node.pos[1]];
+    app.graph.add(made);
+    const variant = made.widgets.find((/** @type {any} */ one) => one.name === "variant");
+    variant.value = take.variant;
+    variant.callback?.(take.variant);
+    widget = made.widgets.find((/** @type {any} */ one) => one.timeline);
+    widget.value = JSON.stringify(take);
+  } else widget.value = withTake(widget.timeline.value, take);
+  widget.callback?.(widget.value);
+  app.graph.setDirtyCanvas(true, true);
 }
 
 /** The place of a node that runs. @param {string} id */
@@ -76,7 +115,9 @@ app.registerExtension({
     api.addEventListener("matrixgame.play", (/** @type {any} */ { detail }) => placeOf(String(detail.node))?.begin(detail.token));
     api.addEventListener("matrixgame.take", (/** @type {any} */ { detail }) => {
       const node = app.graph?.getNodeById?.(detail.node) ?? app.graph?.getNodeById?.(Number(detail.node));
-      if (node) node.properties.matrixgame_take = detail.timeline; // saved with the workflow: no take is lost
+      if (!node) return;
+      node.properties.matrixgame_take = detail.timeline; // saved with the workflow: no take is lost
+      node.matrixGamePlay?.end(() => keepTake(node, detail.timeline));
     });
   },
 });

@@ -10,10 +10,13 @@ from typing import Any
 
 import aiohttp
 import numpy as np
+import pytest
+from playwright.sync_api import Page
 
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.play.protocol import BAD_TOKEN, VERSION
 
+from .browser import RENDERERS, SETTLED, VIEW, chromium, open_page
 from .graphs import Graph
 from .server import Host, Run
 from .test_rollout import save_images, saved_images
@@ -100,3 +103,49 @@ def test_a_wrong_token_is_refused(host: Host) -> None:
     events = Events(host, wrong_token)
     host.run(graph_of("refused").prompt, on_event=events, timeout=60)
     assert events.result == BAD_TOKEN
+
+
+PLAYER = "app.graph._nodes.find((n) => n.comfyClass === 'MatrixGameLivePlay').matrixGamePlay.player"
+
+
+@pytest.mark.parametrize("renderer", list(RENDERERS))
+def test_hold_w_in_the_node(host: Host, renderer: str) -> None:
+    if chromium() is None:
+        pytest.skip("There is no Chromium on the PATH; set CHROMIUM to one.")
+    with open_page(host, RENDERERS[renderer]) as page:
+        page.evaluate("(prompt) => app.loadApiJson(prompt, 'live')", graph_of(f"page_{renderer}").prompt)
+        page.evaluate(SETTLED)
+        show_node(page, "MatrixGameLivePlay")
+        nodes = page.evaluate("app.graph._nodes.length")
+        page.evaluate("() => { app.queuePrompt(0); }")
+        page.wait_for_function(f"{PLAYER}?.connected", timeout=120_000)
+        page.wait_for_function(f"{PLAYER}.state.state === 'ready'", timeout=60_000)
+        assert "queue" in page.locator(".mgp-note").inner_text()
+        page.locator(".mgp-stage").click()
+        page.keyboard.down("w")
+        page.locator(".mgp-cap.mgp-made[data-lane=w]").wait_for(timeout=60_000)
+        page.keyboard.up("w")
+        page.keyboard.press("Backspace")
+        page.wait_for_function(f"{PLAYER}.state.branches === 1", timeout=60_000)
+        assert page.evaluate("app.graph._nodes.length") == nodes  # the key was the player's, not the graph's
+        page.keyboard.press("Escape")
+        page.locator("[data-act=stop]").click()
+        kept = "app.graph._nodes.find((n) => n.comfyClass === 'MatrixGameLivePlay').properties.matrixgame_take"
+        page.wait_for_function(f"{kept}?.branches.length === 1", timeout=60_000)
+        (branch,) = Timeline.from_json(page.evaluate(kept)).branches
+        assert branch["tracks"]["w"]
+        page.locator("[data-act=keep]").click()
+        widget = "app.graph._nodes.flatMap((n) => n.widgets ?? []).find((w) => w.timeline)"
+        page.wait_for_function(f"{widget}?.value.includes('take 1')")
+        page.wait_for_function("app.ui.lastQueueSize === 0 || app.ui.lastQueueSize === undefined", timeout=60_000)
+        assert not page.errors  # type: ignore[attr-defined]
+
+
+def show_node(page: Page, kind: str) -> None:
+    """Zoom to one node."""
+    box = page.evaluate(
+        "(kind) => { const n = app.graph._nodes.find((n) => n.comfyClass === kind); return [...n.pos, ...n.size]; }",
+        kind,
+    )
+    page.evaluate(VIEW, [box[0] - 15, box[1] - 60, box[2] + 30, box[3] + 90])
+    page.evaluate(SETTLED)
