@@ -1,6 +1,7 @@
 """How well the demo model plays the demo game: `python bench/demo_world.py --models FOLDER`.
 
-Everything is measured on worlds that training does not play, against the game's own frames for the same inputs:
+Everything is measured from places (with --world none: in worlds) that training does not play from, with inputs it
+has not seen, against the game's own frames for the same inputs:
 
 - control: does the picture move as the input says, block by block, with one input at a time; the same estimate on
   the game's frames says how far the estimator itself can be trusted;
@@ -8,7 +9,7 @@ Everything is measured on worlds that training does not play, against the game's
   still, where little that was not seen comes into view;
 - endurance: brightness, saturation and sharpness at the end of a minute of random play, relative to the game's;
 - stillness: mean change per frame, in grey levels, when nothing is pressed;
-- speed: frames a second of the full path.
+- speed: frames a second of the full path, by the CPU time of one thread.
 
 Without --models only the estimator is calibrated.
 """
@@ -20,6 +21,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +42,8 @@ from demo_world.motion import estimate_motion
 from demo_world.train.config import CPU
 
 BLOCKS = 5
+PARTS = ("control", "endurance", "straight")
+ESTIMATOR = "estimator_on_the_game"
 CONTROLS = {
     "yaw": ({"yaw": 0.1}, {"yaw": -0.1}),
     "pitch": ({"pitch": 0.1}, {"pitch": -0.1}),
@@ -52,41 +56,56 @@ BATCH = 8
 
 
 class GamePlayer:
-    """The game itself."""
+    """The game itself. world: the seed of the one world to play, from one place for each number; None: a world each."""
 
-    def __init__(self, height: int, width: int) -> None:
-        self.size = (height, width)
+    def __init__(self, height: int, width: int, world: int | None = None) -> None:
+        self.size, self.world = (height, width), world
+        self.played: dict[tuple[object, ...], Tensor] = {}
 
-    def frames(self, worlds: Sequence[int], tracks: Sequence[ActionTrack], count: int) -> list[Tensor]:
-        """Frames [count, H, W, 3] for each world."""
-        return [play(w, t, count, *self.size)[0] for w, t in zip(worlds, tracks, strict=True)]
+    def where(self, number: int) -> tuple[int, int]:
+        """World and place of a rollout."""
+        return (number, 0) if self.world is None else (self.world, number)
 
-    def poses(self, world: int, track: ActionTrack, count: int) -> list[Pose]:
+    def frames(self, numbers: Sequence[int], tracks: Sequence[ActionTrack], count: int) -> list[Tensor]:
+        """Frames [count, H, W, 3] for each rollout."""
+        made = []
+        for number, track in zip(numbers, tracks, strict=True):
+            name = (number, count, track.keyboard.tobytes(), None if track.mouse is None else track.mouse.tobytes())
+            if name not in self.played:
+                self.played[name] = self._play(number, track, count, *self.size)[0]
+            made.append(self.played[name])
+        return made
+
+    def poses(self, number: int, track: ActionTrack, count: int) -> list[Pose]:
         """Where the player was."""
-        return play(world, track, count, 16, 16, samples=1)[1]
+        return self._play(number, track, count, 16, 16, samples=1)[1]
+
+    def _play(self, number: int, track: ActionTrack, count: int, height: int, width: int, samples: int = 2):
+        world, place = self.where(number)
+        return play(world, track, count, height, width, place=place, samples=samples)
 
 
 class ModelPlayer:
     """The model, started from the game's first frame."""
 
-    def __init__(self, folder: Path, height: int, width: int) -> None:
+    def __init__(self, folder: Path, game: GamePlayer) -> None:
         paths = [folder / name for name in FILES]
         self.models = Models(
             load_generator(paths[0], "float32"), load_vae(paths[1], "float32"), vision=load_vision(paths[2], "float32")
         )
-        self.size = (height, width)
+        self.game = game
         self.seconds, self.made = 0.0, 0
 
-    def frames(self, worlds: Sequence[int], tracks: Sequence[ActionTrack], count: int) -> list[Tensor]:
+    def frames(self, numbers: Sequence[int], tracks: Sequence[ActionTrack], count: int) -> list[Tensor]:
         """See GamePlayer."""
         blocks = next(b for b in range(1, 10**6) if frames_of_blocks(b) >= count)
-        first = np.stack([Game.new(w).frame(*self.size) for w in worlds])
+        first = np.stack([Game.new(*self.game.where(n)).frame(*self.game.size) for n in numbers])
         images = torch.from_numpy(first).permute(0, 3, 1, 2).float() / 127.5 - 1
-        began = time.perf_counter()
-        world = start_world(self.models, images, list(worlds))
+        began = time.process_time()
+        world = start_world(self.models, images, list(numbers))
         made = [block.frames for block in rollout(self.models, world, list(tracks), blocks)]
-        self.seconds += time.perf_counter() - began
-        self.made += frames_of_blocks(blocks) * len(worlds)
+        self.seconds += time.process_time() - began
+        self.made += frames_of_blocks(blocks) * len(numbers)
         return list(torch.cat(made, dim=1)[:, :count])
 
 
@@ -195,62 +214,76 @@ def measure_endurance(player: ModelPlayer, game: GamePlayer, rollouts: int, seco
     return {k: round(100 * (means[1][k] / means[0][k] - 1), 1) for k in means[0]}
 
 
+def measure_speed(player: ModelPlayer) -> float:
+    """Frames a second of one rollout, by the CPU time of one thread."""
+    for _ in range(2):  # the first warms up
+        player.seconds, player.made = 0.0, 0
+        player.frames([0], [ActionTrack.idle(UNIVERSAL, 60)], frames_of_blocks(BLOCKS))
+    return round(player.made / player.seconds, 2)
+
+
+def measure(part: str, options: argparse.Namespace) -> dict[str, object]:
+    """The figures of one part: `control`, `straight` or `endurance`."""
+    torch.set_num_threads(1)
+    width, height = (int(v) for v in options.size.split("x"))
+    game = GamePlayer(height, width, options.world)
+    player = None if options.models is None else ModelPlayer(options.models, game)
+    figures: dict[str, object] = {}
+    if part == "control":
+        figures[ESTIMATOR] = measure_control(game, game, options.rollouts)[0]
+    if player is None:
+        return figures
+    if part == "control":
+        figures["control"], figures["psnr_first_second"] = measure_control(player, game, options.rollouts)
+        figures["frames_per_second"] = measure_speed(player)
+    elif part == "straight":
+        figures["psnr_two_seconds"] = measure_straight(player, game, options.rollouts)
+        figures["stillness"] = measure_stillness(player, min(BATCH, options.rollouts))
+    else:
+        figures["endurance_percent"] = measure_endurance(player, game, options.long, options.seconds)
+    return figures
+
+
+def in_words(figures: dict, seconds: int) -> dict[str, str]:
+    """The figures as lines of a model card, each with what it should reach."""
+    words = {f"estimator, {n}": f"{v['percent']}% of {v['blocks']} blocks" for n, v in figures[ESTIMATOR].items()}
+    if "control" not in figures:
+        return words
+    for name, value in figures["control"].items():
+        words[f"{name}, sign right"] = f"{value['percent']}% of {value['blocks']} blocks (target {TARGETS[name]}%)"
+    words["PSNR, first second"] = f"{figures['psnr_first_second']} dB (target 22)"
+    words["PSNR, two seconds straight on or still"] = f"{figures['psnr_two_seconds']} dB (target 18)"
+    words["no input, mean change per frame"] = f"{figures['stillness']} grey levels (target below 1)"
+    for name, value in figures["endurance_percent"].items():
+        words[f"{name} after {seconds} s"] = f"{value:+}% against the game (target within 15%)"
+    words["speed, one rollout"] = f"{figures['frames_per_second']} frames/s of one thread (target 2)"
+    return words
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--models", type=Path, help=f"folder with {', '.join(FILES)}")
     parser.add_argument("--size", default=f"{CPU.width}x{CPU.height}", help="WIDTHxHEIGHT the model was trained at")
+    parser.add_argument(
+        "--world", type=lambda text: None if text == "none" else int(text), default=CPU.world,
+        help="seed of the world that the model knows, or none where it is to know them all",
+    )  # fmt: skip
     parser.add_argument("--rollouts", type=int, default=64)
     parser.add_argument("--long", type=int, default=4, help="rollouts of a minute")
     parser.add_argument("--seconds", type=int, default=60, help="length of the long rollouts")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--processes", type=int, default=1, help="parts measured at a time, each on one thread")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "demo_world.json")
     options = parser.parse_args(arguments)
-    torch.set_num_threads(options.threads)
-    width, height = (int(v) for v in options.size.split("x"))
-    game = GamePlayer(height, width)
-    estimator, _ = measure_control(game, game, options.rollouts)
-    results: dict[str, object] = {
-        "size": options.size,
-        "rollouts": options.rollouts,
-        "estimator_on_the_game": estimator,
-    }
-    summary = {f"estimator, {n}": f"{v['percent']}% of {v['blocks']} blocks" for n, v in estimator.items()}
-    if options.models is not None:
-        summary |= measure_model(ModelPlayer(options.models, height, width), game, options, results)
-    results["summary"] = summary
+    with ProcessPoolExecutor(options.processes) as pool:
+        parts = list(pool.map(measure, PARTS, [options] * len(PARTS)))
+    results = {k: getattr(options, k) for k in ("size", "world", "rollouts", "long")}
+    results |= {k: v for part in parts for k, v in part.items()}
+    results["summary"] = in_words(results, options.seconds)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(results, indent=2) + "\n")
-    for name, value in summary.items():
+    for name, value in results["summary"].items():
         print(f"{name}: {value}")
-
-
-def measure_model(player: ModelPlayer, game: GamePlayer, options, results: dict[str, object]) -> dict[str, str]:
-    """All figures of a model; fills `results`, returns them in words."""
-    control, first_second = measure_control(player, game, options.rollouts)
-    two_seconds = measure_straight(player, game, options.rollouts)
-    still = measure_stillness(player, min(BATCH, options.rollouts))
-    player.seconds, player.made = 0.0, 0
-    endurance = measure_endurance(player, game, options.long, options.seconds)
-    ModelPlayer.frames(player, [0], [ActionTrack.idle(UNIVERSAL, 60)], frames_of_blocks(BLOCKS))  # warm
-    player.seconds, player.made = 0.0, 0
-    player.frames([0], [ActionTrack.idle(UNIVERSAL, 60)], frames_of_blocks(BLOCKS))
-    speed = round(player.made / player.seconds, 2)
-    results |= {
-        "control": control, "psnr_first_second": first_second, "psnr_two_seconds": two_seconds, "stillness": still,
-        "endurance_percent": endurance, "frames_per_second": speed, "threads": options.threads,
-    }  # fmt: skip
-    words = {
-        f"{n}, sign right": f"{v['percent']}% of {v['blocks']} blocks (target {TARGETS[n]}%)"
-        for n, v in control.items()
-    }
-    words["PSNR, first second"] = f"{first_second} dB (target 22)"
-    words["PSNR, two seconds straight on or still"] = f"{two_seconds} dB (target 18)"
-    words["no input, mean change per frame"] = f"{still} grey levels (target below 1)"
-    for name, value in endurance.items():
-        words[f"{name} after {options.seconds} s"] = f"{value:+}% against the game (target within 15%)"
-    words["speed, one rollout"] = f"{speed} frames/s on {options.threads} threads (target 2)"
-    return words
 
 
 if __name__ == "__main__":

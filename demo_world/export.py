@@ -14,19 +14,24 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
+from comfyui_matrixgame.builtin import FILES, write_manifest
 from comfyui_matrixgame.errors import MatrixGameError
 
 from .game import Game
-from .train.config import Preset
-from .train.data import GameSource
+from .train.config import CPU, Preset
+from .train.data import make_source
 from .train.loop import load_average
 from .train.network import make_generator, make_vision
 from .train.vae import load_vae, reconstruction_psnr
 
-FILES = ("demo_generator.safetensors", "demo_vae.safetensors", "demo_vision.safetensors")
 LIMIT_MB = 25.0
-START_WORLDS = (0, 2, 5, 6, 7, 9, 10, 11)  # held-out worlds whose first view shows most
-START_SIZE = (352, 640)
+LIMITS = (
+    "Why it falls short where it does: it was made to be trained in a short time on small machines. It answers with",
+    "the mean of what may come, so what it is unsure of is a blur: fine edges, and what comes into view. It remembers",
+    "half a second. Held out were the places that rollouts start from and the inputs, not the world itself.",
+)
+START_PLACES = (3, 6, 8, 1, 4, 7, 2, 0)  # of the world that the shipped model knows; training starts from others
+START_SCALE = 8  # start images are this much larger than the model's frames
 
 
 def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | None = None) -> float:
@@ -46,7 +51,8 @@ def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | 
     size = sum((folder / name).stat().st_size for name in FILES) / 1e6
     if size > LIMIT_MB:
         raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
-    psnr = reconstruction_psnr(vae, GameSource(preset.height, preset.width), 4)
+    write_manifest(folder, preset.height, preset.width)
+    psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), 8)
     (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench), encoding="utf-8")
     return size
 
@@ -60,12 +66,14 @@ def vision_file(preset: Preset) -> dict[str, Tensor]:
 
 
 def write_start_images(folder: Path) -> list[Path]:
-    """Start images of the game, 640x352, from worlds that training does not play."""
+    """Start images of the game in the shape of the model's frames, from places that training does not start from."""
     folder.mkdir(parents=True, exist_ok=True)
+    assert CPU.world is not None
     paths = []
-    for world in START_WORLDS:
-        paths.append(folder / f"demo_world_{world:02d}.png")
-        Image.fromarray(Game.new(world).frame(*START_SIZE)).save(paths[-1], optimize=True)
+    for number, place in enumerate(START_PLACES):
+        paths.append(folder / f"demo_world_{number:02d}.png")
+        frame = Game.new(CPU.world, place).frame(START_SCALE * CPU.height, START_SCALE * CPU.width)
+        Image.fromarray(frame).save(paths[-1], optimize=True)
     return paths
 
 
@@ -78,8 +86,10 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         "the same classes as Matrix-Game 2.0, with a smaller configuration, and takes the inputs of the universal",
         "variant. It is there to try nodes, scripts and tests without a download.",
         "",
-        "It is **not** Matrix-Game 2.0, holds none of its weights, and says nothing about that model's quality. It",
-        "knows one game: other images come out as something that looks like this game.",
+        "It is **not** Matrix-Game 2.0, holds none of its weights, and says nothing about that model's quality.",
+        "",
+        f"{known(preset)} Start from the pictures in `start_images/`, at the size below: any other picture",
+        "turns within a second into something that looks like this game.",
         "",
         f"- Frames: {preset.width}x{preset.height}. Files: {size:.1f} MB in all, float16.",
         f"- Generator: {preset.layers} layers of width {preset.dim}, inputs in the first {preset.action_layers}; "
@@ -88,13 +98,28 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         f"{steps_of(run, 'vae')} on clips; {psnr:.1f} dB PSNR on clips it has not seen.",
         "- Image tower: two small blocks with **random weights**, in the published layout. The generator learnt to",
         "  read its features as they are; it is no CLIP.",
+        f"- Learnt from {clips_of(run)} clips of {preset.clip_frames} frames.",
         "- Made by `python -m demo_world.train` and `python -m demo_world.export` (`demo_world/README.md`).",
     ]
     if bench is not None:
         figures = json.loads(bench.read_text())
         lines += ["", "Measured by `bench/demo_world.py` on held-out rollouts, against the game's own frames:", ""]
         lines += [f"- {name}: {value}" for name, value in figures["summary"].items()]
+        lines += ["", *LIMITS]
     return "\n".join(lines) + "\n"
+
+
+def known(preset: Preset) -> str:
+    """What the model has seen, in a sentence."""
+    if preset.world is None:
+        return "It knows one game, in worlds that are laid out at random."
+    return f"It knows a single world of one game: `demo_world/scene.py`, seed {preset.world}."
+
+
+def clips_of(run: Path) -> int:
+    """Clips that the generator could learn from."""
+    shards = sorted((run / "latents").glob("*.pt"))
+    return sum(len(torch.load(p, map_location="cpu", weights_only=True, mmap=True)["latents"]) for p in shards)
 
 
 def steps_of(run: Path, stage: str) -> int:

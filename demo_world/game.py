@@ -102,9 +102,9 @@ class Game:
     pose: Pose
 
     @staticmethod
-    def new(seed: int) -> Game:
+    def new(seed: int, place: int = 0) -> Game:
         scene = make_scene(seed)
-        return Game(scene, spawn(scene))
+        return Game(scene, spawn(scene, place))
 
     def after(self, keys: NDArray[np.float32], camera: NDArray[np.float32]) -> Game:
         return replace(self, pose=step(self.scene, self.pose, keys, camera))
@@ -120,11 +120,22 @@ def poses_array(poses: list[Pose]) -> torch.Tensor:
 
 
 def play(
-    seed: int, track: ActionTrack, frames: int, height: int, width: int, *, device: str = "cpu", samples: int = 2
+    seed: int,
+    track: ActionTrack,
+    frames: int,
+    height: int,
+    width: int,
+    *,
+    place: int = 0,
+    device: str = "cpu",
+    samples: int = 2,
 ) -> tuple[torch.Tensor, list[Pose]]:
-    """Frames [N, H, W, 3] (uint8, on `device`) and poses of a player who spawns in world `seed`."""
+    """Frames [N, H, W, 3] (uint8, on `device`) and poses of a player who spawns in world `seed`.
+
+    place: which of the world's starting places, drawn from this number.
+    """
     if track.variant != UNIVERSAL:
         raise ValueError(f"The game takes the inputs of {UNIVERSAL.name}, not of {track.variant.name}.")
     scene = make_scene(seed)
-    poses = walk(scene, spawn(scene), track, frames)
+    poses = walk(scene, spawn(scene, place), track, frames)
     return render(scene, poses_array(poses).to(device), height, width, samples), poses

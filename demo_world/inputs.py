@@ -41,6 +41,28 @@ def random_track(rng: np.random.Generator, rows: int) -> ActionTrack:
     return ActionTrack(UNIVERSAL, keyboard, mouse)
 
 
+def one_at_a_time(rng: np.random.Generator, rows: int) -> ActionTrack:
+    """A player at the usual speed who does one thing for half a second to a second and a half, then another."""
+    keyboard = np.zeros((rows, 4), np.float32)
+    mouse = np.zeros((rows, 2), np.float32)
+
+    def fill(span: slice) -> None:
+        what, sign = int(rng.integers(9)), 1.0 if rng.random() < 0.5 else -1.0
+        if what < 3:
+            mouse[span, 1] = sign * CAMERA_DEFAULT
+        elif what < 5:
+            mouse[span, 0] = sign * CAMERA_DEFAULT
+        elif what < 8:
+            keyboard[span, int(rng.integers(4))] = 1.0
+
+    start = int(rng.integers(-11, 1))  # so that changes do not always fall on the same frames
+    while start < rows:
+        stop = start + int(rng.integers(12, 37))
+        fill(slice(max(0, start), min(rows, stop)))
+        start = stop
+    return ActionTrack(UNIVERSAL, keyboard, mouse)
+
+
 def script_track(name: str, rows: int) -> ActionTrack:
     """`rows` rows of the script of that name, from its start again when it ends."""
     steps: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []

@@ -9,20 +9,20 @@ from pathlib import Path
 import torch
 
 from .config import PRESETS, Preset, get_preset
-from .data import make_source
+from .data import PlayedSource, make_source, write_frames
 from .latents import write_latents
 from .loop import Run
 from .student import train_student
 from .teacher import train_teacher
 from .vae import train_images, train_vae
 
-STAGES = ("images", "vae", "latents", "teacher", "student")
+STAGES = ("frames", "images", "vae", "latents", "teacher", "student")
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m demo_world.train", description=__doc__)
-    parser.add_argument("stage", choices=(*STAGES, "all"), help="what to train; each stage needs those before it")
+    parser.add_argument("stages", nargs="+", choices=(*STAGES, "all"), help="what to do, in order")
     parser.add_argument("--out", type=Path, required=True, help="folder of checkpoints, logs and pictures")
     parser.add_argument("--preset", default="cpu", choices=sorted(PRESETS), help="size of the model and its training")
     parser.add_argument("--data", type=Path, help="learn from this recording (demo_world.record), not from the game")
@@ -44,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "preset.json").write_text(json.dumps(preset.record(), indent=2) + "\n")
-    for stage in STAGES if options.stage == "all" else (options.stage,):
+    for stage in STAGES if "all" in options.stages else options.stages:
         run_stage(stage, options, preset, device)
 
 
@@ -52,9 +52,17 @@ def run_stage(stage: str, options: argparse.Namespace, preset: Preset, device: t
     """One stage, to its end."""
 
     def run(steps: int, lr: float) -> Run:
-        return Run(stage, options.out, options.steps or steps, lr, device, options.minutes)
+        again = {"vae": 0.5, "student": preset.student_lr / preset.lr}  # stages that go on from another's weights
+        return Run(
+            stage, options.out, options.steps or steps, lr, device, options.minutes,
+            muon_lr=preset.muon_lr * again.get(stage, 1.0), average=preset.average, warmup=15 if stage in again else 50,
+        )  # fmt: skip
 
-    source = make_source(preset, device, options.data)
+    source, played = make_source(preset, device, options.data), options.out / "frames"
+    if stage == "frames":
+        return write_frames(played, source, options.clips or preset.clips, preset.clip_frames)
+    if any(played.glob("*.pt")):
+        source = PlayedSource(played)
     if stage == "images":
         train_images(run(preset.image_steps, preset.vae_lr), preset, source, options.seed)
     elif stage == "vae":

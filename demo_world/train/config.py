@@ -14,7 +14,11 @@ class Preset:
     height, width: frames in pixels, multiples of 16. vae_dim: base width of the VAE. vae_crop: side of the
     squares the VAE is trained on (0: whole frames). dim ... action_layers: of the generator. clip_blocks:
     blocks of a training clip. clips: clips whose latents are kept. *_steps: steps of each stage, unless
-    --minutes ends it earlier. dmd: weight of distribution matching in the student's loss.
+    --minutes ends it earlier. dmd: weight of distribution matching in the student's loss. world: seed of the one
+    world it learns (None: all that seeds give). muon_lr: step of matrices under Muon (0: AdamW for everything).
+    average: share that the moving average of the weights keeps in a step. clean_share: of the teacher's blocks that
+    later ones see finished. step_share: of its noise levels that are those of a rollout's steps. given_share: of the
+    student's blocks that later ones see as the game showed them.
     """
 
     name: str
@@ -43,6 +47,12 @@ class Preset:
     lr: float = 1e-3
     student_lr: float = 1e-4
     dmd: float = 0.0
+    world: int | None = None
+    muon_lr: float = 0.0
+    average: float = 0.995
+    clean_share: float = 0.7
+    step_share: float = 0.5
+    given_share: float = 0.0
 
     @property
     def clip_frames(self) -> int:
@@ -56,27 +66,35 @@ class Preset:
 
 CPU = Preset(
     name="cpu",
-    height=64,
-    width=112,
-    vae_dim=12,
-    vae_crop=48,
-    image_batch=16,
-    image_steps=6000,
-    vae_batch=2,
-    vae_steps=4000,
-    dim=128,
-    ffn_dim=384,
+    height=48,
+    width=80,
+    vae_dim=16,
+    vae_crop=0,
+    image_batch=8,
+    image_steps=600,
+    vae_batch=1,
+    vae_steps=1500,
+    dim=256,
+    ffn_dim=512,
     layers=4,
-    action_layers=2,
+    action_layers=4,
     action_heads=2,
-    clip_blocks=3,
-    clips=1200,
+    clip_blocks=5,
+    clips=1600,
     batch=8,
-    teacher_steps=4000,
-    student_batch=4,
-    student_steps=800,
+    teacher_steps=2000,
+    student_batch=8,
+    student_steps=2000,
     vision_dim=32,
-    vision_patch=56,
+    vision_patch=112,
+    lr=3e-3,
+    student_lr=1.5e-3,
+    world=7,
+    muon_lr=0.02,
+    average=0.98,
+    clean_share=1.0,
+    step_share=1.0,
+    given_share=0.5,
 )
 GPU = Preset(
     name="gpu",
@@ -128,6 +146,7 @@ TINY = Preset(  # for tests: everything runs, nothing is learnt
     student_steps=2,
     vision_dim=16,
     vision_patch=112,
+    muon_lr=0.02,
 )
 PRESETS = {p.name: p for p in (CPU, GPU, TINY)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,19 +12,21 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.dataset import count_episodes, read_episode
 from comfyui_matrixgame.errors import MatrixGameError
 
 from ..game import play, poses_array, spawn
-from ..inputs import SCRIPTS, random_track, script_track
+from ..inputs import SCRIPTS, one_at_a_time, random_track, script_track
 from ..render import render
 from ..scene import make_scene
 from .config import Preset
 
-TRAIN_WORLDS = 1_000_000  # training plays worlds from this seed on; the seeds below are held out
-SCRIPTED = 0.15  # share of clips in which the player follows a script
+TRAIN_WORLDS = 1_000_000  # training plays worlds (or, in one world, places) from this on; those below are held out
+SCRIPTED, SINGLE = 0.15, 0.5  # shares of clips in which the player follows a script, does one thing at a time
+CLIPS_IN_FILE = 20
 
 
 class Source(Protocol):
@@ -49,30 +52,80 @@ class Clip:
 
 @dataclass(frozen=True)
 class GameSource:
-    """Clips played when they are asked for: each number is a world of its own with a random or scripted player."""
+    """Clips played when they are asked for, by a random or scripted player.
+
+    world: the seed of the one world that is played, from another place for each number; None: a world each.
+    """
 
     height: int
     width: int
     device: str = "cpu"
+    world: int | None = None
 
     def clip(self, number: int, frames: int) -> Clip:
         """See Source."""
         rng = np.random.default_rng([number, 0xC11B])
-        if rng.random() < SCRIPTED:
+        kind = rng.random()
+        if kind < SCRIPTED:
             names = sorted(SCRIPTS)
             track = script_track(names[int(rng.integers(len(names)))], frames)
+        elif kind < SCRIPTED + SINGLE:
+            track = one_at_a_time(rng, frames)
         else:
             track = random_track(rng, frames)
-        pictures, _ = play(TRAIN_WORLDS + number, track, frames, self.height, self.width, device=self.device)
+        seed, place = self._where(number)
+        pictures, _ = play(seed, track, frames, self.height, self.width, place=place, device=self.device)
         return _clip(pictures, track)
 
     def stills(self, number: int, count: int) -> Tensor:
         """See Source."""
-        scene = make_scene(TRAIN_WORLDS + number)
+        scene = make_scene(self._where(number)[0])
         rng = np.random.default_rng([number, 0x5A9])
         poses = [spawn(scene, int(s)) for s in rng.integers(1 << 30, size=count)]
         poses = [replace(p, pitch=float(rng.normal(0.0, 0.15))) for p in poses]
         return render(scene, poses_array(poses).to(self.device), self.height, self.width)
+
+    def _where(self, number: int) -> tuple[int, int]:
+        number += TRAIN_WORLDS
+        return (number, 0) if self.world is None else (self.world, number)
+
+
+class PlayedSource:
+    """Clips that `write_frames` has stored, so that no step waits for the game."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._read = lru_cache(maxsize=4)(lambda path: torch.load(path, map_location="cpu", weights_only=True))
+
+    def __len__(self) -> int:
+        return CLIPS_IN_FILE * len(list(self.folder.glob("*.pt")))
+
+    def clip(self, number: int, frames: int) -> Clip:
+        """See Source; the number is taken modulo the clips there are."""
+        number %= len(self)
+        stored = self._read(self.folder / f"{number // CLIPS_IN_FILE:05d}.pt")
+        return Clip(*(stored[name][number % CLIPS_IN_FILE][:frames] for name in ("frames", "keyboard", "mouse")))
+
+    def stills(self, number: int, count: int) -> Tensor:
+        """See Source; as many of the stored clips as there can be."""
+        rng = np.random.default_rng([number, 0x5A9])
+        first = int(rng.integers(1 << 30))
+        clips = [self.clip(first + n, 1 << 30).frames for n in range(count)]
+        return torch.stack([frames[int(rng.integers(len(frames)))] for frames in clips])
+
+
+def write_frames(folder: Path, source: Source, clips: int, frames: int) -> None:
+    """Play `clips` clips and store them, 20 to a file; files that are there stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part in tqdm(range(-(-clips // CLIPS_IN_FILE)), desc="frames (files)", dynamic_ncols=True):
+        path = folder / f"{part:05d}.pt"
+        if path.exists():
+            continue
+        made = [source.clip(n, frames) for n in range(part * CLIPS_IN_FILE, (part + 1) * CLIPS_IN_FILE)]
+        names = ("frames", "keyboard", "mouse")
+        partial = path.with_suffix(".partial")
+        torch.save({name: torch.stack([getattr(c, name) for c in made]) for name in names}, partial)
+        os.replace(partial, path)
 
 
 class RecordingSource:
@@ -115,7 +168,7 @@ def make_source(preset: Preset, device: torch.device, recording: Path | None) ->
     """The game, or a recording where one is given."""
     if recording is not None:
         return RecordingSource(recording, preset.height, preset.width, str(device))
-    return GameSource(preset.height, preset.width, str(device))
+    return GameSource(preset.height, preset.width, str(device), preset.world)
 
 
 def _clip(pictures: Tensor, track: ActionTrack) -> Clip:

@@ -82,12 +82,6 @@ class Passes:
         condition = self.clips.condition[:, :, self.span]
         return self.model(latents, condition, step, self.rollout, self.block, self.caches).float()
 
-    def detach(self) -> None:
-        """Cut the gradient through everything in the caches."""
-        for cache in self.caches:
-            for ring in cache.rings().values():
-                ring.blocks = {f: (k.detach(), v.detach()) for f, (k, v) in ring.blocks.items()}  # type: ignore[attr-defined]
-
 
 def forced_velocities(
     model: Generator, clips: LatentClips, sigmas: Sequence[float], noise: Tensor, clean_context: Sequence[bool]
@@ -104,6 +98,11 @@ def forced_velocities(
         clean, eps = clips.latents[:, :, span], noise[:, :, span]
         velocities.append(passes.run((1 - sigma) * clean + sigma * eps, k))
         if clean_context[k] and k + 1 < len(sigmas):
-            level = CONTEXT_NOISE * torch.rand(len(clean), 1, 1, 1, 1, device=clean.device)
-            passes.run(clean + level * torch.randn_like(clean), len(sigmas))
+            passes.run(noisy_context(clean), len(sigmas))
     return torch.cat(velocities, dim=2)
+
+
+def noisy_context(clean: Tensor) -> Tensor:
+    """Finished latents [B, ...] as a later block may see them: with a little noise, a level for each clip."""
+    level = CONTEXT_NOISE * torch.rand(len(clean), *(1,) * (clean.ndim - 1), device=clean.device)
+    return clean + level * torch.randn_like(clean)

@@ -16,8 +16,8 @@ from comfyui_matrixgame.variants import FRAMES_PER_LATENT
 from comfyui_matrixgame.vision import ImageEncoder
 
 from .config import Preset
-from .data import Source, to_pixels
-from .network import make_vision
+from .data import PlayedSource, Source, to_pixels
+from .network import encode_clip, make_vision
 from .vae import load_vae
 
 SHARD = 20  # clips in a file
@@ -55,7 +55,7 @@ def encode_numbers(
     pixels = to_pixels(torch.stack([c.frames for c in clips]))  # [B, 3, N, H, W]
     at_once = 1 if pixels.device.type == "cpu" else SHARD  # a CPU's cache holds one clip, a GPU wants many
     return {
-        "latents": torch.cat([vae.encode(p)[0] for p in pixels.split(at_once)]).half().cpu(),
+        "latents": torch.cat([encode_clip(vae, p) for p in pixels.split(at_once)]).half().cpu(),
         "condition": torch.cat([encode_condition(vae, p[:, :, 0]) for p in pixels.split(at_once)]).half().cpu(),
         "features": vision(pixels[:, :, 0]).half().cpu(),
         "keyboard": torch.stack([c.keyboard for c in clips]).half(),
@@ -67,22 +67,24 @@ def encode_condition(vae: WanVAE, image: Tensor) -> Tensor:
     """Image [B, 3, H, W] in [-1, 1] and black frames after it -> [B, 16, CONDITION, h, w]."""
     frames = torch.zeros(image.shape[0], 3, 1 + 4 * (CONDITION - 1), *image.shape[2:], device=image.device)
     frames[:, :, 0] = image
-    return vae.encode(frames)[0]
+    return encode_clip(vae, frames)
 
 
 def write_latents(
     out: Path, preset: Preset, source: Source, device: torch.device, seed: int = 0, clips: int | None = None
 ) -> None:
-    """Write the files that are still missing under out/latents."""
+    """Write the files that are still missing under out/latents; of a stored source, for the clips there are."""
     folder = out / "latents"
     folder.mkdir(parents=True, exist_ok=True)
     vae, vision = load_vae(out, preset, device), make_vision(preset).to(device)
     count = preset.clips if clips is None else clips
+    stored = isinstance(source, PlayedSource)
+    first, count = (0, min(count, len(source))) if stored else (10_000_000 * (seed + 1), count)
     for shard in tqdm(range(-(-count // SHARD)), desc="latents (files)", dynamic_ncols=True):
         path = folder / f"{shard:05d}.pt"
         if path.exists():
             continue
-        numbers = [10_000_000 * (seed + 1) + n for n in range(shard * SHARD, min(count, (shard + 1) * SHARD))]
+        numbers = [first + n for n in range(shard * SHARD, min(count, (shard + 1) * SHARD))]
         partial = path.with_suffix(".partial")
         torch.save(encode_numbers(numbers, vae, vision, source, preset.clip_frames), partial)
         os.replace(partial, path)

@@ -16,10 +16,8 @@ import torch.nn as nn
 from torch import Tensor
 from tqdm import tqdm
 
+from .muon import Muon
 from .pictures import draw_curves
-
-WARMUP = 50
-AVERAGE = 0.995  # of the weights kept as a moving average
 
 
 @dataclass
@@ -36,6 +34,9 @@ class Run:
     lr: float
     device: torch.device
     minutes: float | None = None
+    muon_lr: float = 0.0  # of matrices; 0: AdamW moves them too
+    average: float = 0.995  # what the moving average of the weights keeps in a step
+    warmup: int = 50  # steps in which the learning rate rises
     save_every: float = 60.0  # seconds
     picture_every: float = 240.0  # seconds
     rows: list[dict[str, float]] = field(default_factory=list)
@@ -68,13 +69,14 @@ class Stateful(Protocol):
 class Average:
     """A moving average of weights: steadier than the last step's."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, keep: float) -> None:
+        self.keep = keep
         self.values = {k: v.detach().clone() for k, v in model.state_dict().items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model's weights; quicker in the first steps."""
-        keep = min(AVERAGE, (1 + step) / (10 + step))
+        keep = min(self.keep, (1 + step) / (10 + step))
         for name, value in model.state_dict().items():
             if value.is_floating_point():
                 self.values[name].lerp_(value, 1 - keep)
@@ -97,8 +99,9 @@ def train(
     pictures. A checkpoint is written to a new file and then moved: stopping at any moment leaves a whole one.
     """
     run.out.mkdir(parents=True, exist_ok=True)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=run.lr, betas=(0.9, 0.98), weight_decay=1e-3)
-    average = Average(model)
+    optimiser = make_optimiser(run, model)
+    average = Average(model, run.average)
+    rates = [group["lr"] for group in optimiser.param_groups]
     first, done_before = _resume(run, model, optimiser, average, extra or {})
     if share_average is not None:
         share_average["average"] = average.values
@@ -109,8 +112,8 @@ def train(
             share = max(step / run.steps, _time_share(run, started, done_before))
             if share >= 1.0:
                 break
-            for group in optimiser.param_groups:
-                group["lr"] = run.lr * min(1.0, (step + 1) / WARMUP) * (0.03 + 0.97 * _cosine(share))
+            for group, lr in zip(optimiser.param_groups, rates, strict=True):
+                group["lr"] = lr * min(1.0, (step + 1 - first) / run.warmup) * (0.03 + 0.97 * _cosine(share))
             loss, values = loss_of(step)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
@@ -137,6 +140,13 @@ def train(
     if picture is not None:
         picture(run.out / f"{run.stage}_last.png")
     return average
+
+
+def make_optimiser(run: Run, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW, or Muon beside it where the run says so."""
+    if run.muon_lr:
+        return Muon(model.named_parameters(), run.lr, run.muon_lr)
+    return torch.optim.AdamW(model.parameters(), lr=run.lr, betas=(0.9, 0.98), weight_decay=1e-3)
 
 
 def load_average(run_out: Path, stage: str, model: nn.Module) -> None:

@@ -20,7 +20,7 @@ from comfyui_matrixgame.generator.schedule import Schedule
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .config import Preset
-from .forcing import Passes, forced_velocities
+from .forcing import Passes, forced_velocities, noisy_context
 from .latents import LatentClips, LatentData
 from .loop import Run, load_average, train
 from .network import make_generator
@@ -47,7 +47,7 @@ def train_student(run: Run, preset: Preset, seed: int = 0, dmd: float | None = N
             data.refresh()
         clips = data.batch(preset.student_batch)
         with run.autocast():
-            made = own_rollout(model, clips, rng)
+            made = own_rollout(model, clips, rng, preset.given_share)
         loss = (made - clips.latents).square().mean()
         values = {"game": float(loss.detach())}
         if matching is not None:
@@ -73,8 +73,12 @@ def train_student(run: Run, preset: Preset, seed: int = 0, dmd: float | None = N
     train(run, model, loss_of, picture=picture, extra=extra, after_step=after_step, share_average=holder)
 
 
-def own_rollout(model: Generator, clips: LatentClips, rng: np.random.Generator) -> Tensor:
-    """The student's own latents [B, 16, L, h, w] for the clips' images and inputs, with a gradient."""
+def own_rollout(model: Generator, clips: LatentClips, rng: np.random.Generator, given: float = 0.0) -> Tensor:
+    """The student's own latents [B, 16, L, h, w] for the clips' images and inputs, with a gradient.
+
+    given: share of blocks that later ones see as they are in the clip instead of as the student made them. What
+    a pass over a finished block leaves for later ones has a gradient too; the block itself has none.
+    """
     schedule = Schedule.of(UNIVERSAL.steps)
     passes = Passes(model, clips, [*schedule.timesteps, 0.0])
     made = []
@@ -90,9 +94,8 @@ def own_rollout(model: Generator, clips: LatentClips, rng: np.random.Generator) 
                 latents = (1 - level) * clean + level * torch.randn_like(clean)
         made.append(clean)
         if k + 1 < passes.blocks:
-            with torch.no_grad():
-                passes.run(clean.detach(), len(schedule))
-            passes.detach()
+            seen = noisy_context(clips.latents[:, :, span]) if rng.random() < given else clean.detach()
+            passes.run(seen, len(schedule))
     return torch.cat(made, dim=2)
 
 

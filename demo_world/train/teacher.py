@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 from comfyui_matrixgame.generator.model import Generator
 from comfyui_matrixgame.generator.schedule import SHIFT, Schedule, clean_latents, renoise
 from comfyui_matrixgame.vae.base import to_uint8
-from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 
 from .config import Preset
 from .forcing import Passes, forced_velocities
@@ -22,8 +23,8 @@ from .network import make_generator
 from .pictures import draw_strip
 from .vae import load_vae
 
-CLEAN = 0.7  # share of blocks that later blocks see finished
-RENDERED = 0.5  # share of noise levels that are those of the rollout's own steps
+STEP_ODDS = (0.5, 0.25, 0.25)  # of a rollout's steps: the first decides what happens
+CONTROL_EVERY = 20  # steps between two measurements of whether inputs matter
 STRIP_CLIPS = 3  # clips in a picture
 
 
@@ -40,13 +41,18 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
         if step % 50 == 0:
             data.refresh()
         clips = data.batch(preset.batch)
-        sigmas = draw_sigmas(rng, preset.clip_blocks)
+        sigmas = draw_sigmas(rng, preset.clip_blocks, preset.step_share)
         noise = torch.randn_like(clips.latents)
         with run.autocast():
-            velocity = forced_velocities(model, clips, sigmas, noise, (rng.random(len(sigmas)) < CLEAN).tolist())
+            velocity = forced_velocities(
+                model, clips, sigmas, noise, (rng.random(len(sigmas)) < preset.clean_share).tolist()
+            )
         error = velocity - (noise - clips.latents)
         loss = error.square().mean()
-        return loss, {"clips": float(len(data))}
+        values = {"clips": float(len(data))}
+        if step % CONTROL_EVERY == 0:
+            values["control"] = control_gap(model, clips, noise, run)
+        return loss, values
 
     def picture(path: Path) -> None:
         sampler = copy.deepcopy(model).eval()
@@ -61,14 +67,31 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
     train(run, model, loss_of, picture=picture, share_average=holder)
 
 
-def draw_sigmas(rng: np.random.Generator, blocks: int) -> list[float]:
+@torch.no_grad()
+def control_gap(model: Generator, clips: LatentClips, noise: Tensor, run: Run) -> float:
+    """How much worse the blocks after the first get, from noise alone, with the inputs of another clip.
+
+    In units of the latents' variance; 0: the model does not listen.
+    """
+    other = replace(clips, keyboard=clips.keyboard.roll(1, 0), mouse=clips.mouse.roll(1, 0))
+    blocks = clips.latents.shape[2] // LATENTS_PER_BLOCK
+    errors = []
+    for inputs in (clips, other):
+        with run.autocast():
+            velocity = forced_velocities(model, inputs, [1.0] * blocks, noise, [True] * blocks)
+        error = (velocity - (noise - clips.latents))[:, :, LATENTS_PER_BLOCK:]
+        errors.append(float(error.square().mean()))
+    return errors[1] - errors[0]
+
+
+def draw_sigmas(rng: np.random.Generator, blocks: int, step_share: float) -> list[float]:
     """A noise level for each block: one of the rollout's steps, or any level of the shifted schedule."""
     steps = Schedule.of(UNIVERSAL.steps).sigmas
     levels = []
     for _ in range(blocks):
         u = float(rng.random())
-        own = float(rng.choice(steps))
-        levels.append(own if rng.random() < RENDERED else SHIFT * u / (1 + (SHIFT - 1) * u))
+        own = float(rng.choice(steps, p=STEP_ODDS))
+        levels.append(own if rng.random() < step_share else SHIFT * u / (1 + (SHIFT - 1) * u))
     return levels
 
 

@@ -22,7 +22,7 @@ from .network import LATENT_NOISE, decode_clip, encode_clip, fold_statistics, ma
 from .pictures import draw_strip
 
 STILLS = 16  # views of a world
-CLIP = 17  # frames of a clip in the pool: 1 + 4 * 4
+CLIP = 33  # frames of a clip in the pool: 1 + 8 * 4
 LENGTHS = (9, 9, 9, 9, 13)  # of training pieces; from the third chunk on, every chunk is alike
 STATISTICS = 0.02  # weight of the pull of each latent channel to zero mean and unit size
 STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000

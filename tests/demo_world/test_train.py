@@ -19,11 +19,12 @@ from comfyui_matrixgame.world.condition import encode_start
 from demo_world.export import FILES, export_model, write_start_images
 from demo_world.record import Plan, record
 from demo_world.train.__main__ import STAGES, main
-from demo_world.train.config import PRESETS, TINY
-from demo_world.train.data import GameSource, RecordingSource, to_pixels
-from demo_world.train.forcing import GradientRing
+from demo_world.train.config import CPU, PRESETS, TINY
+from demo_world.train.data import CLIPS_IN_FILE, TRAIN_WORLDS, GameSource, PlayedSource, RecordingSource, to_pixels
+from demo_world.train.forcing import GradientRing, forced_velocities
 from demo_world.train.latents import LatentClips, LatentData, input_windows
 from demo_world.train.loop import Run, load_average, train
+from demo_world.train.muon import orthogonal
 from demo_world.train.network import (
     decode_clip,
     encode_clip,
@@ -172,7 +173,7 @@ def test_the_gradient_ring_reads_what_the_ring_reads():
 
 
 def test_noise_levels_include_those_of_the_rollout():
-    levels = [s for i in range(50) for s in draw_sigmas(np.random.default_rng(i), 3)]
+    levels = [s for i in range(50) for s in draw_sigmas(np.random.default_rng(i), 3, 0.5)]
     assert max(levels) == 1.0
     assert min(levels) < 0.6
     assert all(0 <= s <= 1 for s in levels)
@@ -285,9 +286,64 @@ def test_the_average_is_what_later_stages_load(trained):
     assert torch.equal(vae.state_dict()["conv1.weight"], saved["conv1.weight"])
 
 
-def test_start_images_fit_the_published_size(tmp_path):
+def test_start_images_have_the_shape_of_the_models_frames(tmp_path):
     for path in write_start_images(tmp_path)[:2]:
-        assert Image.open(path).size == (640, 352)
+        width, height = Image.open(path).size
+        assert width * CPU.height == height * CPU.width
+
+
+def test_stored_clips_are_the_games_own(trained):
+    stored = PlayedSource(trained / "frames")
+    played = GameSource(TINY.height, TINY.width).clip(1, 9)
+    assert len(stored) == CLIPS_IN_FILE
+    assert torch.equal(stored.clip(1, 9).frames, played.frames)
+    assert torch.equal(stored.clip(CLIPS_IN_FILE + 1, 9).keyboard, played.keyboard)
+
+
+def test_one_world_is_played_from_many_places():
+    source = GameSource(32, 48, world=7)
+    first, second = (source.clip(n, 1).frames for n in (0, 1))
+    assert not torch.equal(first, second)
+    assert source._where(5) == (7, TRAIN_WORLDS + 5)
+
+
+def test_muon_evens_out_what_a_matrix_does():
+    torch.manual_seed(0)
+    matrix = torch.randn(24, 16) * torch.logspace(-2, 0, 16)
+    sizes = torch.linalg.svdvals(orthogonal(matrix))
+    assert sizes.max() < 1.3
+    assert sizes.min() > 0.3
+
+
+def test_muon_minimises_and_goes_on(tmp_path):
+    torch.manual_seed(0)
+    x, y = torch.randn(128, 16), torch.randn(128, 16)
+    y = x @ torch.linalg.qr(torch.randn(16, 16)).Q + 0.01 * y
+    model = torch.nn.Linear(16, 16)
+
+    def fit(steps):
+        run = Run("fit", tmp_path, steps, 0.01, torch.device("cpu"), muon_lr=0.05, average=0.9)
+        train(run, model, lambda step: ((model(x) - y).square().mean(), {}))
+        return [row["loss"] for row in run.rows]
+
+    first = fit(100)
+    assert first[-1] < 0.1 * first[0]
+    assert fit(150)[:100] == pytest.approx(first)
+
+
+def test_an_untrained_generator_hands_on_the_noise_and_feels_inputs():
+    torch.manual_seed(0)
+    model = make_generator(CPU).eval()
+    still, turning = ActionTrack.idle(UNIVERSAL, 33), ActionTrack.from_rows(UNIVERSAL, [{"yaw": 0.1}] * 33)
+    condition, features = torch.randn(1, 16, 9, 4, 6), torch.randn(1, 5, CPU.vision_dim)
+    noise = torch.randn(1, 16, 9, 4, 6)
+    with torch.no_grad():
+        a, b = (
+            forced_velocities(model, clips_of(t, 9, condition, features), [1.0] * 3, noise, [True] * 3)
+            for t in (still, turning)
+        )
+    assert torch.nn.functional.cosine_similarity(a.flatten(), noise.flatten(), dim=0) > 0.5
+    assert (a - b)[:, :, 3:].std() > 0.02
 
 
 def test_the_run_says_what_it_was(trained):
