@@ -30,7 +30,7 @@ def cluster() -> Iterator[None]:
     from comfyui_matrixgame.batch.ray_engine import connect
 
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["RAY_worker_niceness"] = "0"  # else they starve where other tests run beside them
+    os.environ.update({"RAY_worker_niceness": "0"})  # else they starve where other tests run beside them
     connect("local", 2)
     yield
     ray.shutdown()

@@ -103,7 +103,7 @@ def start_world_from_clip(
 
 
 def clip_name(name: str, pixels: str, track: ActionTrack) -> str:
-    """The name of a world after a clip. name: before it. pixels: the clip's pixels_name. track: its inputs, as given."""
+    """The name of a world after a clip. name: before it. pixels: the clip's pixels_name. track: the clip's inputs."""
     return next_name(f"{name}/{pixels}", track)
 
 
