@@ -182,13 +182,13 @@ def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "transformer only" in capsys.readouterr().out
 
 
+def processor_seconds(code: str) -> float:
+    """What a fresh interpreter takes for this; unlike the clock's, these seconds are its own."""
+    clock = f"import time; exec({code!r}); print(time.process_time())"
+    done = subprocess.run([sys.executable, "-c", clock], cwd=ROOT, check=True, capture_output=True, text=True)
+    return float(done.stdout.split()[-1])
+
+
 def test_the_program_starts_without_torch() -> None:
-    code = "import sys, comfyui_matrixgame.cli as c; c.parser(); sys.exit('torch' in sys.modules)"
-    seconds = []
-    for _ in range(3):
-        began = time.perf_counter()
-        assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
-        seconds.append(time.perf_counter() - began)
-    bare = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import numpy, PIL"], cwd=ROOT, check=True)
-    assert min(seconds) - (time.perf_counter() - bare) < 0.5
+    ours = "import sys, comfyui_matrixgame.cli as c; c.parser(); assert 'torch' not in sys.modules"
+    assert min(processor_seconds(ours) for _ in range(3)) - processor_seconds("import numpy, PIL") < 0.5
