@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -65,12 +66,12 @@ def vision_file(preset: Preset) -> dict[str, Tensor]:
     return tower | {k.replace(ran, spare): v.clone() for k, v in tower.items() if ran in k}
 
 
-def write_start_images(folder: Path) -> list[Path]:
+def write_start_images(folder: Path, places: Sequence[int] = START_PLACES) -> list[Path]:
     """Start images of the game in the shape of the model's frames, from places that training does not start from."""
     folder.mkdir(parents=True, exist_ok=True)
     assert CPU.world is not None
     paths = []
-    for number, place in enumerate(START_PLACES):
+    for number, place in enumerate(places):
         paths.append(folder / f"demo_world_{number:02d}.png")
         frame = Game.new(CPU.world, place).frame(START_SCALE * CPU.height, START_SCALE * CPU.width)
         Image.fromarray(frame).save(paths[-1], optimize=True)
@@ -88,8 +89,9 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         "",
         "It is **not** Matrix-Game 2.0, holds none of its weights, and says nothing about that model's quality.",
         "",
-        f"{known(preset)} Start from the pictures in `start_images/`, at the size below: any other picture",
-        "turns within a second into something that looks like this game.",
+        known(preset),
+        "Start from the pictures in `start_images/`, at the size below: any other picture turns within a second into",
+        "something that looks like this game.",
         "",
         f"- Frames: {preset.width}x{preset.height}. Files: {size:.1f} MB in all, float16.",
         f"- Generator: {preset.layers} layers of width {preset.dim}, inputs in the first {preset.action_layers}; "
