@@ -29,10 +29,10 @@ LIMIT_MB = 25.0
 LIMITS = (
     "Why it falls short where it does: it was made to be trained in a short time on small machines. It answers with",
     "the mean of what may come, so what it is unsure of is a blur: fine edges, and what comes into view. It remembers",
-    "half a second: after some seconds of walking and turning it is lost, and shows grass, wall and sky that still move",
-    "with the inputs, but none of the landmarks; after much looking up and down it may not find the horizon again.",
-    "Brightness, saturation and sharpness stay those of the game all the same, which is all that the figures after 60 s",
-    "say. Held out were the places that rollouts start from and the inputs, not the world itself.",
+    "half a second: after some seconds of walking and turning it is lost, and shows grass, wall and sky that still",
+    "move with the inputs, but none of the landmarks; after much looking up and down it may not find the horizon.",
+    "Brightness, saturation and sharpness stay those of the game all the same, and that is all that the figures after",
+    "60 s say. Held out were the places that rollouts start from and the inputs, not the world itself.",
 )
 START_PLACES = (3, 6, 8, 1, 4, 7, 2, 0)  # of the world that the shipped model knows; training starts from others
 START_SCALE = 8  # start images are this much larger than the model's frames
