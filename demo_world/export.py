@@ -56,7 +56,7 @@ def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | 
     if size > LIMIT_MB:
         raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
     write_manifest(folder, preset.height, preset.width)
-    psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), 8)
+    psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), 16)
     (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench), encoding="utf-8")
     return size
 

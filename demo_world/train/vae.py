@@ -26,6 +26,7 @@ CLIP = 33  # frames of a clip in the pool: 1 + 8 * 4
 LENGTHS = (9, 9, 9, 9, 13)  # of training pieces; from the third chunk on, every chunk is alike
 STATISTICS = 0.02  # weight of the pull of each latent channel to zero mean and unit size
 STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000
+UNSEEN_FROM = 800_000  # clips that no stage learns from
 
 
 def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
@@ -141,7 +142,7 @@ def reconstruction_psnr(vae: WanVAE, source: Source, clips: int) -> float:
     """PSNR in dB of decoded against true frames, over `clips` whole clips."""
     errors = []
     with torch.no_grad():
-        for number in range(clips):
+        for number in range(UNSEEN_FROM, UNSEEN_FROM + clips):
             pixels = to_pixels(source.clip(number, CLIP).frames[None])
             decoded = vae.decode(vae.encode(pixels)[0])[0].float().clamp(-1, 1)
             errors.append(F.mse_loss(decoded, pixels) / 4)
