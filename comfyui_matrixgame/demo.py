@@ -9,7 +9,7 @@ from .builtin import start_images
 from .cli import main as run_cli
 from .render import say
 
-INPUTS = "w 2s; w+left 1s; idle+left 12f; w 2s; w+right 2s; s 1s; d 1s"
+INPUTS = "w 1s; w+left 1s; d 1s; idle+right 1s"  # the demo world forgets where it is after some seconds
 OUTPUT = Path("out") / "demo.mp4"
 
 
