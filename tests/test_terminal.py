@@ -70,9 +70,10 @@ def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:
 def test_interrupt_keeps_what_was_made(folder: Path, tmp_path: Path) -> None:
     output, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
     arguments = render(folder, "--keys", "w", "--blocks", "400", "--world", str(world), "-o", str(output))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "comfyui_matrixgame", *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
-    )
+    # started in a shell's background, programs ignore Ctrl-C, and what they start does too
+    begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    begin += "from comfyui_matrixgame.cli import main; sys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen([sys.executable, "-c", begin, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     text = ""
     while "block 3" not in text and process.poll() is None:

@@ -53,10 +53,20 @@ def open_page(host: Host, vue: bool) -> Iterator[Page]:
         page.errors = errors  # type: ignore[attr-defined]
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(host.url)
-        page.wait_for_function(READY, timeout=120_000)
-        page.evaluate(SETTLED)
+        _wait(page)
         yield page
         browser.close()
+
+
+def reload_page(page: Page) -> None:
+    """Load the page again, with the settings the host has now."""
+    page.reload()
+    _wait(page)
+
+
+def _wait(page: Page) -> None:
+    page.wait_for_function(READY, timeout=120_000)
+    page.evaluate(SETTLED)
 
 
 def load_workflow(page: Page, workflow: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, show_all, until
+from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, reload_page, show_all, until
 from .conftest import skip_or_fail
 from .graphs import WORKFLOWS, read_workflow
 from .server import PACK, Host
@@ -65,11 +65,11 @@ def test_nodes_are_found_by_search(page: Any) -> None:
     page.wait_for_function("() => window.app.graph.nodes.some(n => n.type === 'MatrixGameRollOut')", timeout=15_000)
 
 
-def test_nodes_speak_chinese(page: Any) -> None:
-    page.evaluate("() => window.app.graph.clear()")
-    title = "window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title"
+def test_nodes_speak_chinese(page: Any, host: Host) -> None:
     for language, name in (("zh", "动作时间线"), ("en", "Action Timeline")):
-        page.evaluate("(name) => window.app.extensionManager.setting.set('Comfy.Locale', name)", language)
+        host.post("/settings", {"Comfy.Locale": language})
+        reload_page(page)
+        title = "window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title"
         until(page, f"() => {title} === '{name}'", 30)
 
 

@@ -67,7 +67,8 @@ def test_types() -> None:
 def test_no_file_outgrows_one_screenful_of_jobs() -> None:
     lengths = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in WEB.rglob("*js")}
     assert max(lengths.values()) <= 400, lengths
-    assert [path.name for path in WEB.rglob("*.js")] == ["matrixgame.js"]
+    # each of these is an extension that the frontend loads by itself; all else is imported by them
+    assert sorted(path.name for path in WEB.rglob("*.js")) == ["cache_panel.js", "cache_strip.js", "matrixgame.js"]
 
 
 def test_variants_and_blocks_are_those_of_python() -> None:
