@@ -125,6 +125,10 @@ class TimelinePage:
         self._touches.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
 
     def script_tab(self) -> None:
+        popover = self.page.locator(".workflow-popover-fade")  # the host's, where the mouse rests on a workflow's tab
+        if popover.count():
+            self.page.mouse.move(5, 500)
+            popover.first.wait_for(state="detached")
         self.page.locator(".mg-timeline [data-tab=script]").click()
         self.settle()
 
