@@ -217,6 +217,7 @@ def test_unknown_dtype(file: Path) -> None:
         load_generator(file, "float12")
 
 
+@pytest.mark.large
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS)
 def test_full_size_files_in_the_published_layout(name: str, tmp_path: Path) -> None:
