@@ -1,22 +1,34 @@
 """How much memory a rollout will need, before it starts.
 
-Caches and the decoder's state are exact: the networks are run on torch's meta device, which computes shapes and
-nothing else. The working memory is an estimate from the largest activations.
+Caches and the decoder's state are exact: their shapes follow from the networks, which are laid out on torch's meta
+device and not run. The working memory is an estimate from the largest activations.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn as nn
 
+from .errors import BackendError
 from .generator import Generator, GeneratorConfig
 from .vae import TinyDecoder, WanVAE
-from .vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
+from .vae.base import SPATIAL_STRIDE
+from .vae.small import tiles_of
+from .vae.tiny import WIDTHS
+from .vae.wan import MEMORY, Downsample, Upsample
 from .variants import LATENTS_PER_BLOCK
 
+MODES = ("auto", "full", "fp8", "stream")
+TILES = (1, 2, 4)  # tiles that frames are decoded in, the fewest that fit
+# bytes of a GPU left for what lies between allocations, and for recorded passes: on an H100 a rollout that had 10.28 GB
+# in use could not have all of 11.3 GB (measured: bench/results/h100-2026-11-26.md)
+RESERVE = 1_200_000_000
+ENCODER_COPIES = 5  # the same, while four frames are encoded
 DECODER_COPIES = 6  # of the widest full-size activation that live at once while a latent frame is decoded
 DECODED_AT_ONCE = {"cpu": 3}  # frames of that activation, with the two before them; 6 elsewhere
 
@@ -29,11 +41,12 @@ class MemoryEstimate:
     caches: int
     decoder_state: int
     working: int
+    encoder_state: int = 0
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.caches + self.decoder_state + self.working
+        return self.weights + self.caches + self.decoder_state + self.working + self.encoder_state
 
     def __str__(self) -> str:
         parts = (
@@ -41,6 +54,7 @@ class MemoryEstimate:
             f"caches {gigabytes(self.caches)}",
             f"decoder state {gigabytes(self.decoder_state)}",
             f"working {gigabytes(self.working)}",
+            *([f"encoder state {gigabytes(self.encoder_state)}"] if self.encoder_state else []),
         )
         return f"{gigabytes(self.total)} ({', '.join(parts)})"
 
@@ -57,34 +71,150 @@ def estimate_memory(
     tiny: bool = False,
     batch: int = 1,
     device: torch.device | None = None,
+    kept: bool = True,
+    encode_at_once: bool = False,
+    tiles: int = 1,
 ) -> MemoryEstimate:
     """The memory of a rollout of `batch` worlds with frames of height x width; weights in bytes.
 
-    device: where it runs; None for a GPU.
+    device: where it runs; None for a GPU. kept: whether the world that it goes on from stays on the device.
+    encode_at_once, tiles: see vae/small.py.
     """
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
     meta = torch.device("meta")
     with meta:
         caches = Generator(config).empty_caches(batch, rows, columns, meta, cache_dtype)
-        decoder = TinyDecoder() if tiny else WanVAE(vae_width)
-        latents = torch.empty(batch, LATENT_CHANNELS, 1, rows, columns)
-        _, state = decoder.decode(latents)
+        vae = WanVAE(vae_width)
+        decoder = TinyDecoder() if tiny else vae
+    spans = tiles_of(columns, tiles)
     ring_bytes = sum(part.nbytes for layer in caches for ring in layer.rings().values() for part in (ring.k, ring.v))
-    ring_bytes *= 2  # a World stays as it is while the rollout that goes on from it has caches of its own
-    state_bytes = sum(tensor.numel() for tensor in state) * cache_dtype.itemsize * 2
+    ring_bytes *= 1 + kept  # a World stays as it is while the rollout that goes on from it has caches of its own
+    # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
+    # GPU with room a third one lies between them, after the first latent frame (see Rollout)
+    copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
+    one_state = state_elements(decoder, batch * rows * spans[0][1]) * cache_dtype.itemsize
+    state_bytes = one_state * copies
+    seen_bytes = encoder_elements(vae, batch * height * columns * SPATIAL_STRIDE) * cache_dtype.itemsize
+    encoder_bytes = 0 if encode_at_once else seen_bytes
     widest = 64 if tiny else vae_width
     frames = 4 if tiny else DECODED_AT_ONCE.get("" if device is None else device.type, 6)
-    pixels = batch * widest * frames * height * width * compute_dtype.itemsize * (2 if tiny else DECODER_COPIES)
+    across = spans[0][1] * SPATIAL_STRIDE
+    pixels = batch * widest * frames * height * across * compute_dtype.itemsize * (3 if tiny else DECODER_COPIES)
+    whole_frames = batch * 3 * 12 * height * columns * SPATIAL_STRIDE * compute_dtype.itemsize * 4
+    pixels += whole_frames if len(spans) > 1 else 0
     tokens = batch * LATENTS_PER_BLOCK * rows * columns // 4
-    passes = tokens * (config.ffn_dim + 8 * config.dim) * compute_dtype.itemsize
-    return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes))
+    passes = tokens * (config.ffn_dim + 10 * config.dim) * compute_dtype.itemsize
+    encoding = batch * vae_width * min(frames, 4) * height * columns * SPATIAL_STRIDE * compute_dtype.itemsize
+    encoding = encoding * ENCODER_COPIES + 2 * seen_bytes
+    if encode_at_once:  # before there is anything else
+        encoding -= ring_bytes + state_bytes
+    else:  # while nothing is being decoded, beside the decoder's last state
+        encoding -= encoder_bytes + state_bytes - one_state
+    return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes, encoding), encoder_bytes)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """How a rollout is fitted into a device, and what that takes.
+
+    mode: `full` (weights stay on the device), `fp8` (they stay there as float8_e4m3fn) or `stream` (the large ones
+    stay in main memory and come layer by layer). encode_at_once: whether the encoder leaves the device as soon as a
+    world has begun. tiles: how many frames are decoded in. free: bytes of the device that could be had; None where
+    nothing limits them.
+    """
+
+    mode: str
+    encode_at_once: bool
+    tiles: int
+    estimate: MemoryEstimate
+    free: int | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether it fits, as far as the estimate goes."""
+        return self.free is None or self.estimate.total + RESERVE <= self.free
+
+    def __str__(self) -> str:
+        how = {
+            "full": "all weights on the device",
+            "fp8": "weights on the device as float8, which changes the frames",
+            "stream": "weights come from main memory layer by layer, with the same frames",
+        }[self.mode]
+        how += "; the encoder leaves after the start" if self.encode_at_once else ""
+        how += f"; frames decoded in {self.tiles} tiles, which changes pixels a little" if self.tiles > 1 else ""
+        of = "" if self.free is None else f" of {gigabytes(self.free)} free"
+        short = "" if self.fits else "; this may not fit: use a tiny decoder (--decoder) or a smaller --size"
+        return f"{self.mode}: {how}; {self.estimate}{of}{short}"
+
+
+def plan_memory(
+    wanted: str, free: int | None, weights: Mapping[str, int], rest: Callable[[bool, int], MemoryEstimate], tiny: bool
+) -> MemoryPlan:
+    """The first plan that fits, or the smallest where none does.
+
+    wanted: one of MODES; `auto` takes only plans that keep every latent: full, then stream. weights: bytes on the
+    device in each mode. rest: (encode_at_once, tiles) -> all but the weights. tiny: whether the decoder is, and needs
+    no tiles.
+    Raises BackendError for an unknown mode.
+    """
+    if wanted not in MODES:
+        raise BackendError(f"There is no memory mode '{wanted}'; use {', '.join(MODES)}.")
+    last = "stream" if wanted == "auto" else wanted
+    first = "full" if wanted == "auto" else wanted
+    steps = [(first, False, 1), (first, True, 1), *((last, True, tiles) for tiles in TILES[: 1 if tiny else None])]
+    steps = steps[2 if first == "stream" else 0 :]
+    plans = (
+        MemoryPlan(mode, at_once, tiles, replace(rest(at_once, tiles), weights=weights[mode]), free)
+        for mode, at_once, tiles in steps
+    )
+    smallest = next(plans)
+    while not smallest.fits and (smaller := next(plans, None)) is not None:
+        smallest = smaller
+    return smallest
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes of a CUDA device that can be had; None for others, whose memory the system manages."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
+
+
+def state_elements(decoder: TinyDecoder | WanVAE, places: int) -> int:
+    """Numbers in a decoder's state for latents of so many places: what its layers keep, each at its own size.
+
+    Counted and not run, which is twenty times quicker and needs no compiler (torch imports one for the meta device).
+    """
+    total = 0
+    if isinstance(decoder, TinyDecoder):
+        for stage, width in zip(decoder.stages, WIDTHS, strict=False):
+            total += width * places * len(stage.blocks)  # type: ignore[arg-type]  # one frame each
+            places *= 4
+        return total
+    layers = decoder.decoder
+    for layer in (layers.conv1, *layers.middle, *layers.upsamples, layers.head):
+        over_time = [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
+        total += sum(MEMORY * conv.in_channels * places for conv in over_time)
+        places *= 4 if isinstance(layer, Upsample) else 1
+    return total
+
+
+def encoder_elements(vae: WanVAE, places: int) -> int:
+    """Numbers in the encoder's state for frames of so many pixels, counted as in state_elements."""
+    total, layers = 0, vae.encoder
+    for layer in (layers.conv1, *layers.downsamples, *layers.middle, layers.head):
+        places //= 4 if isinstance(layer, Downsample) else 1
+        over_time = [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
+        total += sum((1 if conv.stride[0] > 1 else MEMORY) * conv.in_channels * places for conv in over_time)
+    return total
 
 
 def give_back(device: torch.device) -> None:
     """Return memory that was freed to the system, where the C library would keep it.
 
     glibc holds on to freed pieces of up to 32 MB, which is what most weights and activations take: more than a
-    gigabyte at full size (measured: bench/results/first_block-cpu-2026-11-22.json).
+    gigabyte at full size.
     """
     if device.type == "cpu" and sys.platform.startswith("linux"):
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -13,5 +13,17 @@ def add_models(command: argparse.ArgumentParser) -> None:
     models.add_argument("--clip-vision", "--clip", dest="vision", metavar="FILE", help="CLIP image tower")
     models.add_argument("--decoder", metavar="FILE", help="tiny decoder for the frames (taew2_1, lighttaew2_1)")
     models.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 or float8_e4m3fn")
+    models.add_argument(
+        "--precision",
+        default="exact",
+        help="exact; or fp8 or int8, which compute the large layers in 8 bits: faster where the device has them, with "
+        "other frames",
+    )
+    models.add_argument(
+        "--memory",
+        default="auto",
+        help="auto (the first that fits of full and stream), full, stream (weights come from main memory layer by "
+        "layer), or fp8 (weights stored as float8: no faster, other frames)",
+    )
     models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
-    models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3 or sage")
+    models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3, or sage, which approximates")

@@ -6,8 +6,9 @@ import argparse
 import functools
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,11 +18,14 @@ from .actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from .builtin import NAME as DEMO_WORLD
 from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
-from .checkpoints.load import compute_dtype, storage_dtype
+from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .errors import ActionError, BackendError, ImageError, MatrixGameError, WorldError
 from .generator.attention import get_attention
 from .images import HEIGHT, WIDTH, check_size, fit_image, read_image
-from .memory import MemoryEstimate, estimate_memory
+from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
+from .quantise import EXACT, check_precision, precision_of
+from .streaming import stream_weights
+from .vae.small import TiledDecoder, VisitingEncoder
 from .variants import FPS, FRAMES_PER_BLOCK, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, read_video, video_tensor
 from .world import (
@@ -35,12 +39,18 @@ from .world import (
     start_world,
     start_world_from_clip,
 )
+from .world.condition import whole_condition
+from .world.models import fingerprint
+from .world.warm import passes_of_warm_up, warm_up
+
+STORED_FP8 = "float8_e4m3fn"
 
 
 @dataclass(frozen=True)
 class Files:
     """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
-    is_demo: whether they are those of the demo world."""
+    is_demo: whether they are those of the demo world. precision: one of quantise.PRECISIONS. memory: one of
+    memory.MODES."""
 
     generator: FileReport
     vae: FileReport
@@ -50,6 +60,8 @@ class Files:
     device: torch.device
     size: tuple[int, int] = (HEIGHT, WIDTH)
     is_demo: bool = False
+    precision: str = EXACT
+    memory: str = "auto"
 
     @property
     def variant(self) -> Variant:
@@ -63,6 +75,8 @@ def render(args: argparse.Namespace) -> int:
     """Run the command; every error is a MatrixGameError."""
     device = find_device(args.device)
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device)
+    files = replace(files, precision=args.precision, memory=args.memory)
+    check_precision(files.precision, device)
     height, width = parse_size(args.size) if args.size else files.size
     get_attention(args.attention)
     track = _inputs(args, files.variant)
@@ -73,15 +87,17 @@ def render(args: argparse.Namespace) -> int:
     world_file = Path(args.world) if args.world else None
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
     say(f"{files.generator.title}; {width}x{height}, {blocks} blocks, {frames} frames at {FPS} a second")
-    say(f"memory, estimated: {estimate_for(files, height, width)}")
+    room = plan_for(files, height, width)
+    say(f"memory, estimated: {room}")
     if world_file is not None and world_file.exists():
-        models = load_models(files, args.attention)
-        world = load_world(world_file, files.device)
+        models = load_models(files, args.attention, room)
+        # the rollout takes it to the device, and no second one stays there
+        world = whole_condition(load_world(world_file), models.vae)
         say(f"going on from {world_file.name} at block {world.block}")
     else:
         source = _source(args, files, height, width)
         features = image_features(files, source if source.ndim == 3 else source[:, 0])
-        models = load_models(files, args.attention)
+        models = load_models(files, args.attention, room)
         world = _start(args, models, source, features)
     plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
     return _render_blocks(models, world, plan)
@@ -109,17 +125,48 @@ class Plan:
         return frames_of_blocks(block) - frames_of_blocks(self.first)
 
 
-def load_models(files: Files, attention: str = "sdpa") -> Models:
-    """Generator, VAE and decoder of a render; the image tower has done its work before."""
-    generator = load_generator(files.generator.path, files.dtype, files.device)
+def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None = None) -> Models:
+    """Generator, VAE and decoder of a render, where the plan wants them; the image tower has done its work before."""
+    mode, small, tiles = ("full", False, 1) if plan is None else (plan.mode, plan.encode_at_once, plan.tiles)
+    device = files.device
+    place = torch.device("cpu") if small else device
+    dtype = STORED_FP8 if mode == "fp8" else files.dtype
+    streamed = mode == "stream"
+    generator = load_generator(files.generator.path, dtype, place if streamed else device, precision=files.precision)
     generator.attention = get_attention(attention)
-    vae = load_vae(files.vae.path, files.dtype, files.device)
-    decoder = load_decoder(files.decoder, files.dtype, files.device) if files.decoder else None
-    return Models(generator, vae, decoder)  # type: ignore[arg-type]
+    vae: Any = load_vae(files.vae.path, files.dtype, place)
+    decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None
+    weights_id = fingerprint(generator)  # once: nothing changes them any more
+    if streamed:
+        storage = storage_dtype(dtype, files.generator.dtype)
+        generator.compute_dtype = compute_dtype(storage, device)
+        stream_weights(generator, device)
+    if small:
+        vae.compute_dtype = compute_dtype(next(vae.parameters()).dtype, device)
+        vae = VisitingEncoder(vae, device, decodes=decoder is None)
+    if tiles > 1:
+        decoder = TiledDecoder(vae if decoder is None else decoder, tiles)
+    return Models(generator, vae, decoder, weights_id=weights_id)
 
 
-def estimate_for(files: Files, height: int, width: int) -> MemoryEstimate:
-    """The memory a render will take, from what its files hold."""
+def plan_for(files: Files, height: int, width: int) -> MemoryPlan:
+    """How a render is fitted into its device. Raises BackendError for an unknown mode."""
+
+    def rest(encode_at_once: bool, tiles: int) -> MemoryEstimate:
+        kept = files.device.type == "cpu"
+        return estimate_for(files, height, width, kept=kept, encode_at_once=encode_at_once, tiles=tiles)
+
+    assert files.generator.config is not None
+    vae = files.vae.parameters * max(2, storage_dtype(files.dtype, files.vae.dtype).itemsize)
+    storage = storage_dtype(files.dtype, files.generator.dtype)
+    full, streamed = generator_bytes(files.generator.config, storage, files.precision)
+    stored_fp8, _ = generator_bytes(files.generator.config, DTYPES[STORED_FP8], files.precision)
+    weights = {"full": full + vae, "stream": streamed + vae, "fp8": stored_fp8 + vae}
+    return plan_memory(files.memory, free_memory(files.device), weights, rest, files.decoder is not None)
+
+
+def estimate_for(files: Files, height: int, width: int, **how: Any) -> MemoryEstimate:
+    """The memory a render will take, from what its files hold. how: further arguments of estimate_memory."""
     report = files.generator
     assert report.config is not None
     storage = storage_dtype(files.dtype, report.dtype)
@@ -136,6 +183,7 @@ def estimate_for(files: Files, height: int, width: int) -> MemoryEstimate:
         vae_width=_vae_width(files.vae),
         tiny=files.decoder is not None,
         device=files.device,
+        **how,
     )
 
 
@@ -153,6 +201,7 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
         )
     passes = len(models.variant.steps) + 1
     keep = plan.frames_before(world.block) if plan.output.exists() else 0
+    warm_up_with_bar(models, world.size)
     began = time.perf_counter()
     bar = tqdm(total=left * passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
     show = functools.partial(_show, bar, world.block)
@@ -163,8 +212,23 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
         frames = _write_blocks(run, plan, world.size, keep)
     seconds = time.perf_counter() - began
     rate = (frames - keep) / seconds
-    say(f"{plan.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s")
+    mode = precision_of(models.generator)
+    say(f"{plan.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s, {mode}")
     return 0
+
+
+def warm_up_with_bar(models: Models, size: tuple[int, int]) -> None:
+    """On a GPU, have every kernel loaded and compiled before it counts."""
+    passes = passes_of_warm_up(models, *size)
+    if not passes:
+        return
+    with tqdm(total=passes, unit="pass", desc="warming up", file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def show(progress: PassProgress) -> None:
+            bar.update(progress.done * progress.steps + progress.step - bar.n)
+
+        warm_up(models, *size, on_pass=show)
+        bar.update(passes - bar.n)
 
 
 def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) -> int:
@@ -275,7 +339,9 @@ def _start(args: argparse.Namespace, models: Models, source: Tensor, features: T
 
 def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
     if args.actions:
-        return _read(args.actions, variant)
+        return _read(args.actions, variant, args.branch)
+    if args.branch:
+        raise ActionError("--branch names a branch of a timeline; give its file with --actions.")
     keys = {key.strip(): 1.0 for key in args.keys.split(",") if key.strip()}
     try:
         pitch, yaw = (float(value) for value in args.mouse.split(","))
@@ -286,10 +352,11 @@ def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
     return row.padded(rows_of_blocks(args.blocks if args.blocks and args.blocks > 0 else 3))
 
 
-def _read(source: str, variant: Variant) -> ActionTrack:
+def _read(source: str, variant: Variant, branch: str | None = None) -> ActionTrack:
     from .actions.text import load_actions
 
     loaded = load_actions(source, variant)
+    loaded = loaded.on_branch(branch) if branch else loaded
     for note in loaded.notes:
         say(f"inputs: {note}")
     return loaded.track

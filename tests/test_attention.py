@@ -7,11 +7,14 @@ import importlib.util
 import pytest
 import torch
 
+from comfyui_matrixgame import ops
 from comfyui_matrixgame.errors import BackendError
 from comfyui_matrixgame.generator import attention
 from comfyui_matrixgame.generator.action_module import attend_along_time
 from comfyui_matrixgame.generator.attention import BACKENDS, available_backends, get_attention, sdpa
 from comfyui_matrixgame.generator.kv_cache import Ring
+from comfyui_matrixgame.generator.model import RMSNorm
+from comfyui_matrixgame.generator.rope import norm_rotate
 from comfyui_matrixgame.ops import Conv3d, Linear, linear
 
 from .support import largest_difference, stream
@@ -26,6 +29,18 @@ def exact(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
 def test_sdpa_is_attention() -> None:
     q, k, v = stream("q", (2, 7, 3, 128)), stream("k", (2, 11, 3, 128)), stream("v", (2, 11, 3, 128))
     assert largest_difference(sdpa(q, k, v).double(), exact(q, k, v)) < 1e-5
+
+
+def test_tiles_in_bfloat16_are_attention(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the processor would not choose them."""
+    monkeypatch.setattr(attention, "cpu_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(attention, "cpu_has_matrix_registers", lambda: False)
+    rows, keys = attention.TILE_ROWS + 7, attention.MANY_KEYS + 5  # a tile that is not full
+    q, k, v = (stream(name, (2, n, 3, 64)).bfloat16() for name, n in (("q", rows), ("k", keys), ("v", keys)))
+    monkeypatch.setattr(attention.F, "scaled_dot_product_attention", None)
+    with torch.inference_mode():
+        answer = sdpa(q, k, v)
+    assert largest_difference(answer, exact(q, k, v)) < 4e-3
 
 
 @pytest.mark.gpu
@@ -86,7 +101,9 @@ def test_attention_along_time() -> None:
     assert largest_difference(attend_along_time(q, ring, 3, sdpa), sdpa(q, *ring.read(3, torch.float32))) < 1e-5
 
 
-def test_fast_routes_equal_the_plain_ones() -> None:
+@pytest.mark.parametrize("matrix_registers", [False, True])
+def test_fast_routes_equal_the_plain_ones(matrix_registers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "cpu_has_matrix_registers", lambda: matrix_registers)
     x, w, b = stream("x", (2, 100, 64)), stream("w", (96, 64)), stream("b", (96,))
     with torch.inference_mode():
         assert largest_difference(linear(x, w, b), torch.nn.functional.linear(x, w, b)) < 1e-4
@@ -99,3 +116,52 @@ def test_fast_routes_equal_the_plain_ones() -> None:
     y = stream("y", (1, 4, 5, 8, 8))
     plain = torch.nn.functional.conv3d(y, conv.weight, conv.bias, (1, 2, 2), (0, 1, 1))
     assert largest_difference(conv(y), plain) < 1e-4
+
+
+@pytest.mark.parametrize("matrix_registers", [False, True])
+def test_feed_forward_in_pieces_is_the_whole(matrix_registers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "cpu_has_matrix_registers", lambda: matrix_registers)
+    monkeypatch.setattr(ops, "FEED_FORWARD_ROWS", 33)
+    into, out_of = Linear(16, 48), Linear(48, 24)
+    for name, layer in (("into", into), ("out_of", out_of)):
+        layer.weight.data, layer.bias.data = stream(name, layer.weight.shape), stream(f"{name}.bias", layer.bias.shape)
+    x = stream("x", (2, 50, 16))
+    with torch.no_grad():
+        pieces = ops.feed_forward(into, out_of, x)
+    assert largest_difference(pieces, ops.feed_forward(into, out_of, x)) < 1e-4  # with gradients: whole
+
+
+class Patched(Linear):
+    """As a host's layers: what it computes with is not what lies in `weight`."""
+
+    def forward(self, input: torch.Tensor, gelu: bool = False) -> torch.Tensor:
+        return linear(input, 2 * self.weight, self.bias, gelu)
+
+
+@pytest.mark.parametrize("matrix_registers", [False, True])
+def test_feed_forward_leaves_weights_to_the_layers(matrix_registers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ops, "cpu_has_matrix_registers", lambda: matrix_registers)
+    monkeypatch.setattr(ops, "FEED_FORWARD_ROWS", 33)
+    plain, patched = (Linear(16, 48), Linear(48, 24)), (Patched(16, 48), Patched(48, 24))
+    for layer, double in zip(plain, patched, strict=True):
+        double.weight.data = stream("weight", layer.weight.shape)
+        layer.weight.data = 2 * double.weight.data
+        layer.bias.data = double.bias.data = stream("bias", layer.bias.shape)
+    x = stream("x", (2, 50, 16))
+    with torch.no_grad():
+        assert largest_difference(ops.feed_forward(*patched, x), ops.feed_forward(*plain, x)) < 1e-4
+
+
+@pytest.mark.parametrize(("batch", "length"), [(2, 500), (300, 3)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_norm_in_pieces_is_the_whole(batch: int, length: int, weighted: bool) -> None:
+    x, weight = stream("x", (batch, length, 256)), stream("weight", (256,)) if weighted else None
+    table = torch.polar(torch.ones(()), stream("angles", (length, 1, 20)))
+    with torch.no_grad():
+        pieces = norm_rotate(x, weight, table, 64, 1e-6)
+    assert largest_difference(pieces, norm_rotate(x, weight, table, 64, 1e-6)) < 1e-4  # with gradients: whole
+    norm = RMSNorm(256)
+    norm.weight.data = stream("weight", (256,))
+    with torch.no_grad():
+        pieces = norm(x)
+    assert largest_difference(pieces, norm(x).detach()) < 1e-4

@@ -10,9 +10,11 @@ import torch.nn as nn
 from torch import Tensor
 
 from ..errors import BackendError, CheckpointError
-from ..generator import Generator
+from ..generator import Generator, GeneratorConfig
 from ..memory import give_back
-from ..ops import Operations, OperationsLike
+from ..ops import Operations, OperationsLike, cpu_multiplies_bfloat16
+from ..quantise import EXACT, can_be_quantised, check_precision, named_layers, quantise, quantised_size
+from ..streaming import streamed_bytes
 from ..vae import TinyDecoder, WanVAE
 from ..vision import ImageEncoder
 from .formats import FileReport, recognise, vision_name, vision_sizes
@@ -32,15 +34,19 @@ def load_generator(
     dtype: str = "auto",
     device: str | torch.device = "cpu",
     operations: OperationsLike = Operations,
+    precision: str = EXACT,
 ) -> Generator:
     """The generator in a file, ready to run.
 
     dtype: what the weights are stored in: `auto` (as in the file, but float32 becomes bfloat16), `float32`,
     `bfloat16`, `float16` or `float8_e4m3fn` (linear layers only). The activations' dtype follows from it and
-    from what the device computes fast in.
-    Raises CheckpointError where the file is missing, damaged, incomplete or of another model.
+    from what the device computes fast in. precision: one of quantise.PRECISIONS; the device then holds the large
+    layers in 8 bits only.
+    Raises CheckpointError where the file is missing, damaged, incomplete or of another model, and BackendError for a
+    dtype or precision that is unknown or that the device cannot compute in.
     """
     device = torch.device(device)
+    check_precision(precision, device)
     with open_weights(path) as file:
         report = _expect(file, "generator", "a Matrix-Game 2.0 generator")
         if report.variant is None or report.config is None:
@@ -48,7 +54,11 @@ def load_generator(
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
             model = Generator(report.config, operations)
-        _fill(model, device, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+        place = device if precision == EXACT else torch.device("cpu")
+        _fill(model, place, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+    quantise(model, precision)
+    model.to(device)
+    give_back(device)
     model.compute_dtype = compute_dtype(storage, device)
     return model
 
@@ -135,10 +145,27 @@ def compute_dtype(storage: torch.dtype, device: torch.device) -> torch.dtype:
         storage = torch.bfloat16
     if device.type != "cpu" or storage == torch.float32:
         return storage
-    has_bfloat16 = (
-        torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
-    )
-    return storage if storage == torch.bfloat16 and has_bfloat16 else torch.float32
+    return storage if storage == torch.bfloat16 and cpu_multiplies_bfloat16() else torch.float32
+
+
+def generator_bytes(config: GeneratorConfig, storage: torch.dtype, precision: str = EXACT) -> tuple[int, int]:
+    """Bytes of a generator's weights on the device that computes: all of them, and what is left there where the large
+    ones are streamed."""
+    with torch.device("meta"):
+        model = Generator(config)
+    for name, parameter in model.named_parameters():
+        parameter.data = parameter.data.to(_generator_dtype(name, storage))
+    whole = sum(parameter.nbytes for parameter in model.parameters())
+    large, places = streamed_bytes(model)
+    rest = whole - large
+    if precision != EXACT:
+        for _, layer in named_layers(model):
+            if can_be_quantised(layer):
+                small = quantised_size(layer)
+                whole += small - layer.get_parameter("weight").nbytes
+                rest += small - layer.get_parameter("weight").numel()
+        places = places // storage.itemsize
+    return whole, rest + places
 
 
 def _generator_dtype(name: str, storage: torch.dtype) -> torch.dtype:

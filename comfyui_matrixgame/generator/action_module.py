@@ -14,10 +14,11 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..fused import few_keys
 from ..ops import OperationsLike, linear
-from .attention import Attention
+from .attention import Attention, sdpa
 from .kv_cache import LayerCache, Ring
-from .rope import rotate
+from .rope import norm_rotate, norm_rotate_into
 
 HEAD_DIM = 64
 INPUT_ROWS = 12  # rows that act on a latent frame
@@ -92,8 +93,8 @@ class ActionModule(nn.Module):
         assert cache.keyboard is not None
         rows = self.keyboard_embed["2"](F.silu(self.keyboard_embed["0"](inputs.keyboard)))  # [B, F, 12, Hk]
         kv = self.keyboard_attn_kv(rows.flatten(2)).unflatten(-1, (2, self.heads, HEAD_DIM))
-        k, v = kv.unbind(2)  # [B, F, heads, 64]
-        cache.keyboard.write(span.first_frame, rotate(_unit_rms(k), span.rotations), v)
+        k, v = (part.flatten(2) for part in kv.unbind(2))  # [B, F, heads * 64]
+        norm_rotate_into(cache.keyboard, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
         if self.mouse_mlp is None or inputs.mouse is None:
             return None
         weight, bias = self._weights_of(self.mouse_mlp["0"], like)
@@ -101,11 +102,12 @@ class ActionModule(nn.Module):
 
     def forward(
         self, x: Tensor, camera: Tensor | None, span: TimeSpan, cache: LayerCache, attention: Attention
-    ) -> Tensor:
-        """x: tokens [B, F*S, dim]; camera: what `prepare` returned. Returns x with both inputs added."""
+    ) -> tuple[Tensor, Tensor]:
+        """x: tokens [B, F*S, dim]; camera: what `prepare` returned. Returns x with the camera's share added, and the
+        keys' share, for the caller to add."""
         if camera is not None:
             x = x + self._mouse(x, camera, span, cache, attention)
-        return x + self._keyboard(x, span, cache, attention)
+        return x, self._keyboard(x, span, cache, attention)
 
     def _mouse(self, x: Tensor, camera: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert self.mouse_mlp is not None
@@ -113,20 +115,21 @@ class ActionModule(nn.Module):
         weight, _ = self._weights_of(self.mouse_mlp["0"], x)
         h = linear(x, weight[:, : self.dim], None).unflatten(1, (span.frames, span.places)) + camera
         h = self.mouse_mlp["3"](self.mouse_mlp["2"](F.gelu(h, approximate="tanh")))
-        # [B, F, S, 3, heads, 64] -> three of [B*S, F, heads, 64]: every place looks along its own time
-        qkv = self.t_qkv(h).unflatten(-1, (3, self.heads, HEAD_DIM)).permute(3, 0, 2, 1, 4, 5).flatten(1, 2)
-        q, k, v = qkv.unbind(0)
-        cache.mouse.write(span.first_frame, rotate(_unit_rms(k), span.rotations), v)
-        y = attend_along_time(rotate(_unit_rms(q), span.rotations), cache.mouse, span.end_frame, attention)
+        # [B, F, S, 3 * hidden] -> three of [B*S, F, hidden]: every place looks along its own time
+        q, k, v = self.t_qkv(h).transpose(1, 2).flatten(0, 1).chunk(3, dim=-1)
+        norm_rotate_into(cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
+        q = norm_rotate(q, None, span.rotations, HEAD_DIM, NORM_EPS)
+        y = attend_along_time(q, cache.mouse, span.end_frame, attention)
         y = y.unflatten(0, (x.shape[0], span.places)).transpose(1, 2).flatten(3).flatten(1, 2)  # [B, F*S, hidden]
         return self.proj_mouse(y)
 
     def _keyboard(self, x: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert cache.keyboard is not None
-        q = self.mouse_attn_q(x).unflatten(-1, (self.heads, HEAD_DIM)).unflatten(1, (span.frames, span.places))
-        q = rotate(_unit_rms(q), span.rotations.unsqueeze(1)).flatten(1, 2)  # [B, F*S, heads, 64]
+        rotations = span.rotations.repeat_interleave(span.places, dim=0)  # a row for each token
+        q = norm_rotate(self.mouse_attn_q(x), None, rotations, HEAD_DIM, NORM_EPS)  # [B, F*S, heads, 64]
         k, v = cache.keyboard.read(span.end_frame, q.dtype)  # shared by all places: one entry a latent frame
-        return self.proj_keyboard(attention(q, k, v).flatten(2))
+        y = few_keys(q, k, v)
+        return self.proj_keyboard((attention(q, k, v) if y is None else y).flatten(2))
 
 
 def attend_along_time(q: Tensor, ring: Ring, end_frame: int, attention: Attention) -> Tensor:
@@ -135,12 +138,9 @@ def attend_along_time(q: Tensor, ring: Ring, end_frame: int, attention: Attentio
     On a CPU thousands of 3 x 6 problems are faster as one batched product than as one attention call.
     """
     k, v = ring.read(end_frame, q.dtype)
-    if q.device.type != "cpu":
-        return attention(q, k, v)
+    if q.device.type != "cpu" or attention is not sdpa:
+        y = few_keys(q, k, v)
+        return attention(q, k, v) if y is None else y
     q, k, v = (y.transpose(1, 2) for y in (q, k, v))  # [N, heads, F, dim]
     weights = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).softmax(dim=-1)
     return torch.matmul(weights, v).transpose(1, 2)
-
-
-def _unit_rms(x: Tensor) -> Tensor:
-    return F.rms_norm(x, x.shape[-1:], eps=NORM_EPS)

@@ -5,23 +5,72 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from functools import cache
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from ..errors import BackendError
+from ..ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
 
 Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(q [B, Lq, H, D], k [B, Lk, H, D], v [B, Lk, H, D]) -> [B, Lq, H, D]; scale 1/sqrt(D), no mask."""
 
 _MODULES = {"flash2": "flash_attn", "flash3": "flash_attn_interface", "sage": "sageattention"}
 BACKENDS = ("sdpa", *_MODULES)
+_KERNELS = [
+    SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH
+]  # fmt: skip
+
+
+CUDNN_KEYS = 1024  # fewer are left to torch's choice (measured on an H100: 257 keys 0.073 ms against 0.091)
+MANY_KEYS = 512  # from here on, tiles pay on a CPU in bfloat16
+TILE_ROWS = 120  # queries whose scores are made at once: 2.5 MB of them at full size
 
 
 def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """PyTorch's own attention: runs everywhere, picks the fastest kernel it has."""
+    if _tiles_pay(q, k) and not torch.is_grad_enabled():
+        return _tiled(q, k, v)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+    if k.shape[2] >= CUDNN_KEYS and _prefers_cudnn(q.device):
+        with sdpa_kernel(_KERNELS, set_priority=True):
+            return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+
+def _tiles_pay(q: Tensor, k: Tensor) -> bool:
+    halves = q.device.type == "cpu" and q.dtype == torch.bfloat16
+    # with matrix registers torch's kernel is ahead: on a Xeon 560 GFLOP/s a core against 146 of ours
+    return halves and k.shape[1] >= MANY_KEYS and cpu_multiplies_bfloat16() and not cpu_has_matrix_registers()
+
+
+def _tiled(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Attention on a CPU in bfloat16 over whole rows: scores in float32, weights times values in bfloat16.
+
+    As close to float32 as torch's kernel, and 1.3 times as fast on an AMD EPYC (measured: 104 GFLOP/s a core against
+    78; scores in bfloat16 would give 155, at two to five times the error).
+    """
+    out = torch.empty_like(q)
+    scores = torch.empty(TILE_ROWS, k.shape[1])
+    for world in range(q.shape[0]):
+        for head in range(q.shape[2]):
+            keys = k[world, :, head].float().t()
+            values = v[world, :, head].contiguous()
+            queries = q[world, :, head].float() * q.shape[-1] ** -0.5
+            for start in range(0, q.shape[1], TILE_ROWS):
+                rows = queries[start : start + TILE_ROWS]
+                weights = torch.mm(rows, keys, out=scores[: len(rows)]).softmax(-1).bfloat16()
+                out[world, start : start + TILE_ROWS, head] = weights @ values
+    return out
+
+
+@cache
+def _prefers_cudnn(device: torch.device) -> bool:
+    # on Hopper (H100, H200, GH200) and newer, cuDNN's kernel is ahead of the flash-attn 2 that torch carries
+    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 9
 
 
 def available_backends() -> list[str]:
@@ -63,6 +112,7 @@ def _sage(module: object) -> Attention:
         _needs_half(q, "SageAttention")
         return function(q, k, v, tensor_layout="NHD", is_causal=False)
 
+    attention.approximation = "sage"  # type: ignore[attr-defined]  # see quantise.precision_of
     return attention
 
 

@@ -33,12 +33,15 @@ class Ring:
 
     def write(self, first_frame: int, k: Tensor, v: Tensor) -> None:
         """Put the entries of consecutive latent frames [N, F * tokens, heads, dim] into their slots."""
-        done, total = 0, k.shape[1]
+        self._write(self.k, first_frame, k)
+        self._write(self.v, first_frame, v)
+
+    def _write(self, slots: Tensor, first_frame: int, entries: Tensor) -> None:
+        done, total = 0, entries.shape[1]
         start = first_frame % self.window * self.tokens
         while done < total:
-            count = min(total - done, self.k.shape[1] - start)
-            self.k[:, start : start + count].copy_(k[:, done : done + count])
-            self.v[:, start : start + count].copy_(v[:, done : done + count])
+            count = min(total - done, slots.shape[1] - start)
+            slots[:, start : start + count].copy_(entries[:, done : done + count])
             done, start = done + count, 0
 
     def read(self, end_frame: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

@@ -15,13 +15,14 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ops import Operations, OperationsLike, cast
+from ..fused import residual_norm
+from ..ops import Operations, OperationsLike, cast, feed_forward, on_cpu
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
 from .attention import Attention, sdpa
 from .kv_cache import Caches, LayerCache, Ring
-from .rope import action_table, rotate, video_table
+from .rope import action_table, norm_in_pieces, norm_rotate, norm_rotate_into, video_table
 
 HEAD_DIM = 128
 PATCH = 2  # latent cells a token covers in height and in width
@@ -56,8 +57,8 @@ class RolloutConstants:
     """What stays the same for a rollout: image keys and values per layer, modulations per step and layer."""
 
     image_kv: list[tuple[Tensor, Tensor]]
-    modulations: list[list[tuple[Tensor, ...]]]  # [step][layer] -> six of [dim]
-    head_modulations: list[tuple[Tensor, Tensor]]  # [step] -> shift, scale
+    modulations: Tensor  # [steps, layers, 6, dim]: shift, 1 + scale, gate, twice
+    head_modulations: Tensor  # [steps, 2, dim]: shift, 1 + scale
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,14 @@ class RMSNorm(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(dim))
 
+    def scale(self, like: Tensor) -> Tensor:
+        """The weight beside `like`."""
+        return cast(self.weight, like)
+
     def forward(self, x: Tensor) -> Tensor:
-        return F.rms_norm(x, x.shape[-1:], cast(self.weight, x), EPS)
+        if on_cpu(x):
+            return norm_in_pieces(x, self.scale(x), None, x.shape[-1], EPS).squeeze(-2)
+        return F.rms_norm(x, x.shape[-1:], self.scale(x), EPS)
 
 
 class SelfAttention(nn.Module):
@@ -89,10 +96,9 @@ class SelfAttention(nn.Module):
         self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
 
     def forward(self, x: Tensor, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
-        split = (-1, HEAD_DIM)
-        q = rotate(self.norm_q(self.q(x)).unflatten(-1, split), block.rotations)
-        k = rotate(self.norm_k(self.k(x)).unflatten(-1, split), block.rotations)
-        ring.write(block.span.first_frame, k, self.v(x).unflatten(-1, split))
+        q = norm_rotate(self.q(x), self.norm_q.scale(x), block.rotations, HEAD_DIM, EPS)
+        k, v = self.k(x), self.v(x)
+        norm_rotate_into(ring, block.span.first_frame, k, v, self.norm_k.scale(x), block.rotations, HEAD_DIM, EPS)
         return self.o(attention(q, *ring.read(block.span.end_frame, q.dtype)).flatten(2))
 
 
@@ -122,6 +128,7 @@ class Layer(nn.Module):
     def __init__(self, ops: OperationsLike, config: GeneratorConfig, has_actions: bool) -> None:
         super().__init__()
         dim = config.dim
+        self._weights_of = ops.weights_of
         self.modulation = nn.Parameter(torch.empty(1, 6, dim))
         self.self_attn = SelfAttention(ops, dim)
         self.norm3 = ops.LayerNorm(dim, eps=EPS)
@@ -136,33 +143,37 @@ class Layer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        modulation: tuple[Tensor, ...],
+        y: Tensor,
+        modulation: Tensor,
         image_kv: tuple[Tensor, Tensor],
         block: BlockConstants,
         camera: Tensor | None,
         cache: LayerCache,
         attention: Attention,
-    ) -> Tensor:
-        shift1, scale1, gate1, shift2, scale2, gate2 = modulation
-        y = self.self_attn(modulated_norm(x, shift1, scale1), block, cache.video, attention)
-        x = torch.addcmul(x, gate1, y)
-        x = x + self.cross_attn(self.norm3(x), image_kv, attention)
+    ) -> tuple[Tensor, Tensor]:
+        """x: tokens. y: their norm, modulated. Returns x, and what is to be added to it, times the last gate: whoever
+        takes the next norm adds it on the way."""
+        _, _, gate1, shift2, scale2, _ = modulation.unbind(0)
+        y = self.self_attn(y, block, cache.video, attention)
+        weight, bias = self._weights_of(self.norm3, x)
+        x, y = residual_norm(x, gate1, y, weight, bias, EPS)
+        y = self.cross_attn(y, image_kv, attention)
         if self.action_model is not None:
-            x = self.action_model(x, camera, block.span, cache, attention)
-        y = self.ffn["2"](F.gelu(self.ffn["0"](modulated_norm(x, shift2, scale2)), approximate="tanh"))
-        return torch.addcmul(x, gate2, y)
+            x, y = self.action_model(x + y, camera, block.span, cache, attention)
+        x, y = residual_norm(x, None, y, scale2, shift2, EPS)
+        return x, feed_forward(self.ffn["0"], self.ffn["2"], y)
 
 
 class Head(nn.Module):
-    """Tokens to the velocity of a 1x2x2 patch of 16 channels."""
+    """Tokens, after a norm with its modulation, to the velocity of a 1x2x2 patch of 16 channels."""
 
     def __init__(self, ops: OperationsLike, dim: int) -> None:
         super().__init__()
         self.modulation = nn.Parameter(torch.empty(1, 2, dim))
         self.head = ops.Linear(dim, PATCH * PATCH * LATENT_CHANNELS)
 
-    def forward(self, x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-        return self.head(modulated_norm(x, shift, scale))
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x)
 
 
 class ImageEmbedding(nn.Module):
@@ -224,18 +235,19 @@ class Generator(nn.Module):
             for i in range(config.layers)
         ]
 
-    def prepare_rollout(self, features: Tensor, timesteps: Sequence[float]) -> RolloutConstants:
+    def prepare_rollout(self, features: Tensor, timesteps: Sequence[float] | Tensor) -> RolloutConstants:
         """Image features [B, 257, visual_dim] and the timesteps of all passes -> what a rollout keeps."""
         image = self.img_emb(features.to(self.compute_dtype))
         image_kv = [layer.cross_attn.prepare(image) for layer in self.blocks]  # type: ignore[operator, union-attr]
         e = self._time_embedding(timesteps, image)  # [steps, dim]
         parts = self.time_projection["1"](F.silu(e)).unflatten(-1, (6, self.config.dim))  # [steps, 6, dim]
-        modulations = [
-            [(cast(layer.modulation, parts)[0] + step).unbind(0) for layer in self.blocks]  # type: ignore[arg-type]
-            for step in parts
-        ]
-        heads = [(cast(self.head.modulation, e)[0] + step).unbind(0) for step in e]
-        return RolloutConstants(image_kv, modulations, heads)  # type: ignore[arg-type]
+        own = torch.stack([cast(layer.modulation, parts)[0] for layer in self.blocks])  # type: ignore[arg-type]
+        modulations = parts.unsqueeze(1) + own  # [steps, layers, 6, dim]
+        heads = e.unsqueeze(1) + cast(self.head.modulation, e)  # [steps, 2, dim]
+        # norms multiply by 1 + scale
+        one = e.new_zeros(6, 1)
+        one[1::3].fill_(1.0)
+        return RolloutConstants(image_kv, modulations + one, heads + one[:2])
 
     def prepare_block(
         self, first_frame: int, frames: int, height: int, width: int, inputs: ActionInputs, caches: Caches
@@ -275,24 +287,24 @@ class Generator(nn.Module):
         x = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
         x = self.patch_embedding(x)  # [B, dim, F, h/2, w/2]
         grid = x.shape[2:]
-        x = x.flatten(2).transpose(1, 2)  # [B, F*H*W, dim]
+        # [B, F*H*W, dim]; side by side in memory, since what adds to it later keeps its layout
+        x = x.flatten(2).transpose(1, 2).contiguous()
+        modulations = rollout.modulations[step]
+        shifts = [*(modulation[0] for modulation in modulations), rollout.head_modulations[step][0]]
+        scales = [*(modulation[1] for modulation in modulations), rollout.head_modulations[step][1]]
+        y = F.layer_norm(x, x.shape[-1:], scales[0], shifts[0], EPS)
         for i, layer in enumerate(self.blocks):
-            x = layer(
-                x, rollout.modulations[step][i], rollout.image_kv[i], block, block.cameras[i], caches[i], self.attention
-            )
-        x = self.head(x, *rollout.head_modulations[step])
+            x, y = layer(x, y, modulations[i], rollout.image_kv[i], block, block.cameras[i], caches[i], self.attention)
+            x, y = residual_norm(x, modulations[i][5], y, scales[i + 1], shifts[i + 1], EPS)
+        x = self.head(y)
         frames, rows, columns = grid
         x = x.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))
         return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(-1, LATENT_CHANNELS, frames, rows * PATCH, columns * PATCH)
 
-    def _time_embedding(self, timesteps: Sequence[float], like: Tensor) -> Tensor:
+    def _time_embedding(self, timesteps: Sequence[float] | Tensor, like: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
-        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64) / half)
-        angles = torch.outer(torch.tensor(timesteps, dtype=torch.float64), frequencies)
+        times = torch.as_tensor(timesteps, dtype=torch.float64)
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=times.device) / half)
+        angles = torch.outer(times, frequencies)
         waves = torch.cat([angles.cos(), angles.sin()], dim=1).to(like.device, like.dtype)
         return self.time_embedding["2"](F.silu(self.time_embedding["0"](waves)))
-
-
-def modulated_norm(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """LayerNorm without weights, times 1 + scale, plus shift (each [dim]): one kernel, one rounding."""
-    return F.layer_norm(x, x.shape[-1:], 1 + scale, shift, EPS)

@@ -6,11 +6,19 @@ last frame. Pairs are interleaved: values 2i and 2i + 1 of a head turn together.
 
 from __future__ import annotations
 
+import itertools
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+
+from ..fused import triton_for
+from ..ops import on_cpu, upload
+from .kv_cache import Ring
 
 VIDEO_BASE = 10000.0
 ACTION_BASE = 256.0
+PIECE_ROWS = 240  # 1.5 MB of them at full size
 ACTION_PAIRS = 4  # of a head's 32 pairs only these turn
 
 
@@ -20,10 +28,10 @@ def video_table(first_frame: int, frames: int, height: int, width: int, pairs: i
     Of 64 pairs 22 turn with time, 21 with the row and 21 with the column.
     """
     third = pairs // 3
-    time = _angles(range(first_frame, first_frame + frames), pairs - 2 * third, VIDEO_BASE)
-    rows = _angles(range(height), third, VIDEO_BASE)
-    columns = _angles(range(width), third, VIDEO_BASE)
-    angles = torch.cat(
+    time = _rotations(range(first_frame, first_frame + frames), pairs - 2 * third, VIDEO_BASE)
+    rows = _rotations(range(height), third, VIDEO_BASE)
+    columns = _rotations(range(width), third, VIDEO_BASE)
+    table = torch.cat(
         [
             time[:, None, None].expand(-1, height, width, -1),
             rows[None, :, None].expand(frames, -1, width, -1),
@@ -31,13 +39,12 @@ def video_table(first_frame: int, frames: int, height: int, width: int, pairs: i
         ],
         dim=-1,
     )
-    return _rotations(angles.reshape(-1, 1, pairs), device)
+    return upload(table.reshape(-1, 1, pairs), device)
 
 
 def action_table(first_frame: int, frames: int, device: torch.device) -> Tensor:
     """Rotations of a block's latent frames for the action attention -> complex64 [F, 1, 4]."""
-    angles = _angles(range(first_frame, first_frame + frames), ACTION_PAIRS, ACTION_BASE)
-    return _rotations(angles.unsqueeze(1), device)
+    return upload(_rotations(range(first_frame, first_frame + frames), ACTION_PAIRS, ACTION_BASE).unsqueeze(1), device)
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
@@ -51,10 +58,78 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
     return turned if turning == x.shape[-1] else torch.cat([turned, x[..., turning:]], dim=-1)
 
 
-def _angles(positions: range, pairs: int, base: float) -> Tensor:
+def norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float) -> Tensor:
+    """RMS norm of x [B, L, W] with a weight [W] over the whole width, or of each head without; then rotation.
+
+    table: complex64 [L, 1, pairs]. Returns [B, L, W / head, head].
+    """
+    module = triton_for(x)
+    if module is None:
+        return _norm_rotate(x, weight, table, head, eps)
+    batch, length, width = x.shape
+    out = torch.empty(batch, length, width // head, head, dtype=x.dtype, device=x.device)
+    module.norm_rotate(
+        x.reshape(-1, width), weight, torch.view_as_real(table.squeeze(1)), out, frames=1, places=length, first_slot=0,
+        window=1, table_strides=(0, 1), out_strides=(length * width, 0, width),
+        width=width if weight is not None else head, head=head, eps=eps,
+    )  # fmt: skip
+    return out
+
+
+def norm_rotate_into(
+    ring: Ring, first_frame: int, x: Tensor, v: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float
+) -> None:
+    """As norm_rotate, of keys x [N, F * tokens, W]; they go into the ring beside their values v, of the same shape."""
+    module = triton_for(x)
+    tokens, width = ring.tokens, x.shape[-1]
+    frames = x.shape[1] // tokens
+    rows = all(y.stride(0) == y.shape[1] * y.stride(1) and y.stride(2) == 1 for y in (x, v))
+    if module is None or not isinstance(ring, Ring) or frames > ring.window or not rows:
+        ring.write(first_frame, _norm_rotate(x, weight, table, head, eps), v.unflatten(-1, (-1, head)))
+        return
+    module.norm_rotate(
+        x.flatten(0, 1), weight, torch.view_as_real(table.squeeze(1)), ring.k, v.flatten(0, 1), ring.v,
+        frames=frames, places=tokens,
+        first_slot=first_frame % ring.window, window=ring.window, table_strides=(tokens, 1),
+        out_strides=(ring.k.stride(0), tokens * width, width),
+        width=width if weight is not None else head, head=head, eps=eps,
+    )  # fmt: skip
+
+
+def norm_in_pieces(x: Tensor, weight: Tensor | None, table: Tensor | None, head: int, eps: float) -> Tensor:
+    """What norm_rotate computes, on a CPU: a piece at a time in one buffer of float32 that stays in the processor's
+    cache. table: None where nothing turns."""
+    batch, length, width = x.shape
+    out = torch.empty(batch, length, width // head, head, dtype=x.dtype)
+    worlds, rows = max(1, PIECE_ROWS // length), min(length, PIECE_ROWS)
+    buffer = torch.empty(min(worlds, batch), rows, width // head, head)
+    scale = None if weight is None else weight.float().view(-1, head)
+    dims, count = ([-1], head) if scale is None else ([-2, -1], width)
+    for first, start in itertools.product(range(0, batch, worlds), range(0, length, rows)):
+        source = x[first : first + worlds, start : start + rows].unflatten(-1, (-1, head))
+        y = buffer[: source.shape[0], : source.shape[1]].copy_(source)
+        size = torch.linalg.vector_norm(y, dim=dims, keepdim=True)
+        inverse = size.square_().div_(count).add_(eps).rsqrt_()
+        if scale is not None:
+            y.mul_(scale)
+        if table is not None:
+            turning = y[..., : 2 * table.shape[-1]].unflatten(-1, (-1, 2))
+            torch.view_as_complex(turning).mul_(table[start : start + rows])
+        y.mul_(inverse)
+        out[first : first + worlds, start : start + rows] = y
+    return out
+
+
+def _norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float) -> Tensor:
+    if on_cpu(x):
+        return norm_in_pieces(x, weight, table, head, eps)
+    if weight is not None:
+        return rotate(F.rms_norm(x, x.shape[-1:], weight, eps).unflatten(-1, (-1, head)), table)
+    x = x.unflatten(-1, (-1, head))
+    return rotate(F.rms_norm(x, x.shape[-1:], eps=eps), table)
+
+
+def _rotations(positions: range, pairs: int, base: float) -> Tensor:
     frequencies = base ** (-torch.arange(pairs, dtype=torch.float64) / pairs)
-    return torch.outer(torch.tensor(list(positions), dtype=torch.float64), frequencies)
-
-
-def _rotations(angles: Tensor, device: torch.device) -> Tensor:
-    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64).to(device)
+    angles = torch.outer(torch.tensor(list(positions), dtype=torch.float64), frequencies)
+    return torch.polar(torch.ones_like(angles), angles).to(torch.complex64)

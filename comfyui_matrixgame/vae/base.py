@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Protocol
 
 import torch
@@ -38,20 +39,23 @@ class VideoDecoder(Protocol):
 
 def normalise(latents: Tensor) -> Tensor:
     """VAE latents [B, 16, ...] to the generator's scale."""
-    mean, std = _scale(latents)
+    mean, std = _scale(latents.device, latents.dtype, latents.ndim)
     return (latents - mean) / std
 
 
 def denormalise(latents: Tensor) -> Tensor:
     """The generator's latents [B, 16, ...] to the VAE's scale."""
-    mean, std = _scale(latents)
+    mean, std = _scale(latents.device, latents.dtype, latents.ndim)
     return latents * std + mean
 
 
-def _scale(latents: Tensor) -> tuple[Tensor, Tensor]:
-    shape = (1, LATENT_CHANNELS) + (1,) * (latents.ndim - 2)
-    mean = torch.tensor(LATENT_MEAN, dtype=latents.dtype, device=latents.device).reshape(shape)
-    std = torch.tensor(LATENT_STD, dtype=latents.dtype, device=latents.device).reshape(shape)
+@functools.cache
+@torch.inference_mode(False)
+def _scale(device: torch.device, dtype: torch.dtype, dims: int) -> tuple[Tensor, Tensor]:
+    # kept: the copy to a device makes the host wait for all that the device has to do
+    shape = (1, LATENT_CHANNELS) + (1,) * (dims - 2)
+    mean = torch.tensor(LATENT_MEAN, dtype=dtype, device=device).reshape(shape)
+    std = torch.tensor(LATENT_STD, dtype=dtype, device=device).reshape(shape)
     return mean, std
 
 

@@ -27,6 +27,7 @@ FILM, UNFINISHED = "mp4", "unfinished.mp4"
 KINDS = (LATENTS, FRAMES, SNAPSHOT, PINNED, CONDITION, FILM)
 ABOUT = "store.json"
 FORMAT, VERSION = "matrixgame.cache", 1
+DISK_BYTES = 20e9  # that all projects of a folder may take, where nothing else is said
 SNAPSHOTS_ON_DISK = 4  # of a project, beside the pinned ones: one takes 2.3 GB at full size
 WORTH_KEEPING = 1 / 8  # of the memory budget: a snapshot on the way is kept where it takes less
 _ROOM = 0.9  # of the limit, after files were deleted to make room
@@ -52,7 +53,7 @@ class BlockCache:
     Raises WorldError for a name that is none, and for a project of another version of this program.
     """
 
-    def __init__(self, folder: Path, project: str, memory_bytes: float = 1e9, disk_bytes: float = 20e9) -> None:
+    def __init__(self, folder: Path, project: str, memory_bytes: float = 1e9, disk_bytes: float = DISK_BYTES) -> None:
         self.all_projects = Path(folder)
         self.folder = project_folder(self.all_projects, project)
         self.project = project

@@ -47,21 +47,30 @@ class Lineage:
         return f"{key}-{self.decoder}"
 
 
+def lineage_of(models: Models, world: World) -> Lineage:
+    """The lineage of a world that goes on with these models; raises WorldError for a batch."""
+    if world.batch != 1:
+        raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
+    decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
+    return Lineage(world.names[0], world.block, _numbers(models, world), decoder)
+
+
+def condition_key(lineage: Lineage, world: World) -> str:
+    """What the condition of a world's image is stored under."""
+    return hashlib.sha256(f"{lineage.numbers}/{_picture(world)}".encode()).hexdigest()[:40]
+
+
 class Chain:
     """Blocks first..last - 1 of a world's life, by index.
 
     names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under."""
 
     def __init__(self, models: Models, world: World, track: ActionTrack, blocks: int) -> None:
-        if world.batch != 1:
-            raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
         self.world = world
         self.first, self.last = world.block, world.block + blocks
         self._track = track.padded(rows_of_blocks(blocks, world.block))
-        numbers = _numbers(models, world)
-        decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
-        self.lineage = Lineage(world.names[0], world.block, numbers, decoder)
-        self.root = hashlib.sha256(f"{numbers}/{_picture(world)}".encode()).hexdigest()[:40]
+        self.lineage = lineage_of(models, world)
+        self.root = condition_key(self.lineage, world)
         self.names = self.lineage.names(self._track, blocks)
         self.keys = [self.lineage.key(name) for name in self.names]
 

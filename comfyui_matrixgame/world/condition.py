@@ -45,14 +45,21 @@ def with_condition(world: World, vae: WanVAE, latents: int) -> World:
     return replace(world, condition=condition, encoder_state=None if wanted > CONSTANT_FROM else state)
 
 
+def whole_condition(world: World, vae: WanVAE) -> World:
+    """The world with all of its condition where the VAE's encoder is to leave the device (vae/small.py)."""
+    return with_condition(world, vae, CONSTANT_FROM + 1) if getattr(vae, "encode_at_once", False) else world
+
+
 def block_condition(world: World, first_frame: int, frames: int) -> Tensor:
     """What the network sees of the start image for a block: [B, 20, F, h, w], 4 mask channels in front.
 
     The mask is 1 on latent frame 0 and else 0.
     """
-    last = world.condition.shape[2] - 1
-    index = [min(frame, last) for frame in range(first_frame, first_frame + frames)]
-    encoded = world.condition[:, :, index]
+    encoded = world.condition[:, :, first_frame : first_frame + frames]
+    missing = frames - encoded.shape[2]
+    if missing:  # a list of indices would have to be copied to the device, and waited for
+        last = world.condition[:, :, -1:].expand(-1, -1, missing, -1, -1)
+        encoded = torch.cat([encoded, last], dim=2)
     mask = encoded.new_zeros(world.batch, MASK_CHANNELS, *encoded.shape[2:])
     if first_frame == 0:
         mask[:, :, 0] = 1

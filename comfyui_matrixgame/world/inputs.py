@@ -10,6 +10,7 @@ import torch
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..errors import WorldError
 from ..generator.action_module import INPUT_ROWS, ActionInputs
+from ..ops import upload
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
 from .world import World
 
@@ -57,8 +58,8 @@ def block_windows(
         if whole.mouse is not None:
             mice.append(np.stack([whole.mouse[s : s + INPUT_ROWS].reshape(-1) for s in starts]))
     return ActionInputs(
-        torch.from_numpy(np.stack(keyboards)).to(device),
-        torch.from_numpy(np.stack(mice)).to(device) if mice else None,
+        upload(torch.from_numpy(np.stack(keyboards)), device),
+        upload(torch.from_numpy(np.stack(mice)), device) if mice else None,
     )
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 import torch
 import torch.nn as nn
+from torch import Tensor
 
 from ..checkpoints.formats import generator_config
 from ..errors import WorldError
 from ..generator import Generator
+from ..quantise import EXACT, precision_of
 from ..vae import VideoDecoder, WanVAE
 from ..variants import Variant
 from ..vision import ImageEncoder
@@ -55,18 +57,23 @@ class Models:
         return compute if compute.itemsize == 2 or stored == torch.float32 else torch.bfloat16
 
     def identity(self) -> str:
-        """A name for generator and VAE that changes with their weights and with the dtype they compute in."""
+        """A name for generator and VAE that changes with their weights and with what they compute in."""
         weights = self.weights_id or fingerprint(self.generator)
-        parts = (weights, fingerprint(self.vae), self.generator.compute_dtype, self.cache_dtype)
+        parts: list[object] = [weights, fingerprint(self.vae), self.generator.compute_dtype, self.cache_dtype]
+        if (precision := precision_of(self.generator)) != EXACT:
+            parts.append(precision)
         return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def fingerprint(module: nn.Module) -> str:
     """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values."""
     digest = hashlib.sha256()
+    samples: dict[torch.device, list[Tensor]] = {}
     for name, parameter in sorted(module.named_parameters()):
         flat = parameter.detach().flatten()
-        sample = flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float().cpu()
+        sample = flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float()
+        samples.setdefault(sample.device, []).append(sample)
         digest.update(f"{name}{list(parameter.shape)}{parameter.dtype}".encode())
-        digest.update(sample.numpy().tobytes())
+    for parts in samples.values():  # one copy from a device, not one for each tensor
+        digest.update(torch.cat(parts).cpu().numpy().tobytes())
     return digest.hexdigest()

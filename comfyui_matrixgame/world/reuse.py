@@ -93,8 +93,14 @@ class CachedRollout:
         return self.chain.first + self.done
 
     def skip_to(self, block: int) -> None:
-        """Pass over the blocks before `block`: they are neither read nor made unless a later one needs them."""
-        self.counts.reused += max(0, block - self.next_block)
+        """Pass over the blocks before `block`: they are neither read nor made unless a later one, or a pin between
+        them, needs them."""
+        begun = self.next_block
+        self.counts.reused += max(0, block - begun)
+        with torch.inference_mode():
+            for pin in sorted(pin for pin in self._pins if begun < pin <= block):
+                self.done = pin - self.chain.first
+                self._pin(pin)
         self.done = max(self.done, block - self.chain.first)
 
     def last_frame(self, block: int) -> Tensor | None:
@@ -315,23 +321,23 @@ class CachedRollout:
         return world
 
     def _store_block(self, block: Block) -> None:
-        self.cache.put(LATENTS, self.chain.latents_key(block.index), Record({"latents": block.latents}))
-        self.cache.put(FRAMES, self.chain.frames_key(block.index), Record({"frames": block.frames}))
+        store_block(
+            self.cache,
+            self.chain.latents_key(block.index),
+            self.chain.frames_key(block.index),
+            block.latents,
+            block.frames,
+        )
 
     def _store_state(self, kind: str, world: World, spare: bool = False) -> None:
-        tensors = {name: tensor.cpu() for name, tensor in state_tensors(world.caches, world.decoder_state).items()}
-        note = {"block": world.block, "tokens": world.caches[0].video.tokens}
-        self.cache.put(kind, self.chain.state_key(world.block), Record(tensors, note), spare)
+        self.cache.put(kind, self.chain.state_key(world.block), state_record(world), spare)
 
     def _state_on_disk(self, block: int) -> bool:
         key = self.chain.state_key(block)
         return self.cache.on_disk(PINNED, key) or self.cache.on_disk(SNAPSHOT, key)
 
     def _store_condition(self, condition: Tensor) -> None:
-        known = self.cache.get(CONDITION, self.chain.root)
-        if known is None or known.tensors["condition"].shape[2] < condition.shape[2]:
-            self.cache.drop(CONDITION, self.chain.root)
-            self.cache.put(CONDITION, self.chain.root, Record({"condition": condition.cpu()}))
+        store_condition(self.cache, self.chain.root, condition)
 
     def _pin(self, block: int) -> None:
         if not self.cache.has(PINNED, self.chain.state_key(block)):
@@ -355,3 +361,23 @@ class CachedRollout:
     def _tell(self, index: int, what: str) -> None:
         if self._on_block is not None:
             self._on_block(index, what)
+
+
+def store_block(cache: BlockCache, latents_key: str, frames_key: str, latents: Tensor, frames: Tensor) -> None:
+    """Keep a finished block: latents [1, 16, 3, h, w], frames [1, N, H, W, 3], both in main memory."""
+    cache.put(LATENTS, latents_key, Record({"latents": latents}))
+    cache.put(FRAMES, frames_key, Record({"frames": frames}))
+
+
+def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
+    """Keep the condition of an image where it is longer than the one that is kept."""
+    known = cache.get(CONDITION, key)
+    if known is None or known.tensors["condition"].shape[2] < condition.shape[2]:
+        cache.drop(CONDITION, key)
+        cache.put(CONDITION, key, Record({"condition": condition.cpu()}))
+
+
+def state_record(world: World) -> Record:
+    """What a world has to go on with, beside what its image and names say."""
+    tensors = {name: tensor.cpu() for name, tensor in state_tensors(world.caches, world.decoder_state).items()}
+    return Record(tensors, {"block": world.block, "tokens": world.caches[0].video.tokens})

@@ -10,11 +10,13 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
+from ..generator.graphs import Passes, recorder_for
 from ..generator.kv_cache import Caches
 from ..generator.model import BlockConstants, RolloutConstants
 from ..generator.schedule import Schedule, clean_latents, renoise
 from ..memory import give_back
-from ..vae.base import LATENT_CHANNELS, to_uint8
+from ..ops import upload
+from ..vae.base import LATENT_CHANNELS, State, to_uint8
 from ..variants import LATENTS_PER_BLOCK
 from .condition import block_condition, with_condition
 from .files import state_tensors
@@ -24,6 +26,7 @@ from .noise import NoiseSource, named_noise
 from .world import World, next_name
 
 CLEAN = 0.0  # timestep of the pass that refreshes the caches
+BLOCKS_WORTH_RECORDING = 2  # in fewer, passes are replayed too seldom
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,24 @@ def rollout(
     *,
     noise: NoiseSource = named_noise,
     on_pass: OnPass | None = None,
+    open_ended: bool = False,
 ) -> Rollout:
     """Go on from `world`, which stays as it is.
 
     tracks: one for all worlds or one for each; row 0 is the first input that the next block has not read. A
     track that is too short repeats its last row. blocks: how many; by default as many as the tracks ask for.
     on_pass: called before each pass; what it raises stops the rollout, and what was finished stays.
+    open_ended: `Rollout.extend` will be called.
     Raises WorldError where world, models and tracks do not belong together.
     """
-    return Rollout(models, world, tracks, blocks, noise, on_pass)
+    return Rollout(models, world, tracks, blocks, noise, on_pass, open_ended)
 
 
 class Rollout:
     """An iterator over finished blocks; `world` is where it stands.
 
-    repeated: input rows that were missing and made by repeating the last one.
+    repeated: input rows that were missing and made by repeating the last one. on_pass: as in `rollout`; may be
+    set anew between blocks.
     """
 
     def __init__(
@@ -83,6 +89,7 @@ class Rollout:
         blocks: int | None,
         noise: NoiseSource,
         on_pass: OnPass | None,
+        open_ended: bool,
     ) -> None:
         given = tracks_for(world, tracks)
         self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
@@ -94,12 +101,24 @@ class Rollout:
         self.repeated = repeated_rows(world, given, self.blocks)
         self._tracks = [track.padded(rows_of_blocks(self.blocks, world.block)) for track in given]
         self._noise = noise
-        self._on_pass = on_pass
+        self.on_pass = on_pass
+        self._open_ended = open_ended
         here = world.to(models.device)
         self._world = replace(here, caches=[layer.copy() for layer in here.caches] or new_caches(models, here))
         self._schedule = Schedule.of(world.variant.steps)
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
+        worthwhile = open_ended or self.blocks > BLOCKS_WORTH_RECORDING
+        recorder = recorder_for(models.generator, models.device) if worthwhile else None
+        self._passes = Passes(models.generator, self._world.caches, recorder)
+        # latent frames that are decoded before the context pass; where memory is short their state has no room
+        self._ahead = 0 if getattr(models.vae, "encode_at_once", False) else 1
+        self._side = torch.cuda.Stream(models.device, priority=-1) if models.device.type == "cuda" else None
+
+    def extend(self, rows: ActionTrack) -> None:
+        """One block more, for one world, from the rows that it is the first to read."""
+        self._tracks = [track.concat(rows) for track in self._tracks]
+        self.blocks += 1
 
     @property
     def passes(self) -> int:
@@ -124,7 +143,7 @@ class Rollout:
     @property
     def world(self) -> World:
         """The world after the last finished block, with caches of its own."""
-        if self.done == self.blocks:
+        if self.done == self.blocks and not self._open_ended:
             return self._world  # nothing will change it any more
         return replace(self._world, caches=[layer.copy() for layer in self._world.caches])
 
@@ -146,10 +165,10 @@ class Rollout:
         inputs = block_windows(world.tail, rows, models.device)
         block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
         latents = self._denoise(world, condition, block)
-        self._pass(latents, condition, len(self._schedule), block)
+        self._report(len(self._schedule))  # from here on nothing stops the block: its frames may be seen already
         if not self.done:
             give_back(models.device)  # what starting the world and the first passes have used
-        pixels, decoder_state = models.decoder.decode(latents, world.decoder_state)
+        frames, decoder_state = self._finish(latents, condition, block)
         names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
         self._world = replace(
             world,
@@ -159,27 +178,61 @@ class Rollout:
             tail=tail_after(world.tail, rows),
         )
         self.done += 1
-        return Block(world.block, to_uint8(pixels).cpu(), latents, names)
+        return Block(world.block, frames, latents, names)
 
     def _denoise(self, world: World, condition: Tensor, block: BlockConstants) -> Tensor:
         latents = self._noise_of(world, 0)
         for step, sigma in enumerate(self._schedule.sigmas):
-            velocity = self._pass(latents, condition, step, block)
+            self._report(step)
+            assert self._constants is not None
+            velocity = self._passes(latents, condition, step, self._constants, block)
             latents = clean_latents(latents, velocity, sigma)
             if step + 1 < len(self._schedule):
                 latents = renoise(latents, self._noise_of(world, step + 1), self._schedule.sigmas[step + 1])
         return latents
 
-    def _pass(self, latents: Tensor, condition: Tensor, step: int, block: BlockConstants) -> Tensor:
-        if self._on_pass is not None:
-            self._on_pass(PassProgress(self.done, self.blocks, step, self.passes))
+    def _finish(self, latents: Tensor, condition: Tensor, block: BlockConstants) -> tuple[Tensor, State]:
+        """Refresh the caches with the clean latents, and decode them: at once where the device can, else the frames
+        first, since somebody may be waiting for them."""
         assert self._constants is not None
-        return self.models.generator(latents, condition, step, self._constants, block, self._world.caches)
+        decoder, state, clean = self.models.decoder, self._world.decoder_state, len(self._schedule)
+        if self._side is None:
+            pixels, state = decoder.decode(latents, state)
+            self._passes(latents, condition, clean, self._constants, block)
+            return to_uint8(pixels).cpu(), state
+        main = torch.cuda.current_stream(self.models.device)
+        ready = main.record_event()
+        first, rest = latents[:, :, : self._ahead], latents[:, :, self._ahead :]
+        parts: list[Tensor] = []
+        with torch.cuda.stream(self._side):
+            self._side.wait_event(ready)
+            if self._ahead:  # the first frames have the device for themselves
+                part, state = decoder.decode(first, state)
+                parts.append(part)
+                main.wait_event(self._side.record_event())
+        self._passes(latents, condition, clean, self._constants, block)
+        with torch.cuda.stream(self._side):
+            part, state = decoder.decode(rest, state)
+            frames = to_uint8(torch.cat([*parts, part], dim=2))
+            host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
+            host.copy_(frames, non_blocking=True)
+            there = self._side.record_event()
+        latents.record_stream(self._side)
+        for tensor in state:  # made on the side stream, and copied by whoever keeps the world
+            if tensor.is_cuda:  # those of tiles lie in main memory
+                tensor.record_stream(main)
+        main.wait_event(there)
+        there.synchronize()
+        return host, state
+
+    def _report(self, step: int) -> None:
+        if self.on_pass is not None:
+            self.on_pass(PassProgress(self.done, self.blocks, step, self.passes))
 
     def _noise_of(self, world: World, step: int) -> Tensor:
         shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
         parts = [self._noise(seed, world.block, step, shape) for seed in world.seeds]
-        return torch.stack(parts).to(self.models.device)
+        return upload(torch.stack(parts), self.models.device)
 
     def _rows_of(self, block: int) -> list[ActionTrack]:
         start = rows_of_blocks(block) - self._first_row

@@ -13,7 +13,7 @@ from ..errors import ImageError, WorldError
 from ..generator.schedule import Schedule
 from ..images import check_size
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
-from .condition import block_condition, encode_start, with_condition
+from .condition import block_condition, encode_start, whole_condition, with_condition
 from .inputs import block_windows, tail_after, tracks_for
 from .models import Models, fingerprint
 from .rollout import CLEAN, new_caches
@@ -51,7 +51,7 @@ def start_world(
     condition, state = encode_start(models.vae, image, LATENTS_PER_BLOCK)
     identity = models.identity()
     steps = models.variant.steps
-    return World(
+    world = World(
         variant=models.variant,
         block=0,
         seeds=seeds,
@@ -66,6 +66,7 @@ def start_world(
         caches=[],
         tail=None,
     )
+    return whole_condition(world, models.vae)
 
 
 @torch.inference_mode()

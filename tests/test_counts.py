@@ -1,0 +1,105 @@
+"""What a block costs that no machine changes: kernels, waits, memory and operations, at the published sizes.
+
+The bounds are what the code reaches; whoever lowers a count lowers its bound.
+"""
+
+from __future__ import annotations
+
+import gc
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from comfyui_matrixgame.actions.track import rows_of_blocks
+from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
+from comfyui_matrixgame.world import rollout, start_world
+
+from .counting import Counts, block_counts, decode_counts
+from .support import random_track, small_image, small_models
+
+# Kernels of a pass; the published code launches 4,043 (counted with its own modules).
+PASS_LAUNCHES = {"universal": 1411, "gta_drive": 1501, "templerun": 1081}
+DECODE_LAUNCHES = {False: 1114, True: 412}  # of a block, by whether the decoder is a tiny one
+AROUND_LAUNCHES = 1323  # of a block beside its passes: constants, formulas, decoding
+UPLOADS = 7  # inputs, rotations, and the noise of each step
+
+# Floating-point operations of a block at 352x640, derived layer by layer from the published configurations: linears,
+# attention over a full window, convolutions; 2 for each multiplication with addition.
+TRANSFORMER_FLOPS = {"universal": 40.5317e12, "gta_drive": 37.1034e12, "templerun": 47.7433e12}
+DECODER_FLOPS = {False: 22.8866e12, True: 0.920873e12}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_kernels_of_a_pass(name: str) -> None:
+    per_pass = block_counts(VARIANTS[name]).per_pass
+    assert len(per_pass) == len(VARIANTS[name].steps)
+    assert max(per_pass) <= PASS_LAUNCHES[name], per_pass
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_kernels_of_decoding_a_block(tiny: bool) -> None:
+    launches, _ = decode_counts(tiny)
+    assert launches <= DECODE_LAUNCHES[tiny]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_kernels_of_a_block(name: str) -> None:
+    passes = len(VARIANTS[name].steps) + 1
+    assert block_counts(VARIANTS[name]).counts.launches <= passes * PASS_LAUNCHES[name] + AROUND_LAUNCHES
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_nothing_in_a_block_waits_for_the_device(name: str) -> None:
+    """Nothing is read back, and the only copy to the host is that of the frames, as 8 bits."""
+    found = block_counts(VARIANTS[name])
+    assert found.counts.reads == []
+    assert all(copied.dtype == torch.uint8 for copied in found.counts.to_host)
+    assert sum(copied.numel() for copied in found.counts.to_host) == math.prod(found.frames)
+    assert len(found.counts.to_device) <= UPLOADS
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_operations_of_the_passes(name: str) -> None:
+    found = block_counts(VARIANTS[name]).flops - decode_counts(False)[1]
+    assert found == pytest.approx(TRANSFORMER_FLOPS[name], rel=0.01)
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_operations_of_the_decoder(tiny: bool) -> None:
+    assert decode_counts(tiny)[1] == pytest.approx(DECODER_FLOPS[tiny], rel=0.01)
+
+
+@pytest.mark.parametrize("variant", [UNIVERSAL, TEMPLERUN], ids=lambda variant: variant.name)
+def test_a_block_leaves_no_memory_behind(variant) -> None:
+    models = small_models(variant.name, tiny=True)
+    warm = 12  # the condition is complete after 10
+    run = rollout(models, start_world(models, small_image()), random_track(variant, rows_of_blocks(warm + 3)))
+    for _ in range(warm):
+        next(run)
+    living = []
+    for _ in range(3):
+        next(run)
+        living.append(living_bytes())
+    assert living[0] == living[1] == living[2], living
+
+
+def living_bytes() -> int:
+    """Bytes of all tensors that Python holds, each storage once."""
+    gc.collect()
+    tensors = [value for value in gc.get_objects() if type(value) in (Tensor, torch.nn.Parameter)]
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors if t.device.type == "cpu"}
+    return sum(storages.values())
+
+
+def test_the_counter_sees_what_it_counts() -> None:
+    here = torch.device("cpu")
+    with torch.inference_mode(), Counts(here) as counts:
+        x = torch.ones(2, 3)
+        y = torch.nn.functional.linear(x, torch.ones(4, 3)).view(8)[:4] * 2
+        y.sum().item()
+        y.to("meta")
+    assert counts.kernels == {"ones": 2, "linear": 1, "mul": 1, "sum": 1}
+    assert "_local_scalar_dense" in counts.reads
+    assert [copied.numel() for copied in counts.to_host] == [4]
