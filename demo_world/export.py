@@ -21,18 +21,18 @@ from comfyui_matrixgame.errors import MatrixGameError
 from .game import Game
 from .train.config import CPU, Preset
 from .train.data import make_source
-from .train.loop import load_average
+from .train.loop import BEGUN_WITH, light_checkpoint, load_average
 from .train.network import make_generator, make_vision
 from .train.vae import load_vae, reconstruction_psnr
 
 LIMIT_MB = 25.0
 LIMITS = (
-    "Why it falls short where it does: it was made to be trained in a short time on small machines. It answers with",
-    "the mean of what may come, so what it is unsure of is a blur: fine edges, and what comes into view. It remembers",
-    "half a second: after some seconds of walking and turning it is lost, and shows grass, wall and sky that still",
-    "move with the inputs, but none of the landmarks; after much looking up and down it may not find the horizon.",
-    "Brightness, saturation and sharpness stay those of the game all the same, and that is all that the figures after",
-    "60 s say. Held out were the places that rollouts start from and the inputs, not the world itself.",
+    "Why it falls short where it does: it was trained for minutes, not days. It answers with the mean of what",
+    "may come, so what it is unsure of is a blur: fine edges, and what comes into view. It remembers half a second",
+    "of frames: landmarks stay in place while they are in sight, but after many seconds of walking and turning it",
+    "is lost, and shows grass, wall and sky, softer than the game's, that still move with the inputs. The figures",
+    "after 60 s say nothing about the place. Held out were the places that rollouts start from and the inputs, not",
+    "the world itself.",
 )
 START_PLACES = (3, 6, 8, 1, 4, 7, 2, 0)  # of the world that the shipped model knows; training starts from others
 START_SCALE = 8  # start images are this much larger than the model's frames
@@ -99,11 +99,11 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         f"- Frames: {preset.width}x{preset.height}. Files: {size:.1f} MB in all, float16.",
         f"- Generator: {preset.layers} layers of width {preset.dim}, inputs in the first {preset.action_layers}; "
         f"weights of the stage `{stage}` after {steps_of(run, stage)} steps.",
-        f"- VAE: base width {preset.vae_dim}, {steps_of(run, 'images')} steps on single frames and "
-        f"{steps_of(run, 'vae')} on clips; {psnr:.1f} dB PSNR on clips it has not seen.",
+        f"- VAE: base width {preset.vae_dim}{vae_steps(run)}; {psnr:.1f} dB PSNR on clips it has not seen.",
         "- Image tower: two small blocks with **random weights**, in the published layout. The generator learnt to",
         "  read its features as they are; it is no CLIP.",
         f"- Learnt from {clips_of(run)} clips of {preset.clip_frames} frames.",
+        *begun_with(run),
         "- Made by `python -m demo_world.train` and `python -m demo_world.export` (`demo_world/README.md`).",
     ]
     if bench is not None:
@@ -112,6 +112,20 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         lines += [f"- {name}: {value}" for name, value in figures["summary"].items()]
         lines += ["", *LIMITS]
     return "\n".join(lines) + "\n"
+
+
+def vae_steps(run: Path) -> str:
+    """How long the VAE of a run was trained, where it was."""
+    if (run / BEGUN_WITH).exists():
+        return ""
+    return f", {steps_of(run, 'images')} steps on single frames and {steps_of(run, 'vae')} on clips"
+
+
+def begun_with(run: Path) -> list[str]:
+    """A line of the card where a run went on from another one's model."""
+    if not (run / BEGUN_WITH).exists():
+        return []
+    return ["- Those steps and clips came after others: the run went on from an exported model, whose VAE it kept."]
 
 
 def known(preset: Preset) -> str:
@@ -123,6 +137,8 @@ def known(preset: Preset) -> str:
 
 def clips_of(run: Path) -> int:
     """Clips that the generator could learn from."""
+    if (note := run / "latents.json").exists():
+        return int(json.loads(note.read_text())["clips"])
     shards = sorted((run / "latents").glob("*.pt"))
     return sum(len(torch.load(p, map_location="cpu", weights_only=True, mmap=True)["latents"]) for p in shards)
 
@@ -130,6 +146,8 @@ def clips_of(run: Path) -> int:
 def steps_of(run: Path, stage: str) -> int:
     """Steps that a stage of a run has made."""
     path = run / f"{stage}.pt"
+    if not path.exists():
+        path = light_checkpoint(path)
     return int(torch.load(path, map_location="cpu", weights_only=True)["step"]) if path.exists() else 0
 
 

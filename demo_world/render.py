@@ -26,7 +26,7 @@ GRASS = ((0.46, 0.62, 0.30), (0.34, 0.51, 0.25))
 SAND = (0.80, 0.71, 0.50)
 HILL = ((0.52, 0.62, 0.68), (0.42, 0.56, 0.52))
 FAR = 1e4
-CHUNK_CPU, CHUNK_GPU = 60_000, 4_000_000  # rays at a time: fits a CPU's cache, bounds a GPU's memory
+CHUNK_CPU, CHUNK_GPU = 60_000, 16_000_000  # rays at a time: fits a CPU's cache, bounds a GPU's memory
 TEXTURE = 400  # texels along the ground
 WIDEST = math.radians(60.0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from comfyui_matrixgame.errors import MatrixGameError
 
@@ -18,7 +18,11 @@ class Preset:
     world it learns (None: all that seeds give). muon_lr: step of matrices under Muon (0: AdamW for everything).
     average: share that the moving average of the weights keeps in a step. clean_share: of the teacher's blocks that
     later ones see finished. step_share: of its noise levels that are those of a rollout's steps. given_share: of the
-    student's blocks that later ones see as the game showed them.
+    student's blocks that later ones see as the game showed them. ahead: most blocks that the student makes before
+    those it learns from, so that it meets its own drift. contrast: weight, in the student's loss, of the difference in
+    how much latents vary over a frame. replay: steps that the student learns from rollouts made together (0: a rollout
+    with a gradient in every step). pool: clips that the VAE learns from, drawn at once (0: a few at first, more as
+    it goes on).
     """
 
     name: str
@@ -53,6 +57,10 @@ class Preset:
     clean_share: float = 0.7
     step_share: float = 0.5
     given_share: float = 0.0
+    ahead: int = 0
+    contrast: float = 0.0
+    replay: int = 0
+    pool: int = 0
 
     @property
     def clip_frames(self) -> int:
@@ -96,32 +104,26 @@ CPU = Preset(
     step_share=1.0,
     given_share=0.5,
 )
-GPU = Preset(
-    name="gpu",
-    height=96,
-    width=176,
-    vae_dim=16,
-    vae_crop=0,
-    image_batch=32,
-    image_steps=10000,
-    vae_batch=8,
-    vae_steps=12000,
-    dim=256,
+MINUTES = replace(  # the same world, in a few minutes of a large GPU: large batches, every stage ended by the clock
+    CPU,
+    name="gpu-minutes",
+    image_batch=96,
+    image_steps=100_000,
+    vae_batch=32,
+    vae_steps=100_000,
     ffn_dim=768,
-    layers=7,
-    action_layers=4,
-    action_heads=2,
-    clip_blocks=7,
-    clips=3000,
-    batch=32,
-    teacher_steps=30000,
-    student_batch=16,
-    student_steps=4000,
-    vision_dim=64,
-    vision_patch=28,
-    lr=6e-4,
-    student_lr=5e-5,
-    dmd=0.5,
+    layers=6,
+    clip_blocks=12,
+    clips=3500,
+    batch=48,
+    teacher_steps=100_000,
+    student_batch=48,
+    student_steps=100_000,
+    step_share=0.8,
+    given_share=0.1,
+    contrast=1.5,
+    replay=16,
+    pool=2400,
 )
 TINY = Preset(  # for tests: everything runs, nothing is learnt
     name="tiny",
@@ -148,7 +150,7 @@ TINY = Preset(  # for tests: everything runs, nothing is learnt
     vision_patch=112,
     muon_lr=0.02,
 )
-PRESETS = {p.name: p for p in (CPU, GPU, TINY)}
+PRESETS = {p.name: p for p in (CPU, MINUTES, TINY)}
 
 
 def get_preset(name: str) -> Preset:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -15,10 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.dataset import count_episodes, read_episode
 from comfyui_matrixgame.errors import MatrixGameError
 
-from ..game import play, poses_array, spawn
+from ..game import play, poses_array, spawn, walk
 from ..inputs import SCRIPTS, one_at_a_time, random_track, script_track
 from ..render import render
 from ..scene import make_scene
@@ -27,6 +29,7 @@ from .config import Preset
 TRAIN_WORLDS = 1_000_000  # training plays worlds (or, in one world, places) from this on; those below are held out
 SCRIPTED, SINGLE = 0.15, 0.5  # shares of clips in which the player follows a script, does one thing at a time
 CLIPS_IN_FILE = 20
+MOST_PLAYERS = 16  # processes; a machine may show more cores than it lends
 
 
 class Source(Protocol):
@@ -64,15 +67,7 @@ class GameSource:
 
     def clip(self, number: int, frames: int) -> Clip:
         """See Source."""
-        rng = np.random.default_rng([number, 0xC11B])
-        kind = rng.random()
-        if kind < SCRIPTED:
-            names = sorted(SCRIPTS)
-            track = script_track(names[int(rng.integers(len(names)))], frames)
-        elif kind < SCRIPTED + SINGLE:
-            track = one_at_a_time(rng, frames)
-        else:
-            track = random_track(rng, frames)
+        track = player_track(number, frames)
         seed, place = self._where(number)
         pictures, _ = play(seed, track, frames, self.height, self.width, place=place, device=self.device)
         return _clip(pictures, track)
@@ -85,9 +80,66 @@ class GameSource:
         poses = [replace(p, pitch=float(rng.normal(0.0, 0.15))) for p in poses]
         return render(scene, poses_array(poses).to(self.device), self.height, self.width)
 
+    def batches(self, numbers: Sequence[int], frames: int, size: int) -> Iterator[Clip]:
+        """The clips of these numbers, `size` at a time, each [B, ...] on the source's device.
+
+        Players walk in processes of their own, ahead of the drawing; the pictures of one world are drawn together.
+        """
+        jobs = [(self._where(n), n, frames) for n in numbers]
+        walks = players().map(_walk, jobs, chunksize=max(1, min(16, len(jobs) // 64)))
+        for start in range(0, len(jobs), size):
+            part = list(itertools.islice(walks, size))
+            keyboard, mouse, poses = (torch.from_numpy(np.stack(v)).to(self.device) for v in zip(*part, strict=True))
+            yield Clip(self._pictures([job[0][0] for job in jobs[start : start + size]], poses), keyboard, mouse)
+
+    def _pictures(self, worlds: list[int], poses: Tensor) -> Tensor:
+        """Poses [B, N, 4], each clip's in a world of its own -> [B, N, H, W, 3]."""
+        if self.world is None:
+            return torch.stack([self._draw(w, p) for w, p in zip(worlds, poses, strict=True)])
+        return self._draw(self.world, poses.flatten(0, 1)).unflatten(0, poses.shape[:2])
+
+    def _draw(self, world: int, poses: Tensor) -> Tensor:
+        return render(make_scene(world), poses, self.height, self.width)
+
     def _where(self, number: int) -> tuple[int, int]:
         number += TRAIN_WORLDS
         return (number, 0) if self.world is None else (self.world, number)
+
+
+@cache
+def players() -> ProcessPoolExecutor:
+    """Processes in which players walk; to be asked for before anything touches a GPU, since they may be forks."""
+    return ProcessPoolExecutor(min(MOST_PLAYERS, os.cpu_count() or 1))
+
+
+def player_track(number: int, frames: int) -> ActionTrack:
+    """What the player of a clip does: follows a script, does one thing at a time, or anything."""
+    rng = np.random.default_rng([number, 0xC11B])
+    kind = rng.random()
+    if kind < SCRIPTED:
+        names = sorted(SCRIPTS)
+        return script_track(names[int(rng.integers(len(names)))], frames)
+    return one_at_a_time(rng, frames) if kind < SCRIPTED + SINGLE else random_track(rng, frames)
+
+
+def _walk(job: tuple[tuple[int, int], int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Keyboard [N, 4], mouse [N, 2] and poses [N, 4] of one clip, without torch: it runs beside the drawing."""
+    (seed, place), number, frames = job
+    track, scene = player_track(number, frames), make_scene(seed)
+    poses = walk(scene, spawn(scene, place), track, frames)
+    assert track.mouse is not None
+    rows = [[p.x, p.y, p.yaw, p.pitch] for p in poses]
+    return track.keyboard, track.mouse, np.array(rows, np.float32)
+
+
+def batches(source: Source, numbers: Sequence[int], frames: int, size: int) -> Iterator[Clip]:
+    """Clips [B, ...] of any source, `size` at a time; where a GPU draws, many at once."""
+    if isinstance(source, GameSource) and torch.device(source.device).type != "cpu":
+        yield from source.batches(numbers, frames, size)
+        return
+    for start in range(0, len(numbers), size):
+        clips = [source.clip(n, frames) for n in numbers[start : start + size]]
+        yield Clip(*(torch.stack([getattr(c, name) for c in clips]) for name in ("frames", "keyboard", "mouse")))
 
 
 class PlayedSource:
@@ -132,6 +184,8 @@ class RecordingSource:
     """Pieces of recorded episodes (comfyui_matrixgame/dataset.py), cut to the shape of the frames and resized."""
 
     def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
+        from comfyui_matrixgame.dataset import count_episodes  # it needs PyAV, and learning from the game does not
+
         self.root, self.size, self.device = root, (height, width), device
         self.episodes = count_episodes(root)
         self._read = lru_cache(maxsize=8)(self._episode)
@@ -153,6 +207,8 @@ class RecordingSource:
         return pictures[rng.integers(len(pictures), size=count)].to(self.device)
 
     def _episode(self, number: int) -> tuple[Tensor, ActionTrack]:
+        from comfyui_matrixgame.dataset import read_episode
+
         frames, track = read_episode(self.root, number)
         height, width = self.size
         pictures = torch.from_numpy(frames).permute(0, 3, 1, 2).float()
@@ -217,3 +273,35 @@ class ClipPool:
             x = 8 * int(self.rng.integers((width - w) // 8 + 1))
             pieces.append(clip[t : t + frames, y : y + h, x : x + w])
         return to_pixels(torch.stack(pieces))
+
+
+class StackedPool:
+    """As ClipPool, for a GPU: all clips are drawn at the start, lie in one tensor, and are picked from there."""
+
+    def __init__(self, clips: Tensor, seed: int) -> None:
+        """clips: [N, T, H, W, 3] uint8."""
+        self.clips = clips
+        self.generator = torch.Generator(device=clips.device).manual_seed(seed)
+
+    def grow(self) -> None:
+        """Nothing: all there will be is there."""
+
+    def pixels(self, batch: int, frames: int, crop: int) -> Tensor:
+        """Random pieces [B, 3, frames, H, W] in [-1, 1], whole frames all of them."""
+        assert not crop
+        count, length = self.clips.shape[:2]
+        which = self._draw(count, batch)
+        times = self._draw(length - frames + 1, batch)[:, None] + torch.arange(frames, device=self.clips.device)
+        return to_pixels(self.clips[which[:, None], times])
+
+    def _draw(self, below: int, count: int) -> Tensor:
+        return torch.randint(below, (count,), generator=self.generator, device=self.clips.device)
+
+
+@lru_cache(maxsize=1)
+def drawn_clips(source: Source, first: int, count: int, frames: int) -> Tensor:
+    """Frames [count, frames, H, W, 3] of `count` clips from this number on; two stages that follow each other share
+    them."""
+    numbers = range(first, first + count)
+    parts = [part.frames for part in tqdm(batches(source, numbers, frames, 100), total=-(-count // 100), desc="clips")]
+    return torch.cat(parts)

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from comfyui_matrixgame.ops import cpu_has_matrix_registers
 from comfyui_matrixgame.vae.wan import WanVAE
-from comfyui_matrixgame.variants import FRAMES_PER_LATENT
+from comfyui_matrixgame.variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
 from comfyui_matrixgame.vision import ImageEncoder
 
 from .config import Preset
-from .data import PlayedSource, Source, to_pixels
+from .data import Clip, PlayedSource, Source, batches, to_pixels
 from .network import encode_clip, make_vision
 from .vae import load_vae
 
-SHARD = 20  # clips in a file
+SHARD, SHARD_GPU = 20, 100  # clips in a file
 CONDITION = 5  # latent frames of the condition that are encoded; it has all but settled by then
 INPUT_ROWS = 12  # that act on a latent frame
 
@@ -39,27 +43,45 @@ class LatentClips:
     keyboard: Tensor
     mouse: Tensor
 
+    @property
+    def parts(self) -> tuple[Tensor, ...]:
+        """The tensors, in order."""
+        return (self.latents, self.condition, self.features, self.keyboard, self.mouse)
+
+    def until(self, blocks: int) -> LatentClips:
+        """The first blocks of each clip."""
+        end = blocks * LATENTS_PER_BLOCK
+        return LatentClips(
+            self.latents[:, :, :end],
+            self.condition[:, :, :end],
+            self.features,
+            self.keyboard[:, :end],
+            self.mouse[:, :end],
+        )
+
 
 def input_windows(rows: Tensor, latent_frames: int) -> Tensor:
-    """Rows [T, n] -> windows [L, 12, n]: inputs 4i - 12 .. 4i - 1 for latent frame i, the first row before 0."""
-    padded = torch.cat([rows[:1].expand(INPUT_ROWS, -1), rows])
-    return torch.stack([padded[FRAMES_PER_LATENT * i :][:INPUT_ROWS] for i in range(latent_frames)])
+    """Rows [..., T, n] -> windows [..., L, 12, n]: inputs 4i - 12 .. 4i - 1 for latent frame i; the first before 0."""
+    padded = torch.cat([rows[..., :1, :].expand(*rows.shape[:-2], INPUT_ROWS, -1), rows], dim=-2)
+    starts = FRAMES_PER_LATENT * torch.arange(latent_frames, device=rows.device)
+    return padded[..., starts[:, None] + torch.arange(INPUT_ROWS, device=rows.device), :]
 
 
 @torch.no_grad()
-def encode_numbers(
-    numbers: list[int], vae: WanVAE, vision: ImageEncoder, source: Source, frames: int
-) -> dict[str, Tensor]:
-    """Encode these clips -> tensors in half precision, as the files hold them."""
-    clips = [source.clip(n, frames) for n in numbers]
-    pixels = to_pixels(torch.stack([c.frames for c in clips]))  # [B, 3, N, H, W]
-    at_once = 1 if pixels.device.type == "cpu" else SHARD  # a CPU's cache holds one clip, a GPU wants many
+def encode_clips(clips: Clip, vae: WanVAE, vision: ImageEncoder, device: torch.device) -> dict[str, Tensor]:
+    """Encode clips [B, ...] -> tensors in half precision, as the files hold them."""
+    cpu, quick = device.type == "cpu", cpu_has_matrix_registers()
+    at_once = (8 if quick else 1) if cpu else 16  # the cache of a small CPU holds one clip, a GPU wants many
+    parts = [to_pixels(frames.to(device)) for frames in clips.frames.split(at_once)]  # of [B, 3, N, H, W]
+    with torch.autocast(device.type, torch.bfloat16, enabled=quick if cpu else device.type == "cuda"):
+        latents = [encode_clip(vae, pixels) for pixels in parts]
+        condition = [encode_condition(vae, pixels[:, :, 0]) for pixels in parts]
     return {
-        "latents": torch.cat([encode_clip(vae, p) for p in pixels.split(at_once)]).half().cpu(),
-        "condition": torch.cat([encode_condition(vae, p[:, :, 0]) for p in pixels.split(at_once)]).half().cpu(),
-        "features": vision(pixels[:, :, 0]).half().cpu(),
-        "keyboard": torch.stack([c.keyboard for c in clips]).half(),
-        "mouse": torch.stack([c.mouse for c in clips]).float(),
+        "latents": torch.cat(latents).half().cpu(),
+        "condition": torch.cat(condition).half().cpu(),
+        "features": torch.cat([vision(pixels[:, :, 0]) for pixels in parts]).half().cpu(),
+        "keyboard": clips.keyboard.half().cpu(),
+        "mouse": clips.mouse.float().cpu(),
     }
 
 
@@ -71,31 +93,55 @@ def encode_condition(vae: WanVAE, image: Tensor) -> Tensor:
 
 
 def write_latents(
-    out: Path, preset: Preset, source: Source, device: torch.device, seed: int = 0, clips: int | None = None
+    out: Path,
+    preset: Preset,
+    source: Source,
+    device: torch.device,
+    seed: int = 0,
+    clips: int | None = None,
+    minutes: float | None = None,
 ) -> None:
-    """Write the files that are still missing under out/latents; of a stored source, for the clips there are."""
+    """Write the files that are still missing under out/latents, until the time is over; of a stored source, for the
+    clips there are."""
+    until = math.inf if minutes is None else time.monotonic() + 60 * minutes
     folder = out / "latents"
     folder.mkdir(parents=True, exist_ok=True)
     vae, vision = load_vae(out, preset, device), make_vision(preset).to(device)
     count = preset.clips if clips is None else clips
     stored = isinstance(source, PlayedSource)
     first, count = (0, min(count, len(source))) if stored else (10_000_000 * (seed + 1), count)
-    for shard in tqdm(range(-(-count // SHARD)), desc="latents (files)", dynamic_ncols=True):
-        path = folder / f"{shard:05d}.pt"
-        if path.exists():
-            continue
-        numbers = [first + n for n in range(shard * SHARD, min(count, (shard + 1) * SHARD))]
+    size = SHARD if device.type == "cpu" else SHARD_GPU
+    for start in range(0, count, size):  # files are written in order, so what is there is a beginning
+        if not _path(folder, start).exists():
+            break
+    else:
+        return
+    numbers = range(first + start, first + count)
+    bar = tqdm(total=-(-count // size), initial=start // size, desc="latents (files)", dynamic_ncols=True)
+    for clips_of_file in batches(source, numbers, preset.clip_frames, size):
+        path = _path(folder, start)
         partial = path.with_suffix(".partial")
-        torch.save(encode_numbers(numbers, vae, vision, source, preset.clip_frames), partial)
+        torch.save(encode_clips(clips_of_file, vae, vision, device), partial)
         os.replace(partial, path)
+        start += size
+        (out / "latents.json").write_text(json.dumps({"clips": min(start, count)}) + "\n")  # files may stay behind
+        bar.update()
+        if time.monotonic() > until:
+            break
+    bar.close()
+
+
+def _path(folder: Path, first: int) -> Path:
+    """The file whose first clip has this number."""
+    return folder / f"{first // SHARD:05d}.pt"
 
 
 class LatentData:
-    """The clips of out/latents in memory; `refresh` takes in files that came since."""
+    """The clips of out/latents on the device; `refresh` takes in files that came since."""
 
     def __init__(self, out: Path, device: torch.device, seed: int = 0) -> None:
         self.folder, self.device = out / "latents", device
-        self.rng = np.random.default_rng([seed, 0x1A7])
+        self.generator = torch.Generator(device=device).manual_seed(seed)
         self.known: set[str] = set()
         self.parts: dict[str, list[Tensor]] = {}
         self.stacked: dict[str, Tensor] = {}
@@ -111,7 +157,7 @@ class LatentData:
         new = [p for p in sorted(self.folder.glob("*.pt")) if p.name not in self.known]
         for path in new:
             for name, values in torch.load(path, map_location="cpu", weights_only=True).items():
-                self.parts.setdefault(name, []).append(values)
+                self.parts.setdefault(name, []).append(values.to(self.device))
             self.known.add(path.name)
         if new:
             self.stacked = {name: torch.cat(parts) for name, parts in self.parts.items()}
@@ -119,21 +165,27 @@ class LatentData:
 
     def batch(self, size: int) -> LatentClips:
         """`size` random clips."""
-        return self.pick(self.rng.integers(len(self), size=size))
+        return self._take(torch.randint(len(self), (size,), generator=self.generator, device=self.device))
 
-    def pick(self, numbers) -> LatentClips:
+    def pick(self, numbers: Sequence[int]) -> LatentClips:
         """The clips of these numbers."""
-        index = torch.as_tensor(np.asarray(numbers))
-        part = {name: values[index].to(self.device, torch.float32) for name, values in self.stacked.items()}
-        length = part["latents"].shape[2]
-        encoded = part["condition"]
-        encoded = torch.cat([encoded, encoded[:, :, -1:].expand(-1, -1, length - encoded.shape[2], -1, -1)], dim=2)
-        mask = torch.zeros_like(encoded[:, :4])
-        mask[:, :, 0] = 1.0
-        return LatentClips(
-            latents=part["latents"],
-            condition=torch.cat([mask, encoded], dim=1),
-            features=part["features"],
-            keyboard=torch.stack([input_windows(rows, length) for rows in part["keyboard"]]),
-            mouse=torch.stack([input_windows(rows, length).flatten(1) for rows in part["mouse"]]),
-        )
+        return self._take(torch.tensor(list(numbers), device=self.device))
+
+    def _take(self, index: Tensor) -> LatentClips:
+        return clips_of({name: values[index] for name, values in self.stacked.items()}, self.device)
+
+
+def clips_of(encoded: dict[str, Tensor], device: torch.device) -> LatentClips:
+    """Clips as `encode_clips` leaves them, as what the generator is given."""
+    part = {name: values.to(device).float() for name, values in encoded.items()}
+    length, image = part["latents"].shape[2], part["condition"]
+    image = torch.cat([image, image[:, :, -1:].expand(-1, -1, length - image.shape[2], -1, -1)], dim=2)
+    mask = torch.zeros_like(image[:, :4])
+    mask[:, :, 0] = 1.0
+    return LatentClips(
+        latents=part["latents"],
+        condition=torch.cat([mask, image], dim=1),
+        features=part["features"],
+        keyboard=input_windows(part["keyboard"], length),
+        mouse=input_windows(part["mouse"], length).flatten(2),
+    )

@@ -7,7 +7,7 @@ shortly get further with it than with AdamW alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn as nn
@@ -40,47 +40,57 @@ class Muon(torch.optim.Optimizer):
         """Move every parameter that has a gradient."""
         assert closure is None
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                move = self._along_matrix if group["matrix"] else self._along_adam
-                parameter.add_(move(parameter, group), alpha=-group["lr"])
+            moving = [p for p in group["params"] if p.grad is not None]
+            if moving:
+                (self._along_matrices if group["matrix"] else self._along_adam)(moving, group)
 
-    def _along_matrix(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        gradient, beta = parameter.grad, group["momentum"]
-        assert gradient is not None
-        state["momentum"].lerp_(gradient, 1 - beta)
-        update = gradient.lerp(state["momentum"], beta).flatten(1)
-        scale = max(1.0, update.shape[0] / update.shape[1]) ** 0.5
-        return orthogonal(update).mul_(scale).view_as(parameter)
+    def _along_matrices(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter]["momentum"] = torch.zeros_like(parameter)
+        gradients = [cast(Tensor, p.grad) for p in parameters]
+        momenta, beta = [self.state[p]["momentum"] for p in parameters], group["momentum"]
+        torch._foreach_lerp_(momenta, gradients, 1 - beta)
+        updates = torch._foreach_lerp(gradients, momenta, beta)
+        alike: dict[torch.Size, list[int]] = {}
+        for i, update in enumerate(updates):
+            alike.setdefault(update.flatten(1).shape, []).append(i)
+        for (rows, columns), members in alike.items():  # of one shape at once: a GPU is idle between small products
+            moves = orthogonal(torch.stack([updates[i].flatten(1) for i in members])).unbind()
+            shaped = [move.view_as(parameters[i]) for i, move in zip(members, moves, strict=True)]
+            scale = max(1.0, rows / columns) ** 0.5
+            torch._foreach_add_([parameters[i] for i in members], shaped, alpha=-group["lr"] * scale)
 
-    def _along_adam(self, parameter: Tensor, group: dict[str, Any]) -> Tensor:
-        state = self.state[parameter]
-        if not state:
-            state.update(step=0, mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
-        state["step"] += 1
-        gradient, (first, second) = parameter.grad, ADAM_BETAS
-        assert gradient is not None
-        state["mean"].lerp_(gradient, 1 - first)
-        state["square"].lerp_(gradient.square(), 1 - second)
-        mean = state["mean"] / (1 - first ** state["step"])
-        square = state["square"] / (1 - second ** state["step"])
-        return mean / (square.sqrt() + ADAM_EPS) + group["decay"] * parameter
+    def _along_adam(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p].update(step=0, mean=torch.zeros_like(p), square=torch.zeros_like(p))
+            self.state[p]["step"] += 1
+        states, (first, second) = [self.state[p] for p in parameters], ADAM_BETAS
+        gradients = [cast(Tensor, p.grad) for p in parameters]
+        means, squares = [s["mean"] for s in states], [s["square"] for s in states]
+        torch._foreach_lerp_(means, gradients, 1 - first)
+        torch._foreach_mul_(squares, second)
+        torch._foreach_addcmul_(squares, gradients, gradients, 1 - second)
+        sizes = torch._foreach_sqrt(torch._foreach_div(squares, [1 - second ** s["step"] for s in states]))
+        torch._foreach_add_(sizes, ADAM_EPS)
+        moves = torch._foreach_div(torch._foreach_div(means, [1 - first ** s["step"] for s in states]), sizes)
+        torch._foreach_add_(moves, parameters, alpha=group["decay"])
+        torch._foreach_add_(parameters, moves, alpha=-group["lr"])
 
 
 def orthogonal(matrix: Tensor) -> Tensor:
-    """A matrix [m, n] with the same singular vectors and singular values between about 0.7 and 1.2."""
+    """Matrices [..., m, n] with the same singular vectors and singular values between about 0.7 and 1.2."""
     a, b, c = COEFFICIENTS
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = (matrix.T if tall else matrix).float()
-    x = x / (x.norm() + 1e-7)
+    tall = matrix.shape[-2] > matrix.shape[-1]
+    x = (matrix.mT if tall else matrix).float()
+    x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
+    if x.is_cuda:
+        x = x.bfloat16()
     for _ in range(STEPS):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
-    return (x.T if tall else x).to(matrix.dtype)
+    return (x.mT if tall else x).to(matrix.dtype)
 
 
 def _is_matrix(name: str, parameter: Tensor) -> bool:

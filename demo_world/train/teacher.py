@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +13,22 @@ from torch import Tensor
 
 from comfyui_matrixgame.generator.model import Generator
 from comfyui_matrixgame.generator.schedule import SHIFT, Schedule, clean_latents, renoise
+from comfyui_matrixgame.ops import upload
 from comfyui_matrixgame.vae.base import to_uint8
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 
 from .config import Preset
-from .forcing import Passes, forced_velocities
+from .forcing import Passes, forced_velocities, guided_velocities
 from .latents import LatentClips, LatentData
-from .loop import Run, train
+from .loop import Run, Values, train
 from .network import make_generator
 from .pictures import draw_strip
+from .recorded import Recorded, Twin
 from .vae import load_vae
 
 STEP_ODDS = (0.5, 0.25, 0.25)  # of a rollout's steps: the first decides what happens
 CONTROL_EVERY = 20  # steps between two measurements of whether inputs matter
+LEVELS = 2  # noise levels of a step in which all blocks are noisy alike
 STRIP_CLIPS = 3  # clips in a picture
 
 
@@ -36,22 +40,29 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
     data = LatentData(run.out, run.device, seed)
     rng = np.random.default_rng([seed, 0x7EA])
     vae = load_vae(run.out, preset, run.device)
+    if preset.clean_share == 1.0 and run.halves:
+        return _train_recorded(run, preset, model, data, rng, vae)
 
-    def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(step: int) -> tuple[Tensor, Values]:
         if step % 50 == 0:
             data.refresh()
         clips = data.batch(preset.batch)
-        sigmas = draw_sigmas(rng, preset.clip_blocks, preset.step_share)
-        noise = torch.randn_like(clips.latents)
-        with run.autocast():
-            velocity = forced_velocities(
-                model, clips, sigmas, noise, (rng.random(len(sigmas)) < preset.clean_share).tolist()
-            )
-        error = velocity - (noise - clips.latents)
-        loss = error.square().mean()
-        values = {"clips": float(len(data))}
+        if preset.clean_share == 1.0:
+            sigmas = draw_sigmas(rng, LEVELS, preset.step_share)
+            noises = [torch.randn_like(clips.latents) for _ in sigmas]
+            with run.autocast():
+                velocities = guided_velocities(model, clips, sigmas, noises)
+        else:
+            sigmas = draw_sigmas(rng, preset.clip_blocks, preset.step_share)
+            noises = [torch.randn_like(clips.latents)]
+            with run.autocast():
+                clean = (rng.random(len(sigmas)) < preset.clean_share).tolist()
+                velocities = [forced_velocities(model, clips, sigmas, noises[0], clean)]
+        errors = [v - (noise - clips.latents) for v, noise in zip(velocities, noises, strict=True)]
+        loss = torch.stack([error.square().mean() for error in errors]).mean()
+        values: dict[str, float | Tensor] = {"clips": float(len(data))}
         if step % CONTROL_EVERY == 0:
-            values["control"] = control_gap(model, clips, noise, run)
+            values["control"] = control_gap(model, clips, noises[0], run)
         return loss, values
 
     def picture(path: Path) -> None:
@@ -67,20 +78,55 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
     train(run, model, loss_of, picture=picture, share_average=holder)
 
 
+def _train_recorded(
+    run: Run, preset: Preset, model: Generator, data: LatentData, rng: np.random.Generator, vae
+) -> None:
+    """As above, for a GPU, where every step has the same shape."""
+    twin = Twin(model)
+
+    def errors_of(sigmas: Tensor, *parts: Tensor) -> list[Tensor]:
+        clips = LatentClips(*parts)
+        noises = [torch.randn_like(clips.latents) for _ in range(LEVELS)]
+        velocities = guided_velocities(twin.model, clips, sigmas, noises)
+        errors = [v - (noise - clips.latents) for v, noise in zip(velocities, noises, strict=True)]
+        return [torch.stack([error.square().mean() for error in errors]).mean()]
+
+    step_of = Recorded(errors_of, twin, run.graphs)
+
+    def loss_of(step: int) -> tuple[Tensor, Values]:
+        if step % 50 == 0:
+            data.refresh()
+        clips = data.batch(preset.batch)
+        sigmas = upload(torch.tensor(draw_sigmas(rng, LEVELS, preset.step_share)), run.device)
+        (loss,) = step_of(sigmas, *clips.parts)
+        values: dict[str, float | Tensor] = {"clips": float(len(data))}
+        if step % (5 * CONTROL_EVERY) == 0:
+            values["control"] = control_gap(twin.model, clips, torch.randn_like(clips.latents), run)
+        return loss, values
+
+    holder: dict[str, dict[str, Tensor]] = {}
+
+    def picture(path: Path) -> None:
+        sampler = copy.deepcopy(model).eval()
+        sampler.load_state_dict(holder.get("average", model.state_dict()))
+        draw_rollouts(sampler, vae, data.pick(range(min(STRIP_CLIPS, len(data)))), path)
+
+    train(run, model, loss_of, picture=picture, share_average=holder, twin=twin)
+
+
 @torch.no_grad()
-def control_gap(model: Generator, clips: LatentClips, noise: Tensor, run: Run) -> float:
+def control_gap(model: Generator, clips: LatentClips, noise: Tensor, run: Run) -> Tensor:
     """How much worse the blocks after the first get, from noise alone, with the inputs of another clip.
 
     In units of the latents' variance; 0: the model does not listen.
     """
     other = replace(clips, keyboard=clips.keyboard.roll(1, 0), mouse=clips.mouse.roll(1, 0))
-    blocks = clips.latents.shape[2] // LATENTS_PER_BLOCK
     errors = []
     for inputs in (clips, other):
-        with run.autocast():
-            velocity = forced_velocities(model, inputs, [1.0] * blocks, noise, [True] * blocks)
+        with run.autocast() if model.compute_dtype == torch.float32 else nullcontext():
+            velocity = guided_velocities(model, inputs, [1.0], [noise])[0]
         error = (velocity - (noise - clips.latents))[:, :, LATENTS_PER_BLOCK:]
-        errors.append(float(error.square().mean()))
+        errors.append(error.square().mean())
     return errors[1] - errors[0]
 
 

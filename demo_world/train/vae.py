@@ -16,7 +16,7 @@ from comfyui_matrixgame.vae.base import to_uint8
 from comfyui_matrixgame.vae.wan import WanVAE
 
 from .config import Preset
-from .data import ClipPool, Source, to_pixels
+from .data import ClipPool, Source, StackedPool, batches, drawn_clips, to_pixels
 from .loop import Run, load_average, train
 from .network import LATENT_NOISE, decode_clip, encode_clip, fold_statistics, make_vae, still_frames
 from .pictures import draw_strip
@@ -27,6 +27,7 @@ LENGTHS = (9, 9, 9, 9, 13)  # of training pieces; from the third chunk on, every
 STATISTICS = 0.02  # weight of the pull of each latent channel to zero mean and unit size
 STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000
 UNSEEN_FROM = 800_000  # clips that no stage learns from
+POOL_FROM = 1_000_000
 
 
 def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
@@ -34,10 +35,12 @@ def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> Non
     seed = run.salted(seed)
     torch.manual_seed(seed)
     vae = make_vae(preset).to(run.device)
-    pool = ClipPool(source, STILLS, seed, start=min(40, preset.clips), most=1500, stills=True)
+    pool = make_pool(preset, source, seed) or ClipPool(
+        source, STILLS, seed, start=min(40, preset.clips), most=1500, stills=True
+    )
     generator = torch.Generator(device=run.device).manual_seed(seed)
 
-    def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(step: int) -> tuple[Tensor, dict[str, Tensor]]:
         if step % 5 == 0:
             pool.grow()
         pixels = pool.pixels(preset.image_batch, 1, preset.vae_crop if step % 8 else 0)
@@ -53,7 +56,14 @@ def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> Non
         train(run, vae, loss_of, picture=picture)
 
 
-def reconstruct(vae: WanVAE, pixels: Tensor, generator: torch.Generator, run: Run) -> tuple[Tensor, dict[str, float]]:
+def make_pool(preset: Preset, source: Source, seed: int) -> StackedPool | None:
+    """All clips at once, where the preset says how many; both stages of the VAE learn from the same."""
+    if not preset.pool:
+        return None
+    return StackedPool(drawn_clips(source, POOL_FROM, preset.pool, CLIP), seed)
+
+
+def reconstruct(vae: WanVAE, pixels: Tensor, generator: torch.Generator, run: Run) -> tuple[Tensor, dict[str, Tensor]]:
     """There and back, with a little noise on the latents: the loss, and what to log."""
     with run.autocast():
         latents = encode_clip(vae, pixels)
@@ -72,10 +82,10 @@ def train_vae(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
     vae = make_vae(preset)
     load_average(run.out, "images", vae)
     vae.to(run.device)
-    pool = ClipPool(source, CLIP, seed, start=min(48, preset.clips), most=600)
+    pool = make_pool(preset, source, seed) or ClipPool(source, CLIP, seed, start=min(48, preset.clips), most=600)
     generator = torch.Generator(device=run.device).manual_seed(seed)
 
-    def loss_of(step: int) -> tuple[Tensor, dict[str, float]]:
+    def loss_of(step: int) -> tuple[Tensor, dict[str, Tensor]]:
         if step % 10 == 0:
             pool.grow()
         frames = LENGTHS[step % len(LENGTHS)]
@@ -92,7 +102,7 @@ def train_vae(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
     finish_vae(vae, run, source)
 
 
-def _loss(decoded: Tensor, pixels: Tensor, latents: Tensor) -> tuple[Tensor, dict[str, float]]:
+def _loss(decoded: Tensor, pixels: Tensor, latents: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     error = decoded - pixels
     mse = error.square().mean()
     edges = sum(error.diff(dim=d).abs().mean() for d in (-1, -2))
@@ -101,16 +111,16 @@ def _loss(decoded: Tensor, pixels: Tensor, latents: Tensor) -> tuple[Tensor, dic
     statistics = mean.square().mean() + (size.clamp(min=1e-4).log().square()).mean()
     loss = error.abs().mean() + 2.0 * mse + 0.5 * edges + STATISTICS * statistics
     psnr = -10 * torch.log10(mse.detach() / 4)
-    return loss, {"psnr": float(psnr), "statistics": float(statistics.detach())}
+    return loss, {"psnr": psnr, "statistics": statistics.detach()}
 
 
 @torch.no_grad()
 def finish_vae(vae: WanVAE, run: Run, source: Source) -> None:
     """Measure the latents' statistics on whole frames, fold them in, save vae_folded.pt."""
-    latents = []
-    for number in range(STATISTICS_CLIPS):
-        clip = source.clip(STATISTICS_FROM + number, CLIP)
-        latents.append(vae.encode(to_pixels(clip.frames[None]))[0].float())
+    numbers, latents = range(STATISTICS_FROM, STATISTICS_FROM + STATISTICS_CLIPS), []
+    for clips in batches(source, numbers, CLIP, 1 if run.device.type == "cpu" else STATISTICS_CLIPS):
+        with run.autocast():
+            latents.append(encode_clip(vae, to_pixels(clips.frames).to(run.device)).float())
     stack = torch.cat(latents)  # [clips, 16, L, h, w]
     mean, std = stack.mean(dim=(0, 2, 3, 4)), stack.std(dim=(0, 2, 3, 4))
     fold_statistics(vae, mean, std)

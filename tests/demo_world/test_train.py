@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,20 +16,32 @@ from PIL import Image
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.formats import inspect_file
 from comfyui_matrixgame.checkpoints.load import load_generator, load_vae, load_vision
+from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.generator.kv_cache import Ring
+from comfyui_matrixgame.generator.schedule import Schedule
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Models, rollout, start_world
 from comfyui_matrixgame.world.condition import encode_start
 from demo_world.export import FILES, export_model, write_start_images
 from demo_world.record import Plan, record
-from demo_world.train.__main__ import STAGES, main
+from demo_world.train.__main__ import STAGES, change_preset, main
 from demo_world.train.config import CPU, PRESETS, TINY
-from demo_world.train.data import CLIPS_IN_FILE, TRAIN_WORLDS, GameSource, PlayedSource, RecordingSource, to_pixels
-from demo_world.train.forcing import GradientRing, forced_velocities
+from demo_world.train.data import (
+    CLIPS_IN_FILE,
+    TRAIN_WORLDS,
+    GameSource,
+    PlayedSource,
+    RecordingSource,
+    StackedPool,
+    make_source,
+    to_pixels,
+)
+from demo_world.train.forcing import GradientRing, forced_velocities, guided_velocities, velocities_after
 from demo_world.train.latents import LatentClips, LatentData, input_windows
 from demo_world.train.loop import Run, load_average, train
 from demo_world.train.muon import orthogonal
 from demo_world.train.network import (
+    Conv3d,
     decode_clip,
     encode_clip,
     fold_statistics,
@@ -34,8 +50,10 @@ from demo_world.train.network import (
     make_vision,
     still_frames,
 )
-from demo_world.train.student import own_rollout
+from demo_world.train.recorded import Recorded, Twin
+from demo_world.train.student import contrast_gap, own_rollout, play_on, psnr_by_block
 from demo_world.train.teacher import draw_sigmas, sample
+from demo_world.train.vae import load_vae as trained_vae
 
 SMALL = ["--preset", "tiny", "--device", "cpu"]
 
@@ -70,8 +88,8 @@ def test_every_stage_runs_in_bfloat16_and_with_distribution_matching(tmp_path, m
     monkeypatch.setattr(Run, "autocast", lambda run: torch.autocast("cpu", torch.bfloat16))
     main(["all", "--out", str(tmp_path), "--dmd", "0.5", *SMALL])
     last = (tmp_path / "student.csv").read_text().splitlines()
-    assert last[0].split(",")[1:] == ["loss", "game", "dmd", "critic"]
-    assert np.isfinite([float(v) for v in last[-1].split(",")]).all()
+    assert last[0].split(",")[1:] == ["loss", "game", "dmd", "last", "critic"]
+    assert np.isfinite([float(v) for v in last[1].split(",")]).all()
 
 
 def test_a_stage_goes_on_where_it_stopped(trained):
@@ -348,3 +366,180 @@ def test_an_untrained_generator_hands_on_the_noise_and_feels_inputs():
 
 def test_the_run_says_what_it_was(trained):
     assert json.loads((trained / "preset.json").read_text())["name"] == "tiny"
+
+
+def random_clips(blocks: int, batch: int = 2) -> LatentClips:
+    frames = 3 * blocks
+    return LatentClips(
+        latents=torch.randn(batch, 16, frames, 4, 6),
+        condition=torch.randn(batch, 20, frames, 4, 6),
+        features=torch.randn(batch, 5, TINY.vision_dim),
+        keyboard=torch.randn(batch, frames, 12, 4),
+        mouse=torch.randn(batch, frames, 24),
+    )
+
+
+def test_all_blocks_at_once_are_the_blocks_one_after_another(monkeypatch):
+    monkeypatch.setattr("demo_world.train.forcing.CONTEXT_NOISE", 0.0)
+    model, clips = random_generator(), random_clips(4)
+    noises = [torch.randn_like(clips.latents) for _ in range(2)]
+    at_once = guided_velocities(model, clips, [1.0, 0.7], noises)
+    for velocities, sigma, noise in zip(at_once, (1.0, 0.7), noises, strict=True):
+        in_turn = forced_velocities(model, clips, [sigma] * 4, noise, [True] * 4)
+        assert torch.allclose(velocities, in_turn, atol=1e-4)
+    wanted = [torch.autograd.grad(v.square().mean(), model.head.head.weight)[0] for v in (at_once[1], in_turn)]
+    assert torch.allclose(*wanted, rtol=1e-3, atol=1e-6)
+
+
+def test_blocks_made_ahead_have_no_gradient_and_leave_it_to_the_others():
+    model, clips = random_generator().train(), random_clips(3)
+    with torch.autocast("cpu", torch.bfloat16):  # which must not hand weights that were cast ahead to the later blocks
+        made = own_rollout(model, clips, np.random.default_rng(0), ahead=2)
+    early = torch.autograd.grad(made[:, :, :6].sum(), model.head.head.weight, retain_graph=True)[0]
+    assert not early.any()
+    made[:, :, 6:].square().mean().backward()
+    without = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()]
+    assert all("attn_q_norm" in n or "attn_k_norm" in n for n in without), without
+
+
+def test_a_convolution_of_frames_as_channels_is_one_over_time():
+    for kernel, stride in (((3, 3, 3), 1), ((3, 1, 1), (2, 1, 1)), ((1, 2, 2), (1, 2, 2))):
+        layer = Conv3d(4, 6, kernel, stride=stride, padding=(0, kernel[1] // 2, kernel[2] // 2))
+        x = torch.randn(2, 4, 7, 8, 10)
+        wanted = torch.nn.Conv3d.forward(layer, x)
+        assert torch.allclose(layer._frames_as_channels(x, wanted.shape[2]), wanted, atol=1e-5)
+
+
+def test_clips_drawn_together_are_those_drawn_one_by_one():
+    for world in (None, 7):
+        source = GameSource(32, 48, world=world)
+        together = list(source.batches(range(3, 6), 9, 2))
+        assert [len(part.frames) for part in together] == [2, 1]
+        for part, numbers in zip(together, ((3, 4), (5,)), strict=True):
+            for i, number in enumerate(numbers):
+                alone = source.clip(number, 9)
+                assert (part.frames[i].int() - alone.frames.int()).abs().max() <= 1  # rays lie elsewhere in a vector
+                assert torch.equal(part.keyboard[i], alone.keyboard)
+                assert torch.equal(part.mouse[i], alone.mouse)
+
+
+def test_a_stacked_pool_hands_out_pieces_of_its_clips():
+    clips = torch.arange(5 * 9, dtype=torch.uint8).view(5, 9, 1, 1, 1).expand(5, 9, 16, 16, 3)
+    pieces = StackedPool(clips, 0).pixels(64, 3, 0)
+    assert pieces.shape == (64, 3, 3, 16, 16)
+    first = ((pieces[:, 0, :, 0, 0] + 1) * 127.5).round()
+    assert (first.diff(dim=1) == 1).all()  # frames that follow each other
+    assert len(first[:, 0].unique()) > 20
+
+
+def test_light_weights_are_enough_to_go_on(trained, tmp_path):
+    for name in ("vae_folded.pt", "teacher_light.pt"):
+        shutil.copy(trained / name, tmp_path)
+    shutil.copytree(trained / "latents", tmp_path / "latents")
+    main(["student", "--out", str(tmp_path), "--steps", "1", *SMALL])
+    light = torch.load(tmp_path / "student_light.pt", weights_only=True)
+    assert light["step"] == 1
+    assert light["average"]["head.head.weight"].dtype == torch.float16
+
+
+def test_contrast_is_the_same_only_where_frames_vary_alike():
+    true = torch.randn(2, 16, 3, 6, 10)
+    assert contrast_gap(true + 1, true) < 1e-10
+    assert contrast_gap(0.5 * true, true) == pytest.approx(0.25, abs=0.02)
+    assert contrast_gap(0.5 * true, true) > contrast_gap(0.8 * true, true)
+
+
+def test_minutes_are_for_all_stages_or_one_each(tmp_path):
+    with pytest.raises(MatrixGameError, match="3 values for 2 stages"):
+        main(["teacher", "student", "--out", str(tmp_path), "--minutes", "1", "2", "3", *SMALL])
+
+
+def test_a_replayed_rollout_gives_what_the_rollout_gave(monkeypatch):
+    model, clips = random_generator(), random_clips(4)
+    monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
+    seen, bases = play_on(model, clips)
+    sigmas = torch.tensor(Schedule.of(UNIVERSAL.steps).sigmas)
+    noisy = [(1 - sigma) * base for sigma, base in zip(sigmas, bases, strict=True)]
+    velocities = velocities_after(model, clips, seen, sigmas, noisy)
+    made = [x - sigma * v for sigma, x, v in zip(sigmas, noisy, velocities, strict=True)]
+    for again, once in zip(made, [bases[1], bases[2], seen], strict=True):
+        assert torch.allclose(again, once, atol=1e-4)
+
+
+def test_given_blocks_are_seen_as_the_game_showed_them(monkeypatch):
+    monkeypatch.setattr("demo_world.train.forcing.CONTEXT_NOISE", 0.0)
+    clips = random_clips(2)
+    seen, _ = play_on(random_generator(), clips, given=1.0)
+    assert torch.equal(seen, clips.latents)
+
+
+def test_a_twin_takes_weights_and_gives_gradients():
+    model = random_generator().train()
+    twin = Twin(model)
+    with torch.no_grad():
+        model.head.head.bias.add_(1.0)
+    twin.take()
+    clips = random_clips(3)
+    step = Recorded(lambda *parts: [noiseless_error(twin.model, LatentClips(*parts))], twin, record=False)
+    losses = [step(*clips.parts)[0] for _ in range(2)]  # the second drops the first one's gradients
+    twin.give()
+    assert losses[0] == losses[1]
+    own = noiseless_error(model, clips)
+    wanted = torch.autograd.grad(own, model.head.head.weight)[0]
+    given = model.head.head.weight.grad
+    assert given.dtype == torch.float32
+    assert float(losses[0]) == pytest.approx(float(own.detach()), rel=0.05)
+    assert torch.cosine_similarity(given.flatten(), wanted.flatten(), dim=0) > 0.99
+
+
+def noiseless_error(model, clips: LatentClips) -> torch.Tensor:
+    return velocities_after(model, clips, clips.latents, torch.tensor([1.0]), [clips.latents])[0].square().mean()
+
+
+def test_teacher_and_student_learn_in_halves_and_from_replays(trained, tmp_path, monkeypatch):
+    run_of = Path(shutil.copytree(trained, tmp_path / "run"))
+    for name in ("teacher", "student"):
+        for path in run_of.glob(f"{name}*"):
+            path.unlink()
+    monkeypatch.setattr(Run, "halves", True)
+    monkeypatch.setitem(
+        PRESETS, "tiny", replace(TINY, replay=2, batch=2, student_batch=1, clean_share=1.0, contrast=1.0)
+    )
+    main(["teacher", "student", "--out", str(run_of), "--steps", "5", *SMALL])
+    rows = list(csv.DictReader((run_of / "student.csv").open()))
+    assert len(rows) == 5
+    assert all(float(v) >= 0 for row in rows for v in row.values())
+
+
+def test_psnr_by_block_is_of_clips_that_were_not_learnt(trained):
+    vae, source = trained_vae(trained, TINY, torch.device("cpu")), make_source(TINY, torch.device("cpu"), None)
+    values = psnr_by_block(random_generator(), vae, TINY, source, torch.device("cpu"))
+    assert len(values) == TINY.clip_blocks
+    assert all(3 < v < 40 for v in values)
+
+
+def test_an_exported_model_is_gone_on_from(trained, tmp_path):
+    export_model(trained, tmp_path / "model")
+    begin = ["--begin-with", str(tmp_path / "model")]
+    main(["latents", "student", "--out", str(tmp_path / "run"), "--steps", "1", *begin, *SMALL])
+    vae, first = trained_vae(tmp_path / "run", TINY, torch.device("cpu")), make_generator(TINY)
+    load_average(tmp_path / "run", "teacher", first)
+    wanted = make_generator(TINY)
+    load_average(trained, "student", wanted)
+    for mine, theirs in zip(first.parameters(), wanted.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+    again = trained_vae(trained, TINY, torch.device("cpu"))
+    torch.testing.assert_close(vae.conv1.weight, again.conv1.weight, rtol=1e-3, atol=1e-4)
+    assert (tmp_path / "run" / "student.pt").exists()
+    export_model(tmp_path / "run", tmp_path / "next")
+    assert "went on from an exported model" in (tmp_path / "next" / "README.md").read_text()
+    assert "went on" not in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_values_of_a_preset_can_be_set():
+    changed = change_preset(TINY, ["clip_blocks=3", "lr=2e-4"])
+    assert (changed.clip_blocks, changed.lr) == (3, 2e-4)
+    assert replace(changed, clip_blocks=TINY.clip_blocks, lr=TINY.lr) == TINY
+    for wrong, why in (("clips=few", "not a whole number"), ("lr=", "not a number"), ("name=x", "no number of that")):
+        with pytest.raises(MatrixGameError, match=why):
+            change_preset(TINY, [wrong])
