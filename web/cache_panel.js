@@ -9,6 +9,7 @@ import { api } from "../../scripts/api.js";
 const NODE = "MatrixGameWorldCache";
 const ROLL_OUT = "MatrixGameRollOut";
 const ROUTE = "/matrixgame/cache";
+const REPORT = { least: 16, most: 80, margin: 4 }; // heights of the line on Roll Out, and the room around it
 const SURE_MS = 4000; // how long a second click on Forget deletes
 
 const WORDS = {
@@ -163,6 +164,7 @@ function addPanel(node) {
 function showReport(node) {
   /** @type {HTMLElement | null} */
   let report = null;
+  const line = document.createElement("div");
   const { onExecuted } = node;
   node.onExecuted = function (/** @type {any} */ output) {
     const result = onExecuted?.apply(this, arguments);
@@ -171,10 +173,15 @@ function showReport(node) {
       report = document.createElement("div");
       report.className = "mg-report";
       report.setAttribute("role", "status");
-      const widget = node.addDOMWidget("report", "MATRIXGAME_REPORT", report, { serialize: false, hideOnZoom: false, getMinHeight: () => 20 });
+      report.append(line);
+      const { least, most, margin } = REPORT;
+      const getMinHeight = () => 2 * margin + Math.min(most, Math.max(least, line.offsetHeight));
+      const widget = node.addDOMWidget("report", "MATRIXGAME_REPORT", report, { serialize: false, hideOnZoom: false, margin, getMinHeight });
       widget.serialize = false;
     }
-    report.textContent = [output.text].flat().join(" ");
+    line.textContent = [output.text].flat().join(" ");
+    const least = node.computeSize?.()[1] ?? 0;
+    if (node.size[1] < least) node.setSize([node.size[0], least]);
     return result;
   };
 }

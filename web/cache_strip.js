@@ -9,18 +9,7 @@ import { blockOfInput } from "./timeline/variants.mjs";
 
 const ROUTE = "/matrixgame/strip";
 const EVENT = "matrixgame.strip";
-const WAIT_MS = 120; // after an edit
-
-const WORDS = {
-  en: {
-    block: "block", frames: "frames", inputs: "inputs", empty: "empty: not made yet", stale: "stale: will be made again",
-    cached: "cached", resumable: "cached; a run can go on from its end at once", making: "being made", failed: "failed",
-  },
-  zh: {
-    block: "块", frames: "帧", inputs: "输入", empty: "空：尚未生成", stale: "过期：将重新生成", cached: "已缓存",
-    resumable: "已缓存；可从其末尾立即继续", making: "正在生成", failed: "失败",
-  },
-}; // prettier-ignore
+const WAIT_MS = 120; // between two questions
 
 const STYLE = `
 .mg-hover { position: fixed; z-index: 10000; pointer-events: none; padding: 6px; border-radius: 4px; max-width: 240px;
@@ -32,50 +21,71 @@ const STYLE = `
 /** @type {Map<any, StripOf>} */
 const strips = new Map();
 
-function words() {
-  const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? navigator.language ?? "en");
-  return locale.startsWith("zh") ? WORDS.zh : WORDS.en;
-}
-
 /** The strip of one timeline node. */
 class StripOf {
-  /** @param {any} node @param {any} timeline */
-  constructor(node, timeline) {
-    this.node = node;
+  /** @param {string} id that the timeline's node runs under @param {any} timeline */
+  constructor(id, timeline) {
+    this.id = id;
     this.timeline = timeline;
     this.timer = 0;
+    this.asked = 0;
+    /** What was said of timelines, so that a flip or an undo shows at once. @type {WeakMap<object, import("./timeline/strip.mjs").Known>} */
+    this.answers = new WeakMap();
     /** @type {HTMLElement | null} */
     this.tip = null;
-    timeline.editor.listeners.push((/** @type {string} */ what) => what === "edit" && this.later());
-    timeline.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.hover(event));
-    timeline.canvas.addEventListener("pointerleave", () => this.hide());
+    this.heard = (/** @type {string} */ what) => what === "edit" && this.edited();
+    timeline.editor.listeners.push(this.heard);
+    this.canvasEvents = new AbortController();
+    const { signal } = this.canvasEvents;
+    timeline.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.hover(event), { signal });
+    timeline.canvas.addEventListener("pointerleave", () => this.hide(), { signal });
     this.later();
   }
 
+  /** The timeline is gone, or runs under another id. */
+  end() {
+    const { listeners } = this.timeline.editor;
+    listeners.splice(listeners.indexOf(this.heard), 1);
+    this.canvasEvents.abort();
+    window.clearTimeout(this.timer);
+    this.hide();
+  }
+
+  edited() {
+    const { editor } = this.timeline;
+    editor.known = this.answers.get(editor.doc) ?? editor.known;
+    this.later();
+  }
+
+  /** Ask: now, or when the last time is long enough ago. */
   later() {
     window.clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => this.ask().catch(() => {}), WAIT_MS);
+    this.timer = window.setTimeout(() => this.ask().catch(() => {}), Math.max(0, this.asked + WAIT_MS - performance.now()));
   }
 
   async ask() {
     const { editor } = this.timeline;
     const doc = editor.doc;
-    const body = JSON.stringify({ node: String(this.node.id), script: this.timeline.sent, variant: doc.variant });
+    this.asked = performance.now();
+    const body = JSON.stringify({ node: this.id, script: this.timeline.sent, variant: doc.variant });
     const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     if (!answer.ok || editor.doc !== doc) return;
     const { project, blocks } = await answer.json();
     editor.known = blocks.length ? { doc, project, blocks } : null;
+    if (editor.known) this.answers.set(doc, editor.known);
     this.timeline.redraw();
   }
 
-  /** A run has come to a block. @param {{block: number, state: string}} at */
-  told({ block, state }) {
+  /** A run has come to a block; it may be one of another branch, which has another key. @param {{block: number, state: string, key: string}} at */
+  told({ block, state, key }) {
     const { editor } = this.timeline;
+    this.answers = new WeakMap(); // what they say is old now
     const doc = editor.doc;
     const known = editor.known ?? { doc, project: "", blocks: [] };
+    if ((known.blocks[block]?.key || key) !== key) return;
     const blocks = known.blocks.slice();
     while (blocks.length <= block) blocks.push({ state: "empty", key: "" });
-    blocks[block] = { ...blocks[block], state: stateOf(state) };
+    blocks[block] = { key, state: stateOf(state) };
     editor.known = { ...known, blocks };
     this.timeline.redraw();
   }
@@ -92,21 +102,23 @@ class StripOf {
     this.tip = tip;
     tip.style.left = `${Math.min(event.clientX + 12, window.innerWidth - 250)}px`;
     tip.style.top = `${event.clientY + 16}px`;
-    const what = `${block} ${state} ${editor.known.blocks[block]?.key}`;
+    const what = `${block} ${state} ${editor.known.blocks[block]?.key} ${editor.difference}`;
     if (tip.dataset.what !== what) this.fill(tip, what, block, state);
   }
 
-  /** @param {HTMLElement} tip @param {string} what @param {number} block @param {keyof WORDS["en"]} state */
+  /** @param {HTMLElement} tip @param {string} what @param {number} block @param {string} state */
   fill(tip, what, block, state) {
-    const text = words();
-    const { known } = this.timeline.editor;
+    const { editor, words } = this.timeline;
+    const { known, comparison } = editor;
     tip.dataset.what = what;
     const { frames, inputs } = rangesOf(block);
     const line = document.createElement("div");
-    line.textContent = `${text.block} ${block} · ${text.frames} ${frames.join("–")} · ${text.inputs} ${inputs.join("–")} · ${text[state]}`;
+    const parts = [words("strip.block", { block, frames: frames.join("–"), inputs: inputs.join("–") }), words(`state.${state}`)];
+    if (comparison) parts.push(words(comparison.at && block >= comparison.at.block ? "strip.apart" : "strip.shared", { name: comparison.name }));
+    line.textContent = parts.join(" · ");
     tip.replaceChildren(line);
     const key = known.blocks[block]?.key;
-    if (state !== "cached" && state !== "resumable") return;
+    if (!["cached", "resumable", "pinned"].includes(state)) return;
     const picture = document.createElement("img");
     picture.alt = "";
     picture.src = api.apiURL(`/matrixgame/cache/${encodeURIComponent(known.project)}/frame/${key}`);
@@ -120,17 +132,30 @@ class StripOf {
   }
 }
 
+/**
+ * All timelines, and the ids that their nodes run under. One in a subgraph that is used twice runs under two; it shows
+ * the first. @param {any} graph @param {string} [path] @param {Map<any, string>} [found]
+ */
+function timelines(graph, path = "", found = new Map()) {
+  for (const node of graph?._nodes ?? []) {
+    const id = `${path}${node.id}`;
+    for (const { timeline, inner } of node.widgets ?? []) {
+      if (timeline && !found.has(timeline)) found.set(timeline, inner === undefined ? id : `${id}:${inner}`);
+    }
+    if (node.isSubgraphNode?.()) timelines(node.subgraph, `${id}:`, found);
+  }
+  return found;
+}
+
 /** Strips of the timelines that are there now. */
 function follow() {
-  for (const node of strips.keys()) {
-    if (node.graph) continue;
-    strips.get(node)?.hide();
-    strips.delete(node);
+  const found = timelines(app.rootGraph ?? app.graph?.rootGraph ?? app.graph);
+  for (const [timeline, strip] of strips) {
+    if (found.get(timeline) === strip.id) continue;
+    strip.end();
+    strips.delete(timeline);
   }
-  for (const node of app.graph?._nodes ?? []) {
-    const timeline = node.widgets?.find((/** @type {any} */ widget) => widget.timeline)?.timeline;
-    if (timeline && strips.get(node)?.timeline !== timeline) strips.set(node, new StripOf(node, timeline));
-  }
+  for (const [timeline, id] of found) if (!strips.has(timeline)) strips.set(timeline, new StripOf(id, timeline));
 }
 
 app.registerExtension({
@@ -141,7 +166,7 @@ app.registerExtension({
     document.head.append(style);
     window.setInterval(follow, 1000);
     api.addEventListener(EVENT, (/** @type {any} */ event) => {
-      for (const [node, strip] of strips) if (String(node.id) === event.detail.node) strip.told(event.detail);
+      for (const strip of strips.values()) if (strip.id === event.detail.node) strip.told(event.detail);
     });
     for (const end of ["execution_success", "execution_error", "execution_interrupted"]) {
       api.addEventListener(end, () => strips.forEach((strip) => strip.later()));

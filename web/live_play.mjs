@@ -4,15 +4,15 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
-import { withTake } from "./player/branch.mjs";
+import { findNode, land } from "./player/landing.mjs";
 import { Player } from "./player/player.mjs";
-import { saveFile } from "./player/save.mjs";
 import { translator } from "./player/words.mjs";
 import { element } from "./timeline/style.mjs";
 
 const NODE = "MatrixGameLivePlay";
 const TIMELINE_NODE = "MatrixGameActionTimeline";
 const MIN_HEIGHT = 380;
+const SESSION = "matrixgame.play"; // where this tab remembers its session, also when it is loaded again
 
 /** The places of players, by node. @type {Map<string, Place>} */
 const places = new Map();
@@ -22,6 +22,7 @@ const locale = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en
 class Place {
   constructor() {
     this.words = translator(locale());
+    this.token = ""; // of the session
     this.root = element("div", { style: "height: 100%; display: flex; align-items: center; justify-content: center; box-sizing: border-box; min-height: 0; overflow: hidden; border-radius: 8px; background: #000; color: #ccc; font: 13px system-ui, sans-serif; text-align: center" });
     this.root.dataset.captureWheel = "true";
     this.rest();
@@ -35,20 +36,21 @@ class Place {
   /** A session has begun. @param {string} token */
   begin(token) {
     this.player?.dispose();
+    this.token = token;
     const url = new URL(api.apiURL("/matrixgame/play"), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.player = new Player({ url: url.href, token, locale: locale(), onTake: saveFile });
+    this.player = new Player({ url: url.href, token, locale: locale() });
     this.root.replaceChildren(this.player.root);
   }
 
-  /** The session is over, and there is a take. @param {() => void} keep */
-  end(keep) {
-    const button = element("button", { class: "mg-button mg-text", type: "button", "data-act": "keep" }, this.words("node.keep"));
-    button.addEventListener("click", () => {
-      keep();
-      button.remove();
-    });
-    this.player?.controls.root.append(button);
+  /** The session is over, and its take is in a timeline. @param {any} take @param {string} name of the branch @param {() => void} show */
+  end(take, name, show) {
+    if (!this.player) return;
+    const said = this.words("node.landed", { name });
+    const button = element("button", { class: "mg-button mg-text", type: "button", "data-act": "landed", title: said, onclick: show }, said);
+    this.player.keep(take);
+    this.player.controls.root.append(button);
+    this.player.say(said);
   }
 
   dispose() {
@@ -71,39 +73,47 @@ function addPlace(node) {
   node.matrixGamePlay = place;
 }
 
-/** Timelines of the graph that a take fits. @param {any} take */
-function timelinesFor(take) {
-  const widgets = (app.graph?._nodes ?? []).flatMap((/** @type {any} */ node) => node.widgets ?? []);
-  return widgets.filter((/** @type {any} */ widget) => widget.timeline && widget.timeline.editor.doc.variant === take.variant);
-}
+/** The node with this id, of whatever subgraph. @param {string} id */
+const nodeOf = (id) => findNode(app.rootGraph ?? app.graph, id);
 
-/**
- * Put a take into the graph's timeline, as a branch; where there is none or more than one, into a new one beside the
- * node. @param {any} node @param {any} take
- */
-function keepTake(node, take) {
-  const fitting = timelinesFor(take);
-  let [widget] = fitting;
-  if (fitting.length !== 1) {
-    const made = /** @type {any} */ (window).LiteGraph.createNode(TIMELINE_NODE);
-    made.pos = [node.pos[0] + node.size[0] + 40, node.pos[1]];
-    app.graph.add(made);
-    const variant = made.widgets.find((/** @type {any} */ one) => one.name === "variant");
-    variant.value = take.variant;
-    variant.callback?.(take.variant);
-    widget = made.widgets.find((/** @type {any} */ one) => one.timeline);
-    widget.value = JSON.stringify(take);
-  } else widget.value = withTake(widget.timeline.value, take);
-  widget.callback?.(widget.value);
-  app.graph.setDirtyCanvas(true, true);
-}
-
-/** The place of a node that runs. @param {string} id */
+/** The place of a node that runs. @param {string} id @returns {Place | undefined} */
 function placeOf(id) {
-  const node = app.graph?.getNodeById?.(id) ?? app.graph?.getNodeById?.(Number(id));
-  const place = node?.matrixGamePlay ?? places.get(id);
+  const place = nodeOf(id)?.matrixGamePlay ?? places.get(id);
   if (place) places.set(id, place);
   return place;
+}
+
+/** A session has begun, or is found again. @param {{node: string | number, token: string}} session */
+function begin({ node, token }) {
+  const place = placeOf(String(node));
+  sessionStorage.setItem(SESSION, JSON.stringify({ node, token }));
+  if (place && place.token !== token) place.begin(token);
+}
+
+/** A session is over: its take goes into a timeline, unless its node is not in the graph that is open now. @param {{node: string | number, timeline: any}} ended */
+function end({ node: id, timeline }) {
+  const node = nodeOf(String(id));
+  if (node?.comfyClass !== NODE) return;
+  sessionStorage.removeItem(SESSION);
+  node.properties.matrixgame_take = timeline; // saved with the workflow: no take is lost
+  const { owner, name } = land(node, timeline, (graph) => {
+    const made = /** @type {any} */ (window).LiteGraph.createNode(TIMELINE_NODE);
+    graph.add(made);
+    return made;
+  });
+  node.graph.setDirtyCanvas(true, true);
+  node.matrixGamePlay?.end(timeline, name, () => app.canvas.centerOnNode?.(owner));
+}
+
+/** A page that was loaded again, or was away, asks what became of its session. */
+async function comeBack() {
+  const session = JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
+  if (!session) return;
+  const answer = await api.fetchApi("/matrixgame/take", { method: "POST", body: JSON.stringify({ token: session.token }) });
+  const told = answer.ok ? await answer.json() : { state: "unknown" };
+  if (told.state === "playing") begin(session);
+  else if (told.state === "over") end(told);
+  else sessionStorage.removeItem(SESSION);
 }
 
 app.registerExtension({
@@ -111,13 +121,10 @@ app.registerExtension({
   nodeCreated: (/** @type {any} */ node) => {
     if (node.comfyClass === NODE) addPlace(node);
   },
+  afterConfigureGraph: comeBack,
   setup() {
-    api.addEventListener("matrixgame.play", (/** @type {any} */ { detail }) => placeOf(String(detail.node))?.begin(detail.token));
-    api.addEventListener("matrixgame.take", (/** @type {any} */ { detail }) => {
-      const node = app.graph?.getNodeById?.(detail.node) ?? app.graph?.getNodeById?.(Number(detail.node));
-      if (!node) return;
-      node.properties.matrixgame_take = detail.timeline; // saved with the workflow: no take is lost
-      node.matrixGamePlay?.end(() => keepTake(node, detail.timeline));
-    });
+    api.addEventListener("matrixgame.play", (/** @type {any} */ { detail }) => begin(detail));
+    api.addEventListener("matrixgame.take", (/** @type {any} */ { detail }) => end(detail));
+    api.addEventListener("reconnected", comeBack);
   },
 });

@@ -128,6 +128,7 @@ function promotedWidget(host, input, source) {
     kept.value = text;
     timeline.value = text;
   });
+  widget.inner = source.node?.id; // of the node that runs
   delete host.addCustomWidget;
   Object.assign(host, { onAdded, onRemoved, onResize });
   let seen = "";

@@ -1,28 +1,12 @@
-"""Chromium and a stub server with the real frontend, once for each renderer. Skipped, with the reason, without them."""
+"""A stub server with the real frontend, once for each renderer. Skipped, with the reason, without it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from .stub import Stub, frontend_path
-
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[object]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("There is no Chromium on the PATH; set CHROMIUM to one.")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=chromium, args=ARGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module", params=["legacy", "nodes2"])

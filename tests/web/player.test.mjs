@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VARIANTS } from "../../web/timeline/variants.mjs";
 import { activeTracks, readDocument } from "../../web/timeline/document.mjs";
+import { Editor } from "../../web/timeline/editor.mjs";
 import { withTake } from "../../web/player/branch.mjs";
+import { findNode, land } from "../../web/player/landing.mjs";
 import { PlayerHands } from "../../web/player/inputs.mjs";
 import { takeApart } from "../../web/player/link.mjs";
 import { Pacer } from "../../web/player/pacer.mjs";
@@ -148,14 +150,69 @@ test("a language adds no words that English lacks", () => {
   assert.deepEqual(unknownKeys(), []);
 });
 
+const documentOf = (tracks, length, branches = [], markers = []) => ({ format: "matrixgame.timeline", version: 1, variant: "universal", fps: 25, length, tracks, markers, loop: null, branches, active: null });
+
 test("a take becomes a branch that is in use, and what was there stays", () => {
-  const doc = (tracks, length, branches = []) => ({ format: "matrixgame.timeline", version: 1, variant: "universal", fps: 25, length, tracks, markers: [], loop: null, branches, active: null });
-  const before = doc({ w: [[0, 9]] }, 9, [{ id: "take-1", name: "take 1", fork: 0, tracks: { w: [] } }]);
-  const take = doc({ s: [[0, 20]], yaw: [[0, 0.1], [20, 0]] }, 21, [{ id: "take-1", name: "take 1", fork: 8, tracks: { a: [[0, 8]] } }]);
-  const after = readDocument(withTake(JSON.stringify(before), take));
+  const before = readDocument(JSON.stringify(documentOf({ w: [[0, 9]] }, 9, [{ id: "take-1", name: "take 1", fork: 0, tracks: { w: [] } }], [{ t: 4, name: "mine" }])));
+  const take = documentOf({ s: [[0, 20]], yaw: [[0, 0.1], [20, 0]] }, 21, [{ id: "take-1", name: "take 1", fork: 8, tracks: { a: [[0, 8]] } }], [{ t: 4, name: "its" }, { t: 8, name: "recording" }]);
+  const after = readDocument(JSON.stringify(withTake(before, take)));
   assert.deepEqual([after.length, after.active, after.branches.map((b) => b.id)], [21, "take-3", ["take-1", "take-2", "take-3"]]);
   assert.deepEqual(after.tracks.w, [[0, 9]]);
+  assert.deepEqual(after.markers.map((mark) => mark.name), ["mine", "recording"]);
   const { w, s } = activeTracks(after);
   assert.deepEqual([w, s], [[], [[0, 20]]]);
-  assert.throws(() => withTake(JSON.stringify({ ...before, variant: "gta_drive", tracks: {}, branches: [] }), take));
+  assert.throws(() => withTake(readDocument(JSON.stringify({ ...before, variant: "gta_drive", tracks: {}, branches: [] })), take));
+});
+
+test("a longer timeline is marked where the take ends, and one that nobody made anything in is as long as the take", () => {
+  const before = { ...readDocument(JSON.stringify(documentOf({ w: [[0, 45]] }, 45))), source: { kind: "script", text: "w 45f" } };
+  const take = documentOf({ s: [[0, 20]] }, 21);
+  const after = withTake(before, take);
+  assert.deepEqual([after.length, after.markers, after.source], [45, [{ t: 21, name: "end of take 1" }], undefined]);
+  const fresh = withTake(before, take, true);
+  assert.deepEqual([fresh.length, fresh.markers, activeTracks(fresh).s], [21, [], [[0, 20]]]);
+});
+
+/** A graph of nodes by id; links: [id, from, slot, to, input]. */
+function graphOf(nodes, links = []) {
+  const graph = { _nodes: nodes, getNodeById: (id) => nodes.find((node) => node.id === id), getLink: (id) => links.map(([link, from, slot, to]) => ({ id: link, origin_id: from, origin_slot: slot, target_id: to })).find((link) => link.id === id) };
+  for (const node of nodes) {
+    Object.assign(node, { graph, properties: {}, pos: [0, 0], size: [1, 1] });
+    node.inputs = links.filter((link) => link[3] === node.id).map(([link, , , , name]) => ({ name, link }));
+    node.outputs = [{ links: links.filter((link) => link[1] === node.id).map(([link]) => link) }];
+  }
+  return graph;
+}
+
+function timelineNode(id, variant = "universal") {
+  const editor = new Editor(variant, (key) => key);
+  return { id, widgets: [{ name: "variant", value: variant }, { timeline: { editor, setVariant: () => {} } }] };
+}
+const branchesOf = (node) => node.widgets[1].timeline.editor.doc.branches.map((branch) => branch.name);
+
+test("a take lands where the node's takes went, else in its world, else in the only timeline, else in a new one", () => {
+  const take = documentOf({ s: [[0, 20]] }, 21);
+  const none = () => assert.fail("a node was made");
+  const play = { id: 1, widgets: [] };
+  const [one, other] = [timelineNode(2), timelineNode(3)];
+  graphOf([play, one, timelineNode(4, "gta_drive")]);
+  assert.deepEqual([land(play, take, none).owner, branchesOf(one)], [one, ["take 1"]]);
+  one.widgets[1].timeline.editor.undo();
+  assert.deepEqual(branchesOf(one), []);
+
+  graphOf([play, one, other, { id: 5 }, { id: 6 }], [[1, 5, 0, 1, "world"], [2, 5, 0, 6, "world"], [3, 3, 0, 6, "actions"]]);
+  assert.equal(land(play, take, none).owner, other);
+  play.properties.matrixgame_timeline = 2;
+  assert.equal(land(play, take, none).owner, one);
+
+  const made = timelineNode(9);
+  const graph = graphOf([play, one, other]);
+  const landed = land(play, take, () => Object.assign(made, { graph }));
+  assert.deepEqual([landed.owner, landed.name, play.properties.matrixgame_timeline], [made, "take 1", 9]);
+});
+
+test("nodes in subgraphs are found", () => {
+  const inner = { id: 7 };
+  const outer = graphOf([{ id: 12, subgraph: graphOf([inner]) }]);
+  assert.deepEqual([findNode(outer, "12:7"), findNode(outer, "7"), findNode(outer, "12")?.id], [inner, undefined, 12]);
 });

@@ -1,6 +1,7 @@
 /** The strip as a cache knows it: what edits make of known states. */
 import assert from "node:assert/strict";
 import test from "node:test";
+import { translator } from "../../web/timeline/i18n.mjs";
 import { emptyDocument } from "../../web/timeline/document.mjs";
 import { blocksOfFrames, firstInputOfBlock } from "../../web/timeline/variants.mjs";
 import { drawBlock, labelOf, rangesOf, stateOf, statesFor } from "../../web/timeline/strip.mjs";
@@ -30,17 +31,21 @@ test("a longer timeline is empty where nothing is known", () => {
 });
 
 test("states are told by text as well, and differ in more than colour", () => {
-  const labels = ["empty", "stale", "cached", "making", "failed"].map((state) => labelOf(7, state));
+  const all = ["empty", "stale", "cached", "resumable", "pinned", "making", "failed"];
+  const labels = all.map((state) => labelOf(7, state));
   assert.equal(new Set(labels).size, labels.length);
   assert.deepEqual(["making", "made", "reused", "decoded", "failed"].map(stateOf), ["making", "cached", "cached", "cached", "failed"]);
-  const theme = { line: "line", strong: "strong", bg: "bg", error: "error", accent: "accent", lane: () => ({ fill: "fill" }) };
-  const drawn = ["empty", "stale", "cached", "resumable", "making", "failed"].map((state) => {
+  const theme = { text: "text", line: "line", strong: "strong", bg: "bg", error: "error", accent: "accent", lane: () => ({ fill: "fill" }) };
+  const drawn = all.map((state) => {
     const calls = [];
     const ctx = new Proxy({}, { get: (_, name) => (...args) => calls.push([name, ...args]), set: (_, name, value) => calls.push([name, value]) });
     drawBlock(ctx, theme, state, 0, 0, 40, 8);
     return JSON.stringify(calls);
   });
   assert.equal(new Set(drawn).size, drawn.length);
+  const words = all.map((state) => translator("en")(`state.${state}`));
+  assert.equal(new Set(words).size, words.length);
+  assert.ok(words.every((word, i) => word !== `state.${all[i]}`));
 });
 
 test("frames and inputs of a block", () => {

@@ -1,4 +1,5 @@
-"""A ComfyUI server without ComfyUI: serves the real frontend, this pack's web folder and one probe node."""
+"""A ComfyUI server without ComfyUI: serves the real frontend, this pack's web folder, its nodes, one probe node, and
+the player's route."""
 
 from __future__ import annotations
 
@@ -13,9 +14,15 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from comfyui_matrixgame.play.hub import Hub
+from comfyui_matrixgame.play.server import ROUTE, Sockets
+from comfyui_matrixgame.play.session import Session
+
 WEB = Path(__file__).parents[2] / "web"
 LOCALES = Path(__file__).parents[2] / "locales"
+SNAPSHOT = Path(__file__).parents[1] / "host" / "object_info.json"  # what the real host says of this pack
 VARIANTS = ["universal", "gta_drive", "templerun"]
+BEGUN = "matrixgame.play"  # the event that tells the page of a session
 TIMELINE = ["STRING", {"default": "", "widgetType": "MATRIXGAME_TIMELINE"}]
 
 
@@ -34,6 +41,7 @@ NODES = {
     "TimelineProbe": _node(
         "TimelineProbe", "Timeline Probe", {"variant": [VARIANTS, {}], "timeline": TIMELINE}, ["MATRIXGAME_ACTIONS"]
     ),
+    **json.loads(SNAPSHOT.read_text(encoding="utf-8")),
     "SinkProbe": _node("SinkProbe", "Sink Probe", {"actions": ["MATRIXGAME_ACTIONS", {}]}, [], True),
 }
 
@@ -47,7 +55,7 @@ def frontend_path() -> Path | None:
 
 
 class Stub:
-    """The server in a thread of its own. prompts: what was queued, oldest first."""
+    """The server in a thread of its own. prompts: what was queued, oldest first. hub: of the session that is played."""
 
     def __init__(self, frontend: Path, settings: dict[str, Any] | None = None) -> None:
         self.frontend = frontend
@@ -56,12 +64,21 @@ class Stub:
         self.prompts: list[dict[str, Any]] = []
         self.files: dict[str, bytes] = {}
         self.sockets: list[web.WebSocketResponse] = []
+        self.hub: Hub | None = None
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
         ready.wait(20)
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def play(self, session: Callable[[Hub], Session], node: int) -> Session:
+        """Tell the page that a session of a node has begun, as Live Play does; `session` makes one for a hub."""
+        self.hub = Hub(self._loop)
+        self.hub.session = session(self.hub)
+        begun = {"type": BEGUN, "data": {"node": str(node), "token": self.hub.token}}
+        asyncio.run_coroutine_threadsafe(self._tell(begun), self._loop).result(20)
+        return self.hub.session
 
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -104,6 +121,8 @@ class Stub:
         router.add_get(f"{prefix}/prompt", _always({"exec_info": {"queue_remaining": 0}}))
         router.add_post(f"{prefix}/prompt", self._prompt)
         router.add_get(f"{prefix}/history/{{name}}", self._history)
+        router.add_get(prefix + ROUTE, Sockets(self._find).handle)
+        router.add_post(f"{prefix}/matrixgame/take", _always({"state": "unknown"}))
 
     async def _index(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self.frontend / "index.html")
@@ -135,9 +154,15 @@ class Stub:
         return web.json_response(found)
 
     async def _finish(self, prompt_id: str) -> None:
+        await self._tell({"type": "execution_start", "data": {"prompt_id": prompt_id, "timestamp": 0}})
+        await self._tell({"type": "execution_success", "data": {"prompt_id": prompt_id, "timestamp": 1}})
+
+    async def _tell(self, message: dict[str, Any]) -> None:
         for socket in self.sockets:
-            await socket.send_json({"type": "execution_start", "data": {"prompt_id": prompt_id, "timestamp": 0}})
-            await socket.send_json({"type": "execution_success", "data": {"prompt_id": prompt_id, "timestamp": 1}})
+            await socket.send_json(message)
+
+    def _find(self, token: str) -> Hub | None:
+        return self.hub if self.hub is not None and token == self.hub.token else None
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()

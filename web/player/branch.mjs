@@ -1,14 +1,17 @@
 // @ts-check
 /** A take as a branch of a timeline: what was there stays, and the take is in use. */
-import { MAX_BRANCHES, readDocument, writeDocument } from "../timeline/document.mjs";
+import { MAX_BRANCHES, readDocument } from "../timeline/document.mjs";
+
+/** @typedef {import("../timeline/document.mjs").Timeline} Timeline */
 
 /**
- * The timeline `text` with a take in it; what the player left by going back comes before it. Throws where `text` is no
- * timeline, or one of another variant.
- * @param {string} text @param {any} take a document @returns {string}
+ * The timeline `doc` with a take in it; what the player left by going back comes before it. Throws where they are not
+ * for one variant.
+ * @param {Timeline} doc @param {any} take a document
+ * @param {boolean} [fresh] nobody made anything in `doc`: its length becomes the take's
+ * @returns {Timeline}
  */
-export function withTake(text, take) {
-  const doc = readDocument(text);
+export function withTake(doc, take, fresh = false) {
   const played = readDocument(JSON.stringify(take));
   if (doc.variant !== played.variant) throw new Error(`The take is for ${played.variant}, the timeline for ${doc.variant}.`);
   const ids = new Set(doc.branches.map((branch) => branch.id));
@@ -18,6 +21,21 @@ export function withTake(text, take) {
     ids.add(`take-${number}`);
     return { id: `take-${number}`, name: `take ${number}`, fork: branch.fork, tracks: { ...played.tracks, ...branch.tracks } };
   });
+  const last = added[added.length - 1];
   const branches = [...doc.branches, ...added].slice(-MAX_BRANCHES);
-  return writeDocument({ ...doc, length: Math.max(doc.length, played.length), branches, active: added[added.length - 1].id });
+  const length = fresh ? played.length : Math.max(doc.length, played.length);
+  const kept = fresh ? { ...doc, tracks: played.tracks, markers: [], loop: null } : doc;
+  const end = length > played.length ? [{ t: played.length, name: `end of ${last.name}` }] : [];
+  return { ...withoutSource(kept), length, markers: marked(kept.markers, [...played.markers, ...end]), branches, active: last.id };
+}
+
+/** @param {Timeline} doc @returns {Timeline} */
+function withoutSource({ source: _, ...rest }) {
+  return rest;
+}
+
+/** Markers with others among them; where both have one, the one that was there stays. @param {Timeline["markers"]} markers @param {Timeline["markers"]} more */
+function marked(markers, more) {
+  const taken = new Set(markers.map((mark) => mark.t));
+  return [...markers, ...more.filter((mark) => !taken.has(mark.t))].sort((a, b) => a.t - b.t);
 }

@@ -18,11 +18,12 @@ const ICONS = {
   pad: '<circle cx="5" cy="8" r="3.2"/><circle cx="12" cy="8" r="2.2"/>',
   latch: '<path d="M5 7V5a3 3 0 0 1 6 0v2M3.5 7h9v6.5h-9z"/>',
   hud: '<path d="M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8z"/><circle cx="8" cy="8" r="1.8"/>',
+  share: '<path d="M6.5 9.5 9.5 6.5M7.5 4.5 9 3a3 3 0 0 1 4 4l-1.5 1.5M8.5 11.5 7 13a3 3 0 0 1-4-4l1.5-1.5"/>',
   popout: '<path d="M9 2.5h4.5V7M13.5 2.5 8 8M6 3.5H2.5v10h10V10"/>',
   fullscreen: '<path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"/>',
 };
 const LEFT = ["play", "stop", "record", "rewind", "reset", "take"];
-const RIGHT = ["keys", "pad", "latch", "hud", "popout", "fullscreen"];
+const RIGHT = ["keys", "pad", "latch", "hud", "share", "popout", "fullscreen"];
 
 /** @typedef {import("./player.mjs").Player} Player */
 
@@ -60,7 +61,8 @@ export class Controls {
     const open = player.connected && player.controller && state.state !== "finished";
     for (const name of ["play", "stop", "record"]) update(this.buttons[name], { disabled: !open });
     for (const name of ["rewind", "reset"]) update(this.buttons[name], { disabled: !open || !state.blocks });
-    update(this.buttons.take, { disabled: !player.connected || !(state.blocks || state.branches) });
+    update(this.buttons.take, { disabled: !player.kept && (!player.connected || !(state.blocks || state.branches)) });
+    update(this.buttons.share, { disabled: !player.connected });
     update(this.buttons.record, { "aria-pressed": String(Boolean(state.recording)) });
     update(this.control, { hidden: !player.connected || player.controller || state.state === "finished" });
     update(this.mode, { disabled: !open });

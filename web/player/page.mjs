@@ -1,8 +1,12 @@
 // @ts-check
-/** The player as a page of its own, as `matrixgame play` serves it. The token is behind the # of the address. */
+/**
+ * The player as a page of its own, as `matrixgame play` and ComfyUI serve it; ComfyUI may lie below a path of its
+ * server. The token is behind the # of the address.
+ */
 import { Player } from "./player.mjs";
 
-const address = new URL("/matrixgame/play", location.href);
+const root = location.pathname.replace(/\/(web|extensions)\/.*$/, "");
+const address = new URL(`${root}/matrixgame/play`, location.href);
 address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
 address.hash = "";
 

@@ -15,6 +15,7 @@ import { Pacer } from "./pacer.mjs";
 import { Readouts } from "./readouts.mjs";
 import { saveFile } from "./save.mjs";
 import { touched } from "./touched.mjs";
+import { fullscreen, popOut, share } from "./views.mjs";
 import { translator } from "./words.mjs";
 
 const READOUT_MS = 250;
@@ -38,6 +39,8 @@ export class Player {
     this.connected = false;
     this.refused = false;
     this.controller = false;
+    /** The take of a session that is over. @type {any} */
+    this.kept = null;
     this.welcome = { variant: "universal", most: null, finishes: false };
     /** What the session last said of itself. @type {Record<string, any>} */
     this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
@@ -48,6 +51,8 @@ export class Player {
     this.pacer = new Pacer(FPS, (/** @type {Picture} */ picture) => picture.bitmap.close());
     /** Batches are decoded one after the other, so that none overtakes another. @type {Promise<void>} */
     this.decoding = Promise.resolve();
+    /** Where the player stands while it is over the whole page. @type {Comment | undefined} */
+    this.home = undefined;
     this.epoch = 0; // raised where what is on its way is not wanted any more
     this.build();
     this.listen();
@@ -110,14 +115,15 @@ export class Player {
       },
       rewind: () => this.rewind(1),
       reset: () => this.link.say("reset"),
-      take: () => this.link.say("take"),
+      take: () => (this.kept ? saveFile(this.kept) : this.link.say("take")),
+      share: () => share(this),
       control: () => this.link.say("control"),
       keys: () => this.chooseKeys(),
       pad: () => this.show("pad"),
       latch: () => this.show("latch"),
       hud: () => this.show("hud"),
-      popout: () => this.popOut(),
-      fullscreen: () => (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen?.().catch(() => {})),
+      popout: () => popOut(this),
+      fullscreen: () => fullscreen(this),
     };
   }
 
@@ -369,18 +375,10 @@ export class Player {
     return this.names.of(this.hands, lane, (id) => this.words(`lane.${id}`));
   }
 
-  /** Over the whole page, and back. */
-  popOut() {
-    if (this.home) {
-      this.home.replaceWith(this.root);
-      this.home = undefined;
-    } else {
-      this.home = document.createComment("player");
-      this.root.replaceWith(this.home);
-      document.body.append(this.root);
-    }
-    this.root.classList.toggle("mgp-out", Boolean(this.home));
-    this.proxy.focus();
+  /** The session is over, and this is what was played. @param {any} take */
+  keep(take) {
+    this.kept = take;
+    this.draw();
   }
 
   /** Leave the session and let go of the page. */

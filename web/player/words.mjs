@@ -22,7 +22,8 @@ const EN = {
   "read.rate": "{fps} frames/s", "read.blocks": "{blocks} blocks · {seconds} s", "read.left": "{blocks} blocks left", "read.dropped": "{n} dropped",
   "keys.title": "Press a key for {lane}", "keys.reset": "Keys as they were", "keys.close": "Done", "keys.refused": "{code} cannot be used",
   "say.key": "{lane} held", "say.rewound": "Back at block {block}", "say.recording": "Recording", "say.recorded": "Recording ends", label: "Live play",
-  "node.rest": "Queue the graph to play", "node.keep": "Take into the timeline",
+  "node.rest": "Queue the graph to play", "node.landed": "In the timeline: {name}",
+  share: "Copy a link for others to watch, or to take over", "say.shared": "The link is in the clipboard",
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -40,7 +41,8 @@ const OTHERS = {
     "read.latency": "输入 → 画面 {ms}", "read.generation": "生成 {ms}", "read.decode": "解码 {ms}", "read.transport": "传输 {ms}", "read.rate": "{fps} 帧/秒",
     "read.blocks": "{blocks} 块 · {seconds} 秒", "read.left": "还剩 {blocks} 块", "read.dropped": "丢弃 {n}",
     "keys.title": "请按下 {lane} 的按键", "keys.reset": "恢复默认按键", "keys.close": "完成", "keys.refused": "{code} 不能使用", label: "实时游玩",
-    "node.rest": "运行工作流以开始游玩", "node.keep": "录制放入时间轴",
+    "node.rest": "运行工作流以开始游玩", "node.landed": "已放入时间轴：{name}",
+    share: "复制链接，供他人观看或接管", "say.shared": "链接已复制",
   },
 };
 

@@ -30,6 +30,7 @@ const MAX_NAME = 200;
  * @property {any[]} branches
  * @property {string | null} active
  * @property {{kind: string, text: string}} [source]
+ * @property {Record<string, string>} [scripts] sources of the branches that are not in use
  */
 
 /** A fault in a document, with the place in it. */
@@ -112,20 +113,21 @@ export function activeTracks(doc) {
 
 /** `doc` with other lanes in use; the lanes that changed go to the active branch, if any. @param {Timeline} doc @param {Tracks} tracks @returns {Timeline} */
 export function withTracks(doc, tracks) {
-  if (doc.active === null) return { ...doc, tracks, branches: keptBranches(doc) };
+  if (doc.active === null) return { ...doc, tracks, branches: keptBranches(doc, tracks) };
   const changed = Object.entries(tracks).filter(([name, lane]) => lane !== doc.tracks[name]);
   const branches = doc.branches.map((b) => (b.id === doc.active ? { ...b, tracks: Object.fromEntries(changed) } : b));
   return { ...doc, branches };
 }
 
 /**
- * The branches before the main lanes change. Where one action rules out the others they take the lanes they share with
- * them along, or both could end up with two actions in one row.
- * @param {Timeline} doc
+ * The branches before the main lanes change: they keep the lanes they shared with them until now, so that a branch
+ * stays what it is whatever is done to another.
+ * @param {Timeline} doc @param {Tracks} tracks the main lanes as they will be
  */
-function keptBranches(doc) {
-  if (!VARIANTS[doc.variant].exclusive) return doc.branches;
-  return doc.branches.map((b) => ({ ...b, tracks: { ...doc.tracks, ...b.tracks } }));
+function keptBranches(doc, tracks) {
+  const changed = Object.entries(doc.tracks).filter(([name, lane]) => lane !== tracks[name] && JSON.stringify(lane) !== JSON.stringify(tracks[name]));
+  if (!changed.length) return doc.branches;
+  return doc.branches.map((b) => ({ ...b, tracks: { ...Object.fromEntries(changed), ...b.tracks } }));
 }
 
 /** Lanes cut to `length` rows. @param {Tracks} tracks @param {number} length @returns {Tracks} */

@@ -3,6 +3,7 @@
 import { FPS, VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock } from "./variants.mjs";
 import { activeTracks } from "./document.mjs";
 import { entryAt, sampleCurve } from "./tracks.mjs";
+import { drawDivergence, drawOther } from "./draw_branches.mjs";
 import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
 import { MINIMAP, RULER, STRIP } from "./view.mjs";
 import { drawBlock, labelOf } from "./strip.mjs";
@@ -27,6 +28,8 @@ import { drawBlock, labelOf } from "./strip.mjs";
  * @property {{t: number, length: number, lane: string}[]} warnings
  * @property {{axis: string, a: number, v0: number, b: number, v1: number} | null} ramp a ramp while it is drawn
  * @property {(id: string) => string} name of a lane
+ * @property {string} pinned the word for a marker whose state is kept
+ * @property {import("./draw_branches.mjs").Comparison | null} other the branch that is compared with
  */
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
@@ -49,6 +52,7 @@ export function draw(ctx, p) {
   drawSelection(ctx, p);
   drawLoop(ctx, p);
   drawMarkers(ctx, p);
+  drawDivergence(ctx, p);
   drawRamp(ctx, p);
   drawCursor(ctx, p);
   ctx.restore();
@@ -95,6 +99,7 @@ function drawLane(ctx, p, row) {
   if (row.kind === "axis") drawCurve(ctx, p, row);
   else if (row.kind === "idle") drawIdle(ctx, p, row);
   else for (const run of activeTracks(doc)[row.id]) drawRun(ctx, p, row, run, theme.lane(row.id));
+  drawOther(ctx, p, row, activeTracks(doc)[row.id]);
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Run} run @param {{fill: string, edge: string, ink: string}} ink @param {number} [alpha] */
@@ -254,7 +259,7 @@ function drawStrip(ctx, p) {
     drawBlock(ctx, theme, state, left + 0.5, RULER + 3, width - 1, STRIP - 6);
     const inside = Math.max(left, view.head);
     if (left + width - inside > 30) {
-      const label = labelOf(block, state);
+      const label = labelOf(block, state) + (p.other?.at && block >= p.other.at.block ? " ≠" : "");
       ctx.font = "9px Inter, system-ui, sans-serif";
       const w = ctx.measureText(label).width;
       ctx.fillStyle = theme.bg;

@@ -59,7 +59,7 @@ export function drawLoop(ctx, { doc, view, theme }) {
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
-export function drawMarkers(ctx, { doc, view, theme }) {
+export function drawMarkers(ctx, { doc, view, theme, pinned }) {
   const y = RULER + STRIP;
   doc.markers.forEach((marker, i) => {
     const x = view.x(marker.t);
@@ -70,9 +70,12 @@ export function drawMarkers(ctx, { doc, view, theme }) {
     ctx.fillRect(Math.round(x), y + 4, 1, view.lanesBottom - y - 4);
     ctx.globalAlpha = 1;
     ctx.beginPath();
-    ctx.moveTo(x - 4, y + 4);
-    ctx.lineTo(x + 4, y + 4);
-    ctx.lineTo(x, y + 11);
+    if (marker.pin) ctx.arc(x + 0.5, y + 7, 4.5, 0, 7);
+    else {
+      ctx.moveTo(x - 4, y + 4);
+      ctx.lineTo(x + 4, y + 4);
+      ctx.lineTo(x, y + 11);
+    }
     ctx.fill();
     const room = next - x - 12;
     if (room < 14) return;
@@ -81,7 +84,7 @@ export function drawMarkers(ctx, { doc, view, theme }) {
     ctx.rect(x + 6, y, room, MARKERS);
     ctx.clip();
     ctx.fillStyle = theme.text;
-    ctx.fillText(marker.name, x + 7, y + 9);
+    ctx.fillText(marker.pin ? `${marker.name} (${pinned})` : marker.name, x + 7, y + 9);
     ctx.restore();
   });
 }

@@ -239,21 +239,23 @@ export function rippleInsert(doc, at, rows) {
   return put({ ...open, ...moveSigns(doc, at, rows, length) }, tracks);
 }
 
-/** Take rows out at `at`: everything later moves. @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline} */
+/** Take rows out at `at`: everything later moves. With branches the length stays, or the others would lose their ends. @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline} */
 export function rippleDelete(doc, at, rows) {
   const gone = Math.min(rows, doc.length - at);
   if (gone <= 0) return doc;
-  const length = legalLength(doc.length - gone);
+  const length = doc.branches.length ? doc.length : legalLength(doc.length - gone);
   const tracks = Object.fromEntries(
     Object.entries(activeTracks(doc)).map(([lane, content]) => {
       if (!isAxis(lane)) {
         return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at + gone, doc.length), -gone)])];
       }
-      return [lane, canonicalCurve([...cutCurve(content, 0, at), ...shiftCurve(cutCurve(content, at + gone, doc.length), -gone)])];
+      const after = shiftCurve(cutCurve(content, at + gone, doc.length), -gone);
+      /** @type {Entry[]} */
+      const rest = length === doc.length ? [[length - gone, 0]] : [];
+      return [lane, canonicalCurve([...cutCurve(content, 0, at), ...after, ...rest])];
     }),
   );
-  const shorter = { ...doc, ...moveSigns(doc, at, -gone, length), length };
-  return put(cutBranches(shorter, length), cutTracks(tracks, length));
+  return put({ ...doc, ...moveSigns(doc, at, -gone, length), length }, cutTracks(tracks, length));
 }
 
 /** @param {Timeline} doc @param {number} length @returns {Timeline} */
@@ -262,9 +264,11 @@ function cutBranches(doc, length) {
   return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
 }
 
-/** Take the lanes, markers and length that a script says; branches stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
+/** Take the lanes, markers and length that a script says; branches and pins stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
 export function takeScript(doc, made) {
-  const { markers, tracks, length, source } = made;
+  const { tracks, length, source } = made;
+  const pinned = new Set(doc.markers.filter((m) => m.pin).map((m) => m.name));
+  const markers = made.markers.map((m) => (pinned.has(m.name) ? { ...m, pin: true } : m));
   const loop = doc.loop && doc.loop[1] <= length ? doc.loop : null;
   const next = { ...doc, length, markers, loop, source };
   return withTracks(length < doc.length ? cutBranches(next, length) : next, tracks);
@@ -288,6 +292,17 @@ export function setMarker(doc, t, name) {
   if (clean) markers.push({ ...old, t, name: clean });
   markers.sort((a, b) => a.t - b.t);
   return { ...withoutSource(doc), markers };
+}
+
+/** Keep the state of the world before row t, or no longer; a row without a marker gets one. @param {Timeline} doc @param {number} t @param {string} name of a new marker @returns {Timeline} */
+export function togglePin(doc, t, name) {
+  const marked = doc.markers.some((m) => m.t === t) ? doc : setMarker(doc, t, name);
+  const markers = marked.markers.map((m) => {
+    if (m.t !== t) return m;
+    const { pin, ...rest } = m;
+    return pin ? rest : { ...rest, pin: true };
+  });
+  return { ...marked, markers };
 }
 
 /** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */
@@ -339,7 +354,11 @@ function mapTracks(tracks, from, to) {
 export function convertVariant(doc, variant) {
   const map = (/** @type {Tracks} */ tracks) => mapTracks(tracks, doc.variant, variant);
   const main = map(doc.tracks);
-  const branches = doc.branches.map((b) => ({ ...b, tracks: map(b.tracks).tracks }));
+  // whole branches, because lanes that got on with the main ones may not do so under their new names
+  const branches = doc.branches.map((b) => ({ ...b, tracks: map({ ...doc.tracks, ...b.tracks }).tracks }));
   const next = { ...withoutSource(doc), variant, branches, tracks: canonicalTracks(variant, main.tracks) };
-  return { doc: next, lost: map(activeTracks(doc)).lost };
+  /** @type {Map<string, number>} */
+  const lost = new Map();
+  for (const { lane, count } of [main.lost, ...doc.branches.map((b) => map(b.tracks).lost)].flat()) lost.set(lane, (lost.get(lane) ?? 0) + count);
+  return { doc: next, lost: Array.from(lost, ([lane, count]) => ({ lane, count })) };
 }

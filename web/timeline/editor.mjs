@@ -2,8 +2,9 @@
 /** The commands of one timeline editor. Knows nothing of the page; drawing and input are elsewhere. */
 import { FPS, blockOfInput, blocksOfFrames, framesOfBlocks } from "./variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
-import { EASINGS } from "./document.mjs";
+import { EASINGS, activeTracks } from "./document.mjs";
 import { EditorState } from "./state.mjs";
+import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
 import { SNAPS } from "./view.mjs";
 import * as edit from "./edit.mjs";
 
@@ -136,6 +137,13 @@ export class Editor extends EditorState {
     this.say(name.trim() ? "say.marker" : "say.unmarked", { name, t: this.cursor.t });
   }
 
+  /** Keep the state of the world at the cursor in a cache, or no longer. */
+  pin() {
+    const { t } = this.cursor;
+    this.apply((doc) => edit.togglePin(doc, t, this.words("pin.name")));
+    this.say(this.doc.markers.some((m) => m.t === t && m.pin) ? "say.pinned" : "say.unpinned", { t });
+  }
+
   /** @param {"in"|"out"|"toggle"} what */
   loop(what) {
     const { t } = this.cursor;
@@ -152,6 +160,66 @@ export class Editor extends EditorState {
     const places = [0, ...this.doc.markers.map((m) => m.t), this.doc.length - 1];
     const found = direction > 0 ? places.find((t) => t > this.cursor.t) : places.reverse().find((t) => t < this.cursor.t);
     if (found !== undefined) this.moveTo(found);
+  }
+
+  // ---- branches
+
+  /** A new branch from the playhead on, which is edited from now on. */
+  fork() {
+    if (!this.editable) return;
+    if (!canFork(this.doc)) {
+      this.say("say.branchfull", { most: this.doc.branches.length });
+      return;
+    }
+    const from = this.doc.active;
+    const t = this.playhead ?? this.cursor.t;
+    this.apply((doc) => fork(doc, t, (n) => this.words("branch.name", { n })));
+    this.left = from;
+    this.emit("view");
+    this.say("say.forked", { name: this.branchName(this.doc.active), from: this.branchName(from), t });
+  }
+
+  /** Show another branch: by default the one that was left last. @param {string | null | undefined} id */
+  flip(id = this.other) {
+    if (id === undefined) {
+      this.say("say.nobranch");
+      return;
+    }
+    this.flipTo(id);
+    this.say("say.flipped", { name: this.branchName(this.doc.active), difference: this.difference });
+  }
+
+  /** @param {string} name @returns {boolean} whether it can be one */
+  renameBranch(name) {
+    if (!name.trim()) return false;
+    this.apply((doc) => renameBranch(doc, doc.active, name));
+    this.say("say.renamed", { name: this.branchName(this.doc.active) });
+    return true;
+  }
+
+  /** Take the branch in use away; the other one is shown instead. */
+  removeBranch() {
+    const { active } = this.doc;
+    if (active === null) return;
+    const [name, next] = [this.branchName(active), this.other ?? null];
+    this.apply((doc) => removeBranch(doc, active, next));
+    this.say("say.unforked", { name, next: this.branchName(this.doc.active) });
+  }
+
+  /** Where the two branches differ, in words; empty without branches. */
+  get difference() {
+    const { other, divergence } = this;
+    if (other === undefined) return "";
+    const name = this.branchName(other);
+    return divergence ? this.words("branch.differs", { name, block: divergence.block, t: divergence.row }) : this.words("branch.same", { name });
+  }
+
+  /** The branch that is compared with, as it is drawn. @returns {import("./draw_branches.mjs").Comparison | null} */
+  get comparison() {
+    const { doc, other } = this;
+    if (other === undefined) return null;
+    const own = branchOf(doc, doc.active) ?? branchOf(doc, other);
+    return { name: this.branchName(other), tracks: activeTracks({ ...doc, active: other }), at: this.divergence, fork: own?.fork ?? 0 };
   }
 
   // ---- ways of working
@@ -193,7 +261,10 @@ export class Editor extends EditorState {
   /** The line under the lanes. */
   get status() {
     const t = this.playhead ?? this.cursor.t;
-    const parts = [this.words("status", { t, s: (t / FPS).toFixed(2), block: blockOfInput(t) })];
+    const block = blockOfInput(t);
+    const state = this.blocks[block] ?? "none";
+    const parts = [this.words("status", { t, s: (t / FPS).toFixed(2), block }) + (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`)];
+    if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
     if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
     parts.push(this.words("status.end", { frames: this.doc.length, seconds: (this.doc.length / FPS).toFixed(2) }));
     return parts.join("  ·  ");

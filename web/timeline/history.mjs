@@ -39,6 +39,13 @@ export class History {
     this.at = this.states.length - 1;
   }
 
+  /** Forget the present state and what came after it; returns the one before. */
+  drop() {
+    this.states.length = Math.max(1, this.at);
+    this.at = this.states.length - 1;
+    return this.now;
+  }
+
   undo() {
     if (this.canUndo) this.at--;
     return this.now;

@@ -13,6 +13,8 @@ import * as edit from "./edit.mjs";
  * @property {() => void} help
  * @property {() => void} play
  * @property {() => void} record
+ * @property {(run: () => void) => void} settled do something once nothing is being recorded
+ * @property {() => void} branches
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
  */
@@ -38,7 +40,9 @@ export const HELP = [
   ["Insert · Shift+Delete", "insert · delete a block, or what is selected; all later frames move"],
   ["Ctrl+Z · Ctrl+Shift+Z, Ctrl+Y", "undo · redo"],
   ["I · O · L", "loop from · loop to · loop on and off"],
-  ["M · N · F · + −", "marker · snap · show all · zoom"],
+  ["M · Shift+M", "marker · keep the state here in a World Cache (pin)"],
+  ["B · X · Shift+B", "fork a branch here · flip A/B · all branches"],
+  ["N · F · + −", "snap · show all · zoom"],
   ["R · K · Esc", "record · play or stop · stop, close, leave"],
 ];
 
@@ -125,6 +129,10 @@ const COMMANDS = {
   o: (e) => e.loop("out"),
   l: (e) => e.loop("toggle"),
   m: (_, __, host) => host.askMarker(),
+  "Shift+m": (e) => e.pin(),
+  b: (e, _, host) => host.settled(() => e.fork()),
+  x: (e, _, host) => host.settled(() => e.flip()),
+  "Shift+b": (_, __, host) => host.settled(() => host.branches()),
   f: fit,
   r: (_, __, host) => host.record(),
   k: (_, __, host) => host.play(),

@@ -5,7 +5,7 @@ import { element } from "./style.mjs";
 import { HELP } from "./keys.mjs";
 
 /** @typedef {import("./i18n.mjs").Translate} Translate */
-/** @typedef {{label: string, keys?: string, run: () => void, off?: boolean}} MenuItem */
+/** @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean}} MenuItem chosen: one of several, and whether it is the one */
 
 /**
  * A camera value as people write it: `0.1`, `-.05`, `1.5deg`, `2°`.
@@ -28,6 +28,8 @@ export class Popups {
     this.refocus = refocus;
     /** @type {HTMLElement | null} */
     this.open = null;
+    /** Told of the item of a menu that the keyboard is at. @type {(id: string) => void} */
+    this.pointed = () => {};
   }
 
   /** Close what is open. @param {boolean} [refocus] @returns {boolean} whether there was anything */
@@ -36,6 +38,7 @@ export class Popups {
     if (!open) return false;
     this.open = null;
     open.remove();
+    this.pointed("");
     if (refocus) this.refocus();
     return true;
   }
@@ -89,18 +92,44 @@ export class Popups {
     input.select();
   }
 
-  /** @param {MenuItem[]} items @param {number} x @param {number} y */
-  menu(items, x, y) {
-    const buttons = items.map(({ label, keys, run, off }) =>
-      element(
-        "button",
-        { class: "mg-button", type: "button", role: "menuitem", tabindex: "-1", disabled: off, onclick: () => (this.close(), run()) },
-        element("span", {}, label),
-        element("kbd", {}, keys ?? ""),
-      ),
-    );
-    for (const button of buttons) button.addEventListener("mousedown", (event) => event.preventDefault());
-    this.show(element("div", { class: "mg-pop mg-menu", role: "menu" }, ...buttons), x, y);
+  /** @param {(MenuItem | null)[]} items null: a line between two @param {number} x @param {number} y @param {string} [title] */
+  menu(items, x, y, title) {
+    const parts = items.map((item, i) => (item ? this.menuItem(item, i) : element("div", { class: "mg-line", role: "separator" })));
+    this.show(element("div", { class: "mg-pop mg-menu", role: "menu", "aria-label": title ?? null }, ...parts), x, y);
+  }
+
+  /** @param {MenuItem} item @param {number} i */
+  menuItem({ label, keys, run, off, chosen }, i) {
+    const radio = chosen !== undefined;
+    const attributes = { role: radio ? "menuitemradio" : "menuitem", "aria-checked": radio ? String(chosen) : null, id: `mg-item-${i}` };
+    const act = () => {
+      this.close();
+      run();
+    };
+    const face = radio ? `${chosen ? "●" : "○"} ${label}` : label;
+    const button = element("button", { class: "mg-button", type: "button", tabindex: "-1", disabled: off, onclick: act, ...attributes }, element("span", {}, face), element("kbd", {}, keys ?? ""));
+    button.addEventListener("mousedown", (event) => event.preventDefault());
+    return button;
+  }
+
+  /** A key while a menu is open; the focus stays where it is. @param {KeyboardEvent} event @returns {boolean} whether it was for the menu */
+  key(event) {
+    const menu = this.open?.classList.contains("mg-menu") ? this.open : null;
+    const items = /** @type {HTMLButtonElement[]} */ ([...(menu?.querySelectorAll("button:not(:disabled)") ?? [])]);
+    if (!items.length || event.ctrlKey || event.metaKey || event.altKey) return false;
+    const at = items.findIndex((item) => item.classList.contains("mg-at"));
+    const to = { ArrowDown: (at + 1) % items.length, ArrowUp: (at <= 0 ? items.length : at) - 1, Home: 0, End: items.length - 1 }[event.key];
+    if (to !== undefined) this.point(items, to);
+    else if ((event.key === "Enter" || event.key === " ") && at >= 0) items[at].click();
+    else return false;
+    return true;
+  }
+
+  /** @param {HTMLButtonElement[]} items @param {number} at */
+  point(items, at) {
+    items.forEach((item, i) => item.classList.toggle("mg-at", i === at));
+    items[at].scrollIntoView({ block: "nearest" });
+    this.pointed(items[at].id);
   }
 
   help() {

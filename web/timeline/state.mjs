@@ -1,6 +1,7 @@
 // @ts-check
 /** What one timeline editor holds: the document, its history, its script, and what stands in the way of editing. */
 import { VARIANTS, lanesOf } from "./variants.mjs";
+import { branchOf, divergence, flipTo, hasBranch } from "./branches.mjs";
 import { DocumentError, emptyDocument, readDocument, writeDocument } from "./document.mjs";
 import { blockStates } from "./compare.mjs";
 import { statesFor } from "./strip.mjs";
@@ -13,7 +14,7 @@ import * as edit from "./edit.mjs";
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 /** @typedef {{t: number, lane: string}} Cursor */
 /** @typedef {{a: number, b: number, lanes: string[]}} Selection */
-/** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null}} Moment */
+/** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment flip: nothing but another branch in use */
 /** @typedef {{kind: "json"|"schema"|"newer", message: string, text: string}} Problem */
 /** @typedef {{text: string, variant: string, script: import("../script/script.mjs").Script | null, error: ScriptError | null, warnings: import("../script/lexer.mjs").Note[]}} Read */
 
@@ -47,6 +48,12 @@ export class EditorState {
     this.printed = null;
     /** The script that was read last. @type {Read | null} */
     this.read = null;
+    /** The timeline that the script tab made last, and the one it began with. @type {{doc: Timeline, base: Timeline} | null} */
+    this.scripted = null;
+    /** The branch that was left last, to flip back to. @type {string | null | undefined} */
+    this.left = undefined;
+    /** @type {{doc: Timeline, id: string | null, at: import("./branches.mjs").Divergence | null} | null} */
+    this.compared = null;
     /** @type {((what: "edit"|"view"|"say", text?: string) => void)[]} */
     this.listeners = [];
     this.doc = emptyDocument(variant);
@@ -141,6 +148,7 @@ export class EditorState {
     this.selection = this.anchor = this.ramp = null;
     this.armed = new Set([...this.armed].filter((lane) => this.lanes.some((l) => l.id === lane)));
     if (this.wanted === this.doc.variant) this.wanted = null;
+    this.left = undefined;
     this.history.reset(this.moment());
     this.view.clampScroll(this.doc);
     this.emit("edit");
@@ -173,17 +181,21 @@ export class EditorState {
     return source?.kind === "script" ? this.readScript(source.text).error : null;
   }
 
-  /** Take the text of the script tab; the lanes follow as soon as it can be read. `commit` makes it a step of undo. @param {string} text */
+  /**
+   * Take the text of the script tab; the lanes follow as soon as it can be read. `commit` makes it a step of undo. What
+   * a text that is half written cuts off, of other branches too, is there again when it is written out.
+   * @param {string} text
+   */
   setScript(text) {
-    const source = { kind: "script", text };
+    if (!this.editable) return;
     const { script } = this.readScript(text);
-    if (!script) {
-      this.preview({ ...this.doc, source });
-      return;
+    const base = this.scripted?.doc === this.doc ? this.scripted.base : this.doc;
+    if (script) {
+      this.selection = this.anchor = null;
+      this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, script.document.length - 1) };
     }
-    this.selection = this.anchor = null;
-    this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, script.document.length - 1) };
-    this.preview(edit.takeScript(this.doc, script.document));
+    this.preview(script ? edit.takeScript(base, script.document) : { ...this.doc, source: { kind: "script", text } });
+    this.scripted = { doc: this.doc, base };
   }
 
   /** The script of the whole timeline: the user's own text while it is up to date. */
@@ -231,6 +243,29 @@ export class EditorState {
     return warningsOf(this.doc);
   }
 
+  // ---- branches
+
+  /** The branch that is compared with and flipped to: the one that was left last, or a likely one; undefined without branches. */
+  get other() {
+    const { active, branches } = this.doc;
+    if (!branches.length) return undefined;
+    if (this.left !== undefined && this.left !== active && hasBranch(this.doc, this.left)) return this.left;
+    return active === null ? /** @type {string} */ (branches[branches.length - 1].id) : null;
+  }
+
+  /** @param {string | null | undefined} id */
+  branchName(id) {
+    return branchOf(this.doc, id)?.name ?? this.words("branch.main");
+  }
+
+  /** Where the branch in use begins to differ from the other one; null where it does not. */
+  get divergence() {
+    const { doc, other, compared } = this;
+    if (other === undefined) return null;
+    if (compared?.doc !== doc || compared.id !== other) this.compared = { doc, id: other, at: divergence(doc, other) };
+    return this.compared?.at ?? null;
+  }
+
   // ---- edits
 
   /** Show a document while a gesture goes on; `commit` makes it one step of undo. @param {Timeline} doc */
@@ -247,6 +282,17 @@ export class EditorState {
       return;
     }
     this.history.push(this.moment());
+    this.emit("edit");
+  }
+
+  /** Show another branch. Flips one after the other are one step of undo, and none where they end where they began. @param {string | null} id */
+  flipTo(id) {
+    if (!this.editable || id === this.doc.active || !hasBranch(this.doc, id)) return;
+    this.commit();
+    this.left = this.doc.active;
+    const before = this.history.now.flip ? this.history.drop() : null;
+    this.doc = before?.doc.active === id ? before.doc : flipTo(this.doc, id);
+    if (this.doc !== before?.doc) this.history.push({ ...this.moment(), flip: true });
     this.emit("edit");
   }
 
@@ -270,6 +316,7 @@ export class EditorState {
     if (back ? !this.history.canUndo : !this.history.canRedo) return;
     const moment = back ? this.history.undo() : this.history.redo();
     const changedVariant = moment.doc.variant !== this.doc.variant;
+    if (moment.doc.active !== this.doc.active) this.left = this.doc.active;
     this.doc = moment.doc;
     this.cursor = { t: Math.min(moment.cursor.t, moment.doc.length - 1), lane: moment.cursor.lane };
     if (!this.lanes.some((lane) => lane.id === this.cursor.lane)) this.cursor.lane = this.lanes[0].id;

@@ -5,7 +5,7 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "./variants.mjs"
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 /** @typedef {import("./theme.mjs").Theme} Theme */
-/** @typedef {"none"|"empty"|"stale"|"done"|"cached"|"resumable"|"making"|"failed"} BlockState */
+/** @typedef {"none"|"empty"|"stale"|"done"|"cached"|"resumable"|"pinned"|"making"|"failed"} BlockState */
 /**
  * @typedef {object} Known what the server said of a timeline
  * @property {Timeline} doc
@@ -14,7 +14,7 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "./variants.mjs"
  */
 
 /** After the block's number: so that no state is told by its colour alone. @type {Record<BlockState, string>} */
-const SIGNS = { none: "", empty: "", stale: " ~", done: "", cached: " ✓", resumable: " ✓", making: " …", failed: " ×" };
+const SIGNS = { none: "", empty: "", stale: " ~", done: "", cached: " ✓", resumable: " ✓›", pinned: " ✓●", making: " …", failed: " ×" };
 
 /**
  * States of `doc` from what is known of a document close to it: the same up to the first difference, stale after it.
@@ -41,17 +41,24 @@ export function stateOf(what) {
  * @param {number} x @param {number} y @param {number} w @param {number} h
  */
 export function drawBlock(ctx, theme, state, x, y, w, h) {
-  const made = state === "done" || state === "cached" || state === "resumable";
+  const resumable = state === "resumable" || state === "pinned";
+  const made = state === "done" || state === "cached" || resumable;
   ctx.fillStyle = made ? theme.lane("w").fill : state === "failed" ? theme.error : state === "making" ? theme.accent : theme.line;
   ctx.fillRect(x, y, Math.max(0.5, w), h);
   if (state === "stale") lines(ctx, theme.strong, x, y, w, h, 6);
   if (state === "making") lines(ctx, theme.bg, x, y, w, h, 3);
-  if (state === "resumable" && w > 6) {
-    ctx.fillStyle = theme.bg;  // a notch at its end: a run can go on from here at once
+  if (resumable && w > 6) {
+    ctx.fillStyle = theme.bg; // a notch at its end: a run can go on from here at once
     ctx.beginPath();
     ctx.moveTo(x + w, y);
     ctx.lineTo(x + w, y + h);
     ctx.lineTo(x + w - h / 2, y + h / 2);
+    ctx.fill();
+  }
+  if (state === "pinned" && w > 12) {
+    ctx.fillStyle = theme.text; // and a pin in the notch: it is kept
+    ctx.beginPath();
+    ctx.arc(x + w - 2, y + h / 2, 3.5, 0, 7);
     ctx.fill();
   }
 }

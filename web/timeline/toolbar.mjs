@@ -17,6 +17,7 @@ const ICONS = {
   play: ".M5 3l8 5-8 5z",
   stop: ".M4 4h8v8H4z",
   record: ".M8 3.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9z",
+  fork: "M4 2v12M4 10c5 0 8-1.5 8-7M9.5 5.5L12 3l2.5 2.5",
 };
 
 /** @param {string} name */
@@ -40,6 +41,8 @@ function icon(name) {
  * @property {(tab: "lanes"|"script") => void} tab
  * @property {() => "lanes"|"script"} shown
  * @property {() => boolean} recording
+ * @property {(run: () => void) => void} settled do something once nothing is being recorded
+ * @property {(below: HTMLElement) => void} branches
  */
 
 export class Toolbar {
@@ -55,6 +58,11 @@ export class Toolbar {
     this.play = this.button(icon("play"), "play", () => host.play(), { "data-act": "play" });
     this.record = this.button(icon("record"), "record", (event) => host.record(event instanceof PointerEvent && event.pointerType === "touch"), { "data-act": "record" });
     this.record.classList.add("mg-rec");
+    this.fork = this.button(icon("fork"), "fork", () => host.settled(() => e.fork()), { "data-act": "fork" });
+    this.branch = this.button("", "branch", () => host.settled(() => host.branches(this.branch)), { "data-act": "branch", "aria-haspopup": "menu" });
+    this.branch.classList.add("mg-text", "mg-branch");
+    this.flip = this.button("A/B", "flip", () => host.settled(() => e.flip()), { "data-act": "flip" });
+    this.flip.classList.add("mg-text");
     this.snap = this.button("", "snap", () => e.nextSnap(), { "data-act": "snap" });
     this.snap.classList.add("mg-text");
     this.easing = this.button("", "easing", () => e.nextEasing(), { "data-act": "easing" });
@@ -71,7 +79,7 @@ export class Toolbar {
     for (const tab of this.tabs) tab.classList.add("mg-text");
     this.help = this.button("?", "help", () => host.help(), { "data-act": "help" });
     const separator = () => element("span", { class: "mg-sep" });
-    this.lanesOnly = [...this.tools, separator(), this.undo, this.redo, separator(), this.play, this.record, separator(), this.snap, this.easing, separator(), ...this.zooms];
+    this.lanesOnly = [...this.tools, separator(), this.undo, this.redo, separator(), this.play, this.record, separator(), this.fork, this.branch, this.flip, separator(), this.snap, this.easing, separator(), ...this.zooms];
     this.root = element(
       "div", { class: "mg-bar", role: "toolbar", "aria-label": words("live.label") }, ...this.lanesOnly, element("span", { class: "mg-gap" }),
       element("label", { class: "mg-length" }, this.length, element("span", {}, words("length.unit"))), element("span", { class: "mg-ends" }, ...this.tabs, this.help),
@@ -114,14 +122,19 @@ export class Toolbar {
     const script = this.host.shown() === "script";
     const camera = [this.easing, this.tools[2]];
     for (const node of this.lanesOnly) update(node, { hidden: script || (!editor.variant.mouse && camera.includes(/** @type {any} */ (node))) });
+    const name = editor.branchName(editor.doc.active);
+    if (this.branch.textContent !== `${name} ▾`) this.label(this.branch, "branch", `${name} ▾`, name);
+    const flip = words("flip", { name: editor.branchName(editor.other) });
+    update(this.flip, { title: flip, "aria-label": flip });
+    for (const node of [this.branch, this.flip]) update(node, { hidden: editor.other === undefined });
     const blocks = String(blocksOfFrames(editor.doc.length));
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
   }
 
-  /** @param {HTMLButtonElement} button @param {string} key @param {string} name */
-  label(button, key, name) {
-    if (button.textContent === name) return;
-    button.textContent = name;
+  /** @param {HTMLButtonElement} button @param {string} key of its title @param {string} face @param {string} [name] in its title */
+  label(button, key, face, name = face) {
+    if (button.textContent === face) return;
+    button.textContent = face;
     button.title = this.words(key, { name });
     button.setAttribute("aria-label", this.words(key, { name }));
   }

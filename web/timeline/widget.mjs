@@ -6,11 +6,12 @@ import { draw } from "./draw.mjs";
 import { Editor } from "./editor.mjs";
 import { FocusProxy } from "./focus.mjs";
 import { handleKey } from "./keys.mjs";
-import { touchPad } from "./pad.mjs";
 import { Pointers } from "./pointer.mjs";
 import { Popups } from "./popups.mjs";
 import { ScriptTab } from "./script_tab.mjs";
+import { Steering } from "./steering.mjs";
 import { element, linkStyle, update } from "./style.mjs";
+import { penFor, scaleOf } from "./surface.mjs";
 import { readTheme } from "./theme.mjs";
 import { Toolbar } from "./toolbar.mjs";
 import { keepTouches } from "./touch.mjs";
@@ -20,7 +21,6 @@ import { Windows } from "./windows.mjs";
 
 const BAR = 36; // the toolbar in one row
 const FOOT = 28;
-const MAX_PIXELS = 4096; // backing store of the canvas, per side
 
 /**
  * @typedef {object} WidgetHost what the node gives
@@ -58,9 +58,11 @@ export class TimelineWidget {
       paste: (text) => this.paste(text),
       complain: (message) => this.complain(message),
     });
+    this.popups.pointed = (id) => this.pointed(id);
     this.script = new ScriptTab(this.editor, words);
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
     this.transport = new Transport(this.editor, (running) => this.ranTransport(running));
+    this.steering = new Steering(this.editor, this.transport, this.canvas, this.stage);
     this.bar = new Toolbar(this.editor, this.barHost(), words);
     this.pointers = new Pointers(this.canvas, this.editor, this.pointerHost());
     this.stage.append(this.script.root, this.banner.problem);
@@ -77,12 +79,6 @@ export class TimelineWidget {
     for (const node of [this.stage, this.bar.root, this.banner.root]) this.sizes.observe(node);
     this.palette = new MutationObserver(() => this.retheme());
     for (const node of [document.body, document.documentElement]) this.palette.observe(node, { attributes: true, attributeFilter: ["class", "style"] });
-    this.unlocked = () => {
-      if (document.pointerLockElement !== this.canvas && this.transport.take && this.locked) this.transport.stop();
-      this.locked = document.pointerLockElement === this.canvas;
-    };
-    this.locked = false;
-    document.addEventListener("pointerlockchange", this.unlocked);
     this.root.addEventListener("keydown", (event) => this.guard(event));
     this.releaseTouches = keepTouches(this.root);
     /** @type {string} */
@@ -99,7 +95,7 @@ export class TimelineWidget {
     this.transport.stop();
     this.sizes?.disconnect();
     this.palette?.disconnect();
-    if (this.unlocked) document.removeEventListener("pointerlockchange", this.unlocked);
+    this.steering.dispose();
     this.releaseTouches?.();
     this.proxy.dispose();
   }
@@ -169,6 +165,8 @@ export class TimelineWidget {
       tab: (/** @type {"lanes"|"script"} */ tab) => this.showTab(tab),
       shown: () => this.tab,
       recording: () => this.transport.take !== null,
+      settled: (/** @type {() => void} */ run) => this.settled(run),
+      branches: (/** @type {HTMLElement} */ below) => this.showBranches(below.offsetLeft),
     };
   }
 
@@ -195,15 +193,41 @@ export class TimelineWidget {
         return;
       }
     }
+    if (this.popups.key(event)) {
+      event.preventDefault();
+      event.stopPropagation();
+      return;
+    }
     handleKey(this.editor, event, {
       askValue: () => this.windows.askValue(this.editor.cursor.t, this.editor.target.lanes[0]),
       askMarker: () => this.windows.askMarker(this.editor.cursor.t),
       help: () => this.popups.help(),
       play: () => this.play(false, false),
       record: () => this.play(true, false),
+      settled: (run) => this.settled(run),
+      branches: () => this.showBranches(this.editor.view.head),
       escape: () => this.escape(),
       leave: () => this.proxy.blur(),
     });
+  }
+
+  /** End a recording, so that it lands where it was begun, and do something. @param {() => void} run */
+  settled(run) {
+    if (this.transport.take) this.transport.stop();
+    this.script.settle();
+    run();
+  }
+
+  /** @param {number} x */
+  showBranches(x) {
+    if (this.tab === "lanes") this.proxy.focus();
+    this.windows.branches(x, 0);
+  }
+
+  /** The keyboard is at another item of a menu. @param {string} id */
+  pointed(id) {
+    update(this.proxy.area, { "aria-activedescendant": id });
+    if (id) this.live.textContent = this.root.querySelector(`#${id} span`)?.textContent ?? "";
   }
 
   /** @returns {boolean} whether there was something to close */
@@ -252,20 +276,12 @@ export class TimelineWidget {
     const recording = editor.armed.size > 0;
     this.proxy.focus();
     transport.start(recording);
-    if (!recording || !transport.take) return;
-    if (touch) this.stage.append((this.pad = touchPad(editor.variant, (id) => editor.nameOf(id), () => transport.take)));
-    else if (editor.armed.has("yaw") || editor.armed.has("pitch")) {
-      // Refused without a recent click, or where the page may not lock: the pointer then steers while it is over us.
-      Promise.resolve(this.canvas.requestPointerLock?.()).catch(() => {});
-    }
+    if (transport.take) this.steering.begin(touch);
   }
 
   /** @param {boolean} running */
   ranTransport(running) {
-    if (!running) {
-      this.pad?.remove();
-      if (document.pointerLockElement === this.canvas) document.exitPointerLock();
-    }
+    if (!running) this.steering.end();
     this.redraw();
   }
 
@@ -320,15 +336,7 @@ export class TimelineWidget {
 
   /** Draw if the graph's zoom changed what a pixel is. */
   checkScale() {
-    if (this.root.isConnected && this.scale !== this.measure()) this.draw();
-  }
-
-  /** Device pixels per canvas pixel, with the graph's zoom. */
-  measure() {
-    const { clientWidth: width, clientHeight: height } = this.canvas;
-    if (!width) return 1;
-    const wanted = (this.canvas.getBoundingClientRect().width / width) * window.devicePixelRatio;
-    return Math.max(0.5, Math.min(wanted, MAX_PIXELS / Math.max(width, height)));
+    if (this.root.isConnected && this.scale !== scaleOf(this.canvas)) this.draw();
   }
 
   draw() {
@@ -344,10 +352,8 @@ export class TimelineWidget {
   /** @param {number} width @param {number} height */
   paint(width, height) {
     const { editor, canvas } = this;
-    this.scale = this.measure();
-    const [w, h] = [Math.round(width * this.scale), Math.round(height * this.scale)];
-    if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
-    const ctx = canvas.getContext("2d");
+    this.scale = scaleOf(canvas);
+    const ctx = penFor(canvas, width, height, this.scale);
     if (!ctx) return;
     if (!this.theme) {
       this.theme = readTheme(this.root);
@@ -355,10 +361,10 @@ export class TimelineWidget {
       this.root.style.setProperty("--mg-error", this.theme.error);
     }
     editor.view.layout(editor.doc, width, height);
-    ctx.setTransform(w / width, 0, 0, h / height, 0, 0);
     draw(ctx, {
       doc: editor.doc, view: editor.view, theme: this.theme, cursor: editor.cursor, selection: editor.selection, playhead: editor.playhead,
       armed: editor.armed, focused: this.proxy.focused, blocks: editor.blocks, warnings: this.warnings(), ramp: editor.ramp, name: (id) => editor.nameOf(id),
+      other: editor.comparison, pinned: this.words("state.pin"),
     });
   }
 
@@ -377,7 +383,8 @@ export class TimelineWidget {
     this.bar.refresh();
     this.banner.refresh();
     this.script.refresh();
-    update(this.status, { text: editor.status });
+    const { status } = editor;
+    update(this.status, { text: status, title: status });
     const [first] = this.warnings();
     const faulty = editor.scriptError;
     const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");

@@ -95,6 +95,8 @@ export class Windows {
         item("menu.insert", "Ins", () => editor.insert()),
         item(inside ? "menu.removeSelection" : "menu.remove", "Shift+Del", () => editor.remove(), editor.doc.length <= 9),
         item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
+        item(editor.doc.markers.some((m) => m.t === editor.cursor.t && m.pin) ? "menu.unpin" : "menu.pin", "Shift+M", () => editor.pin()),
+        item("menu.fork", "B", () => editor.fork()),
         item("menu.in", "I", () => editor.loop("in")),
         item("menu.out", "O", () => editor.loop("out")),
         item("menu.noloop", "L", () => editor.doc.loop && editor.loop("toggle"), !editor.doc.loop),
@@ -102,6 +104,41 @@ export class Windows {
       p.x,
       p.y,
     );
+  }
+
+  /** All branches, and what can be done with the one in use. @param {number} x @param {number} y */
+  branches(x, y) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const { active, branches } = editor.doc;
+    const ids = [null, ...branches.map((branch) => branch.id)];
+    const versions = ids.map((id) => ({ label: editor.branchName(id), keys: id === editor.other ? "X" : "", run: () => editor.flip(id), chosen: id === active }));
+    const own = active !== null;
+    const name = editor.branchName(active);
+    this.popups.menu(
+      [
+        ...versions,
+        null,
+        { label: words("menu.fork"), keys: "B", run: () => editor.fork() },
+        { label: words("menu.rename", { name }), run: () => this.askBranch(x, y), off: !own },
+        { label: words("menu.unfork", { name }), run: () => editor.removeBranch(), off: !own },
+      ],
+      x,
+      y,
+      words("branch.title"),
+    );
+  }
+
+  /** A new name for the branch in use. @param {number} x @param {number} y */
+  askBranch(x, y) {
+    const { editor, words } = this;
+    this.popups.ask({
+      title: words("branch.rename"),
+      value: editor.branchName(editor.doc.active),
+      x,
+      y,
+      done: (text) => (editor.renameBranch(text) ? null : words("branch.noname")),
+    });
   }
 
   pasteFromMenu() {
