@@ -13,6 +13,7 @@ from .comfyui_matrixgame.host import play as live_play
 from .comfyui_matrixgame.images import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.hands import MODES
 from .comfyui_matrixgame.play.session import Limits
+from .comfyui_matrixgame.quantise import EXACT, PRECISIONS
 from .comfyui_matrixgame.variants import VARIANTS
 from .comfyui_matrixgame.world.store import problem_with_name
 
@@ -102,13 +103,23 @@ class LoadGenerator(io.ComfyNode):
                     tooltip="auto: PyTorch's own, or what ComfyUI was started with (--use-sage-attention and so on). "
                     "flash2, flash3 and sage need their packages and a CUDA device.",
                 ),
+                io.Combo.Input(
+                    "precision",
+                    options=list(PRECISIONS),
+                    default=EXACT,
+                    optional=True,
+                    advanced=True,
+                    tooltip="exact: every number as published. fp8 (RTX 40 series and newer) and int8 compute the "
+                    "large layers in 8 bits: faster, with other frames. A world goes on only in the mode it was made "
+                    "in.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
         )
 
     @classmethod
-    def execute(cls, file: str, dtype: str, attention: str) -> io.NodeOutput:
-        return io.NodeOutput(models.load_generator(file, dtype, attention))
+    def execute(cls, file: str, dtype: str, attention: str, precision: str = EXACT) -> io.NodeOutput:
+        return io.NodeOutput(models.load_generator(file, dtype, attention, precision))
 
 
 class LoadVAE(io.ComfyNode):
@@ -434,7 +445,7 @@ class LivePlay(io.ComfyNode):
                     min=1,
                     max=3000,
                     advanced=True,
-                    tooltip="The most blocks of 12 frames in one go; frames are kept in memory, 0.7 MB each.",
+                    tooltip="The most blocks of 12 frames in one go; frames lie in the temporary folder, 0.7 MB each.",
                 ),
                 io.Int.Input(
                     "idle",
@@ -444,8 +455,14 @@ class LivePlay(io.ComfyNode):
                     advanced=True,
                     tooltip="Seconds without input after which the node ends and keeps what was played.",
                 ),
+                Cache.Input(
+                    "cache",
+                    optional=True,
+                    tooltip="From World Cache: blocks you play are kept in it, and those it knows are not made again.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
+            is_output_node=True,
             outputs=[
                 io.Image.Output(display_name="images", tooltip="Frames [N, H, W, 3]; only built where asked for."),
                 io.Video.Output(display_name="video", tooltip="The frames at 25 a second, backed by a file."),
@@ -461,11 +478,12 @@ class LivePlay(io.ComfyNode):
         return float("nan")  # played anew each time: nothing equals it
 
     @classmethod
-    def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int) -> io.NodeOutput:
+    def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt).images
         limits = Limits(idle, live_play.LOST_SECONDS, finish=True, blocks=blocks)
-        return io.NodeOutput(*live_play.play(world, mode, limits, wanted, node))
+        played, report = live_play.play(world, mode, limits, wanted, node, cache)
+        return io.NodeOutput(*played, ui={"text": [report]})
 
 
 class WorldCache(io.ComfyNode):

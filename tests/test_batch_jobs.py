@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.video import VideoWriter
 
 NOTHING = Measured(None, {})
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -167,6 +171,18 @@ def test_a_million_products_are_planned_without_visiting_them(folder: Path, monk
     said = "\n".join(plan.lines())
     assert "1,000,000" in said
     assert "unknown: nothing" in said
+
+
+def test_a_million_products_are_refused_in_words_and_seconds(folder: Path) -> None:
+    """The whole command, by the clock of the processor: that of the wall shows what else a machine does."""
+    path = write(folder, 'images: ["*.png"]\nscripts: bench:0..999\nseeds: 0..499\nsize: 128x64\n')
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    command = [sys.executable, "-m", "comfyui_matrixgame", "batch", "plan", str(path), "--device", "cpu"]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "jobs      1,000,000" in said
+    assert "Refused: the results need about" in said or "Not started: 1,000,000 jobs" in said
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
 
 
 def test_a_plan_says_what_was_measured(folder: Path) -> None:

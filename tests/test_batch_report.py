@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -22,7 +23,6 @@ from tests.support import random_track
 
 from .batch import one_thread, write_files, write_jobs
 
-CHROMIUM = Path("/usr/bin/chromium")
 SCRIPTS = [{"name": "walk", "text": "w 8f; right(0.123) 13f"}, {"name": "back", "text": "s 20f"}]
 
 
@@ -79,42 +79,35 @@ def test_the_page_can_be_written_while_a_run_is_on(out: Path) -> None:
     assert "</script><b>" not in page
 
 
-@pytest.mark.skipif(not CHROMIUM.exists(), reason="There is no Chromium at /usr/bin/chromium.")
-def test_the_page_in_a_browser(out: Path) -> None:
-    from playwright.sync_api import sync_playwright
-
+def test_the_page_in_a_browser(browser: Any, out: Path) -> None:
     (page_file, *_) = write_report(out)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        problems: list[str] = []
-        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.goto(page_file.as_uri())
-        names = "[...document.querySelectorAll('#rows b')].map(n => n.textContent)"
-        assert page.evaluate(names) == ["picture0_back", "picture0_walk", "picture1_back", "picture1_walk"]
-        assert "3 done, 1 failed" in page.inner_text("#sum")
-        assert "RuntimeError: </script><b>no luck</b>" in page.inner_text("#rows")
-        page.click("#head button >> text=Name")
-        assert page.evaluate(names)[0] == "picture1_walk"
-        page.select_option("#state", "failed")
-        assert page.evaluate(names) == ["picture1_walk"]
-        page.select_option("#state", "")
-        page.fill("#find", "picture0 walk")
-        assert page.evaluate(names) == []
-        page.fill("#find", "0_walk")
-        assert page.evaluate(names) == ["picture0_walk"]
-        image = "document.querySelector('.shot img')"
-        page.wait_for_function(f"{image}.complete && {image}.naturalWidth === 32")
-        inks = (
-            "c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
-        )
-        assert page.eval_on_selector("#rows canvas", inks) > 3
-        page.click(".shot")
-        page.wait_for_function("document.querySelector('video').readyState >= 2")
-        assert page.evaluate("document.querySelector('video').videoWidth") == 32
-        assert not problems
-        browser.close()
+    page = browser.new_page(viewport={"width": 1400, "height": 900})
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(page_file.as_uri())
+    names = "[...document.querySelectorAll('#rows b')].map(n => n.textContent)"
+    assert page.evaluate(names) == ["picture0_back", "picture0_walk", "picture1_back", "picture1_walk"]
+    assert "3 done, 1 failed" in page.inner_text("#sum")
+    assert "RuntimeError: </script><b>no luck</b>" in page.inner_text("#rows")
+    page.click("#head button >> text=Name")
+    assert page.evaluate(names)[0] == "picture1_walk"
+    page.select_option("#state", "failed")
+    assert page.evaluate(names) == ["picture1_walk"]
+    page.select_option("#state", "")
+    page.fill("#find", "picture0 walk")
+    assert page.evaluate(names) == []
+    page.fill("#find", "0_walk")
+    assert page.evaluate(names) == ["picture0_walk"]
+    image = "document.querySelector('.shot img')"
+    page.wait_for_function(f"{image}.complete && {image}.naturalWidth === 32")
+    inks = "c => new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size"
+    assert page.eval_on_selector("#rows canvas", inks) > 3
+    page.click(".shot")
+    page.wait_for_function("document.querySelector('video').readyState >= 2")
+    assert page.evaluate("document.querySelector('video').videoWidth") == 32
+    assert not problems
+    page.close()
 
 
 def test_lanes_hold_the_inputs_to_the_last_bit() -> None:

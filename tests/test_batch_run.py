@@ -21,10 +21,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from comfyui_matrixgame.actions.text import read_text
-from comfyui_matrixgame.batch import local, outputs
+from comfyui_matrixgame.batch import local, outputs, report, runner
+from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.errors import BatchError
+from comfyui_matrixgame.generator import Generator
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.video import VideoWriter, read_video
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
@@ -120,6 +123,36 @@ def test_neighbours_do_not_change_a_result(folder: Path) -> None:
     assert first == second
 
 
+def test_what_jobs_begin_with_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a cache: the same bytes from fewer passes, and none at all where every block is known."""
+    passes = []
+    real = Generator.forward
+    monkeypatch.setattr(Generator, "forward", lambda self, *given: passes.append(1) or real(self, *given))
+    scripts = ["w 32f; d 12f", "w 32f; a 24f", {"name": "short", "text": "w 20f"}]
+    settings = {"scripts": scripts, "keep": ["png", "latents", "world"]}
+    patterns = ("by_name/*.latents.safetensors", "by_name/*/*")
+
+    def made(name: str, *extra: str, **more: object) -> tuple[int, dict[str, bytes]]:
+        passes.clear()
+        assert run(write_jobs(folder, f"{name}.json", **(settings | more)), *extra) == 0
+        return len(passes), contents(folder / name, *patterns)
+
+    plain, expected = made("plain")
+    first, found = made("first", cache="cache")
+    again, later = made("again", "--cache", str(folder / "cache"), keep=["png", "latents"])
+    assert expected == found
+    assert again == 0
+    assert later == expected
+    for path in (folder / "plain").glob("by_name/*.world.safetensors"):
+        ours, theirs = load_world(path), load_world(folder / "first" / "by_name" / path.name)
+        assert ours.names == theirs.names
+        for one, two in zip(ours.caches, theirs.caches, strict=True):
+            assert all(torch.equal(ring.k, two.rings()[name].k) for name, ring in one.rings().items())
+    assert first < 0.8 * plain
+    with pytest.raises(BatchError, match=r"line \d+: a cache holds worlds that were made alone"):
+        read_job_file(write_jobs(folder, worlds=2), cache="cache")
+
+
 def test_finished_jobs_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     out = folder / "out"
     assert run(write_jobs(folder, scripts=["w 8f", "a 8f"], output="out")) == 0
@@ -180,6 +213,21 @@ def test_a_failed_job_does_not_end_the_rest(
     assert set(states(folder / "jobs").values()) == {"done"}
 
 
+def test_the_page_takes_little_of_a_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long it takes to write, the next version waits until that was a twentieth of the time."""
+    written = []
+
+    def slow(*given: object, quick: bool = False) -> list[Path]:
+        written.append(quick)
+        time.sleep(0.3)
+        return []
+
+    monkeypatch.setattr(runner, "REPORT_EVERY", 0.0)
+    monkeypatch.setattr(report, "write_report", slow)
+    assert run(write_jobs(folder, seeds="0..7")) == 0
+    assert written == [True, True, False]  # once on the way, once when the jobs end, and all of it
+
+
 def test_a_picture_that_is_gone_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jobs(folder, images=["picture0.png", "picture1.png"])
     real = local.LocalEngine.task
@@ -218,8 +266,9 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(
 
 def test_folders_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixture) -> None:
     (folder / "taken").write_text("a file")
-    assert run(write_jobs(folder, output="taken/out")) == 1
-    assert "cannot be written to" in capsys.readouterr().err
+    for command in ("plan", "run"):
+        assert main(["batch", command, str(write_jobs(folder, output="taken/out")), "--device", "cpu"]) == 1
+        assert "cannot be written to" in capsys.readouterr().err
 
 
 def test_two_runs_into_one_folder_are_refused(folder: Path, capsys: pytest.CaptureFixture) -> None:
@@ -267,7 +316,7 @@ def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
 
 
 def test_results_at_a_url(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    """Any URL of fsspec; the ledger and the page then lie beside the job file."""
+    """Any URL of fsspec, here one with folders; the ledger and the page then lie beside the job file."""
     url = f"file://{folder}/far"
     path = write_jobs(folder, scripts=["w 8f", "a 8f"], output=url, keep=["png", "latents"])
     assert run(path) == 0
@@ -275,8 +324,9 @@ def test_results_at_a_url(folder: Path, capsys: pytest.CaptureFixture) -> None:
     assert "2 finished before" in capsys.readouterr().err
     near = write_jobs(folder, "near.json", scripts=["w 8f", "a 8f"])
     assert run(near) == 0
-    patterns = ("results/*/*/latents.safetensors", "results/*/*/png/*")
-    assert contents(folder / "far", *patterns) == contents(folder / "near", *patterns)
+    for pattern in ("results/**/latents.safetensors", "results/**/*.png"):
+        found = [sorted(path.read_bytes() for path in (folder / out).glob(pattern)) for out in ("far", "near")]
+        assert found[0] == found[1] != []
     assert (folder / "jobs.batch" / "report.html").exists()
     assert run(write_jobs(folder, output="nothing://there")) == 1
     assert "Results cannot be written to nothing://there" in capsys.readouterr().err

@@ -29,6 +29,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     for command in (plan, run_):
         command.add_argument("file", metavar="FILE", help="job file: .yaml, .json or .csv")
         command.add_argument("-o", "--output", metavar="FOLDER|URL", help="instead of the job file's output")
+        command.add_argument(
+            "--cache", metavar="FOLDER", help="make what several jobs begin with once, and keep it there"
+        )
         command.add_argument("--device", help="such as cuda:0,cuda:1 or cpu; default: every CUDA device, else the best")
         command.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: its address, auto, or local")
         command.add_argument("--workers", type=int, metavar="N", help="with --ray: actors; default: one for each GPU")
@@ -61,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def _plan(args: argparse.Namespace) -> int:
     from .jobfile import read_job_file
 
-    jobs = read_job_file(args.file, args.output)
+    jobs = read_job_file(args.file, args.output, args.cache)
     plan = _worked_out(args, jobs, _ledger_to_read(jobs))
     print("\n".join(plan.lines()))
     if plan.refusal:
@@ -76,7 +79,7 @@ def _run(args: argparse.Namespace) -> int:
     from .runner import Runner, ledger_folder
     from .store import open_store
 
-    jobs = read_job_file(args.file, args.output)
+    jobs = read_job_file(args.file, args.output, args.cache)
     folder = ledger_folder(jobs)
     plan = _worked_out(args, jobs, _ledger_to_read(jobs))
     print("\n".join(plan.lines()), file=sys.stderr)
@@ -157,11 +160,18 @@ def _ledger_to_read(jobs: JobFile) -> Ledger | None:
 def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) -> Plan:
     """The plan, with what earlier runs measured."""
     from .plan import Measured, make_plan
+    from .store import check_writable
     from .task import wanted_items
 
+    check_writable(jobs.output)
     memory, signature, devices = None, None, 1
     if args.comfyui:
         from .comfyui import check_hosts
+
+        if jobs.cache is not None:
+            raise BatchError(
+                "ComfyUI servers have caches of their own: put World Cache into a --workflow, not `cache`."
+            )
         from .workflow import load_workflow
 
         check_hosts(args.comfyui, jobs, load_workflow(args.workflow))

@@ -18,10 +18,12 @@ from ..actions.track import ActionTrack
 from ..dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
 from ..errors import BatchError
 from ..variants import FPS, first_input_of_block, frames_of_blocks, get_variant
+from .jobfile import is_url
 from .ledger import Entry, Ledger
 from .names import parse_template
-from .store import result_path
+from .store import FolderStore, Store
 from .task import track_of
+from .urls import UrlStore
 
 NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
 INDEX = "index.csv"
@@ -33,7 +35,7 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     Returns how many episodes it has, and how many jobs have no frames to export. What was exported before stays and
     keeps its number. Raises BatchError where the jobs are of several variants or sizes.
     """
-    found, left_out = _finished(folder, variant)
+    store, found, left_out = _finished(folder, variant)
     kinds = {(about["variant"], tuple(about["size"])) for about in (_about(entry) for entry in found)}
     if len(kinds) > 1:
         shown = ", ".join(f"{name} at {size[1]}x{size[0]}" for name, size in sorted(kinds))
@@ -54,7 +56,7 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     for entry in found:
         number = numbers[entry.key]["episode"]
         if not table_path(target, number).exists():
-            _write_episode(folder, target, entry, number, tasks.index(_task(entry)), first[entry.key])
+            _write_episode(store, target, entry, number, tasks.index(_task(entry)), first[entry.key])
     write_meta(target, len(numbers), tasks, chosen)
     return len(numbers), left_out
 
@@ -65,7 +67,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     Returns how many there are, and how many jobs have no frames. Raises BatchError where two would have one name.
     """
     template = parse_template(template)
-    found, left_out = _finished(folder, variant)
+    store, found, left_out = _finished(folder, variant)
     named: dict[str, Entry] = {}
     for entry in found:
         name = template.format_map(_about(entry)["labels"])
@@ -79,7 +81,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     for name, entry in sorted(named.items(), key=lambda pair: (_about(pair[1])["labels"]["script"], pair[0])):
         path = target / f"{name}.mp4"
         if not path.exists():
-            _write_plain_video(folder, entry, path)
+            _write_plain_video(store, entry, path)
         about = _about(entry)
         rows.append([f"{name}.mp4", about["labels"]["image"], _task(entry), about["seed"], about["frames"], entry.key])
     with (target / INDEX).open("w", newline="", encoding="utf-8") as file:
@@ -96,10 +98,11 @@ def rows_of_frames(about: dict[str, Any]) -> ActionTrack:
     return track_of(about).slice(lead).padded(about["frames"])
 
 
-def _finished(folder: Path, variant: str | None) -> tuple[list[Entry], int]:
-    """The finished jobs that have frames, each result once, and how many have none."""
+def _finished(folder: Path, variant: str | None) -> tuple[Store, list[Entry], int]:
+    """Where the results lie, the finished jobs that have frames, each result once, and how many have none."""
     ledger = Ledger(folder, write=False)
     try:
+        where = str(ledger.note("output") or "")
         done = [entry for entry in ledger.entries() if entry.about is not None]
     finally:
         ledger.close()
@@ -108,33 +111,35 @@ def _finished(folder: Path, variant: str | None) -> tuple[list[Entry], int]:
     found = {entry.key: entry for entry in reversed(done) if {"mp4", "png", "jpeg"} & _about(entry)["items"].keys()}
     if not found:
         raise BatchError(f"No finished job in {folder} has a video or frames; keep mp4 or png.")
-    return list(reversed(found.values())), len({entry.key for entry in done}) - len(found)
+    store = UrlStore(where, write=False) if is_url(where) else FolderStore(folder)
+    return store, list(reversed(found.values())), len({entry.key for entry in done}) - len(found)
 
 
-def _write_episode(folder: Path, target: Path, entry: Entry, number: int, task: int, first: int) -> None:
+def _write_episode(store: Store, target: Path, entry: Entry, number: int, task: int, first: int) -> None:
     """The video, then the table: an episode with a table is whole."""
     about, path = _about(entry), video_path(target, number)
-    source = folder / result_path(entry.key)
-    if "png" in about["items"]:
-        count, colours = write_video(path, _pictures(source / "png"), FPS)
-    elif "mp4" in about["items"]:
-        count, colours = copy_video(path, source / about["items"]["mp4"]["file"])
-    else:
-        count, colours = write_video(path, _pictures(source / "jpeg"), FPS)
+    item = next(item for item in ("png", "mp4", "jpeg") if item in about["items"])
+    with store.here(about, item) as source:
+        if item == "mp4":
+            count, colours = copy_video(path, source)
+        else:
+            count, colours = write_video(path, _pictures(source), FPS)
     if count != about["frames"]:
         raise BatchError(f"The result of {entry.name} has {count} of its {about['frames']} frames; make it again.")
     write_table(target, Episode(number, rows_of_frames(about), None, task, FPS, first), colours)
 
 
-def _write_plain_video(folder: Path, entry: Entry, path: Path) -> None:
-    about, source = _about(entry), folder / result_path(entry.key)
-    if "mp4" not in about["items"]:
-        write_video(path, _pictures(source / ("png" if "png" in about["items"] else "jpeg")), FPS)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    shutil.copyfile(source / about["items"]["mp4"]["file"], part)
-    os.replace(part, path)
+def _write_plain_video(store: Store, entry: Entry, path: Path) -> None:
+    about = _about(entry)
+    item = next(item for item in ("mp4", "png", "jpeg") if item in about["items"])
+    with store.here(about, item) as source:
+        if item != "mp4":
+            write_video(path, _pictures(source), FPS)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_name(f".{path.name}.part")
+        shutil.copyfile(source, part)
+        os.replace(part, path)
 
 
 def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:

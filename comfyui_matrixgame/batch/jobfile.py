@@ -22,7 +22,7 @@ from .starts import Start, known_fields, read_clips, read_images
 from .tree import Value, read_tree, shown
 
 KEEP = ("mp4", "png", "jpeg", "latents", "inputs", "world")
-SETTINGS = ("version", "models", "variant", "size", "output", "name", "keep", "overlay", "worlds", "jobs")
+SETTINGS = ("version", "models", "variant", "size", "output", "name", "keep", "overlay", "worlds", "cache", "jobs")
 AXES = ("images", "clips", "scripts", "seeds", "variants", "lengths", "name")
 SINGULAR = {"image": "images", "clip": "clips", "script": "scripts", "seed": "seeds", "variant": "variants",
             "length": "lengths", "timeline": "scripts", "timelines": "scripts", "blocks": "lengths"}  # fmt: skip
@@ -65,6 +65,7 @@ class JobFile:
     """A job file that holds.
 
     size: height and width. output: folder or URL. keep: of KEEP. worlds: how many are made at once on a device.
+    cache: folder of the World Cache, so that what several jobs begin with is made once; None for none.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class JobFile:
     keep: tuple[str, ...]
     overlay: Overlay | None
     worlds: int
+    cache: Path | None
     entries: list[Entry]
 
     def __len__(self) -> int:
@@ -94,8 +96,8 @@ class JobFile:
         return [part for entry in self.entries for part in entry.totals()]
 
 
-def read_job_file(path: str | Path, output: str | None = None) -> JobFile:
-    """Read and check a job file. output: instead of the one written in it. Raises BatchError with file and line."""
+def read_job_file(path: str | Path, output: str | None = None, cache: str | None = None) -> JobFile:
+    """Read and check a job file. output, cache: instead of those in it. Raises BatchError with file and line."""
     path = Path(path)
     tree = read_tree(path)
     top = tree.items("A job file")
@@ -114,12 +116,24 @@ def read_job_file(path: str | Path, output: str | None = None) -> JobFile:
     worlds = top["worlds"].whole("worlds", 1) if "worlds" in top else 1
     if worlds > MOST_WORLDS:
         top["worlds"].fail(f"at most {MOST_WORLDS} worlds run at once, got {worlds}.")
+    cache = cache or (top["cache"].text("cache") if "cache" in top else None)
+    if cache is not None and worlds > 1:
+        top["worlds"].fail(
+            "a cache holds worlds that were made alone, and several at once have other last digits; leave out one of "
+            "`worlds` and `cache`."
+        )
     shared = {name: value for name, value in top.items() if name in (*AXES, "variant")}
     entries = [_entry(value, shared, models, folder, size) for value in _entry_values(tree, top)]
     check_names(entries, path.name)
-    if "://" not in where:
+    if not is_url(where):
         where = str(folder / Path(where).expanduser())
-    return JobFile(path, models, size, where, keep, overlay, worlds, entries)
+    cached = None if cache is None else folder / Path(cache).expanduser()
+    return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries)
+
+
+def is_url(where: str) -> bool:
+    """Whether an output is a URL and not a folder."""
+    return "://" in where
 
 
 def _entry_values(tree: Value, top: dict[str, Value]) -> Sequence[Value]:

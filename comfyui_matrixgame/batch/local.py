@@ -18,7 +18,7 @@ from .entries import Job
 from .jobfile import JobFile
 from .models import files_for, identities, load_all, signature, timing_signature
 from .outputs import DiskFull, ResultWriter
-from .renderer import Made, Renderer
+from .renderer import Made, Renderer, open_cache
 from .store import Store
 from .task import Source, Task, last_name, read_source, result_key
 
@@ -38,6 +38,7 @@ class LocalEngine:
         self.jobs, self.variant, self.devices, self.store = jobs, get_variant(variant), devices, store
         self.files = [files_for(jobs, variant, device) for device in devices]
         self._models: dict[int, Models] = {}
+        self._cache = open_cache(jobs)
         self._loading = threading.Lock()
         self._identity = remembered_identity(self.files[0], lambda: identities(self._load(0)), note, put_note)
 
@@ -94,7 +95,7 @@ class LocalEngine:
         try:
             renderer: Renderer | None = None
             while (group := inbox.get()) is not None and not stop.is_set():
-                renderer = renderer or Renderer(self._load(index), self.jobs.worlds)
+                renderer = renderer or Renderer(self._load(index), self.jobs.worlds, self._cache)
                 render_group(renderer, group, [source_of(task) for task in group], pen, stop, on_pulse)
         except Interrupted:
             pass

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..memory import MemoryEstimate, gigabytes
-from .jobfile import JobFile
+from ..world.cache import DISK_BYTES as CACHE_BYTES
+from .jobfile import JobFile, is_url
 from .outputs import latents_bytes
 from .task import wanted_items
 
@@ -33,6 +34,7 @@ class Plan:
     disk: float
     disk_measured: bool
     free: int | None
+    cache: Path | None
     done: int | None
 
     @property
@@ -67,6 +69,10 @@ class Plan:
         source = "from finished jobs" if self.disk_measured else "an assumption; noisy pictures take more"
         free = "" if self.free is None else f", {gigabytes(self.free)} are free"
         lines.append(f"disk      about {gigabytes(self.disk)} ({source}){free}")
+        if self.cache is not None:
+            lines.append(
+                f"cache     up to {gigabytes(CACHE_BYTES)} more, in {self.cache}; common beginnings are made once"
+            )
         return lines
 
 
@@ -102,13 +108,14 @@ def make_plan(
         disk=disk,
         disk_measured=known,
         free=free_space(jobs.output),
+        cache=jobs.cache,
         done=done,
     )
 
 
 def free_space(output: str) -> int | None:
     """Bytes that are free where the results go; None where that cannot be known."""
-    if "://" in output:
+    if is_url(output):
         return None
     place = Path(output).absolute()
     while not place.exists() and place != place.parent:

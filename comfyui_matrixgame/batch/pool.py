@@ -20,6 +20,9 @@ SHORT_CALL = 0.25  # seconds: calls shorter than this take more items the next t
 LOOK_EVERY = 1.0  # seconds between two looks at what an actor does
 STARTS = 3  # times in a row that actors may fail to start before the pool gives up
 DEATHS = 30  # times in a row that they may be killed while they start
+CALL_EVERY = 8.0  # seconds between two calls to a cluster from which nothing comes
+CALLS = 3  # in a row without an answer, after which it is lost: before Ray ends this process after 60 s, without a word
+NOBODY = 600.0  # seconds without any actor that works, after which the pool gives up
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Pool:
 
     send: (actor, items) -> the answer's reference; the answer is a list with a result for each item. size: actors.
     retries: how often an item may lose its actor. most: items in a call. on_look: gets (name, what `look` said).
+    answers: whether the cluster does, asked now and then while nothing comes from it.
     """
 
     def __init__(
@@ -56,14 +60,17 @@ class Pool:
         retries: int = 5,
         most: int = MOST_IN_CALL,
         on_look: Callable[[str, Any], None] | None = None,
+        answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._start, self._send, self._retries, self._most, self._on_look = start, send, retries, most, on_look
         self._count, self._failed_starts = 0, 0.0
+        self._answers, self._called, self._unanswered = answers, time.monotonic(), 0
         self._hands = [self._new_hand() for _ in range(size)]
         self._again: deque[Any] = deque()  # items that lost their actor
         self._losses: dict[int, int] = {}
         self._per_call = 1
         self._looked = 0.0
+        self._worked = time.monotonic()  # when there last was an actor that had started
         self.lost = 0
 
     def first(self) -> Any:
@@ -84,6 +91,8 @@ class Pool:
 
     def close(self) -> None:
         """End the actors."""
+        if self._unanswered >= CALLS:
+            return  # Ray would wait for a cluster that is gone
         for hand in self._hands:
             ray.kill(hand.actor)
 
@@ -116,9 +125,18 @@ class Pool:
 
     def _collect(self) -> Iterator[tuple[Any, Any]] | list:
         """What is finished, after waiting for a second at most."""
+        if any(hand.alive for hand in self._hands):
+            self._worked = time.monotonic()
+        elif time.monotonic() - self._worked > NOBODY:
+            raise BatchError(
+                f"No worker has started on the Ray cluster for {NOBODY:.0f} s; see with `ray status` whether its nodes "
+                "are there and have the GPUs or CPUs that are asked for. What is finished stays."
+            )
         answers = {hand.calls[0][0]: hand for hand in self._hands if hand.calls}
         starting = {hand.ready: hand for hand in self._hands if not hand.alive}
         done, _ = ray.wait([*answers, *starting], num_returns=1, timeout=LOOK_EVERY)
+        if not done:
+            self._call()
         found = []
         for ref in done:
             if ref in starting:
@@ -126,6 +144,18 @@ class Pool:
             else:
                 found += self._take_answer(answers[ref])
         return found
+
+    def _call(self) -> None:
+        """See whether the cluster is still there; raises BatchError where it is not."""
+        if time.monotonic() - self._called < CALL_EVERY:
+            return
+        self._called = time.monotonic()
+        self._unanswered = 0 if self._answers() else self._unanswered + 1
+        if self._unanswered >= CALLS:
+            raise BatchError(
+                "Stopped: the Ray cluster does not answer any more. What is finished stays; start the cluster, and run "
+                "the same command again."
+            )
 
     def _take_start(self, hand: Hand) -> None:
         try:
@@ -198,6 +228,7 @@ class Pool:
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of an error that happened elsewhere."""
+    """Why something failed elsewhere, in a line: how an actor died, or the last line of what it raised."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1].rstrip(".") if lines else type(error).__name__
+    died = [line.partition(" Some common causes")[0] for line in lines if "is dead because" in line]
+    return (died or lines or [type(error).__name__])[-1].rstrip(".")

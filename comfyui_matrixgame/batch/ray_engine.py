@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from .jobfile import JobFile
 from .ledger import Ledger
 from .local import Pen, grouped, make_task, remembered_identity, render_group, source_of
 from .models import files_for, identities, load_all, timing_signature
-from .renderer import Renderer
+from .renderer import Renderer, open_cache
 from .store import Store, open_store
 from .task import Source, Task
 
@@ -42,7 +43,7 @@ class Worker:
     def __init__(self, jobs: JobFile, variant: str, device: str, name: str) -> None:
         self._store = open_store(jobs.output)
         self._models = load_all(files_for(jobs, variant, torch.device(device)), jobs.models.attention)
-        self._renderer = Renderer(self._models, jobs.worlds)
+        self._renderer = Renderer(self._models, jobs.worlds, open_cache(jobs))
         self._outbox: queue.Queue[Outcome] = queue.Queue()
         self._pen = Pen(self._store, name, self._outbox)
         self._never = threading.Event()
@@ -108,7 +109,9 @@ class RayEngine:
         self._files = files_for(jobs, variant, torch.device(self._device))
         self._pulse: OnPulse = lambda pulse: None
         self._sources: dict[str, Any] = {}
-        self._pool = Pool(self._start, self._send, size, retries, on_look=self._looked)
+        self._pool = Pool(
+            self._start, self._send, size, retries, on_look=self._looked, answers=partial(listens, _head(address))
+        )
         self._identity = remembered_identity(self._files, self._ask_identity, ledger.note, ledger.put_note)
 
     def signature(self) -> str:
@@ -174,6 +177,16 @@ def connect(address: str, workers: int | None = None) -> None:
         ) from None
 
 
+def listens(address: str) -> bool:
+    """Whether something listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), CLUSTER_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
 def check_address(address: str) -> None:
     """Raise BatchError where nothing listens at a cluster's address; `auto` and `local` are taken as they are."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -188,6 +201,13 @@ def check_address(address: str) -> None:
             f"No Ray cluster answers at {address} ({error.strerror or error}); start one with `ray start --head`, or "
             "use --ray local."
         ) from None
+
+
+def _head(address: str) -> str:
+    """HOST:PORT of the head of the cluster that was joined, as it is seen from here."""
+    if address.startswith("ray://"):
+        return address.removeprefix("ray://")
+    return ray.get_runtime_context().gcs_address
 
 
 def _with_look_apart(worker: type) -> type:

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..world import Models, PassProgress, World, rollout, select_world, stack_worlds, start_world, start_world_from_clip
+from ..world.cache import BlockCache
+from ..world.reuse import CachedRollout
 from ..world.world import first_name
+from .jobfile import JobFile
 from .task import Source, Task
 
 KEPT_STARTS = 8
+CACHE_FOLDER, CACHE_PROJECT = "blocks", "batch"  # a folder of its own: what is old in it is deleted to make room
 
 
 @dataclass(frozen=True)
@@ -31,15 +35,21 @@ class Made:
     seconds: float
 
 
+def open_cache(jobs: JobFile) -> BlockCache | None:
+    """The cache of a job file; None where it has none."""
+    return None if jobs.cache is None else BlockCache(jobs.cache / CACHE_FOLDER, CACHE_PROJECT)
+
+
 class Renderer:
     """Models on a device, and the starts that were encoded last.
 
     worlds: how many tasks run as one batch. A group with fewer is filled up with copies: the last digits of a sum
     depend on the size of a batch, but not on what else is in it, so a result does not depend on its neighbours.
+    cache: blocks that were made before, with worlds = 1; the bytes are the same with and without it.
     """
 
-    def __init__(self, models: Models, worlds: int = 1) -> None:
-        self.models, self.worlds = models, worlds
+    def __init__(self, models: Models, worlds: int = 1, cache: BlockCache | None = None) -> None:
+        self.models, self.worlds, self.cache = models, worlds, cache
         self._starts: dict[tuple, World] = {}
 
     @torch.inference_mode()
@@ -49,11 +59,15 @@ class Renderer:
         """The blocks of up to `worlds` tasks with equal blocks; on_pass may raise to stop."""
         mark, spent = time.perf_counter(), 0.0
         starts = [self._start(task, source) for task, source in zip(tasks, sources, strict=True)]
-        filled = [*starts, *([starts[-1]] * (self.worlds - len(starts)))]
-        tracks = [task.track for task in tasks]
-        tracks += [tracks[-1]] * (len(filled) - len(tracks))
-        run = rollout(self.models, stack_worlds(filled), tracks, tasks[0].blocks, on_pass=on_pass)
-        for block in run:
+        blocks = tasks[0].blocks
+        if self.cache is not None:
+            run = CachedRollout(self.models, starts[0], tasks[0].track, blocks, self.cache, on_pass=on_pass)
+        else:
+            filled = [*starts, *([starts[-1]] * (self.worlds - len(starts)))]
+            tracks = [task.track for task in tasks]
+            tracks += [tracks[-1]] * (len(filled) - len(tracks))
+            run = rollout(self.models, stack_worlds(filled), tracks, blocks, on_pass=on_pass)
+        for _, block in zip(range(blocks), run, strict=False):  # not beyond: a cache would store the state after it
             last = run.done == run.blocks
             spent += time.perf_counter() - mark  # not while the block waits to be written
             for index, task in enumerate(tasks):

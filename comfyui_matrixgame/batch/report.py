@@ -13,10 +13,12 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import BatchError
+from .jobfile import is_url
 from .ledger import Entry, Ledger
 from .store import result_path
 
 PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
+THUMBNAILS = "thumbnails"  # of results at a URL
 TEMPLATE = Path(__file__).with_name("report.html")
 ACROSS, DOWN, CELL, TEXT = 10, 12, (192, 128), 26  # pictures of a contact sheet, their size, the text under them
 LABELS = ("variant", "image", "script", "seed")
@@ -34,25 +36,27 @@ def write_report(folder: Path, output: str | None = None, quick: bool = False) -
     """
     ledger = Ledger(folder, write=False)
     try:
-        base = _base(str(output or ledger.note("output") or folder))
+        where = str(output or ledger.note("output") or folder)
         total = ledger.note("total") or 0
         entries = list(ledger.entries())
     finally:
         ledger.close()
     try:
-        written = [write_page(folder, entries, total, base)]
+        if is_url(where):
+            _bring_thumbnails(folder, where, entries)
+        written = [write_page(folder, entries, total, where)]
         if not quick:
             written += write_tables(folder, entries)
-            written += write_sheets(folder, [entry for entry in entries if entry.about]) if base == "" else []
+            written += write_sheets(folder, [entry for entry in entries if entry.about], is_url(where))
     except OSError as error:
         raise BatchError(f"The report cannot be written to {folder}: {error.strerror or error}.") from None
     return written
 
 
-def write_page(folder: Path, entries: list[Entry], total: int, base: str | None) -> Path:
-    """The page. base: what stands before the paths of the results; None where a browser cannot open them."""
+def write_page(folder: Path, entries: list[Entry], total: int, output: str) -> Path:
+    """The page. output: where the results lie."""
     lanes: dict[str, int] = {}
-    jobs = [_row(entry, lanes, base) for entry in entries]
+    jobs = [_row(entry, lanes, output) for entry in entries]
     data = {
         "written": time.time(),
         "total": total,
@@ -84,28 +88,27 @@ def write_tables(folder: Path, entries: list[Entry]) -> list[Path]:
     return [*made, _replace(folder / f"{TABLE}.parquet", buffer.getvalue())]
 
 
-def write_sheets(folder: Path, entries: list[Entry]) -> list[Path]:
-    """Thumbnails with their names, as many sheets as are needed; sheets of an earlier report that are over are left."""
+def write_sheets(folder: Path, entries: list[Entry], far: bool = False) -> list[Path]:
+    """Thumbnails of finished jobs with their names, on as many sheets as are needed; older sheets beyond are left."""
     made = []
     count = ACROSS * DOWN
     for number, first in enumerate(range(0, len(entries), count), 1):
-        sheet = _sheet(folder, entries[first : first + count])
+        sheet = _sheet(folder, entries[first : first + count], far)
         buffer = io.BytesIO()
         sheet.save(buffer, format="JPEG", quality=85)
         made.append(_replace(folder / SHEET.format(number), buffer.getvalue()))
     return made
 
 
-def _sheet(folder: Path, entries: list[Entry]) -> Image.Image:
+def _sheet(folder: Path, entries: list[Entry], far: bool) -> Image.Image:
     across, down = min(ACROSS, len(entries)), -(-len(entries) // ACROSS)
     wide, high = CELL[0], CELL[1] + TEXT
     sheet = Image.new("RGB", (across * wide, down * high), (24, 26, 29))
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for index, entry in enumerate(entries):
         left, top = index % ACROSS * wide, index // ACROSS * high
-        about = entry.about or {}
         try:
-            with Image.open(folder / result_path(entry.key) / (about.get("thumbnail") or "")) as picture:
+            with Image.open(folder / _thumbnail_place(entry.about or {}, far)) as picture:
                 picture = picture.convert("RGB")
                 scale = min((wide - 8) / picture.width, (CELL[1] - 4) / picture.height)
                 picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
@@ -124,14 +127,32 @@ def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str
     return shown
 
 
+def _bring_thumbnails(folder: Path, output: str, entries: list[Entry]) -> None:
+    """Copy the thumbnails of results at a URL beside the page, which could not show them otherwise."""
+    from .urls import UrlStore
+
+    (folder / THUMBNAILS).mkdir(exist_ok=True)
+    abouts = [entry.about for entry in entries if entry.about and entry.about["thumbnail"]]
+    missing = {folder / _thumbnail_place(about, True): about for about in abouts}
+    missing = {path: about for path, about in missing.items() if not path.exists()}
+    if missing:
+        UrlStore(output, write=False).fetch_thumbnails(list(missing.values()), list(missing))
+
+
+def _thumbnail_place(about: dict[str, Any], far: bool) -> str:
+    """Where a result's thumbnail lies beside the page. far: whether the result itself is at a URL."""
+    return f"{THUMBNAILS}/{about['key']}.jpg" if far else f"{result_path(about['key'])}/{about['thumbnail']}"
+
+
 def _base(output: str) -> str | None:
     """What stands before a result's path on the page; None where a browser cannot open it."""
-    if "://" not in output:
+    if not is_url(output):
         return ""
     return output.rstrip("/") + "/" if output.startswith("http") else None
 
 
-def _row(entry: Entry, lanes: dict[str, int], base: str | None) -> dict[str, Any]:
+def _row(entry: Entry, lanes: dict[str, int], output: str) -> dict[str, Any]:
+    base = _base(output)
     row: dict[str, Any] = {"name": entry.name, "state": entry.state}
     if entry.error:
         row |= {"error": entry.error, "finished": entry.updated}
@@ -148,9 +169,9 @@ def _row(entry: Entry, lanes: dict[str, int], base: str | None) -> dict[str, Any
         "finished": about["finished"],
         "worker": about["worker"],
     }
+    row |= {"thumbnail": _thumbnail_place(about, is_url(output))} if about["thumbnail"] else {}
     if base is not None:
         place = f"{base}{result_path(about['key'])}/"
-        row |= {"thumbnail": place + about["thumbnail"]} if about["thumbnail"] else {}
         video = _video(about)
         row |= {"video": place + video} if video else {}
         row["files"] = [[name, place + item["file"]] for name, item in about["items"].items()]

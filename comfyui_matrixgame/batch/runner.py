@@ -14,12 +14,13 @@ from tqdm import tqdm
 from ..errors import BatchError, MatrixGameError
 from .engine import Engine, Feed, Outcome, Pulse
 from .entries import Job
-from .jobfile import JobFile
+from .jobfile import JobFile, is_url
 from .ledger import Ledger
-from .store import FolderStore, Store
+from .store import Store
 from .task import Task
 
-REPORT_EVERY = 30.0  # seconds between two versions of the page
+REPORT_EVERY = 30.0  # seconds between two versions of the page, at least
+REPORT_SHARE = 0.05  # of the time that may go into writing it: it grows with what is finished
 SHOW_EVERY = 0.2  # seconds between two states of a device's bar
 
 OpenEngine = Callable[[str], Engine]
@@ -57,22 +58,23 @@ class Runner:
 
     def run(self, open_engine: OpenEngine) -> Tally:
         """Make what is missing. Raises BatchError where no job can go on; what was finished stays."""
-        if isinstance(self.store, FolderStore):
-            self.store.clean()
+        self.store.clean()
         self.ledger.put_note("total", len(self.jobs))
         self.ledger.put_note("output", self.jobs.output)
         tally = Tally(len(self.jobs))
         bars = Bars(tally.total, self.quiet)
-        reported = time.monotonic()
+        due = time.monotonic() + REPORT_EVERY
         try:
             for variant in self.jobs.variants:
                 engine = open_engine(variant)
                 with closing(self._outcomes(engine, variant, tally, bars)) as outcomes:  # type: ignore[type-var]
                     for outcome in outcomes:
                         self._record(outcome, engine.signature(), tally, bars)
-                        if time.monotonic() - reported > REPORT_EVERY:
+                        if time.monotonic() > due:
+                            began = time.monotonic()
                             self._report(bars)
-                            reported = time.monotonic()
+                            took = time.monotonic() - began
+                            due = time.monotonic() + max(REPORT_EVERY, took / REPORT_SHARE)
         finally:
             bars.close()
             self._report(bars)
@@ -113,9 +115,12 @@ class Runner:
 
     def _recognise(self, task: Task, signature: str) -> bool:
         """Whether a task's result is there and whole; then its name is made to point to it."""
+        if not self.store.seen(task.key):
+            return False
         known = self.ledger.known(task.name, task.key)
-        far = not isinstance(self.store, FolderStore)
-        about = self.ledger.result(task.key) if far and known == "done" else self.store.read(task.key)
+        about = self.ledger.result(task.key) if known == "done" else None
+        if about is None or self.store.is_near:
+            about = self.store.read(task.key)
         if about is None or not set(task.items) <= about["items"].keys():
             return False
         if known != "done" or self.ledger.result(task.key) != about:
@@ -184,4 +189,4 @@ class Bars:
 
 def ledger_folder(jobs: JobFile) -> Path:
     """Where ledger and report lie: beside the results, or beside the job file where the results go to a URL."""
-    return jobs.path.parent / f"{jobs.path.stem}.batch" if "://" in jobs.output else Path(jobs.output)
+    return jobs.path.parent / f"{jobs.path.stem}.batch" if is_url(jobs.output) else Path(jobs.output)

@@ -1,4 +1,4 @@
-"""Where results lie: a folder, or anything that fsspec has a URL for.
+"""Where results lie: a folder here, or anything that fsspec has a URL for (`urls.py`).
 
 results/ab/abcd...-1234/    one folder for each result, named by its last block; result.json is written last
 by_name/NAME.mp4 ...        the same files under the names of the job file (links; not on URLs)
@@ -10,10 +10,13 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BatchError
+from .jobfile import is_url
 from .outputs import ABOUT, full_disk_said
 
 RESULTS, NAMED, PARTS = "results", "by_name", "parts"
@@ -21,10 +24,16 @@ PICTURES = {"png": "png", "jpeg": "jpg"}  # items that are a folder of frames, a
 
 
 class Store(Protocol):
-    """What engines and the runner need of it."""
+    """What engines and the runner need of it. is_near: whether looking at a result costs next to nothing."""
+
+    is_near: bool
 
     def part(self, key: str) -> Path:
         """A new local folder's name, to make a result in."""
+        ...
+
+    def seen(self, key: str) -> bool:
+        """Whether there may be such a result, as far as a first look told; where there is none, `read` finds none."""
         ...
 
     def commit(self, part: Path, key: str) -> dict[str, Any]:
@@ -39,10 +48,35 @@ class Store(Protocol):
         """Show a result's files under a name of the job file."""
         ...
 
+    def here(self, about: dict[str, Any], item: str) -> AbstractContextManager[Path]:
+        """An item of a finished result as a file, or a folder of pictures, of this machine, as long as it is used."""
+        ...
+
+    def clean(self) -> None:
+        """Delete what earlier runs began on this machine and did not finish."""
+        ...
+
 
 def open_store(where: str) -> Store:
     """The store of a folder or a URL; raises BatchError where it cannot be written."""
-    return UrlStore(where) if "://" in where else FolderStore(Path(where))
+    if is_url(where):
+        from .urls import UrlStore
+
+        return UrlStore(where)
+    return FolderStore(Path(where))
+
+
+def check_writable(where: str) -> None:
+    """Raise BatchError where results could not be written, as far as that can be known without making a folder."""
+    if is_url(where):
+        open_store(where)
+        return
+    place = Path(where).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        why = "the folder's rights do not allow it" if place.is_dir() else f"{place} is a file"
+        raise BatchError(f"The results cannot be written to {where}: {why}; name another folder with --output.")
 
 
 def result_path(key: str) -> str:
@@ -52,6 +86,8 @@ def result_path(key: str) -> str:
 
 class FolderStore:
     """Results in a folder of this machine, or of a disk that many machines share."""
+
+    is_near = True
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -88,8 +124,11 @@ class FolderStore:
         assert about is not None
         return about
 
+    def seen(self, key: str) -> bool:
+        return (self.folder(key) / ABOUT).exists()
+
     def read(self, key: str) -> dict[str, Any] | None:
-        return _about((self.folder(key) / ABOUT).read_bytes) if (self.folder(key) / ABOUT).exists() else None
+        return parsed((self.folder(key) / ABOUT).read_bytes) if (self.folder(key) / ABOUT).exists() else None
 
     def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
         source = self.folder(about["key"])
@@ -107,68 +146,18 @@ class FolderStore:
                     ending = ".mp4" if item == "mp4" else f".{item}{file.suffix}"
                     _link(file, target.parent / (target.name + ending))
 
+    @contextmanager
+    def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
+        yield self.folder(about["key"]) / about["items"][item]["file"]
+
     def clean(self) -> None:
         """Delete what earlier runs began and did not finish; nothing else may be writing."""
         for part in (self.root / PARTS).iterdir():
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 
-class UrlStore:
-    """Results at a URL that fsspec knows (s3://, gs://, sftp://, memory://, ...), made in a local folder first."""
-
-    def __init__(self, url: str) -> None:
-        try:
-            import fsspec
-        except ImportError:
-            raise BatchError(
-                f"Results at {url} need fsspec; install it with `pip install matrixgame[batch]`."
-            ) from None
-        import tempfile
-
-        try:
-            self._files, self._root = fsspec.core.url_to_fs(url)
-            self._files.makedirs(self._root, exist_ok=True)
-        except (ValueError, ImportError, OSError) as error:
-            raise BatchError(f"Results cannot be written to {url}: {error}.") from None
-        self._local = Path(tempfile.gettempdir()) / "matrixgame_batch"
-
-    def part(self, key: str) -> Path:
-        return self._local / f"{key}.{uuid.uuid4().hex[:8]}"
-
-    def commit(self, part: Path, key: str) -> dict[str, Any]:
-        target = f"{self._root}/{result_path(key)}"
-        before = self.read(key)
-        own = json.loads((part / ABOUT).read_text(encoding="utf-8"))
-        if before is not None and own["items"].keys() <= before["items"].keys():
-            shutil.rmtree(part)
-            return before
-        if before is not None:
-            own["items"] = before["items"] | own["items"]
-        try:
-            self._files.makedirs(target, exist_ok=True)
-            for file in sorted(part.rglob("*")):
-                if file.is_file() and file.name != ABOUT:
-                    self._files.makedirs(f"{target}/{file.parent.relative_to(part).as_posix()}", exist_ok=True)
-                    self._files.put_file(str(file), f"{target}/{file.relative_to(part).as_posix()}")
-            self._files.pipe_file(f"{target}/{ABOUT}", json.dumps(own).encode())
-        except OSError as error:
-            raise BatchError(f"The result could not be written to {target}: {error}.") from None
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-        return own
-
-    def read(self, key: str) -> dict[str, Any] | None:
-        path = f"{self._root}/{result_path(key)}/{ABOUT}"
-        try:
-            return _about(lambda: self._files.cat_file(path))
-        except FileNotFoundError:
-            return None
-
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
-        """Nothing: a URL has no links; the table says which result has which name."""
-
-
-def _about(read: Any) -> dict[str, Any] | None:
+def parsed(read: Callable[[], bytes]) -> dict[str, Any] | None:
+    """What a result says; None where that is no JSON, so that the result is not whole."""
     try:
         return json.loads(read())
     except ValueError:
@@ -177,7 +166,7 @@ def _about(read: Any) -> dict[str, Any] | None:
 
 def _merge(part: Path, target: Path) -> None:
     """Add the items of a new folder to a result that is there; what it has is left as it is."""
-    old, new = (_about((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None for folder in (target, part))
+    old, new = (parsed((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None for folder in (target, part))
     assert new is not None
     if old is None:  # not whole: nothing points to it
         shutil.rmtree(target)

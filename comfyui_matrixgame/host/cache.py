@@ -73,7 +73,7 @@ def roll_out(
             pins=pins,
             on_pass=progress.on_pass,
             on_block=lambda block, what: strip.tell(block, what) if strip is not None else None,
-            wake=lambda: stack.enter_context(ready(start.model, start.vae, height, width)),
+            wake=lambda: progress.tell(stack.enter_context(ready(start.model, start.vae, height, width)).plan),
         )
         strip = begin_strip(node_id, graph, run, cache)
         stack.enter_context(run)

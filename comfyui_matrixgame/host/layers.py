@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..generator.attention import BACKENDS, Attention, get_attention
 from ..ops import convolve3d, linear
+from ..quantise import Quantised, can_be_quantised, named_layers, quantise_weight, quantised_linear, quantised_size
 
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
 
@@ -21,9 +22,27 @@ class HostOperations(comfy.ops.manual_cast):
     """Core's layers, which cast, patch and offload on the fly, with the engine's arithmetic inside."""
 
     class Linear(comfy.ops.manual_cast.Linear):
-        def forward_comfy_cast_weights(self, x: Tensor) -> Tensor:
+        precision: str | None = None  # of a fast mode
+        kept: tuple[Quantised, Tensor | None] | None = None
+
+        @property
+        def TAKES_GELU_AFTER(self) -> bool:
+            return self.precision is None
+
+        @property
+        def TAKES_GELU_BEFORE(self) -> bool:
+            return self.precision is not None
+
+        def forward_comfy_cast_weights(self, x: Tensor, gelu: bool = False, gelu_first: bool = False) -> Tensor:
+            if self.kept is not None:
+                return quantised_linear(x, *self.kept, gelu_first)
             weight, bias, stream = comfy.ops.cast_bias_weight(self, x, offloadable=True)
-            y = linear(x, weight, bias)
+            if self.precision is None:
+                y = linear(x, weight, bias, gelu)
+            else:
+                # patched and on the device, whatever core did for that: a LoRA is in what is quantised
+                self.kept = quantise_weight(weight, self.precision), None if bias is None else bias.clone()
+                y = quantised_linear(x, *self.kept, gelu_first)
             comfy.ops.uncast_bias_weight(self, weight, bias, stream)
             return y
 
@@ -43,10 +62,31 @@ class HostOperations(comfy.ops.manual_cast):
         return comfy.ops.cast_bias_weight(module, like)
 
 
+def quantise_when_run(generator: nn.Module, precision: str) -> None:
+    """Have the large linears compute in 8 bits from the weights they find when they first run."""
+    for _, layer in named_layers(generator):
+        if can_be_quantised(layer):
+            layer.precision = precision  # type: ignore[assignment]
+
+
+def forget_quantised(generator: nn.Module) -> None:
+    """Let the 8-bit weights go: the next run may have other patches."""
+    for _, layer in named_layers(generator):
+        layer.kept = None  # type: ignore[assignment]
+
+
+def quantised_bytes(generator: nn.Module) -> int:
+    """Memory that the 8-bit weights take on the device, beside what core keeps there; 0 in exact mode."""
+    return sum(
+        quantised_size(layer) for _, layer in named_layers(generator) if getattr(layer, "precision", None) is not None
+    )
+
+
 def attention_function(choice: str) -> Attention:
     """The attention for a choice of the loader; `auto` respects the flags ComfyUI was started with."""
     flags = ("use_sage_attention", "use_flash_attention", "use_ck_attention")
     if choice == "comfyui" or (choice == "auto" and any(getattr(args, flag, False) for flag in flags)):
+        _core_attention.approximation = "sage" if args.use_sage_attention else None  # type: ignore[attr-defined]
         return _core_attention
     return get_attention("sdpa" if choice == "auto" else choice)
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
@@ -28,15 +29,17 @@ from ..checkpoints.load import DTYPES, compute_dtype
 from ..errors import MatrixGameError
 from ..generator import Generator
 from ..images import HEIGHT, WIDTH
-from ..memory import estimate_memory
+from ..memory import estimate_memory, gigabytes
+from ..quantise import EXACT, check_precision, precision_of
 from ..vae import TinyDecoder, WanVAE
 from ..vae.base import State
 from ..world import Models
 from ..world.models import fingerprint
-from .layers import HostOperations, attention_function
+from .layers import HostOperations, attention_function, forget_quantised, quantise_when_run, quantised_bytes
 
 DTYPE_CHOICES = ("auto", *DTYPES)
 FULL_DECODER = "full"
+log = logging.getLogger(__name__)
 
 
 class MatrixGameModel(nn.Module):
@@ -114,8 +117,10 @@ def decoder_choices() -> list[str]:
     return [FULL_DECODER, *folder_paths.get_filename_list("vae_approx")]
 
 
-def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher.ModelPatcher:
-    """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention that is not there."""
+def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT) -> comfy.model_patcher.ModelPatcher:
+    """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention or a precision that is
+    not there."""
+    check_precision(precision, memory.get_torch_device())
     demo = demo_world() if file == DEMO_WORLD else None
     path = _model_path("diffusion_models", file) if demo is None else demo.generator
     function = attention_function(attention)
@@ -123,6 +128,9 @@ def load_generator(file: str, dtype: str, attention: str) -> comfy.model_patcher
     stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
     generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
     generator.attention = function
+    if precision != EXACT:
+        generator.precision = precision  # type: ignore[assignment]
+        quantise_when_run(generator, precision)
     size = (HEIGHT, WIDTH) if demo is None else (demo.height, demo.width)
     return _patcher(MatrixGameModel(generator, demo is not None, size))
 
@@ -171,8 +179,11 @@ class OnDevice:
 class HostModels(Models):
     """The engine's models while core decides where their weights are.
 
-    They are named by the weights as they are in the files, and by what patches them on top.
+    They are named by the weights as they are in the files, and by what patches them on top. plan: what memory a
+    rollout takes, in words.
     """
+
+    plan = ""
 
     def __init__(self, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> None:
         self._patcher = model
@@ -214,9 +225,10 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
         yield from tensors_of(list(value.values()))
 
 
-def working_memory(models: HostModels, vae: HostVae, height: int, width: int) -> int:
-    """Bytes a rollout needs on the device beside the weights."""
-    return estimate_memory(
+def plan_memory(models: HostModels, vae: HostVae, height: int, width: int) -> tuple[int, str]:
+    """Bytes a rollout needs on the device beside the weights that core keeps, and the same in a few words; the log
+    says what for."""
+    estimate = estimate_memory(
         models.generator.config,
         height,
         width,
@@ -226,7 +238,18 @@ def working_memory(models: HostModels, vae: HostVae, height: int, width: int) ->
         vae_width=vae.vae.base_dim,
         tiny=isinstance(vae.decoder, TinyDecoder),
         device=models.device,
-    ).total
+    )
+    small = quantised_bytes(models.generator)
+    weights = gigabytes(sum(parameter.nbytes for parameter in models.generator.parameters()))
+    precision, needed = precision_of(models.generator), small + estimate.total
+    log.info(
+        "Matrix-Game: %s; weights %s, which ComfyUI keeps on the device or brings layer by layer; beside them %s%s",
+        precision,
+        weights,
+        estimate,
+        f" and weights in 8 bits {gigabytes(small)}" if small else "",
+    )
+    return needed, f"{precision}: weights {weights}, beside them {gigabytes(needed)}"
 
 
 def _out_of_memory(error: Exception) -> bool:
@@ -240,8 +263,9 @@ def _out_of_memory(error: Exception) -> bool:
 def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, width: int) -> Iterator[HostModels]:
     """The models, loaded by core with room for a rollout at this size. Turns "out of memory" into advice."""
     models = HostModels(model, vae)
+    needed, models.plan = plan_memory(models, vae, height, width)
     try:
-        memory.load_models_gpu([model, *vae.patchers], memory_required=working_memory(models, vae, height, width))
+        memory.load_models_gpu([model, *vae.patchers], memory_required=needed)
         yield models
     except Exception as error:
         if not _out_of_memory(error):
@@ -250,3 +274,5 @@ def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, wi
             "There is not enough memory on the device for this rollout; choose dtype float8_e4m3fn in Load Matrix-Game "
             "Generator or a tiny decoder in Load Matrix-Game VAE, or start ComfyUI with --lowvram."
         ) from error
+    finally:
+        forget_quantised(models.generator)

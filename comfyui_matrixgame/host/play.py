@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
 import uuid
 from typing import Any, NamedTuple
 
@@ -21,13 +20,14 @@ from ..play.engine import WorldEngine
 from ..play.hub import Hub
 from ..play.server import ROUTE, Sockets
 from ..play.session import Limits, Session
+from ..variants import frames_of_blocks
 from ..video import VideoWriter
+from ..world import BlockCache
+from . import takes
 from .models import ready
 from .worlds import LiveWorld, live, temporary_folder
 
-log = logging.getLogger(__name__)
-
-BEGUN, TAKEN = "matrixgame.play", "matrixgame.take"  # events for the page
+BEGUN = "matrixgame.play"  # the event that tells the page of a session
 LOST_SECONDS = 15.0  # without a player, after which the node ends
 _hubs: list[Hub] = []  # of the sessions that run: core runs one node at a time
 
@@ -42,18 +42,27 @@ class Played(NamedTuple):
 
 
 def add_routes() -> None:
-    """Offer the player's socket; once, before the server starts."""
+    """Offer the player's socket, and the takes; once, before the server starts."""
     PromptServer.instance.routes.get(ROUTE)(Sockets(_find).handle)
+    takes.add_routes(lambda token: _find(token) is not None)
 
 
-def play(start: LiveWorld, mode: str, limits: Limits, images: bool, node_id: str) -> Played:
-    """Let somebody play until they stop, leave, or do nothing for too long; raises WorldError where nobody did."""
+def play(
+    start: LiveWorld, mode: str, limits: Limits, images: bool, node_id: str, cache: BlockCache | None
+) -> tuple[Played, str]:
+    """Let somebody play until they stop, leave or do nothing for too long, or until the run is cancelled: each of
+    these ends the node with what was played. Raises WorldError, or core's interruption, where nothing was.
+
+    cache: gets the blocks that are made, and those it knows are not made. Also returns a sentence on what was done.
+    """
     server = PromptServer.instance
     hub = Hub(server.loop)
     page = server.client_id
     height, width = start.world.size
+    file = None
     with ready(start.model, start.vae, height, width) as models:
-        engine = WorldEngine(models, start.world.to(models.device), keep_frames=True)
+        world = start.world.to(models.device)
+        engine = WorldEngine(models, world, keep_frames=True, cache=cache, folder=temporary_folder())
         on_wait = memory.throw_exception_if_processing_interrupted
         session = Session(engine, hub.listen, mode=mode, limits=limits, on_wait=on_wait)
         hub.session = session
@@ -61,38 +70,53 @@ def play(start: LiveWorld, mode: str, limits: Limits, images: bool, node_id: str
         try:
             if page is not None:
                 server.send_sync(BEGUN, {"node": node_id, "token": hub.token}, page)
-            session.run()
+            _run(session)
+        except BaseException:
+            engine.close()
+            raise
         finally:
+            file = takes.keep(session.take, hub.token, node_id, page)
             _hubs.remove(hub)
-            _keep_take(session, node_id, page)
-    actions = session.take.track()
-    if actions is None:
-        raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
-    return Played(*_frames_of(engine, images), live(engine.world, start.model, start.vae), actions)
+    try:
+        actions = session.take.track()
+        if actions is None:
+            raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
+        pictures = _frames_of(engine, images)
+        return Played(*pictures, live(engine.world, start.model, start.vae), actions), _report(engine, cache, file)
+    finally:
+        engine.close()
 
 
 def _find(token: str) -> Hub | None:
     return next((hub for hub in _hubs if hmac.compare_digest(hub.token.encode(), token.encode())), None)
 
 
-def _keep_take(session: Session, node_id: str, page: str | None) -> None:
-    """Send the take to the page, whatever ended the session: cancelling loses the frames, not the inputs."""
-    if page is not None and (session.take.blocks or session.take.branches):
-        message = {"node": node_id, "timeline": session.take.timeline().to_json()}
-        PromptServer.instance.send_sync(TAKEN, message, page)
+def _run(session: Session) -> None:
+    """Cancelling ends the session; once something was played it only ends the node, as the player's Stop does."""
+    try:
+        session.run()
+    except memory.InterruptProcessingException:
+        if not session.take.blocks:
+            raise
+
+
+def _report(engine: WorldEngine, cache: BlockCache | None, file: str | None) -> str:
+    parts = [str(engine.counts), *(cache.take_notices() if cache is not None else [])]
+    parts += [f"The take is in {file}"] if file else []
+    return ". ".join(parts)
 
 
 def _frames_of(engine: WorldEngine, images: bool) -> tuple[Tensor | None, Any]:
     """The frames on the way to the end, as a batch where it is wanted, and as a video."""
     path = temporary_folder() / f"play_{uuid.uuid4().hex[:12]}.mp4"
+    count = frames_of_blocks(engine.block) - frames_of_blocks(engine.start.block)
+    batch = torch.empty(count, *engine.size, 3) if images else None
+    filled = 0
     with VideoWriter(path, *engine.size) as video:
-        for frames in engine.frames:
-            video.write(torch.from_numpy(frames))
-    batch = None
-    if images:
-        batch = torch.empty(sum(len(frames) for frames in engine.frames), *engine.size, 3)
-        filled = 0
-        for frames in engine.frames:
-            batch[filled : filled + len(frames)] = torch.from_numpy(frames).float() / 255
-            filled += len(frames)
+        for frames in engine.played():
+            memory.throw_exception_if_processing_interrupted()
+            video.write(frames)
+            if batch is not None:
+                batch[filled : filled + len(frames)] = torch.from_numpy(frames).float() / 255
+                filled += len(frames)
     return batch, InputImpl.VideoFromFile(str(path))

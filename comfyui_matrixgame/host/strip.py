@@ -38,22 +38,25 @@ _KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
 
 @dataclass
 class Strip:
-    """A timeline node's last run. made: how many blocks it had. at: the block that is being made, or failed."""
+    """A timeline node's last run. keys: of its blocks. made: how many blocks the node's runs had. at: the key of the
+    block that is being made, or failed."""
 
     node_id: str
     project: str
     lineage: Lineage
     cache: ReferenceType[BlockCache]
+    keys: list[str]
     made: int
-    at: int | None = None
+    at: str | None = None
     failed: bool = False
 
     def tell(self, block: int, what: str) -> None:
         """What became of a block of the world's life, for everyone who looks."""
         index = block - self.lineage.first
-        self.at = index if what in (MAKING, FAILED) else None
+        key = self.keys[index] if index < len(self.keys) else ""
+        self.at = key if what in (MAKING, FAILED) else None
         self.failed = what == FAILED
-        message = {"node": self.node_id, "block": index, "state": what}
+        message = {"node": self.node_id, "block": index, "state": what, "key": key}
         PromptServer.instance.send_sync(EVENT, message)
 
 
@@ -67,7 +70,8 @@ def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache)
         return None
     known = _strips.get(str(link[0]))
     made = max(run.blocks, known.made if known is not None and known.lineage == run.chain.lineage else 0)
-    strip = _strips[str(link[0])] = Strip(str(link[0]), cache.project, run.chain.lineage, ref(cache), made)
+    keys = [run.chain.frames_key(block) for block in range(run.chain.first, run.chain.last)]
+    strip = _strips[str(link[0])] = Strip(str(link[0]), cache.project, run.chain.lineage, ref(cache), keys, made)
     return strip
 
 
@@ -100,9 +104,12 @@ def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
     for index, key in enumerate(keys[1:]):
         whole = lineage.with_decoder(key)
         known = cache.has(LATENTS, key) and cache.has(FRAMES, whole)
-        resumable = known and (cache.has(SNAPSHOT, whole) or cache.has(PINNED, whole))
-        state = RESUMABLE if resumable else CACHED if known else STALE if index < strip.made else EMPTY
-        if index == strip.at and not known:
+        state = CACHED if known else STALE if index < strip.made else EMPTY
+        if known and cache.has(PINNED, whole):
+            state = PINNED
+        elif known and cache.has(SNAPSHOT, whole):
+            state = RESUMABLE
+        if whole == strip.at and not known:
             state = FAILED if strip.failed else MAKING
         blocks.append({"state": state, "key": whole})
     return blocks

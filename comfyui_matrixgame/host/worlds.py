@@ -193,6 +193,7 @@ def roll_out(start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: st
     latents: list[Tensor] = []
     progress = Progress(node_id)
     with ready(start.model, start.vae, height, width) as models, VideoWriter(path, height, width) as video:
+        progress.tell(models.plan)
         for frames, block_latents in play(models, start, actions, progress):
             video.write(frames)
             if wanted.latent:
@@ -236,6 +237,10 @@ class Progress:
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
         self._done = 0
+
+    def tell(self, text: str) -> None:
+        """Show a sentence on the node while it runs, and until it says something else."""
+        PromptServer.instance.send_progress_text(text, self._node_id, PromptServer.instance.client_id)
 
     def begin(self, blocks: int, passes: int, known: int) -> None:
         """Before the first block: how many there will be, and how many of them are only decoded again."""

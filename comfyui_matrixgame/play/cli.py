@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import MatrixGameError
@@ -69,15 +70,30 @@ def make_engine(args: argparse.Namespace) -> Engine:
 
         return TestPattern(size=parse_size(args.size or "640x352"), seed=args.seed)
     from ..generator.attention import get_attention
-    from ..render import find_device, find_files, image_features, load_models, say, start_picture
+    from ..quantise import check_precision
+    from ..render import (
+        find_device,
+        find_files,
+        image_features,
+        load_models,
+        plan_for,
+        say,
+        start_picture,
+        warm_up_with_bar,
+    )
     from ..world import start_world
     from .engine import WorldEngine
 
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
+    files = replace(files, precision=args.precision, memory=args.memory)
+    check_precision(files.precision, files.device)
     get_attention(args.attention)
     height, width = parse_size(args.size) if args.size else files.size
-    say(f"{files.generator.title}; {width}x{height}")
+    plan = plan_for(files, height, width)
+    say(f"{files.generator.title}; {width}x{height}; {files.precision}")
+    say(f"memory, estimated: {plan}")
     image = start_picture(args.image, files, height, width)
     features = image_features(files, image)
-    models = load_models(files, args.attention)
+    models = load_models(files, args.attention, plan)
+    warm_up_with_bar(models, (height, width))
     return WorldEngine(models, start_world(models, image, args.seed, features=features))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,10 +18,14 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
 from ..vae import VideoDecoder
 from ..vae.base import State, to_uint8
-from ..variants import Variant
-from ..world import Models, World, rollout
+from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
+from ..world import BlockCache, Models, Rollout, World, rollout
 from ..world.models import fingerprint
+from ..world.reuse import Counts
 from ..world.start import fill_from_latents
+from ..world.world import next_name
+from .known import KnownBlocks
+from .spool import Spool
 
 Frames = NDArray[np.uint8]
 OnFrames = Callable[[Frames, float], None]
@@ -58,6 +63,10 @@ class Engine(Protocol):
         """The last frame before the next block, [H, W, 3]; the start image before the first."""
         ...
 
+    def close(self) -> None:
+        """Let go of what is only there while this is played."""
+        ...
+
 
 class EarlyDecoder:
     """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers."""
@@ -84,33 +93,45 @@ class EarlyDecoder:
         return self.module.named_parameters()  # type: ignore[attr-defined]
 
 
+def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
+    """The same models with a decoder that hands frames over early, and that decoder."""
+    early, name, theirs = EarlyDecoder(models.decoder), models.identity(), copy.copy(models)
+    theirs.decoder = early
+    theirs.identity = lambda: name  # type: ignore[method-assign] # not worked out again for every block
+    return theirs, early
+
+
 class WorldEngine:
     """A world of a model.
 
-    keep_frames: keep all frames of the way to here in `frames`, for whoever wants them at the end; else the last
-    of each block alone. world_bytes: what worlds kept on the way may take.
-    Raises WorldError for a batch, and what `rollout` raises.
+    keep_frames: keep all frames of the way to here for `played`; else the last of each block alone. cache: blocks
+    that it knows are not made again, and it gets those that are made. folder: where files lie while this is played.
+    world_bytes: what worlds kept on the way may take. counts: what was made, and what was known.
+    Raises WorldError for a batch, and what `rollout` raises. `close` it.
     """
 
     def __init__(
-        self, models: Models, world: World, *, keep_frames: bool = False, world_bytes: float = WORLD_BYTES
+        self,
+        models: Models,
+        world: World,
+        *,
+        keep_frames: bool = False,
+        cache: BlockCache | None = None,
+        folder: Path | None = None,
+        world_bytes: float = WORLD_BYTES,
     ) -> None:
         if world.batch != 1:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
         self.variant, self.seed, self.start = models.variant, world.seeds[0], world
-        self.models = models
-        self._early = EarlyDecoder(models.decoder)
-        name = models.identity()
-        self._models = copy.copy(models)
-        self._models.decoder = self._early
-        self._models.identity = lambda: name  # type: ignore[method-assign] # not worked out again for every block
+        self.models, self.counts = models, Counts()
+        self._models, self._early = with_early_frames(models)
         self._keep_frames, self._world_bytes = keep_frames, world_bytes
         self._worlds = {world.block: world}  # always the first, the last, and some between
-        self._names: list[tuple[str, ...]] = [world.names]
-        self._latents: list[Tensor] = []
         self._rows: list[ActionTrack] = []
-        self.frames: list[Frames] = []
-        self.world = world
+        self._spool = Spool(folder)
+        self._known = None if cache is None else KnownBlocks(cache, models, world)
+        self.world = self._stands_at = world
+        self._run: Rollout | None = None  # goes on while `_stands_at` is the world, with what it has made and recorded
         self._check_decoder(models.decoder)
 
     @property
@@ -125,49 +146,107 @@ class WorldEngine:
 
     def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
         """See Engine.make."""
-        run = rollout(self._models, self.world, rows, 1, on_pass=None if on_pass is None else lambda _: on_pass())
-        self._early.on_frames = on_frames
-        try:
-            made = next(run)
-        finally:
-            self._early.on_frames = None
-        self.world = run.world
-        self._names.append(made.names)
-        self._latents.append(made.latents.cpu())
-        self._rows.append(rows.slice(0, rows_of_blocks(1, made.index)))
-        frames = made.frames[0].numpy()
-        self.frames.append(frames if self._keep_frames else frames[-1:].copy())
+        rows = rows.padded(rows_of_blocks(1, self.block)).slice(0, rows_of_blocks(1, self.block))
+        name = next_name(self.world.names[0], rows)
+        known = None if self._known is None else self._known.read(name)
+        if known is None:
+            latents, frames = self._make_new(rows, on_frames, on_pass)
+            self.counts.made += 1
+            if self._known is not None:
+                self._known.store(name, latents, frames)
+        else:
+            latents, frames = self._make_known(rows, *known, on_frames, on_pass)
+        self._rows.append(rows)
+        played = frames[0].numpy()
+        self._spool.add(latents, played if self._keep_frames else played[-1:])
         self._keep(self.world)
 
     def go_to(self, block: int) -> None:
         """See Engine.go_to. A world that was not kept is made again from the latents, to the bit."""
         done = block - self.start.block
-        if not 0 <= done <= len(self._latents):
+        if not 0 <= done <= len(self._spool):
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         near = max(kept for kept in self._worlds if kept <= block)
         world = self._worlds[near]
         if near < block:
             world = self._replay(world, done)
-        del self._latents[done:], self._rows[done:], self.frames[done:], self._names[done + 1 :]
+        del self._rows[done:]
+        self._spool.cut(done)
         self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
         self.world = world
         self._keep(world)
 
     def still(self) -> Frames:
         """See Engine.still."""
-        if self.frames:
-            return self.frames[-1][-1]
+        if len(self._spool):
+            return self._spool.frames(len(self._spool) - 1)[-1]
         return to_uint8(self.start.image.unsqueeze(2))[0, 0].cpu().numpy()
 
+    def played(self) -> Iterator[Frames]:
+        """The frames of the way to here, block by block."""
+        for block in range(len(self._spool)):
+            yield self._spool.frames(block)
+
+    def close(self) -> None:
+        """See Engine.close. Waits until the cache has what it gets; `world` stays, and nothing can be made any more."""
+        if self._known is not None:
+            self._known.close(self.world)
+        self._spool.close()
+
+    def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
+        if self._run is None or self._stands_at is not self.world:
+            self._run = rollout(self._models, self.world, rows, 1, open_ended=True)
+        else:
+            self._run.extend(rows)
+        run = self._run
+        run.on_pass = None if on_pass is None else lambda _: on_pass()
+        self._early.on_frames = on_frames
+        try:
+            made = next(run)
+        except BaseException:
+            self._run = None  # its inputs were these rows
+            raise
+        finally:
+            self._early.on_frames = None
+        self.world = self._stands_at = run.world
+        return made.latents.cpu(), made.frames
+
+    def _make_known(
+        self, rows: ActionTrack, latents: Tensor, frames: Tensor | None, on_frames: OnFrames, on_pass: OnPass | None
+    ) -> tuple[Tensor, Tensor]:
+        """Show a block that is known, and bring the world to its end: one pass in place of all steps."""
+        if on_pass is not None:
+            on_pass()
+        parts: list[Tensor] = []
+
+        def show(pictures: Frames, seconds: float) -> None:
+            parts.append(torch.from_numpy(pictures))
+            on_frames(pictures, seconds)
+
+        if frames is not None:
+            for part in _parts(frames[0].numpy()):
+                show(part, 0.0)
+            self.counts.reused += 1
+        else:
+            self._early.on_frames = show
+            self.counts.decoded += 1
+        try:
+            self.world = self._go_through(self.world, latents, rows)
+        finally:
+            self._early.on_frames = None
+        return latents, torch.cat(parts).unsqueeze(0)
+
     def _replay(self, world: World, done: int) -> World:
-        first = world.block - self.start.block
-        latents = torch.cat(self._latents[first:done], dim=2).to(self._models.device)
+        for index in range(world.block - self.start.block, done):
+            self.counts.replayed += 1
+            world = self._go_through(world, self._spool.latents(index), self._rows[index])
+        return world
+
+    def _go_through(self, world: World, latents: Tensor, rows: ActionTrack) -> World:
+        """The world after a block whose latents are known."""
         begin = replace(world.to(self._models.device), caches=[layer.copy() for layer in world.caches])
-        track = self._rows[first]
-        for rows in self._rows[first + 1 : done]:
-            track = track.concat(rows)
-        filled = fill_from_latents(self._models, begin, latents, [track])
-        return replace(filled, names=self._names[done])
+        filled = fill_from_latents(self._models, begin, latents.to(self._models.device), [rows])
+        return replace(filled, names=(next_name(world.names[0], rows),))
 
     def _keep(self, world: World) -> None:
         """Keep a world, and let go of others until they fit: those that lie close together and far back go first."""
@@ -180,6 +259,12 @@ class WorldEngine:
     def _check_decoder(self, decoder: VideoDecoder) -> None:
         if self.start.decoder_state is not None and self.start.decoder_id != fingerprint(decoder):  # type: ignore[arg-type]
             raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
+
+
+def _parts(frames: Frames) -> list[Frames]:
+    """The frames of a block as its latent frames give them."""
+    first = len(frames) - FRAMES_PER_LATENT * (LATENTS_PER_BLOCK - 1)
+    return np.split(frames, [first, first + FRAMES_PER_LATENT])
 
 
 def least_useful(kept: Sequence[int]) -> int:

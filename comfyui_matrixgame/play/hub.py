@@ -37,6 +37,7 @@ class Client:
         self.transport = 0.0  # mean seconds from sending a batch to its acknowledgement
         self.most_unacked = 0
         self._batch = 0
+        self._refused = False
         self._taken_at = -TAKE_SECONDS
         self._closing: asyncio.Future[bool] | None = None
         self._out: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -48,6 +49,12 @@ class Client:
             self._closing = self._closing or asyncio.ensure_future(self.socket.close(code=FULL))
         else:
             self._out.put_nowait(_json(message))
+
+    def refuse(self) -> None:
+        """Say that spectators do not play; once, for the client knows its role."""
+        if not self._refused:
+            self._refused = True
+            self.tell({"type": "error", "id": "spectator"})
 
     def may_take(self) -> bool:
         """Whether it is long enough ago that the client was sent the take."""
@@ -177,7 +184,7 @@ class Hub:
             self._give_control(client)
             self._tell_roles()
         elif client is not self.controller:
-            client.tell({"type": "error", "id": "spectator"})
+            client.refuse()
         elif kind == "in":
             session.hands.put(read_snapshot(message))
         else:

@@ -32,8 +32,8 @@ class TestPattern:
     ) -> None:
         self.variant, self.size, self.seconds, self.seed = variant, size, seconds, seed
         self.block = 0
-        self._turned = [0.0]  # how far the camera has turned before each block
-        self._last = [self._frame(0, None, 0.0)]
+        # before each block: how far the camera has turned, and the row that the last frame was made from
+        self._before: list[tuple[float, ActionTrack | None]] = [(0.0, None)]
         x = np.arange(2 * size[1])
         self._ramp = (64 + 48 * np.sin(x * (2 * np.pi / size[1]))).astype(np.uint8)
 
@@ -51,8 +51,7 @@ class TestPattern:
             after = before + (1 if self.block == 0 and latent == 0 else FRAMES_PER_LATENT)
             on_frames(frames[before:after], time.perf_counter() - began)
             before = after
-        self._turned.append(self._turned[-1] + self._turn(given))
-        self._last.append(frames[-1])
+        self._before.append((self._before[-1][0] + self._turn(given), given.slice(len(given) - 1)))
         self.block += 1
 
     def go_to(self, block: int) -> None:
@@ -60,17 +59,21 @@ class TestPattern:
         if not 0 <= block <= self.block:
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         self.block = block
-        del self._turned[block + 1 :], self._last[block + 1 :]
+        del self._before[block + 1 :]
 
     def still(self) -> Frames:
         """See Engine.still."""
-        return self._last[-1]
+        turned, row = self._before[-1]
+        return self._frame(max(0, frames_of_blocks(self.block) - 1), row, turned)
+
+    def close(self) -> None:
+        """See Engine.close; there is nothing to let go of."""
 
     def _frames(self, rows: ActionTrack) -> Frames:
         first = frames_of_blocks(self.block)
         lead = 1 if self.block == 0 else 0  # frame 0 is made from no row
         made = [self._frame(0, None, 0.0)] * lead
-        turned = self._turned[-1]
+        turned = self._before[-1][0]
         for i in range(rows_of_blocks(1, self.block)):
             turned += 0.0 if rows.mouse is None else float(rows.mouse[i, 1])
             made.append(self._frame(first + lead + i, rows.slice(i, i + 1), turned))

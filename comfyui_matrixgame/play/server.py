@@ -20,7 +20,9 @@ ROUTE = "/matrixgame/play"
 HELLO_SECONDS = 5.0  # a socket that says nothing for so long is closed
 HEARTBEAT = 10.0  # seconds between pings; who does not answer is lost
 STRANGERS = 32  # sockets that have not said hello yet
-RATE, BURST = 120, 240  # messages a second, and at once; who sends more is read more slowly
+RATE, BURST = 120, 240  # messages a second of the player, and at once; who sends more is read more slowly
+WATCHER_RATE, WATCHER_BURST = 10, 20  # of who only watches, and acknowledges six batches a second
+REFUSE_SECONDS = 1.0  # that a stranger waits for a refusal, so that guessing costs more than being guessed at
 PAGE = Path(__file__).parents[2] / "web"
 
 FindHub = Callable[[str], Hub | None]
@@ -45,8 +47,11 @@ class Sockets:
             await socket.prepare(request)
             hub = await self._greet(socket)
         except ProtocolError as error:
+            await asyncio.sleep(REFUSE_SECONDS)
             await socket.close(code=error.code, message=str(error).encode()[:120])
             return socket
+        except ConnectionError:
+            return socket  # it went before it was greeted
         finally:
             self._strangers -= 1
         if hub is not None:
@@ -68,13 +73,13 @@ class Sockets:
 
     async def _serve(self, socket: web.WebSocketResponse, hub: Hub) -> None:
         client = Client(socket)
-        bucket = Bucket(RATE, BURST)
+        playing, watching = Bucket(RATE, BURST), Bucket(WATCHER_RATE, WATCHER_BURST)
         try:
             hub.join(client)
             async for message in socket:
                 if message.type != WSMsgType.TEXT:
                     raise ProtocolError("Players send text.")
-                await bucket.take()
+                await (playing if client is hub.controller else watching).take()
                 kind, content = read_message(message.data)
                 hub.receive(client, kind, dict(content))
         except ProtocolError as error:
@@ -138,8 +143,8 @@ def make_app(hub: Hub, host: str) -> web.Application:
             response.headers["Cache-Control"] = "no-cache"
         return response
 
-    async def index(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(page_folder() / "player" / "index.html")
+    async def index(_: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound("/web/player/index.html")  # a browser takes what is behind the # along
 
     app = web.Application(client_max_size=MAX_MESSAGE, middlewares=[known_host])
     app.router.add_get("/", index)

@@ -24,7 +24,7 @@ from .take import Take
 
 READY, PLAYING, PAUSED, FINISHED = "ready", "playing", "paused", "finished"
 POLL = 0.25  # seconds between looks at limits and at the caller's wish to stop
-LEAD = 0.04  # seconds before the last picture's time is over at which the next block should be there
+LEAD = 0.03  # seconds before the last picture's time is over at which the next block should be there
 MEAN = 0.3  # weight of the newest block in the running mean of what one takes
 
 

@@ -84,6 +84,7 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
     finally:
         server.stop()
         keep(session.take, Path(args.output))
+        engine.close()
     return 0
 
 

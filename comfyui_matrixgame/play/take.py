@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from ..actions.document import Marker, Timeline, lanes_of_track, legal_length
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..variants import Variant, first_input_of_block
 
 MOST_BRANCHES = 50  # that a take keeps; the oldest go first
+MOST_MARKS = 500
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Take:
 
     def mark(self, name: str) -> None:
         """Name the next row."""
-        self.marks = [*self.marks, Marker(self.length, name)]
+        self.marks = [*(mark for mark in self.marks if mark.t != self.length), Marker(self.length, name)][-MOST_MARKS:]
 
     def record(self, on: bool) -> None:
         """Switch recording on or off: both ends are marked, so that the part is easy to find in the timeline."""
@@ -87,10 +90,9 @@ class Take:
         blocks = list(self._blocks)  # whoever asks may be in another thread than the session
         if not blocks:
             return None
-        track = blocks[0]
-        for rows in blocks[1:]:
-            track = track.concat(rows)
-        return track
+        mouse = [rows.mouse for rows in blocks if rows.mouse is not None]
+        keyboard = np.concatenate([rows.keyboard for rows in blocks])
+        return ActionTrack(self.variant, keyboard, np.concatenate(mouse) if mouse else None)
 
     def timeline(self) -> Timeline:
         """The take as a timeline document, its branches with it. Where a branch is longer than the way to here, the

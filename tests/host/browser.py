@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from .server import Host
 
@@ -34,28 +32,20 @@ VIEW = """(box) => { const view = window.app.canvas.ds, canvas = window.app.canv
   window.app.canvas.setDirty(true, true); }"""
 
 
-def chromium() -> str | None:
-    """The system's Chromium: $CHROMIUM, else what is on the path; None where there is none."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return os.environ.get("CHROMIUM") or next((found for name in names if (found := shutil.which(name))), None)
-
-
 @contextmanager
-def open_page(host: Host, vue: bool) -> Iterator[Page]:
+def open_page(browser: Any, host: Host, vue: bool) -> Iterator[Page]:
     """The host's page, loaded and calm, without the dialogs of a first visit; errors of the page are kept in
     `page.errors`."""
     quiet = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
     host.post("/settings", {**quiet, "Comfy.VueNodes.Enabled": vue})
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        errors: list[str] = []
-        page.errors = errors  # type: ignore[attr-defined]
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(host.url)
-        _wait(page)
-        yield page
-        browser.close()
+    page = browser.new_page(viewport={"width": 1600, "height": 900})
+    errors: list[str] = []
+    page.errors = errors
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(host.url)
+    _wait(page)
+    yield page
+    page.close()
 
 
 def reload_page(page: Page) -> None:

@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from .launch import comfyui_path
 PACK = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("launch.py")
 START_SECONDS = 240
-PREVIEW, PREVIEW_WITH_METADATA = 1, 4  # binary messages that carry a picture
+PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4  # binary messages that carry a picture, or a text for a node
 ENDS = {"execution_success": "success", "execution_error": "error", "execution_interrupted": "interrupted"}
 
 Prompt = Mapping[str, Mapping[str, Any]]
@@ -38,6 +39,29 @@ def host_python(root: Path) -> Path | None:
     places = [root / ".venv", root / "venv", root.parent / "python_embeded"]
     names = ["bin/python", "Scripts/python.exe", "python.exe"]
     return next((place / name for place in places for name in names if (place / name).exists()), None)
+
+
+IN_CORE = """
+import sys
+root, pack, base = sys.argv[1:4]
+sys.argv = ["main.py", "--cpu", "--base-directory", base]
+sys.path[:0] = [pack]
+from tests.host.launch import install_stand_ins
+install_stand_ins()
+sys.path[:0] = [root]  # its tests folder has the name of ours
+import comfy.options
+comfy.options.enable_args_parsing()
+"""
+
+
+def run_in_core(script: str, base: Path, **names: str) -> str:
+    """What a script prints in a process of core's own without a server, where these names have these values."""
+    root = comfyui_path()
+    values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+    command = [str(host_python(root)), "-c", IN_CORE + values + script, str(root), str(PACK), str(base)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def why_no_host() -> str | None:
@@ -60,6 +84,7 @@ class Run:
     cached: list[str] = field(default_factory=list)
     progress: list[tuple[str, float, float]] = field(default_factory=list)  # node, value, maximum
     previews: list[bytes] = field(default_factory=list)
+    texts: list[tuple[str, str]] = field(default_factory=list)  # node, what it shows while it runs
     error: dict[str, Any] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -153,7 +178,9 @@ class Host:
         metadata_previews: bool = True,
     ) -> Run:  # fmt: skip
         """Queue a prompt in API format, and listen until it ends; on_event gets every message of the run."""
-        return asyncio.run(asyncio.wait_for(self._run(prompt, on_event, metadata_previews), timeout))
+        listening = asyncio.wait_for(self._run(prompt, on_event, metadata_previews), timeout)
+        with ThreadPoolExecutor(1) as thread:  # this one's event loop may be a browser's
+            return thread.submit(asyncio.run, listening).result()
 
     async def _run(self, prompt: Prompt, on_event: Callable[..., None] | None, metadata_previews: bool) -> Run:
         client = uuid.uuid4().hex
@@ -211,3 +238,6 @@ def _take_binary(run: Run, data: bytes) -> None:
     elif kind == PREVIEW_WITH_METADATA:
         (length,) = struct.unpack(">I", data[4:8])
         run.previews.append(data[8 + length :])
+    elif kind == TEXT:
+        (length,) = struct.unpack(">I", data[4:8])
+        run.texts.append((data[8 : 8 + length].decode(), data[8 + length :].decode()))

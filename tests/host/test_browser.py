@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, bounds, chromium, load_workflow, open_page, picture, reload_page, show_all, until
-from .conftest import skip_or_fail
+from .browser import RENDERERS, bounds, load_workflow, open_page, picture, reload_page, show_all, until
 from .graphs import WORKFLOWS, read_workflow
 from .server import PACK, Host
 from .test_workflows import SMALL, write_clip
@@ -46,10 +45,9 @@ SHRINK = """(size) => { for (const node of window.app.graph.nodes)
 
 
 @pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, host: Host) -> Iterator[Any]:
-    skip_or_fail(None if chromium() else "There is no Chromium; install one, or set CHROMIUM.")
+def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
     write_clip(host.base / "input" / "clip.mp4", 33)
-    with open_page(host, RENDERERS[request.param]) as opened:
+    with open_page(browser, host, RENDERERS[request.param]) as opened:
         opened.renderer = request.param
         yield opened
 

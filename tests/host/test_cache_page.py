@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, chromium, load_workflow, open_page, picture, until
-from .conftest import skip_or_fail
+from .browser import RENDERERS, load_workflow, open_page, picture, until
 from .graphs import WORKFLOWS, read_workflow
 from .server import Host
 from .test_browser import QUEUE, QUEUE_EMPTY, SHRINK
@@ -36,15 +36,62 @@ EDIT = """(block) => { const editor = window.timeline.editor; const t = 12 * blo
 STRIP_POINT = """(block) => { const { canvas, editor } = window.timeline; const box = canvas.getBoundingClientRect();
   const scale = box.width / canvas.clientWidth;
   return [box.left + (editor.view.x(12 * block) + 1) * scale, box.top + 25 * scale]; }"""
+PLAYHEAD = """(t) => { const { editor, proxy } = window.timeline; proxy.focus(); editor.moveTo(t, 'w'); }"""
+INTO_SUBGRAPH = """() => {
+  const { node, subgraph } = window.app.graph.convertToSubgraph(
+    new Set(window.app.graph.nodes.filter((each) => each.type === 'MatrixGameActionTimeline')));
+  const [inner] = subgraph.nodes;
+  const slot = inner.inputs.find((each) => each.widget?.name === 'script');
+  subgraph.addInput('script', slot.type).connect(slot, inner);
+  node.pos = [0, 1600];  // away from the list
+  window.outer = node;
+}"""
+OUTER = "() => !!(window.timeline = window.outer.widgets?.find((w) => w.timeline)?.timeline)"
 HOVERED = "() => { const i = document.querySelector('.mg-hover img'); return !!i && i.complete && i.naturalWidth > 0 }"
 
 
 @pytest.fixture(params=RENDERERS)
-def page(request: pytest.FixtureRequest, host: Host) -> Iterator[Any]:
-    skip_or_fail(None if chromium() else "There is no Chromium; install one, or set CHROMIUM.")
-    with open_page(host, RENDERERS[request.param]) as opened:
+def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
+    with open_page(browser, host, RENDERERS[request.param]) as opened:
         opened.renderer = request.param
+        opened.screenshot_of = lambda name: screenshot(opened, name)
         yield opened
+
+
+def screenshot(page: Any, name: str) -> None:
+    if folder := os.environ.get("SCREENSHOT_FOLDER"):
+        picture(page, Path(folder) / f"cache_{name}_{page.renderer}.png")
+
+
+def branch_off(page: Any, blocks: int) -> None:
+    """Fork at the playhead, pin the place, edit, run: only what is not shared is made; flip back, run: nothing is."""
+    states = STATES[6:]
+    page.evaluate(PLAYHEAD, 12 * 2 - 4)
+    page.keyboard.press("b")
+    page.keyboard.press("Shift+M")
+    page.keyboard.press("1")
+    parted = " ".join(["cached"] * 2 + ["stale"] * (blocks - 2))
+    until(page, f"{states} === '{parted}'", 30)
+    page.locator(".mg-status").filter(has_text="branch 1 ≠ main from block 2 on (frame 20)").wait_for(timeout=30_000)
+    assert run(page) == f"{blocks - 2} blocks made, 2 reused"
+    page.wait_for_timeout(300)
+    until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
+    page.screenshot_of("branch")
+    page.evaluate(PLAYHEAD, 12 * 2 - 4)
+    page.keyboard.press("x")
+    until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
+    page.screenshot_of("main")
+    assert run(page) == f"0 blocks made, {blocks} reused"
+
+
+def run(page: Any) -> str:
+    """Run; what Roll Out says of it, which is another sentence than before."""
+    before = page.locator(".mg-report").inner_text()
+    page.evaluate(QUEUE)
+    until(page, QUEUE_EMPTY, 240)
+    until(page, f"() => document.querySelector('.mg-report').textContent !== {json.dumps(before)}", 30)
+    assert page.locator(".mg-report").bounding_box()["height"] > 10
+    return page.locator(".mg-report").inner_text()
 
 
 def test_strip_and_list(page: Any, host: Host) -> None:
@@ -67,14 +114,21 @@ def test_strip_and_list(page: Any, host: Host) -> None:
     until(page, f"{STATES[6:]} === '{' '.join(['cached'] * 2 + ['stale'] * (blocks - 2))}'", 30)
     page.evaluate("() => window.timeline.editor.undo()")
     until(page, f"{STATES[6:]} === '{done}'", 30)
+    branch_off(page, blocks)
     page.mouse.move(*page.evaluate(STRIP_POINT, 1))
     until(page, HOVERED, 30)
     assert "cached" in page.locator(".mg-hover").inner_text()
+    assert "shared with branch 1" in page.locator(".mg-hover").inner_text()
     listed = page.locator(".mg-cache li").filter(has_text=project)
     listed.wait_for(timeout=30_000)
-    assert f"{blocks} blocks" in listed.inner_text()
-    if folder := os.environ.get("SCREENSHOT_FOLDER"):
-        picture(page, Path(folder) / f"cache_{page.renderer}.png")
+    assert f"{2 * blocks - 2} blocks" in listed.inner_text()
+    assert "1 pinned" in listed.inner_text()
+    page.screenshot_of("list")
+    page.evaluate(INTO_SUBGRAPH)  # the strip is there too, on the subgraph's own node
+    until(page, OUTER, 30)
+    page.evaluate("() => window.timeline.editor.flip()")  # or the host has nothing to run
+    page.evaluate(QUEUE)
+    until(page, f"{STATES[6:]} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 60)
     listed.get_by_role("button", name="Forget").click()
     listed.get_by_role("button", name="Delete?").click()
     listed.wait_for(state="detached", timeout=30_000)

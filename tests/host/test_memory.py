@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import pytest
 
-from .launch import comfyui_path
-from .models import UNIVERSAL, VAE
-from .server import PACK, Host, host_python
+from .models import CLIP, UNIVERSAL, VAE
+from .server import Host, run_in_core
 from .worlds import BLOCK0, HEIGHT, WIDTH, simple
 
 MEGABYTE = 1 << 20
@@ -66,15 +64,6 @@ def test_a_minute_of_video_is_never_in_memory(forgetful: Host) -> None:
 
 
 OUT_OF_MEMORY = """
-import sys
-root, pack, base, generator, vae = sys.argv[1:]
-sys.argv = ["main.py", "--cpu", "--base-directory", base]
-sys.path[:0] = [pack]
-from tests.host.launch import install_stand_ins
-install_stand_ins()
-sys.path[:0] = [root]  # its tests folder has the name of ours
-import comfy.options
-comfy.options.enable_args_parsing()
 import torch, comfy.model_management as memory
 from comfyui_matrixgame.host import models
 loaded = models.load_generator(generator, "float32", "auto"), models.load_vae(vae, "full", "float32")
@@ -92,12 +81,29 @@ for error in (torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("Defaul
 
 def test_out_of_memory_says_what_helps(base: Path) -> None:
     """Nothing here can fill a device, so the error is raised where core would raise it."""
-    root = comfyui_path()
-    command = [str(host_python(root)), "-c", OUT_OF_MEMORY, str(root), str(PACK), str(base), UNIVERSAL, VAE]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    told = [line for line in done.stdout.splitlines() if line.startswith("told:")]
+    printed = run_in_core(OUT_OF_MEMORY, base, generator=UNIVERSAL, vae=VAE)
+    told = [line for line in printed.splitlines() if line.startswith("told:")]
     assert len(told) == 2
     for line in told:
         assert "choose dtype float8_e4m3fn" in line
         assert "--lowvram" in line
+
+
+AGAIN = """
+import torch, comfy.clip_vision
+from comfyui_matrixgame.host import vision
+tower = comfy.clip_vision.load(clip)
+made, make = [], vision.vision_from_state
+vision.vision_from_state = lambda *given: made.append(1) or make(*given)
+pictures = [torch.full((1, 3, 64, 96), float(value)) for value in (-1, 0, 0, -1)]
+first, second, again, back = [vision.image_features(tower, picture) for picture in pictures]
+assert torch.equal(second, again) and torch.equal(first, back) and not torch.equal(first, second)
+other = vision.image_features(comfy.clip_vision.load(clip), pictures[-1])
+assert torch.equal(other, first)
+print("made:", len(made), "kept:", len(vision._last))
+"""
+
+
+def test_the_image_tower_runs_again_only_for_another_image_or_tower(base: Path) -> None:
+    printed = run_in_core(AGAIN, base, clip=str(base / "models" / "clip_vision" / CLIP))
+    assert "made: 4 kept: 1" in printed  # the second tower is gone, and what was kept for it

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from .graphs import Graph, Link
 from .models import CLIP, LORA, UNIVERSAL, VAE
-from .server import PACK, Host
+from .server import PACK, Host, run_in_core
 from .worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
 
 WALK = "w+right(0.1) 8f\nw 13f"  # two blocks, 21 frames; the second is the first to read row 8
@@ -64,7 +65,9 @@ def save_images(graph: Graph, images: Link, prefix: str) -> None:
 
 
 def saved_images(host: Host, prefix: str) -> np.ndarray:
-    return np.stack([np.asarray(Image.open(path)) for path in sorted((host.base / "output").glob(f"{prefix}_*.png"))])
+    return np.stack(
+        [np.asarray(Image.open(path)) for path in sorted((host.base / "output").glob(f"{prefix}_[0-9]*.png"))]
+    )
 
 
 def succeed(host: Host, graph: Graph, **options: Any) -> Any:
@@ -86,6 +89,10 @@ def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
     assert values == sorted(values)
     assert run.progress[-1][1:] == (8, 8)  # two blocks of three steps and a clean pass
     assert len(run.previews) == 2
+    ((node, plan),) = run.texts  # what memory it takes, on the node before it begins
+    assert node == rolled.node
+    assert re.fullmatch(r"exact: weights [\d.]+ MB, beside them [\d.]+ MB", plan)
+    assert re.search(r"exact; weights .* beside them .*caches .*working", host.log())
 
 
 def test_video_is_that_of_matrixgame_render(host: Host, base: Path, tmp_path: Path) -> None:
@@ -235,6 +242,59 @@ def test_a_lora_changes_the_frames_and_goes_away(host: Host, base: Path, models:
     graph.prompt["1"]["inputs"]["attention"] = "sdpa"  # not the cached run
     succeed(host, graph)
     np.testing.assert_array_equal(saved_images(host, "afterlora"), plain)
+
+
+def test_a_fast_mode_takes_a_lora_and_lets_it_go(host: Host, base: Path, models: Models) -> None:
+    def made(name: str, lora: bool = False, attention: str = "auto") -> np.ndarray:
+        graph = Graph()
+        model, vae = add_models(graph)
+        graph.prompt[model.node]["inputs"] |= {"precision": "int8", "attention": attention}
+        if lora:
+            model = graph.add("LoraLoaderModelOnly", model=model, lora_name=LORA, strength_model=1.0)
+        save_images(graph, add_rollout(graph, add_world(graph, model, vae, seed=8), BLOCK0)[0], name)
+        succeed(host, graph)
+        return saved_images(host, name)
+
+    plain, patched = made("int8"), made("int8lora", lora=True)
+    exact = engine_frames(models, base, BLOCK0, seed=8)
+    off = np.abs(plain.astype(int) - exact)
+    assert 0 < off.mean() < 10
+    assert np.abs(patched.astype(int) - plain).mean() > 2 * off.mean()
+    np.testing.assert_array_equal(made("int8after", attention="sdpa"), plain)
+
+
+IN_8_BITS = """
+import torch
+from comfyui_matrixgame.host import models
+from comfyui_matrixgame.quantise import QuantisedLinear
+name, difference = "blocks.0.self_attn.o", torch.full((128, 128), 2.0)
+for precision in ("fp8", "int8"):
+    loaded, loaded_vae = models.load_generator(file, "float32", "auto", precision), models.load_vae(vae, "full", "auto")
+    ids, x = [], torch.randn(70, 128)
+    for patches in ({}, {f"diffusion_model.{name}.weight": ("diff", (difference,))}, {}):
+        patched = loaded.clone()
+        patched.add_patches(patches)
+        with models.ready(patched, loaded_vae, 64, 96) as ready, torch.inference_mode():
+            layer = ready.generator.get_submodule(name)
+            expected = torch.nn.Linear(128, 128)
+            expected.weight.data = layer.weight.detach().clone()
+            expected.bias.data = layer.bias.detach().clone()
+            assert (abs(expected.weight).max() > 1.5) == bool(patches)
+            y = layer(x)
+            assert torch.equal(y, QuantisedLinear(expected, precision)(x)) and torch.equal(layer(x), y)
+            assert not torch.allclose(y, expected(x), rtol=1e-4)
+            ids.append(ready.identity())
+        assert layer.kept is None
+    assert ids[0] == ids[2] != ids[1]
+    exact = models.load_generator(file, "float32", "auto")
+    with models.ready(exact, loaded_vae, 64, 96) as ready:
+        assert ready.identity() not in ids
+"""
+
+
+def test_8_bits_are_made_of_patched_weights_as_the_engine_makes_them(base: Path) -> None:
+    """In the host's process: another torch sums in another order, and 8 bits then round to the other side."""
+    run_in_core(IN_8_BITS, base, file=UNIVERSAL, vae=VAE)
 
 
 def test_a_saved_world_goes_on_the_same(host: Host, base: Path, models: Models) -> None:

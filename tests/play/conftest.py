@@ -1,9 +1,7 @@
-"""A server with a session in this process, and Chromium on its page."""
+"""A server with a session in this process, and pages on it."""
 
 from __future__ import annotations
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -15,20 +13,7 @@ from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.session import Limits, Session
 from comfyui_matrixgame.play.standalone import Server
 
-ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 SLOW = 60_000  # milliseconds: no test waits so long unless something is wrong
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("There is no Chromium on the PATH; set CHROMIUM to one.")
-    with playwright.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=path, args=ARGS)
-        yield running
-        running.close()
 
 
 class Stage:
@@ -73,7 +58,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(chromium: Any) -> Iterator[Stage]:
-    made = Stage(chromium)
+def stage(browser: Any) -> Iterator[Stage]:
+    made = Stage(browser)
     yield made
     made.close()

@@ -16,7 +16,7 @@ from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.play import server as server_module
 from comfyui_matrixgame.play.cli import check_address
-from comfyui_matrixgame.play.hub import UNACKED
+from comfyui_matrixgame.play.hub import MOST_CLIENTS, UNACKED
 from comfyui_matrixgame.play.pattern import CELL
 from comfyui_matrixgame.play.protocol import (
     BAD_MESSAGE,
@@ -28,7 +28,7 @@ from comfyui_matrixgame.play.protocol import (
     ProtocolError,
     read_message,
 )
-from comfyui_matrixgame.play.server import STRANGERS, Bucket, is_loopback
+from comfyui_matrixgame.play.server import STRANGERS, WATCHER_BURST, WATCHER_RATE, Bucket, is_loopback
 from comfyui_matrixgame.play.session import Limits
 
 from .client import playing
@@ -181,7 +181,9 @@ def test_rewinding_goes_on_from_the_right_frame() -> None:
         ("x" * (MAX_MESSAGE + 1), 1009),
     ],
 )
-def test_strangers_are_refused(said: Any, code: int) -> None:
+def test_strangers_are_refused(said: Any, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "REFUSE_SECONDS", 0.05)
+
     async def test() -> None:
         async with playing() as here:
             from .client import Remote
@@ -275,3 +277,51 @@ def test_others_are_let_in_only_with_a_token_of_their_own() -> None:
         with pytest.raises(MatrixGameError, match="--token"):
             check_address(host, "short")
         check_address(host, "a secret of some length")
+
+
+def test_a_closed_laptop_holds_nothing_and_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "HEARTBEAT", 1.0)
+
+    async def test() -> None:
+        async with playing() as here:
+            player = await here.join(autoping=False)  # from here on it answers nothing, and closes nothing
+            await player.say("in", keys=["w"], seq=1)
+            await player.say("play")
+            frames = await player.until("frames", seq=1)
+            assert frames["keys"][0] == ["w"]
+            began = asyncio.get_running_loop().time()
+            while here.session.state == "playing":
+                await asyncio.sleep(0.05)
+            assert asyncio.get_running_loop().time() - began < 10
+            assert here.session.reason == "lost"
+            assert not here.session.hands.sample(12).keyboard.any()
+            assert here.session.take.blocks >= 1
+
+    run(test)
+
+
+def test_a_flood_from_everyone_leaves_the_processor_to_the_model() -> None:
+    async def test() -> None:
+        async with playing() as here:
+            player = await here.join()
+            watchers = [await here.join() for _ in range(MOST_CLIENTS - 1)]
+            read = 0
+            real = here.hub.receive
+
+            def counted(*message: Any) -> None:
+                nonlocal read
+                read += 1
+                real(*message)
+
+            here.hub.receive = counted  # type: ignore[method-assign]
+            for _ in range(100):
+                for watcher in watchers:
+                    await watcher.say("in", keys=["w", "d"], seq=1)
+            await asyncio.sleep(1.0)
+            # what is read takes some 0.1 ms each: 16 sockets together less than a twentieth of one core
+            assert read <= len(watchers) * (WATCHER_BURST + 3 * WATCHER_RATE)
+            assert read / (MOST_CLIENTS - 1) > WATCHER_RATE
+            assert not player.socket.closed
+            assert not here.session.hands.sample(12).keyboard.any()
+
+    run(test)

@@ -138,7 +138,7 @@ def test_going_back_and_on_is_a_branch_with_the_numbers_of_a_rollout(kept: float
     models = small_models()
     world = start_world(models, small_image(16, 32), seed=5)
     for rows, frames in (
-        (take.track(), np.concatenate(engine.frames)),
+        (take.track(), np.concatenate(list(engine.played()))),
         (take.branches[0].rows, np.concatenate([part.frames for part in player.parts[:12]])),
     ):
         assert rows is not None

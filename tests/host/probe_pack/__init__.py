@@ -1,0 +1,61 @@
+"""A node pack for tests only: a node with the timeline widget that shows the rows which reach Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from comfy_api.latest import ComfyExtension, io
+
+sys.path.append(str(Path(__file__).resolve().parents[3]))
+
+from comfyui_matrixgame.actions.document import Timeline
+from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.errors import MatrixGameError
+
+
+def _read(variant: str, timeline: str) -> ActionTrack:
+    if timeline.lstrip().startswith("{"):
+        return Timeline.from_text(timeline).track()
+    return parse_script(timeline, variant).track
+
+
+class TimelineHostProbe(io.ComfyNode):
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="TimelineHostProbe",
+            display_name="Timeline Probe",
+            category="MatrixGame",
+            inputs=[
+                io.Combo.Input("variant", options=["universal", "gta_drive", "templerun"]),
+                io.String.Input("timeline", default="", extra_dict={"widgetType": "MATRIXGAME_TIMELINE"}),
+            ],
+            outputs=[],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, variant: str, timeline: str) -> bool | str:
+        try:
+            _read(variant, timeline)
+        except MatrixGameError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, variant: str, timeline: str) -> io.NodeOutput:
+        track = _read(variant, timeline)
+        mouse = None if track.mouse is None else track.mouse.tolist()
+        return io.NodeOutput(ui={"rows": [json.dumps({"keyboard": track.keyboard.tolist(), "mouse": mouse})]})
+
+
+class ProbeExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [TimelineHostProbe]
+
+
+async def comfy_entrypoint() -> ProbeExtension:
+    return ProbeExtension()

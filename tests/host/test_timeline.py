@@ -1,0 +1,143 @@
+"""The timeline in a real ComfyUI: what reaches Python is what the timeline shows, bit for bit."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from comfyui_matrixgame.actions.document import Timeline
+from comfyui_matrixgame.actions.script import parse_script
+from tests.web.page import FIND, LOAD, SAVE, TimelinePage
+
+from .browser import RENDERERS
+from .server import Host
+
+ROWS = f"""async () => {{
+  const {{ rowsOf }} = await import('/extensions/matrixgame/timeline/document.mjs');
+  return rowsOf({FIND}.timeline.editor.doc);
+}}"""
+
+
+@pytest.fixture(params=RENDERERS)
+def timeline(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[TimelinePage]:
+    host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[request.param]})
+    context = browser.new_context(viewport={"width": 1280, "height": 800})
+    page = TimelinePage(context.new_page(), None, host.url, node="TimelineHostProbe").open()
+    yield page
+    context.close()
+    assert not page.errors
+
+
+def _run(timeline: TimelinePage) -> list[dict[str, Any]]:
+    """The rows that reached Python, of every timeline in the graph, after Run."""
+    timeline.page.evaluate(
+        "() => { window.rows = []; window.ended = false; const { api } = app;"
+        "if (!window.listens) {"
+        "  api.addEventListener('executed', (e) => window.rows.push(...(e.detail.output.rows ?? [])));"
+        "  api.addEventListener('execution_success', () => { window.ended = true; });"
+        "  window.listens = true;"
+        "}"
+        "app.queuePrompt(0); }"
+    )
+    timeline.page.wait_for_function("() => window.ended", timeout=60_000)
+    return [json.loads(text) for text in timeline.page.evaluate("() => window.rows")]
+
+
+def _same(got: dict[str, Any], shown: dict[str, Any]) -> bool:
+    if (got["mouse"] is None) is not (shown["mouse"] is None):
+        return False
+    equal = np.array_equal(np.asarray(got["keyboard"], np.float32), np.asarray(shown["keyboard"], np.float32))
+    if got["mouse"] is None:
+        return equal
+    return equal and np.array_equal(np.asarray(got["mouse"], np.float32), np.asarray(shown["mouse"], np.float32))
+
+
+def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
+    timeline: TimelinePage, host: Host
+) -> None:
+    timeline.drag((10, "w"), (50, "w"))
+    timeline.drag((30, "a"), (70, "a"))
+    timeline.drag((20, "yaw"), (80, "yaw"), steps=5, shares=(0.8, 0.2))
+    timeline.focus()
+    timeline.press("t", "e")
+    timeline.drag((90, "pitch"), (130, "pitch"), shares=(0.5, 0.9))
+    shown = timeline.page.evaluate(ROWS)
+    (got,) = _run(timeline)
+    assert _same(got, shown)
+    assert np.asarray(got["mouse"]).any()
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
+
+    saved = timeline.page.evaluate(SAVE)
+    timeline.open()
+    timeline.page.evaluate(LOAD, saved)
+    timeline.page.wait_for_timeout(600)
+    timeline.js("(editor.moveTo(140, 'd'), editor.toggle())")
+    shown = timeline.page.evaluate(ROWS)
+    (got,) = _run(timeline)
+    assert _same(got, shown)
+
+    exported = timeline.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)")
+    (inputs,) = [node["inputs"] for node in json.loads(exported).values()]
+    assert json.loads(inputs["timeline"]) == timeline.value
+
+    timeline.page.evaluate("() => { const copy = window.node.clone(); copy.pos = [60, 700]; app.graph.add(copy); }")
+    timeline.js("(editor.moveTo(141, 's'), editor.toggle())")
+    shown = timeline.page.evaluate(ROWS)
+    rows = _run(timeline)
+    assert [_same(row, shown) for row in rows].count(True) == 1
+
+    timeline.page.evaluate("() => { app.graph.clear(); }")
+    timeline.page.evaluate(LOAD, saved)
+    timeline.page.wait_for_timeout(400)
+    shown = timeline.page.evaluate(ROWS)
+    timeline.page.evaluate("() => { app.graph.convertToSubgraph(new Set([window.node])); }")
+    again = timeline.page.evaluate(SAVE)
+    timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
+    timeline.page.wait_for_timeout(400)
+    host.post("/free", {"free_memory": True})
+    timeline.page.wait_for_timeout(500)
+    rows = _run(timeline)
+    assert [_same(row, shown) for row in rows] == [True]
+
+
+def test_a_broken_script_is_refused_with_its_own_words(timeline: TimelinePage) -> None:
+    timeline.script_tab()
+    timeline.page.locator(".mg-script textarea").fill("w 12\nfwd 24")
+    timeline.settle()
+    with timeline.page.expect_response(lambda r: r.url.endswith("/prompt") and r.request.method == "POST") as answer:
+        timeline.page.evaluate("() => { app.queuePrompt(0); }")
+    assert answer.value.status == 400
+    told = json.dumps(answer.value.json())
+    assert "script:2:1: error: unknown action 'fwd' for universal" in told
+    assert "did you mean 'forward'?" in told
+
+
+def test_the_inputs_node_shows_its_script_as_lanes(timeline: TimelinePage) -> None:
+    timeline.node = "MatrixGameActionTimeline"
+    timeline.add()
+    value = timeline.value
+    assert value["source"]["kind"] == "script"
+    assert value["tracks"] == parse_script(value["source"]["text"]).document.lanes
+    timeline.drag((40, "d"), (60, "d"))
+    timeline.page.wait_for_timeout(500)
+    exported = timeline.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)")
+    (inputs,) = [node["inputs"] for node in json.loads(exported).values()]
+    track = Timeline.from_text(inputs["script"]).track()
+    shown = timeline.page.evaluate(ROWS)
+    assert np.array_equal(track.keyboard, np.asarray(shown["keyboard"], np.float32))
+    assert np.array_equal(track.mouse, np.asarray(shown["mouse"], np.float32))
+    assert track.keyboard[45, 3] == 1
+
+
+def test_another_variant_runs(timeline: TimelinePage) -> None:
+    timeline.set_variant("templerun")
+    timeline.drag((10, "jump"), (50, "jump"))
+    timeline.drag((30, "slide"), (40, "slide"))
+    (got,) = _run(timeline)
+    shown = timeline.page.evaluate(ROWS)
+    assert _same(got, shown)
+    assert got["keyboard"][0] == [1, 0, 0, 0, 0, 0, 0]
