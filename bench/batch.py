@@ -1,7 +1,8 @@
-"""What bulk rendering costs beside the models: `python bench/batch.py plan|throughput|report|ray [-o FOLDER]`.
+"""What bulk rendering costs: `python bench/batch.py plan|throughput|report|ray|worlds [-o FILE]`.
 
 plan: a job file of a million products. throughput: jobs in one process against the time of their models. report: a
-page of 5,000 entries in Chromium. ray: jobs that do nothing, through the scheduler of the Ray engine.
+page of 5,000 entries in Chromium. ray: jobs that do nothing, through the scheduler of the Ray engine. worlds: several
+rollouts of the demo world as one batch, against one.
 """
 
 from __future__ import annotations
@@ -181,10 +182,15 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     from comfyui_matrixgame.batch.runner import Runner
 
     class Nowhere:
-        def read(self, key: str) -> None:
-            return None
+        is_near = True
+
+        def seen(self, key: str) -> bool:
+            return False
 
         def link(self, *given: object) -> None:
+            return None
+
+        def clean(self) -> None:
             return None
 
     class Engine:
@@ -213,6 +219,59 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     ledger.close()
     ms = {"ms_a_job": seconds / tally.made * 1e3, "driver_cpu_ms_a_job": cpu / tally.made * 1e3}
     return {"jobs": tally.made, **ms}
+
+
+def worlds(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
+    """Frames a second and memory of 1, 2, 4 and 8 worlds at once on a device, each number in a process of its own."""
+    figures: dict[str, Any] = {"device": args.device}
+    for count in (1, 2, 4, 8):
+        command = [sys.executable, __file__, "batch-of", "--count", str(count), "--device", args.device]
+        said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        figures[str(count)] = json.loads(said)["batch-of"]
+    few, many = figures["1"], figures["8"]
+    figures["memory_per_world_bytes"] = (many["peak_bytes"] - few["peak_bytes"]) / 7
+    figures["throughput_of_8_against_1"] = many["frames_a_second"] / few["frames_a_second"]
+    figures["throughput_of_8_against_1_by_cpu"] = many["frames_a_cpu_second"] / few["frames_a_cpu_second"]
+    return figures
+
+
+def batch_of(folder: Path, args: argparse.Namespace) -> dict[str, float]:
+    """`--count` jobs of the demo world as one batch, twice: the first time is the warm-up."""
+    import torch
+
+    from comfyui_matrixgame.batch.jobfile import read_job_file
+    from comfyui_matrixgame.batch.local import make_task
+    from comfyui_matrixgame.batch.models import files_for, identities, load_all
+    from comfyui_matrixgame.batch.renderer import Renderer
+
+    file = folder / "jobs.yaml"
+    file.write_text(f"scripts: bench:0:93\nseeds: 0..{args.count - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
+    jobs, device = read_job_file(file), torch.device(args.device)
+    models = load_all(files_for(jobs, "universal", device), "sdpa")
+    tasks = [make_task(jobs, job, *identities(models)) for job in jobs.jobs()]
+    renderer, frames = Renderer(models, args.count), 0
+    sources = [task.source for task in tasks]
+    assert all(sources)
+    for _ in renderer.render(tasks, sources, lambda _: None):  # type: ignore[arg-type]
+        pass
+    began, cpu = time.perf_counter(), time.process_time()
+    for made in renderer.render(tasks, sources, lambda _: None):  # type: ignore[arg-type]
+        frames += len(made.frames)
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return {
+        "frames": frames,
+        "frames_a_second": frames / seconds,
+        "frames_a_cpu_second": frames / cpu,
+        "peak_bytes": _peak(device),
+    }
+
+
+def _peak(device: Any) -> int:
+    import torch
+
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def made_up_entries(folder: Path, count: int) -> list[Any]:
@@ -273,7 +332,8 @@ def _demo_picture() -> Path:
 
 
 COMMANDS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
-    "plan": plan, "throughput": throughput, "report": report, "ray": ray,
+    "plan": plan, "throughput": throughput, "report": report, "ray": ray, "worlds": worlds,
+    "batch-of": batch_of,
 }  # fmt: skip
 
 
@@ -288,6 +348,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.what == "throughput":
         args.count = args.count or 64
+    args.count = args.count or (1 if args.what == "batch-of" else 0)
     with tempfile.TemporaryDirectory() as folder:
         figures = {args.what: COMMANDS[args.what](Path(folder), args)}
     print(json.dumps(figures, indent=1))

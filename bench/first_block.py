@@ -18,13 +18,10 @@ import torch
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import compute_dtype, storage_dtype
 from comfyui_matrixgame.images import fit_image, read_image
-from comfyui_matrixgame.measure import fill, machine, note, peak_memory, random_models
+from comfyui_matrixgame.measure import image_tower, machine, memory, note, random_models
 from comfyui_matrixgame.variants import get_variant
 from comfyui_matrixgame.video import VideoWriter
-from comfyui_matrixgame.vision import ImageEncoder
 from comfyui_matrixgame.world import PassProgress, rollout, start_world
-
-VIT_H = {"hidden": 1280, "mlp": 5120, "layers": 32, "heads": 16, "image_size": 224, "patch_size": 14}
 
 
 def main() -> None:
@@ -41,15 +38,10 @@ def main() -> None:
 
     def mark(name: str) -> None:
         marks.append((name, time.perf_counter()))
-        note(f"{name}: {marks[-1][1] - marks[-2][1]:.1f} s, peak {peak_memory(device) / 1e9:.2f} GB")
+        note(f"{name}: {marks[-1][1] - marks[-2][1]:.1f} s, peak {memory(device).get('peak_resident', 0) / 1e9:.2f} GB")
 
     image = fit_image(read_image(args.image))
-    with torch.device("meta"):
-        tower = ImageEncoder(**VIT_H)
-    fill(tower, compute_dtype(storage_dtype(args.dtype, "float32"), device), device)
-    for module in tower.modules():
-        for name, buffer in module.named_buffers(recurse=False):
-            module.register_buffer(name, torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
+    tower = image_tower(compute_dtype(storage_dtype(args.dtype, "float32"), device), device)
     mark("image tower made")
     with torch.inference_mode():
         features = tower(image.unsqueeze(0))
@@ -77,7 +69,7 @@ def main() -> None:
         "computed": str(models.generator.compute_dtype).removeprefix("torch."),
         "decoder": "Wan VAE, base width 96",
         "seconds": seconds,
-        "peak_memory_bytes": peak_memory(device),
+        "peak_memory_bytes": memory(device).get("peak_resident", 0),
     }
     print(json.dumps(report, indent=1))
     if args.output:

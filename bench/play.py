@@ -1,92 +1,183 @@
-"""Live play, measured in a browser: transport, pacing, and the way from a key to a changed pixel.
+"""Live play, measured in a browser and at its socket.
 
-    python -m bench.play [--seconds 20] [--model SECONDS] [-o FILE.json]
+    python -m bench.play transport|latency|pacing|flood [--seconds 60] [-o FILE.json]
+    python -m bench.play soak --minutes 30 [-o FILE.json]
 
-Uses the test pattern at 640x352, which takes --model seconds a block (0: nothing), so that everything but the model is
-measured. Needs Chromium and playwright. A machine with other work on it measures that work: `load` is in the result.
+transport: from the first encoded frame of a block to the last painted one, 12 frames of 640x352 as large as those of a
+real picture. latency: from a key to a changed pixel, at moments that have nothing to do with the blocks. pacing: times
+between frames on screen while blocks come up to 80 ms early or late. flood: what a block of the demo world costs while
+the route is flooded, in turns with quiet. soak: memory of page and server over a long time of play.
+
+Needs Chromium and playwright. A machine with other work on it measures that work too: `load` is in the result.
+With -o, the result is added to what the file has under other names.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
+import sys
 import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
 from typing import Any
 
-from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.session import Limits, Session
-from comfyui_matrixgame.play.standalone import Server
+import numpy as np
 
-WATCH = """() => {
-  window.seen = { paints: [], batches: [], keys: [] };
-  const { paint, receive } = player;
-  player.paint = (bitmap) => { paint.call(player, bitmap); seen.paints.push(performance.now()); };
-  player.receive = (head, blobs) => {
-    const came = performance.now();
-    receive.call(player, head, blobs);
-    player.decoding.then(() => seen.batches.push(performance.now() - came));
-  };
-}"""
+from comfyui_matrixgame.play.engine import Engine, Frames
+from comfyui_matrixgame.play.pattern import CELL, TestPattern
+from comfyui_matrixgame.play.session import Event, FramesMade, Limits, Session
+from comfyui_matrixgame.play.standalone import Server
+from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
+
+FOREVER = Limits(1e9, 1e9)
+DISPLAY_MS = 480.0  # that a block is on screen
 KEY = f"""() => new Promise((done) => {{
-  const began = performance.now();
   const context = player.canvas.getContext('2d', {{ willReadFrequently: true }});
   const lit = () => context.getImageData({CELL // 2}, player.canvas.height - {CELL // 2}, 1, 1).data[0] > 128;
   const before = lit();
+  const began = performance.now();
   const code = {{ code: 'KeyW', key: 'w', bubbles: true }};
   player.proxy.area.dispatchEvent(new KeyboardEvent(before ? 'keyup' : 'keydown', code));
   const look = () => (lit() !== before ? done(performance.now() - began) : requestAnimationFrame(look));
   look();
 }})"""
+PAINT_AT_ONCE = "() => { player.queue = (head, bitmaps) => bitmaps.forEach((bitmap) => player.paint(bitmap)); }"
+WATCH_PAINTS = """() => {
+  window.paints = [];
+  const { paint } = player;
+  player.paint = (bitmap) => { paint.call(player, bitmap); paints.push(performance.now()); };
+}"""
 
 
-def measure(seconds: float, model: float) -> dict[str, Any]:
-    """Play for so long, pressing and letting go of W once a second."""
+class Scenery(TestPattern):
+    """The test pattern with the grain of a photograph, so that a frame is as large a JPEG as one."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        rng = np.random.default_rng(0)
+        coarse = np.kron(rng.normal(0, 28, (11, 20)), np.ones((32, 32)))
+        self._grain = (coarse + rng.normal(0, 6, coarse.shape)).astype(np.int16)[: self.size[0], : self.size[1], None]
+
+    def _frames(self, rows: Any) -> Frames:
+        frames = super()._frames(rows).astype(np.int16)
+        frames[:, CELL:-CELL] += self._grain[CELL:-CELL]
+        return frames.clip(0, 255).astype(np.uint8)
+
+
+class Unsteady(TestPattern):
+    """Blocks that take 0.2 seconds, and up to 80 ms more or less."""
+
+    def make(self, *args: Any, **options: Any) -> None:
+        self.seconds = 0.2 + random.Random(self.block).uniform(-0.08, 0.08)
+        super().make(*args, **options)
+
+
+@contextmanager
+def played(engine: Engine) -> Iterator[tuple[Any, Session, Server]]:
+    """A page on which a session of `engine` is played, in a Chromium of its own."""
     from playwright.sync_api import sync_playwright
 
     server = Server("127.0.0.1", 0)
-    session = Session(TestPattern(seconds=model), server.hub.listen, limits=Limits(1e9, 1e9))
+    session = Session(engine, server.hub.listen, limits=FOREVER)
     server.hub.session = session
     thread = threading.Thread(target=session.run)
     thread.start()
-    transports: list[float] = []
     with sync_playwright() as playwright:
-        path = os.environ.get("CHROMIUM") or shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1000, "height": 680})
         page.goto(server.url)
         page.wait_for_function("window.player?.connected")
-        page.evaluate(WATCH)
+        try:
+            yield page, session, server
+        finally:
+            browser.close()
+            session.stop()
+            thread.join()
+            server.stop()
+
+
+def begin(page: Any) -> None:
+    """Click into the picture and wait until it moves."""
+    page.locator(".mgp-stage").click()
+    page.wait_for_function("player.playing && player.state.blocks > 1")
+
+
+def transport(seconds: float) -> dict[str, Any]:
+    """From the first frame handed over to the acknowledgement of the last one, painted; milliseconds."""
+    began: dict[int, float] = {}
+    taken: dict[int, float] = {}
+    with played(Scenery()) as (page, session, server):
+        page.evaluate(PAINT_AT_ONCE)
+        (client,) = server.hub.clients
+        listen, acknowledge = session.listener, client.acknowledge
+
+        def heard(event: Event) -> None:
+            if isinstance(event, FramesMade) and event.part == 0:
+                began[event.block] = time.perf_counter()
+            listen(event)
+
+        def acknowledged(batch: int) -> None:
+            block, part = divmod(batch - 2, LATENTS_PER_BLOCK)  # the first batch is the still picture
+            if part == LATENTS_PER_BLOCK - 1:
+                taken[block] = time.perf_counter()
+            acknowledge(batch)
+
+        session.listener, client.acknowledge = heard, acknowledged  # type: ignore[method-assign]
         page.locator(".mgp-stage").click()
-        page.wait_for_function("player.playing && player.state.blocks > 1")
-        latencies = []
-        for _ in range(int(seconds)):
-            page.wait_for_timeout(700)
-            latencies.append(page.evaluate(KEY))
-            transports.append(server.hub.clients[0].transport * 1000)
-        seen = page.evaluate("seen")
+        page.wait_for_timeout(seconds * 1000)
+    whole = [1000 * (taken[block] - began[block]) for block in taken if block]  # the first has 9 frames
+    return {"size": [640, 352], "frames": FRAMES_PER_BLOCK, "encode_to_painted_ms": spread(whole)}
+
+
+def latency(seconds: float) -> dict[str, Any]:
+    """From a key event to a changed pixel, for blocks that take no time and ones that take 0.3 seconds."""
+    results = {}
+    for model in (0.0, 0.3):
+        # the change that was seen last came with a block, so these moments lie evenly in the time of one
+        count = int(seconds / 2)
+        waits = [500 + DISPLAY_MS * (i + 0.5) / count for i in range(count)]
+        random.Random(1).shuffle(waits)
+        with played(TestPattern(seconds=model)) as (page, _, _):
+            begin(page)
+            page.evaluate(KEY)
+            values = []
+            for wait in waits:
+                page.wait_for_timeout(wait)
+                values.append(page.evaluate(KEY))
+        first = 1000 * model / LATENTS_PER_BLOCK  # the first frames of a block are there after a part of its time
+        over = statistics.mean(values) - DISPLAY_MS / 2 - first
+        results[f"{model:g}"] = {
+            "key_to_pixel_ms": spread(values), "mean_ms": round(statistics.mean(values), 1),
+            "generation_ms": round(first, 1), "over_half_a_block_and_generation_ms": round(over, 1),
+        }  # fmt: skip
+    return {"by_seconds_a_block": results}
+
+
+def pacing(seconds: float) -> dict[str, Any]:
+    """Times between frames on screen under 80 ms of jitter; nominal is 40 ms."""
+    with played(Unsteady()) as (page, _, _):
+        page.evaluate(WATCH_PAINTS)
+        begin(page)
+        page.wait_for_timeout(seconds * 1000)
+        paints = page.evaluate("paints")[FRAMES_PER_BLOCK:]
         dropped, shown = page.evaluate("[player.pacer.dropped, player.pacer.shown]")
-        browser.close()
-    session.stop()
-    thread.join()
-    server.stop()
-    gaps = [b - a for a, b in zip(seen["paints"], seen["paints"][1:], strict=False)]
-    return {
-        "machine": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
-        "model_seconds": model,
-        "size": [640, 352],
-        "transport_ms": spread(transports),
-        "decoding_in_page_ms": spread(seen["batches"]),
-        "frame_interval_ms": spread(gaps),
-        "key_to_pixel_ms": spread(latencies),
-        "frames_shown": shown,
-        "frames_dropped": dropped,
-    }
+    gaps = [b - a for a, b in itertools.pairwise(paints)]
+    return {"jitter_ms": 80, "frame_interval_ms": spread(gaps), "shown": shown, "dropped": dropped}
+
+
+def chromium() -> str | None:
+    """The browser to measure with."""
+    return os.environ.get("CHROMIUM") or shutil.which("chromium")
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -99,19 +190,38 @@ def spread(values: list[float]) -> dict[str, float]:
     }
 
 
+def about() -> dict[str, Any]:
+    """Where and when."""
+    return {
+        "date": date.today().isoformat(), "machine": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(), "python": platform.python_version(),
+        "load": [round(value, 1) for value in os.getloadavg()] if hasattr(os, "getloadavg") else None,
+    }  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
+    from . import play_flood, play_soak
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--model", type=float, default=0.0, help="seconds that a block takes")
-    parser.add_argument("-o", "--output")
+    parser.add_argument("what", choices=["transport", "latency", "pacing", "flood", "soak"])
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--minutes", type=float, default=30.0)
+    parser.add_argument("-o", "--output", type=Path)
     args = parser.parse_args()
-    text = json.dumps(measure(args.seconds, args.model), indent=1)
-    print(text)
+    measures = {
+        "transport": lambda: transport(args.seconds), "latency": lambda: latency(args.seconds),
+        "pacing": lambda: pacing(args.seconds), "flood": lambda: play_flood.measure(args.seconds),
+        "soak": lambda: play_soak.measure(args.minutes),
+    }  # fmt: skip
+    before = about()
+    result = measures[args.what]()
+    result = {args.what: {**before, **result}}
+    print(json.dumps(result, indent=1))
     if args.output:
-        with open(args.output, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        known = json.loads(args.output.read_text()) if args.output.exists() else {}
+        args.output.write_text(json.dumps(known | result, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

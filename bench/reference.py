@@ -1,9 +1,9 @@
-"""Times the published code's own modules, for a comparison in the same run.
+"""The published code's own modules as a worker, for a comparison in the same run.
 
-    python bench/reference.py PATH --layers 4 --variant universal
-
-PATH is the Matrix-Game-2 folder of the published repository. Its imports that need a GPU are stood in for:
-flash-attn by torch's attention, diffusers' mix-ins by empty classes. Weights are random. Prints one line of JSON.
+PATH is the Matrix-Game-2 folder of the published repository. Its imports that need a GPU are stood in for where they
+are missing: flash-attn by torch's attention, diffusers' mix-ins by empty classes. Weights are random. A block is its
+passes, its decoder on each latent frame and the copy of the frames; the formulas between passes are left out, in its
+favour. On a GPU the decoder is compiled as published.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import argparse
 import importlib
 import json
 import sys
-import time
 import types
 from pathlib import Path
 from typing import Any
@@ -20,46 +19,75 @@ from typing import Any
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from worker import serve
+
+from comfyui_matrixgame.generator.attention import sdpa
+from comfyui_matrixgame.measure.clock import Seconds, now, since
 
 LATENT = (44, 80)
 DECODED = (22, 40)
 TOKENS = 880
+FEW_KEYS = 64
 
 
 def main() -> None:
-    """Time a pass and the decoding of a latent frame."""
+    """Load, then time what is asked for."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("path", type=Path)
     arguments.add_argument("--variant", default="universal")
     arguments.add_argument("--layers", type=int, default=30)
-    arguments.add_argument("--repeats", type=int, default=2)
     arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--threads", type=int)
+    arguments.add_argument("--eager-decoder", action="store_true", help="do not compile the decoder")
     args = arguments.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
     torch.set_grad_enabled(False)
-    stand_in()
+    compile_module = torch.compile
+    attention = stand_in()
     sys.path.insert(0, str(args.path.resolve()))
     config = json.loads((args.path / "configs/distilled_model" / args.variant / "config.json").read_text())
     device = torch.device(args.device)
     dtype = torch.float32 if device.type == "cpu" else torch.bfloat16
-    result = {
-        "layers": args.layers,
-        "dtype": str(dtype).removeprefix("torch."),
-        "pass_s": time_pass(config, args.layers, args.repeats, device, dtype),
-        "decode_s_per_frame": time_decode(args.repeats, device) / 4,
+    network = PublishedNetwork(config, args.layers, device, dtype)
+    small = PublishedDecoder(device, DECODED)
+    works = {"pass": network.one_pass, "decode": lambda: small.timed(1)}
+    compiled = device.type != "cpu" and not args.eager_decoder
+    if device.type != "cpu":
+        torch.compile = compile_module  # type: ignore[assignment]
+        large = PublishedDecoder(device, LATENT, compiled)
+        steps = 4 if args.variant == "templerun" else 3
+        works["block"] = lambda: block(network, large, steps)
+    about = {
+        "computed": str(dtype).removeprefix("torch."),
+        "attention": attention,
+        "decoder": "compiled" if compiled else "eager",
     }
-    print(json.dumps(result))
+    serve(about, works)
 
 
-def stand_in() -> None:
-    """Put modules in place that the published code imports and a CPU does not have."""
+def block(network: PublishedNetwork, decoder: PublishedDecoder, steps: int) -> Seconds:
+    """Seconds of a block: every pass, every latent frame, the frames on the host."""
+    network.index += 1
+    began = now(network.device)
+    for _ in range(steps + 1):
+        network.run()
+    decoder.run(3).cpu()
+    return since(began, network.device)
+
+
+def stand_in() -> str:
+    """Put modules in place that the published code imports and are missing; returns what its attention is."""
 
     def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
+        if k.shape[1] > FEW_KEYS:
+            return sdpa(q, k, v)  # on Hopper cuDNN's kernel, in the place of flash-attn 3
         return F.scaled_dot_product_attention(*(x.transpose(1, 2) for x in (q, k, v))).transpose(1, 2)
 
     def varlen(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         return attention(q[None], k[None], v[None])[0]
 
-    module("flash_attn", flash_attn_func=attention, flash_attn_varlen_func=varlen)
+    stands_in = module("flash_attn", flash_attn_func=attention, flash_attn_varlen_func=varlen)
     module("diffusers")
     module("diffusers.loaders", FromOriginalModelMixin=empty("A"), PeftAdapterMixin=empty("B"))
     module("diffusers.configuration_utils", ConfigMixin=empty("C"), register_to_config=lambda function: function)
@@ -70,6 +98,7 @@ def stand_in() -> None:
     if not torch.cuda.is_available():
         torch.cuda.current_device = lambda: "cpu"  # type: ignore[assignment]
     torch.compile = lambda function=None, **_: function if function else (lambda f: f)  # type: ignore[assignment]
+    return "torch" if stands_in else "flash-attn"
 
 
 def empty(name: str) -> type:
@@ -77,83 +106,111 @@ def empty(name: str) -> type:
     return type(name, (), {})
 
 
-def module(name: str, **members: Any) -> None:
-    """A module with these members in sys.modules, unless the real one can be imported."""
-    if name in sys.modules:
-        return
+def module(name: str, **members: Any) -> bool:
+    """A module with these members in sys.modules, unless the real one can be imported; whether it was put there."""
+    try:
+        importlib.import_module(name)
+        return False
+    except ImportError:
+        pass
     made = types.ModuleType(name)
     made.__dict__.update(members)
     made.__path__ = []  # type: ignore[attr-defined]
     made.__spec__ = None
     sys.modules[name] = made
+    return True
 
 
-def time_pass(config: dict, layers: int, repeats: int, device: torch.device, dtype: torch.dtype) -> float:
-    """Seconds of one pass with a full window."""
-    package("wan")
-    package("wan.modules")
-    published = importlib.import_module("wan.modules.attention")
-    published.flash_attention = published.attention = sys.modules["flash_attn"].flash_attn_func  # type: ignore[attr-defined]
-    from wan.modules.causal_model import CausalWanModel  # type: ignore[import-not-found]
+class PublishedNetwork:
+    """The published transformer with its caches, after two blocks."""
 
-    names = ("model_type", "in_dim", "dim", "ffn_dim", "freq_dim", "out_dim", "num_heads", "eps", "local_attn_size")
-    settings = {name: config[name] for name in names if name in config}
-    actions = {**config["action_config"], "blocks": list(range((layers + 1) // 2 if layers < 30 else 15))}
-    model = CausalWanModel(**settings, num_layers=layers, action_config=actions).to(device, dtype).eval()
-    model.num_frame_per_block = 3
-    window, mouse = config["local_attn_size"], actions["enable_mouse"]
-    keys = actions["keyboard_dim_in"]
+    def __init__(self, config: dict, layers: int, device: torch.device, dtype: torch.dtype) -> None:
+        package("wan")
+        package("wan.modules")
+        published = importlib.import_module("wan.modules.attention")
+        if "flash_attn" in sys.modules and sys.modules["flash_attn"].__spec__ is None:
+            function = sys.modules["flash_attn"].flash_attn_func
+            published.flash_attention = published.attention = function  # type: ignore[attr-defined]
+        from wan.modules.causal_model import CausalWanModel  # type: ignore[import-not-found]
 
-    def cache(batch: int, entries: int, heads: int, dim: int) -> list[dict]:
-        return [
-            {
-                "k": torch.zeros(batch, entries, heads, dim, device=device, dtype=dtype),
-                "v": torch.zeros(batch, entries, heads, dim, device=device, dtype=dtype),
-                "global_end_index": torch.tensor([0], device=device),
-                "local_end_index": torch.tensor([0], device=device),
-                "is_init": False,
-            }
-            for _ in range(layers)
-        ]
+        names = ("model_type", "in_dim", "dim", "ffn_dim", "freq_dim", "out_dim", "num_heads", "eps", "local_attn_size")
+        settings = {name: config[name] for name in names if name in config}
+        actions = {**config["action_config"], "blocks": list(range((layers + 1) // 2 if layers < 30 else 15))}
+        model = CausalWanModel(**settings, num_layers=layers, action_config=actions).to(device, dtype).eval()
+        model.num_frame_per_block = 3
+        self.model, self.device, self.dtype = model, device, dtype
+        self.mouse, self.keys = actions["enable_mouse"], actions["keyboard_dim_in"]
+        window = config["local_attn_size"]
 
-    kwargs = {
-        "kv_cache": cache(1, window * TOKENS, 12, 128),
-        "kv_cache_mouse": cache(TOKENS, window, 16, 64) if mouse else [None] * layers,
-        "kv_cache_keyboard": cache(1, window, 16, 64),
-        "crossattn_cache": cache(1, 257, 12, 128),
-        "visual_context": torch.randn(1, 257, 1280, device=device, dtype=dtype),
-        "cond_concat": torch.randn(1, 20, 3, *LATENT, device=device, dtype=dtype),
-    }
-    seconds = []
-    for index in [0, 1, 2] + [2] * (repeats - 1):
-        rows = 9 + 12 * index
-        kwargs["mouse_cond"] = torch.zeros(1, rows, 2, device=device, dtype=dtype) if mouse else None
-        kwargs["keyboard_cond"] = torch.zeros(1, rows, keys, device=device, dtype=dtype)
-        x = torch.randn(1, 16, 3, *LATENT, device=device, dtype=dtype)
-        synchronise(device)
-        began = time.perf_counter()
-        model(x, t=torch.full((1, 3), 700.0, device=device), current_start=3 * index * TOKENS, **kwargs)
-        synchronise(device)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[2:])
+        def cache(batch: int, entries: int, heads: int, dim: int) -> list[dict]:
+            return [
+                {
+                    "k": torch.zeros(batch, entries, heads, dim, device=device, dtype=dtype),
+                    "v": torch.zeros(batch, entries, heads, dim, device=device, dtype=dtype),
+                    "global_end_index": torch.tensor([0], device=device),
+                    "local_end_index": torch.tensor([0], device=device),
+                    "is_init": False,
+                }
+                for _ in range(layers)
+            ]
+
+        self.kwargs = {
+            "kv_cache": cache(1, window * TOKENS, 12, 128),
+            "kv_cache_mouse": cache(TOKENS, window, 16, 64) if self.mouse else [None] * layers,
+            "kv_cache_keyboard": cache(1, window, 16, 64),
+            "crossattn_cache": cache(1, 257, 12, 128),
+            "visual_context": torch.randn(1, 257, 1280, device=device, dtype=dtype),
+            "cond_concat": torch.randn(1, 20, 3, *LATENT, device=device, dtype=dtype),
+        }
+        self.latents = torch.randn(1, 16, 3, *LATENT, device=device, dtype=dtype)
+        for self.index in range(3):
+            self.run()
+
+    def run(self) -> torch.Tensor:
+        """A pass of block `index`."""
+        rows = 9 + 12 * self.index
+        like = {"device": self.device, "dtype": self.dtype}
+        mouse = torch.zeros(1, rows, 2, **like) if self.mouse else None
+        keyboard = torch.zeros(1, rows, self.keys, **like)
+        timestep = torch.full((1, 3), 700.0, device=self.device)
+        start = 3 * self.index * TOKENS
+        return self.model(
+            self.latents, t=timestep, current_start=start, mouse_cond=mouse, keyboard_cond=keyboard, **self.kwargs
+        )
+
+    def one_pass(self) -> Seconds:
+        """Seconds of a pass with a full window."""
+        began = now(self.device)
+        self.run()
+        return since(began, self.device)
 
 
-def time_decode(repeats: int, device: torch.device) -> float:
-    """Seconds to decode 4 frames of 320x176 after the first: a quarter of the size, for machines that are slow."""
-    from demo_utils.vae_block3 import VAEDecoderWrapper  # type: ignore[import-not-found]
+class PublishedDecoder:
+    """The published decoder of the VAE with its caches, after a latent frame."""
 
-    dtype = torch.float32 if device.type == "cpu" else torch.float16
-    decoder = VAEDecoderWrapper().to(device, dtype).eval()
-    latents = torch.randn(1, 1, 16, *DECODED, device=device, dtype=dtype)
-    caches: list[Any] = [None] * 32
-    seconds = []
-    for _ in range(repeats + 1):
-        synchronise(device)
-        began = time.perf_counter()
-        _, caches = decoder(latents, *caches)
-        synchronise(device)
-        seconds.append(time.perf_counter() - began)
-    return min(seconds[1:])
+    def __init__(self, device: torch.device, size: tuple[int, int], compiled: bool = False) -> None:
+        from demo_utils.vae_block3 import VAEDecoderWrapper  # type: ignore[import-not-found]
+
+        self.device, self.size = device, size
+        self.dtype = torch.float32 if device.type == "cpu" else torch.float16
+        self.decoder = VAEDecoderWrapper().to(device, self.dtype).eval()
+        if compiled:
+            self.decoder.compile(mode="max-autotune-no-cudagraphs")
+        self.caches: list[Any] = [None] * 32
+        for _ in range(2 if device.type == "cpu" else 4):
+            self.run(1 if not compiled else 3)
+
+    def run(self, latents: int) -> torch.Tensor:
+        """Frames of the next latent frames."""
+        given = torch.randn(1, latents, 16, *self.size, device=self.device, dtype=self.dtype)
+        frames, self.caches = self.decoder(given, *self.caches)
+        return frames
+
+    def timed(self, latents: int) -> Seconds:
+        """Seconds of that."""
+        began = now(self.device)
+        self.run(latents)
+        return since(began, self.device)
 
 
 def package(name: str) -> None:
@@ -164,12 +221,6 @@ def package(name: str) -> None:
     made = types.ModuleType(name)
     made.__path__ = [str(folder)]  # type: ignore[attr-defined]
     sys.modules[name] = made
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait until the device has done what it was given."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,178 @@
+"""Whole rollouts on a clock: starting, every block, every pass, several worlds at once, and pieces of one block."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import statistics
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..play.engine import with_early_frames
+from ..variants import FRAMES_PER_BLOCK
+from ..vision import ImageEncoder
+from ..world import Models, PassProgress, Rollout, World, rollout, start_world
+from .clock import Seconds, memory, now, since, smallest, start_memory
+from .networks import SIZES
+
+RING = 4  # blocks until the window is full and its ring has been in each of its states
+WARM = 10  # blocks until the condition is complete too; until then each block encodes three latent frames of it
+
+
+class Enough(Exception):
+    """Stops a rollout before a pass."""
+
+
+def time_start(models: Models, image: Tensor, tower: ImageEncoder | None) -> tuple[World, dict[str, float]]:
+    """Start a world and make its first frames: seconds until the world is there, and until they are on the host.
+
+    tower: run on the image where given, else the features are made up. Done twice: the first time kernels are chosen
+    and compiled.
+    """
+    device = models.device
+    found: dict[str, float] = {}
+    for name in ("first_ever", "first"):
+        made_up = torch.randn(1, 257, models.generator.config.visual_dim)
+        began = now(device)
+        with torch.inference_mode():
+            features = made_up if tower is None else tower(image.unsqueeze(0))
+        world = start_world(models, image, features=features)
+        found[f"{name}_start_s"] = since(began, device).wall
+        next(rollout(models, world, ActionTrack.idle(world.variant, rows_of_blocks(1))))
+        found[f"{name}_frames_s"] = since(began, device).wall
+    return world, found
+
+
+def time_blocks(models: Models, world: World, blocks: int) -> tuple[list[Seconds], Rollout]:
+    """Seconds of each block, from the call to its frames on the host, and the rollout that made them."""
+    run = rollout(models, world, ActionTrack.idle(world.variant, rows_of_blocks(blocks)))
+    times = []
+    for _ in range(blocks):
+        began = now(models.device)
+        next(run)
+        times.append(since(began, models.device))
+    return times, run
+
+
+def steady(times: list[Seconds]) -> Seconds:
+    """The fastest of the blocks that are not there to warm up."""
+    return smallest(times[min(WARM, len(times) - 1) :])
+
+
+def flatness(times: list[Seconds]) -> float | None:
+    """Median of the last quarter of the blocks over that of the first quarter after the warm ones; None if too few."""
+    rest = [t.spent for t in times[WARM:]]
+    quarter = len(rest) // 4
+    return None if quarter < 2 else statistics.median(rest[-quarter:]) / statistics.median(rest[:quarter])
+
+
+def while_encoding(times: list[Seconds]) -> float | None:
+    """Median seconds of the blocks that also encode the condition; None where there are none."""
+    early = [t.spent for t in times[1:WARM]]
+    return statistics.median(early) if early else None
+
+
+def time_passes(models: Models, world: World, warm: int = RING) -> Seconds:
+    """Seconds of the fastest pass of the block after `warm` others, formulas between passes included."""
+    marks: list[Seconds] = []
+
+    def on_pass(progress: PassProgress) -> None:
+        if progress.done == warm and (warm or progress.step):  # the first pass of all also makes constants
+            marks.append(now(models.device))
+            if progress.step == progress.steps - 1:
+                raise Enough
+
+    _stopped(models, world, warm + 1, on_pass)
+    return smallest([Seconds(b.spent - a.spent, b.wall - a.wall) for a, b in itertools.pairwise(marks)])
+
+
+def time_first_frames(models: Models, world: World, blocks: int = 4) -> Seconds:
+    """Seconds from the call for a block, its inputs given, to its first four frames on the host, as live play has
+    them; the fastest of a few blocks."""
+    early_models, early = with_early_frames(models)
+    run = rollout(early_models, world, ActionTrack.idle(world.variant, rows_of_blocks(blocks + RING, world.block)))
+    times: list[Seconds] = []
+    for block in range(blocks + RING):
+        seen: list[Seconds] = []
+        began = now(models.device)
+        early.on_frames = lambda *_, seen=seen, began=began: seen.append(since(began, models.device, wait=False))
+        next(run)
+        times += seen[:1] if block >= RING else []
+    return smallest(times)
+
+
+def pass_arguments(models: Models, world: World) -> tuple[Any, ...]:
+    """What the network is called with in a real pass, to call it again."""
+    found: list[tuple[Any, ...]] = []
+    hook = models.generator.register_forward_pre_hook(lambda _, given: found.append(given))
+
+    def on_pass(_: PassProgress) -> None:
+        if found:
+            raise Enough
+
+    try:
+        _stopped(models, world, 1, on_pass)
+    finally:
+        hook.remove()
+    return found[-1]
+
+
+def _stopped(
+    models: Models,
+    world: World,
+    blocks: int,
+    on_pass: Callable[[PassProgress], None],
+) -> None:
+    track = ActionTrack.idle(world.variant, rows_of_blocks(blocks, world.block))
+    with contextlib.suppress(Enough):
+        for _ in rollout(models, world, track, blocks, on_pass=on_pass):
+            pass
+
+
+def time_batches(models: Models, size: str, batches: list[int], blocks: int) -> list[dict[str, Any]]:
+    """Throughput and memory of several worlds at once; a batch that does not fit says so and is the last."""
+    rows: list[dict[str, Any]] = []
+    image, features = torch.zeros(3, *SIZES[size]), torch.randn(1, 257, models.generator.config.visual_dim)
+    for worlds in batches:
+        start_memory(models.device)
+        try:
+            world = start_world(models, image, list(range(worlds)), features=features)
+            times, run = time_blocks(models, world, WARM + blocks)
+        except (RuntimeError, MemoryError) as error:  # torch's out-of-memory error is a RuntimeError
+            rows.append({"worlds": worlds, "failed": _first_line(error)})
+            break
+        seconds = steady(times).spent
+        row = {"worlds": worlds, "block_s": seconds, "frames_per_s": worlds * FRAMES_PER_BLOCK / seconds}
+        row["state_bytes_per_world"] = run.state_bytes // worlds
+        rows.append(row | (memory(models.device) if models.device.type == "cuda" else {}))
+        del world, run
+    return rows
+
+
+def _first_line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+
+
+def world_after(models: Models, blocks: int, size: str) -> World:
+    """A world of full or tiny size before block `blocks`, with caches that hold nothing: good for timing alone.
+
+    The condition does not change how long a pass takes, so none is encoded at that size.
+    """
+    features = torch.randn(1, 257, models.generator.config.visual_dim)
+    small = start_world(models, torch.zeros(3, 32, 48), features=features)
+    height, width = SIZES[size]
+    rows, columns = height // 8, width // 8
+    return replace(
+        small,
+        block=blocks,
+        image=torch.zeros(1, 3, height, width, device=models.device),
+        condition=torch.randn(1, 16, 30, rows, columns, device=models.device),
+        encoder_state=None,
+        caches=models.generator.empty_caches(1, rows, columns, models.device, models.cache_dtype),
+        tail=(ActionTrack.idle(small.variant, 8),),
+    )
