@@ -63,6 +63,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     add_models(command)
     inputs = command.add_argument_group("inputs")
     inputs.add_argument("--actions", metavar="FILE|TEXT", help="script, timeline, CSV, JSON lines or .npy folder")
+    inputs.add_argument("--branch", metavar="NAME", help="branch of the timeline in --actions (default: that in use)")
     inputs.add_argument("--keys", default="", metavar="K,K", help="keys held all the time, such as w or w,d")
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
     inputs.add_argument("--blocks", type=int, help="blocks of the whole rollout (9 frames, then 12 each)")
@@ -156,7 +157,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--dtype", default="bfloat16")
     command.add_argument("--device", default=None)
     command.add_argument("--decoder", choices=["wan", "tiny"], default="wan")
-    command.add_argument("--blocks", type=int, default=3)
+    command.add_argument("--blocks", type=int, default=16, help="length of the timed rollout; the condition takes 10")
     command.add_argument("-o", "--output", metavar="JSON", help="also write the figures as JSON")
 
 

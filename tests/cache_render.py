@@ -2,8 +2,9 @@
 
     python -m tests.cache_render BLOCKS
 
-Every line it reads is a cache folder. For each it prints `started PID`, `block INDEX MADE` after every block,
-`done DIGEST` of all frames, and `gone` when that process has ended, however it did.
+Every line it reads is a cache folder of one render or, with `FOLDER TAB COUNT TAB DISK_BYTES`, of several at once. Each
+prints `started PID`, `block INDEX MADE` after every block and `done DIGEST` of all frames; `gone` comes when all
+processes of a line have ended, however they did.
 """
 
 from __future__ import annotations
@@ -29,18 +30,24 @@ def main() -> None:
     world = start_world(models, small_image(16, 16), seed=3)
     track = random_track(UNIVERSAL, rows_of_blocks(blocks))
     for line in sys.stdin:
-        process = os.fork()  # all is imported and loaded already, so that many can be killed in little time
-        if process == 0:
-            render(models, world, track, Path(line.strip()))
-            os._exit(0)
-        os.waitpid(process, 0)
+        folder, _, more = line.strip().partition("\t")
+        count, disk_bytes = more.split("\t") if more else ("1", "1e9")
+        processes = []
+        for _ in range(int(count)):
+            process = os.fork()  # all is imported and loaded already, so that many can be killed in little time
+            if process == 0:
+                render(models, world, track, BlockCache(Path(folder), "p", disk_bytes=float(disk_bytes)))
+                os._exit(0)
+            processes.append(process)
+        for process in processes:
+            os.waitpid(process, 0)
         print("gone", flush=True)
 
 
-def render(models: Models, world: World, track: ActionTrack, folder: Path) -> None:
+def render(models: Models, world: World, track: ActionTrack, cache: BlockCache) -> None:
     print(f"started {os.getpid()}", flush=True)
     digest = hashlib.sha256()
-    with CachedRollout(models, world, track, None, BlockCache(folder, "p")) as run:
+    with CachedRollout(models, world, track, None, cache) as run:
         for block in run:
             digest.update(block.frames.numpy().tobytes())
             print(f"block {block.index} {run.counts.made}", flush=True)

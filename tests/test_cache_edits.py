@@ -130,6 +130,21 @@ def test_pinned_states_are_kept(models: Models, world: World, tmp_path: Path) ->
     assert (run.counts.made, run.counts.replayed) == (1, 0)
 
 
+def test_a_pin_in_what_is_passed_over_is_kept(models: Models, world: World, tmp_path: Path) -> None:
+    """As where the film of a rollout is there already, and a marker of it is pinned afterwards."""
+    track = random_track(UNIVERSAL, rows_of_blocks(5))
+    cached(models, world, track, BlockCache(tmp_path, "p", memory_bytes=0))
+    cache = BlockCache(tmp_path, "p", memory_bytes=0)
+    with CachedRollout(models, world, track, None, cache, pins=[2, 4]) as run:
+        run.skip_to(5)
+        assert list(run) == []
+    assert (run.counts.made, run.counts.reused) == (0, 5)
+    assert [file.kind for file in cache.files()].count(PINNED) == 2
+    blocks, again = cached(models, world, edited(track, 4), without_snapshots(tmp_path, "p"))
+    assert (again.counts.made, again.counts.replayed) == (1, 0)
+    assert same(blocks, plain(models, world, edited(track, 4)))
+
+
 def test_a_fork_is_kept(models: Models, world: World, tmp_path: Path) -> None:
     """Where an edit was, the next one often is: its state is stored, so that it needs no replay."""
     track = random_track(UNIVERSAL, rows_of_blocks(5))

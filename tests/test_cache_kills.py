@@ -34,7 +34,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL"
 
 
 @contextmanager
-def renderer() -> Iterator[Callable[[Path], Iterator[str]]]:
+def renderer() -> Iterator[Callable[[object], Iterator[str]]]:
     """A function that renders into a folder and yields what the render says, line by line, up to `gone`."""
     command = [sys.executable, "-m", "tests.cache_render", str(BLOCKS)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -44,7 +44,7 @@ def renderer() -> Iterator[Callable[[Path], Iterator[str]]]:
         assert server.stdin is not None
         assert server.stdout is not None
 
-        def render(folder: Path) -> Iterator[str]:
+        def render(folder: object) -> Iterator[str]:
             print(folder, file=server.stdin, flush=True)
             return iter(server.stdout.readline, "gone\n")  # type: ignore[union-attr]
 
@@ -52,7 +52,7 @@ def renderer() -> Iterator[Callable[[Path], Iterator[str]]]:
         server.stdin.close()
 
 
-def test_kills(tmp_path: Path) -> None:
+def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     models = small_models(tiny=True)
     world = start_world(models, small_image(16, 16), seed=3)
@@ -62,6 +62,10 @@ def test_kills(tmp_path: Path) -> None:
     chance, killed, renders, stored, lost = random.Random(0), 0, 0, 0, 0
     folder = tmp_path / "0"
     with renderer() as render:
+        for disk_bytes in (1e9, 60e3):  # with the second, what one of them has stored is soon deleted by the other
+            both = list(render(f"{tmp_path / 'shared'} {disk_bytes:.0f}\t2\t{disk_bytes}"))
+            assert [line for line in both if line.startswith("done")] == [f"done {digest}\n"] * 2, both
+            check(tmp_path / f"shared {disk_bytes:.0f}", chain, fresh)
         while killed < KILLS:
             lines = render(folder)
             process = int(next(lines).split()[1])

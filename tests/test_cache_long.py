@@ -23,7 +23,7 @@ from comfyui_matrixgame.world.film import Film
 from .support import random_track, small_image, small_models
 
 ROOT = Path(__file__).resolve().parent.parent
-LONG = int(os.environ.get("CACHE_LONG_BLOCKS", "60"))  # 2,500 were run once, see bench/results
+LONG = int(os.environ.get("CACHE_LONG_BLOCKS", "52"))  # 2,500 were run once, see bench/results
 MINUTE = min(125, LONG // 2)  # blocks
 DISK = 0.6 + LONG / 125  # megabytes: the unfinished film, which is large for small frames, and some blocks
 

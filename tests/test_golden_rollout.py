@@ -14,6 +14,7 @@ from torch import Tensor
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.generator import Generator
 from comfyui_matrixgame.generator.schedule import Schedule
+from comfyui_matrixgame.ops import cpu_multiplies_bfloat16
 from comfyui_matrixgame.vae import WanVAE
 from comfyui_matrixgame.vae.base import State
 from comfyui_matrixgame.variants import VARIANTS
@@ -137,9 +138,11 @@ def test_rollout_in_bfloat16(name: str) -> None:
     model.compute_dtype = torch.bfloat16  # type: ignore[assignment]
     models = models_with(model)  # type: ignore[arg-type]
     assert models.cache_dtype == torch.bfloat16
-    run = rollout(models, golden_world(models, name), golden_track(models, answers), 4, noise=golden_noise(name))
+    # a processor without products in bfloat16 never computes in it by itself, and takes minutes for all four blocks
+    blocks = 4 if cpu_multiplies_bfloat16() else 2
+    run = rollout(models, golden_world(models, name), golden_track(models, answers), blocks, noise=golden_noise(name))
     latents = torch.cat([block.latents for block in run], dim=2)
-    difference = largest_difference(latents[..., ::4, ::4], answers["latents"])
+    difference = largest_difference(latents[..., ::4, ::4], answers["latents"][:, :, : 3 * blocks])
     assert 1e-4 < difference < BFLOAT16_TOLERANCE, difference
 
 

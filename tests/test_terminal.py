@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
@@ -50,6 +53,23 @@ def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     said = capsys.readouterr().err
     for part in ("memory, estimated", "block 2", "frames a second end to end", "last row is repeated"):
         assert part in said
+
+
+def test_a_branch_is_rendered(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    branch = {"id": "b", "name": "other", "fork": 0, "tracks": {"w": [], "s": [[0, 9]]}}
+    document = parse_script("w 9f").document.to_json() | {"branches": [branch]}
+    (tmp_path / "take.json").write_text(json.dumps(document))
+    take = ["--actions", str(tmp_path / "take.json"), "--blocks", "1"]
+    videos = {}
+    for name, more in {"plain": [], "main": ["--branch", "main"], "other": ["--branch", "other"]}.items():
+        assert main(render(folder, *take, *more, "-o", str(tmp_path / f"{name}.mp4"))) == 0
+        videos[name] = np.stack(list(read_video(tmp_path / f"{name}.mp4")))
+    np.testing.assert_array_equal(videos["main"], videos["plain"])
+    assert (videos["other"] != videos["plain"]).any()
+    assert main(render(folder, *take, "--branch", "none")) == 1
+    assert "it has main, other" in capsys.readouterr().err
+    assert main(render(folder, "--keys", "w", "--branch", "other")) == 1
+    assert "give its file with --actions" in capsys.readouterr().err
 
 
 def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from comfyui_matrixgame.errors import ImageError
-from comfyui_matrixgame.vae import WanVAE
+from comfyui_matrixgame.memory import state_elements
+from comfyui_matrixgame.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.vae.base import denormalise, normalise, to_uint8
 
 from .support import golden, largest_difference, manifest, shapes_of, stream, weights
@@ -60,6 +61,16 @@ def test_decoder_state_is_a_value(vae: WanVAE) -> None:
     again, _ = vae.decode(latents[:, :, 3:4], state)
     assert torch.equal(once, again)
     assert all(torch.equal(a, b) for a, b in zip(kept, state, strict=True))
+
+
+@pytest.mark.parametrize("decoder", [WanVAE(4), WanVAE(8), TinyDecoder()], ids=["wan4", "wan8", "tiny"])
+def test_decoder_state_is_as_large_as_the_estimate_says(decoder: WanVAE | TinyDecoder) -> None:
+    latents = torch.zeros(2, 16, 1, 2, 3)
+    with torch.inference_mode():
+        _, first = decoder.decode(latents)
+        _, later = decoder.decode(latents, first)
+    counted = state_elements(decoder, 2 * 2 * 3)
+    assert counted == sum(part.numel() for part in first) == sum(part.numel() for part in later)
 
 
 def test_condition_streamed(vae: WanVAE, answers: dict[str, torch.Tensor]) -> None:

@@ -47,6 +47,7 @@ def _add_input(parser: argparse.ArgumentParser, many: bool = False) -> None:
     parser.add_argument(
         "--variant", choices=VARIANTS, help="game variant; by default what the inputs say, or universal"
     )
+    parser.add_argument("--branch", metavar="NAME", help="branch of a timeline; by default the one in use there")
     parser.add_argument("--from", dest="kind", choices=text.KINDS, help="format of IN, instead of recognising it")
 
 
@@ -75,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
 def _load(source: str, args: argparse.Namespace) -> text.Loaded:
     """The inputs that an argument names; the error of a script comes with the name of its file."""
     try:
-        return _read(source, args)
+        loaded = _read(source, args)
+        return loaded.on_branch(args.branch) if args.branch else loaded
     except ScriptError as error:
         raise ActionError(error.format(source)) from None
 

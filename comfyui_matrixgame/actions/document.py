@@ -18,6 +18,7 @@ from .track import ActionTrack
 from .vocabulary import AXES, camera_axes, held_keys
 
 KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active")
+MAIN = "main"  # what the branch is called that is none
 Lanes = dict[str, list[list[Any]]]
 # version -> the pure function that makes a document of the next version out of one of this version
 MIGRATIONS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
@@ -113,6 +114,18 @@ class Timeline:
             if branch["id"] == self.active:
                 return canonical_lanes(self.variant, {**self.lanes, **branch["tracks"]})
         return self.lanes
+
+    def with_branch(self, name: str) -> Timeline:
+        """The same timeline with the branch of that id or name in use; MAIN is the one without. Raises ActionError."""
+        found = [b for b in self.branches if b["id"] == name] or [b for b in self.branches if b["name"] == name]
+        if not found and name != MAIN:
+            names = ", ".join([MAIN, *(str(branch["name"]) for branch in self.branches)])
+            raise ActionError(f"There is no branch '{name}' in this timeline; it has {names}.")
+        if len(found) > 1:
+            ids = ", ".join(str(branch["id"]) for branch in found)
+            raise ActionError(f"There are {len(found)} branches '{name}' in this timeline; name one by its id: {ids}.")
+        extra = {key: value for key, value in self.extra.items() if key != "source"}  # the script of another branch
+        return replace(self, active=found[0]["id"] if found else None, extra=extra)
 
     def track(self, rows: int | None = None) -> ActionTrack:
         """The first `rows` rows (default: all) of the active lanes."""

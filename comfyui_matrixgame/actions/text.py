@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +36,13 @@ class Loaded:
     kind: str
     timeline: Timeline | None = None
     notes: tuple[str, ...] = ()
+
+    def on_branch(self, name: str) -> Loaded:
+        """The inputs of another branch of the timeline; raises ActionError where there is none of that name."""
+        if self.timeline is None or self.kind != "timeline":
+            raise ActionError(f"Only a timeline file has branches, and this is {self.kind}; leave '{name}' out.")
+        timeline = self.timeline.with_branch(name)
+        return replace(self, track=timeline.track(), timeline=timeline)
 
 
 def read_actions(source: str | Path, variant: Variant | str | None = None) -> ActionTrack:

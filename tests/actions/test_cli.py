@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,18 @@ def test_convert_errors(walk: Path, tmp_path: Path) -> None:
     walk.write_text("fwd 3")
     with pytest.raises(ActionError, match=r"walk\.mgs:1:1: error: unknown action 'fwd'"):
         call("show", walk)
+
+
+def test_a_branch_of_a_timeline(walk: Path, tmp_path: Path) -> None:
+    assert call("convert", walk, tmp_path / "a.json") == 0
+    document = json.loads((tmp_path / "a.json").read_text())
+    branch = {"id": "b1", "name": "left turn", "fork": 0, "tracks": {"w": [], "s": [[0, 9]]}}
+    (tmp_path / "a.json").write_text(json.dumps({**document, "branches": [branch]}))
+    assert call("convert", tmp_path / "a.json", tmp_path / "b.mgs", "--branch", "left turn") == 0
+    held = read_actions(tmp_path / "b.mgs").keyboard
+    assert (held[:9, 1].all(), held[:, 0].any()) == (True, False)
+    with pytest.raises(ActionError, match="no branch 'right'"):
+        call("show", tmp_path / "a.json", "--branch", "right")
 
 
 def test_show(walk: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

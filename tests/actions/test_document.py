@@ -356,6 +356,29 @@ def test_a_document_is_refused_where_its_script_is_broken_or_says_something_else
         assert len(read_text(json.dumps(document)).track) == 21
 
 
+def test_a_branch_is_chosen_by_name_or_id() -> None:
+    branches = [
+        {"id": "b1", "name": "left turn", "fork": 0, "tracks": {"d": [[0, 12]]}},
+        {"id": "b2", "name": "b1", "fork": 0, "tracks": {"a": [[0, 12]]}},
+        {"id": "b3", "name": "twice", "fork": 0, "tracks": {}},
+        {"id": "b4", "name": "twice", "fork": 0, "tracks": {}},
+    ]
+    loaded = read_text(_with_source("w 12", "w 12", branches=branches, active="b2"))
+    held = {name: loaded.on_branch(name).track.keyboard[0].tolist() for name in ("main", "left turn", "b1", "b2", "b4")}
+    assert held == {
+        "main": [1, 0, 0, 0], "left turn": [1, 0, 0, 1], "b1": [1, 0, 0, 1], "b2": [1, 0, 1, 0], "b4": [1, 0, 0, 0],
+    }  # fmt: skip
+    other = loaded.on_branch("left turn").timeline
+    assert other is not None
+    assert read_text(other.to_text()).track.keyboard[0].tolist() == [1, 0, 0, 1]
+    with pytest.raises(ActionError, match=r"no branch 'right'.*main, left turn, b1, twice"):
+        loaded.on_branch("right")
+    with pytest.raises(ActionError, match=r"2 branches 'twice'.*b3, b4"):
+        loaded.on_branch("twice")
+    with pytest.raises(ActionError, match="Only a timeline file has branches, and this is script"):
+        read_text("w 12").on_branch("main")
+
+
 def test_the_script_of_a_branch_counts_while_it_is_in_use() -> None:
     branch = {"id": "b", "name": "b", "fork": 0, "tracks": {"w": [], "d": [[0, 12]]}}
     assert len(read_text(_with_source("w 12", "d 12", branches=[branch], active="b")).track) == 21

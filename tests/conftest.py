@@ -1,0 +1,60 @@
+"""What tests of several folders share: Chromium, and their division between processes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+HOST = "tests/host/"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What needs a ComfyUI comes first: it stays in one process, which is busy with it for longest."""
+    items.sort(key=lambda item: not item.nodeid.startswith(HOST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """One process for all tests of a file, so that its servers and pages are started once; and one for all that need a
+    ComfyUI. (Groups by mark, which pytest-xdist has for this, do nothing with pytest 9.2 and pytest-xdist 3.8.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByServer(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return HOST if nodeid.startswith(HOST) else nodeid.split("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByServer(config, log)
+
+
+def skip_or_fail(reason: str | None) -> None:
+    """Skip with a reason, where there is one; fail instead where REQUIRE_HOST=1."""
+    if reason is not None and os.environ.get("REQUIRE_HOST") == "1":
+        pytest.fail(reason)
+    if reason is not None:
+        pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The system's Chromium: $CHROMIUM, else what is on the path.
+
+    It lives no longer than its module: as long as Playwright runs, its event loop counts as running in this thread, and
+    nothing else can have one.
+    """
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = os.environ.get("CHROMIUM") or next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+    skip_or_fail(None if path else "There is no Chromium on the PATH; set CHROMIUM to one.")
+    with playwright.sync_playwright() as started:
+        running = started.chromium.launch(executable_path=path, args=CHROMIUM_ARGS)
+        yield running
+        running.close()
