@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from comfyui_matrixgame.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path
+from comfyui_matrixgame.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path, write_video
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import UNIVERSAL
+from demo_world.game import play
 from demo_world.record import Plan, episode_track, read_lines, record, record_folder
 
 PLAN = Plan(episodes=2, frames=12, height=32, width=48)
@@ -65,6 +66,16 @@ def test_workers_make_the_same_recording(tmp_path):
         a, b = (read_episode(tmp_path / name, number) for name in ("one", "two"))
         assert np.array_equal(a[0], b[0])
         assert a[1] == b[1]
+
+
+@pytest.mark.parametrize("size", [(32, 48), (48, 80)])
+def test_the_same_frames_are_the_same_video(tmp_path, size):
+    frames, _ = play(7, episode_track(PLAN, 0)[0], 12, *size)
+    videos = set()
+    for _ in range(30):  # x264's macroblock tree, where it is on, makes several
+        write_video(tmp_path / "video.mp4", iter(frames.numpy()), 25)
+        videos.add((tmp_path / "video.mp4").read_bytes())
+    assert len(videos) == 1
 
 
 def test_another_plan_in_the_same_folder_is_refused(tmp_path):
