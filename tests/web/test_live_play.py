@@ -154,6 +154,25 @@ def test_keys_are_the_players_and_stop_ends_the_session(live: LiveNode) -> None:
     assert track.keyboard[:, 3].any()
 
 
+def test_the_key_that_begins_to_play_is_held(live: LiveNode) -> None:
+    session, page = live.begin(), live.page
+    page.evaluate("player.proxy.focus()")
+    page.keyboard.down("w")
+    lamps_become(page, [1, 0, 0, 0])
+    page.keyboard.up("w")
+    lamps_become(page, [0, 0, 0, 0])
+    page.evaluate("player.pause()")
+    page.wait_for_function("player.state.state === 'paused'")
+    page.keyboard.down("d")
+    lamps_become(page, [0, 0, 0, 1])
+    page.evaluate("player.pause()")
+    page.wait_for_function("player.state.state === 'paused'")
+    page.keyboard.down("d")  # a key that repeats does not undo a pause
+    assert page.evaluate("[player.hands.held.size, player.state.state]") == [0, "paused"]
+    page.keyboard.up("d")
+    assert not session.hands.sample(12).keyboard.any()
+
+
 LEAVE = {
     "the window": "() => window.dispatchEvent(new Event('blur'))",
     "the graph": "() => app.canvas.canvas.dispatchEvent(new PointerEvent('pointerdown', { bubbles: true, pointerId: 7 }))",  # noqa: E501

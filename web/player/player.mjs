@@ -133,9 +133,13 @@ export class Player {
     return this.state.state === "playing" && this.controller && this.connected;
   }
 
+  get mayPlay() {
+    return this.controller && this.connected && this.state.state !== "finished";
+  }
+
   /** A click on the picture: play, and catch the mouse. */
   clicked() {
-    if (!this.connected || this.state.state === "finished" || !this.controller) return;
+    if (!this.mayPlay) return;
     this.proxy.focus();
     if (!this.playing) this.link.say("play");
     if (this.hands.variant.mouse) this.look.lock();
@@ -168,11 +172,14 @@ export class Player {
     if (event.code === "Escape" && this.playing) this.pause();
     else if (event.code === "Backspace") event.repeat || this.rewind(1);
     else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(event.code)) return;
-    else if (!event.repeat && this.playing) {
+    else if (this.playing ? !this.hands.held.has(event.code) : !event.repeat && this.mayPlay) {
+      // the key that begins to play is held like any other, and one that was held before the click counts from now on
+      const { playing } = this;
+      if (!playing) this.play();
       this.hands.down(event.code);
       this.pump(event.timeStamp);
-      this.readouts.pressed(this.hands.seq, event.timeStamp);
-    } else if (!event.repeat && this.controller && this.connected && this.state.state !== "finished") this.play();
+      if (playing) this.readouts.pressed(this.hands.seq, event.timeStamp);
+    }
     event.preventDefault();
     event.stopPropagation();
   }
@@ -227,7 +234,7 @@ export class Player {
     this.state = state;
     if (state.blocks < before.blocks) this.say(this.words("say.rewound", { block: state.blocks }));
     if (state.state === "playing" && before.state !== "playing") this.pacer.restart();
-    if (state.state !== "playing") {
+    if (state.state !== "playing" && before.state === "playing") {
       this.hands.release();
       this.look.unlock();
       this.readouts.clear();
