@@ -38,10 +38,11 @@ START_PLACES = (3, 6, 8, 1, 4, 7, 2, 0)  # of the world that the shipped model k
 START_SCALE = 8  # start images are this much larger than the model's frames
 
 
-def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | None = None) -> float:
+def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | None = None, clips: int = 16) -> float:
     """Write the three files and the card; returns their size in MB.
 
-    stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card.
+    stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card. clips: what
+    the VAE's figure in it is measured on.
     Raises FileNotFoundError where a stage has not run, MatrixGameError where the model is too large to ship.
     """
     preset = Preset(**json.loads((run / "preset.json").read_text()))
@@ -56,7 +57,7 @@ def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | 
     if size > LIMIT_MB:
         raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
     write_manifest(folder, preset.height, preset.width)
-    psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), 16)
+    psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), clips)
     (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench), encoding="utf-8")
     return size
 
@@ -100,6 +101,7 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         f"- Generator: {preset.layers} layers of width {preset.dim}, inputs in the first {preset.action_layers}; "
         f"weights of the stage `{stage}` after {steps_of(run, stage)} steps.",
         f"- VAE: base width {preset.vae_dim}{vae_steps(run)}; {psnr:.1f} dB PSNR on clips it has not seen.",
+        *decoder_steps(run),
         "- Image tower: two small blocks with **random weights**, in the published layout. The generator learnt to",
         "  read its features as they are; it is no CLIP.",
         f"- Learnt from {clips_of(run)} clips of {preset.clip_frames} frames.",
@@ -119,6 +121,12 @@ def vae_steps(run: Path) -> str:
     if (run / BEGUN_WITH).exists():
         return ""
     return f", {steps_of(run, 'images')} steps on single frames and {steps_of(run, 'vae')} on clips"
+
+
+def decoder_steps(run: Path) -> list[str]:
+    """A line of the card on the decoder's own training, where it had one."""
+    steps = steps_of(run, "decoder")
+    return [f"  Its decoder then learnt for {steps} steps from the generator's own rollouts."] if steps else []
 
 
 def begun_with(run: Path) -> list[str]:

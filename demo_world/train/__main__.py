@@ -18,6 +18,7 @@ from comfyui_matrixgame.errors import MatrixGameError
 
 from .config import PRESETS, Preset, get_preset
 from .data import PlayedSource, make_source, players, write_frames
+from .decoder import train_decoder
 from .latents import write_latents
 from .loop import BEGUN_WITH, Run, light_checkpoint
 from .network import make_generator
@@ -25,7 +26,8 @@ from .student import train_student
 from .teacher import train_teacher
 from .vae import train_images, train_vae
 
-STAGES = ("frames", "images", "vae", "latents", "teacher", "student")
+STAGES = ("frames", "images", "vae", "latents", "teacher", "student", "decoder")
+DECODER_LR = 0.05  # of what the VAE began with
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -94,13 +96,14 @@ def change_preset(preset: Preset, changes: Sequence[str]) -> Preset:
 
 
 def begin_with(folder: Path, out: Path, preset: Preset) -> None:
-    """Put an exported VAE and generator where the stages `latents` and `student` look for what they begin with."""
+    """Put an exported VAE and generator where the stages from `latents` on look for what they begin with."""
     out.mkdir(parents=True, exist_ok=True)
     generator, vae = ({k: v.float() for k, v in load_file(folder / name).items()} for name in FILES[:2])
     make_generator(preset).load_state_dict(generator)  # an error now, not in the stage
     torch.save(vae, out / "vae_folded.pt")
     (out / BEGUN_WITH).touch()
-    torch.save({"step": 0, "average": generator}, light_checkpoint(out / "teacher.pt"))
+    for stage in ("teacher", "student"):  # what stands for both, until a stage of this run has made another
+        torch.save({"step": 0, "average": generator}, light_checkpoint(out / f"{stage}.pt"))
 
 
 def prepare_cuda() -> None:
@@ -118,7 +121,8 @@ def run_stage(
     gpu = device.type == "cuda"
 
     def run(steps: int, lr: float) -> Run:
-        again = {"vae": 0.5, "student": preset.student_lr / preset.lr}  # stages that go on from another's weights
+        # stages that go on from another's weights
+        again = {"vae": 0.5, "student": preset.student_lr / preset.lr, "decoder": DECODER_LR}
         return Run(
             stage, options.out, options.steps or steps, lr, device, minutes,
             muon_lr=preset.muon_lr * again.get(stage, 1.0), average=preset.average, warmup=15 if stage in again else 50,
@@ -138,6 +142,8 @@ def run_stage(
         write_latents(options.out, preset, source, device, options.seed, options.clips, minutes)
     elif stage == "teacher":
         train_teacher(run(preset.teacher_steps, preset.lr), preset, options.seed)
+    elif stage == "decoder":
+        train_decoder(run(preset.decoder_steps, DECODER_LR * preset.vae_lr), preset, source, options.seed)
     else:
         held_out = source if device.type == "cuda" else None
         train_student(run(preset.student_steps, preset.student_lr), preset, options.seed, options.dmd, held_out)

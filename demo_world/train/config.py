@@ -22,7 +22,7 @@ class Preset:
     those it learns from, so that it meets its own drift. contrast: weight, in the student's loss, of the difference in
     how much latents vary over a frame. replay: steps that the student learns from rollouts made together (0: a rollout
     with a gradient in every step). pool: clips that the VAE learns from, drawn at once (0: a few at first, more as
-    it goes on).
+    it goes on). decoder_clips: rollouts that the decoder learns from at last.
     """
 
     name: str
@@ -61,6 +61,8 @@ class Preset:
     contrast: float = 0.0
     replay: int = 0
     pool: int = 0
+    decoder_clips: int = 240
+    decoder_steps: int = 1500
 
     @property
     def clip_frames(self) -> int:
@@ -119,6 +121,7 @@ MINUTES = replace(  # the same world, in a few minutes of a large GPU: large bat
     teacher_steps=100_000,
     student_batch=48,
     student_steps=100_000,
+    decoder_steps=100_000,
     step_share=0.8,
     given_share=0.1,
     contrast=1.5,
@@ -146,6 +149,8 @@ TINY = Preset(  # for tests: everything runs, nothing is learnt
     teacher_steps=2,
     student_batch=1,
     student_steps=2,
+    decoder_clips=2,
+    decoder_steps=2,
     vision_dim=16,
     vision_patch=112,
     muon_lr=0.02,

@@ -10,6 +10,8 @@ import pytest
 import torch
 
 from demo_world.game import play
+from demo_world.train.data import to_pixels
+from demo_world.train.decoder import loss_on_frames, sharpness
 
 PATH = Path(__file__).parents[2] / "bench" / "demo_world.py"
 
@@ -64,3 +66,14 @@ def test_psnr_and_looks(bench):
     red = torch.zeros(1, 8, 8, 3, dtype=torch.uint8)
     red[..., 0] = 255
     assert bench.look(red)["saturation"] == pytest.approx(1.0)
+
+
+def test_the_decoder_learns_the_sharpness_that_is_measured(bench):
+    frames = torch.randint(256, (1, 2, 16, 24, 3), dtype=torch.uint8)
+    pixels = to_pixels(frames)  # from -1 to 1, the bench's from 0 to 1
+    assert float(sharpness(pixels).mean()) == pytest.approx(2 * bench.look(frames[0])["sharpness"], rel=1e-4)
+    both = pixels.repeat(2, 1, 1, 1, 1)
+    assert float(loss_on_frames(both, both)[0]) == 0
+    blurred = loss_on_frames(both * 0.9, both)
+    assert float(blurred[0]) > 0
+    assert float(blurred[1]["sharpness"]) == pytest.approx(-0.1, rel=1e-4)

@@ -24,6 +24,7 @@ from comfyui_matrixgame.world import Models, rollout, start_world
 from comfyui_matrixgame.world.condition import encode_start
 from demo_world.export import FILES, export_model, write_start_images
 from demo_world.record import Plan, record
+from demo_world.train import student
 from demo_world.train.__main__ import STAGES, change_preset, main
 from demo_world.train.config import CPU, PRESETS, TINY
 from demo_world.train.data import (
@@ -76,7 +77,7 @@ def random_vae():
 
 
 def test_every_stage_leaves_weights_a_log_and_pictures(trained):
-    for stage in ("images", "vae", "teacher", "student"):
+    for stage in ("images", "vae", "teacher", "student", "decoder"):
         for name in (f"{stage}.pt", f"{stage}.csv", f"{stage}_curves.png", f"{stage}_last.png"):
             assert (trained / name).exists(), name
         assert torch.load(trained / f"{stage}.pt", weights_only=True)["step"] == 2
@@ -252,7 +253,7 @@ def test_the_students_rollout_has_a_gradient_everywhere():
 
 
 def test_the_exported_files_run_in_the_engine(trained, tmp_path):
-    size = export_model(trained, tmp_path)
+    size = export_model(trained, tmp_path, clips=2)
     assert size < 25
     for name, kind in zip(FILES, ("generator", "vae", "vision"), strict=True):
         report = inspect_file(tmp_path / name)
@@ -511,15 +512,31 @@ def test_teacher_and_student_learn_in_halves_and_from_replays(trained, tmp_path,
     assert all(float(v) >= 0 for row in rows for v in row.values())
 
 
-def test_psnr_by_block_is_of_clips_that_were_not_learnt(trained):
+def test_psnr_by_block_is_of_clips_that_were_not_learnt(trained, monkeypatch):
+    monkeypatch.setattr(student, "HELD_OUT", 6)
     vae, source = trained_vae(trained, TINY, torch.device("cpu")), make_source(TINY, torch.device("cpu"), None)
     values = psnr_by_block(random_generator(), vae, TINY, source, torch.device("cpu"))
     assert len(values) == TINY.clip_blocks
     assert all(3 < v < 40 for v in values)
 
 
+def test_the_decoder_learns_and_the_encoder_stays(trained, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    shutil.copy(run / "vae_folded.pt", tmp_path / "before.pt")
+    (run / "decoder.pt").unlink()
+    main(["decoder", "--out", str(run), "--steps", "12", *SMALL])
+    before, after = (torch.load(path, weights_only=True) for path in (tmp_path / "before.pt", run / "vae_folded.pt"))
+    changed = {name.partition(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
+    assert changed == {"conv2", "decoder"}
+    rows = list(csv.DictReader((run / "decoder.csv").open()))
+    assert np.mean([float(row["loss"]) for row in rows[-3:]]) < np.mean([float(row["loss"]) for row in rows[:3]])
+    export_model(run, tmp_path / "model", clips=2)
+    assert "decoder then learnt for 12 steps" in (tmp_path / "model" / "README.md").read_text()
+
+
 def test_an_exported_model_is_gone_on_from(trained, tmp_path):
-    export_model(trained, tmp_path / "model")
+    export_model(trained, tmp_path / "model", clips=2)
     begin = ["--begin-with", str(tmp_path / "model")]
     main(["latents", "student", "--out", str(tmp_path / "run"), "--steps", "1", *begin, *SMALL])
     vae, first = trained_vae(tmp_path / "run", TINY, torch.device("cpu")), make_generator(TINY)
@@ -531,9 +548,11 @@ def test_an_exported_model_is_gone_on_from(trained, tmp_path):
     again = trained_vae(trained, TINY, torch.device("cpu"))
     torch.testing.assert_close(vae.conv1.weight, again.conv1.weight, rtol=1e-3, atol=1e-4)
     assert (tmp_path / "run" / "student.pt").exists()
-    export_model(tmp_path / "run", tmp_path / "next")
+    export_model(tmp_path / "run", tmp_path / "next", clips=2)
     assert "went on from an exported model" in (tmp_path / "next" / "README.md").read_text()
     assert "went on" not in (tmp_path / "model" / "README.md").read_text()
+    main(["decoder", "--out", str(tmp_path / "decoder"), "--steps", "1", *begin, *SMALL])
+    assert not torch.equal(trained_vae(tmp_path / "decoder", TINY, torch.device("cpu")).conv2.weight, vae.conv2.weight)
 
 
 def test_values_of_a_preset_can_be_set():
