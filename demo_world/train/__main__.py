@@ -24,10 +24,10 @@ from .loop import BEGUN_WITH, Run, light_checkpoint
 from .network import make_generator
 from .student import train_student
 from .teacher import train_teacher
-from .vae import train_images, train_vae
+from .vae import FOLDED, PLAIN, train_images, train_vae
 
 STAGES = ("frames", "images", "vae", "latents", "teacher", "student", "decoder")
-DECODER_LR = 0.05  # of what the VAE began with
+DECODER_LR = 0.2  # of what the VAE began with
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -100,7 +100,8 @@ def begin_with(folder: Path, out: Path, preset: Preset) -> None:
     out.mkdir(parents=True, exist_ok=True)
     generator, vae = ({k: v.float() for k, v in load_file(folder / name).items()} for name in FILES[:2])
     make_generator(preset).load_state_dict(generator)  # an error now, not in the stage
-    torch.save(vae, out / "vae_folded.pt")
+    torch.save(vae, out / FOLDED)
+    (out / PLAIN).unlink(missing_ok=True)
     (out / BEGUN_WITH).touch()
     for stage in ("teacher", "student"):  # what stands for both, until a stage of this run has made another
         torch.save({"step": 0, "average": generator}, light_checkpoint(out / f"{stage}.pt"))

@@ -22,7 +22,8 @@ class Preset:
     those it learns from, so that it meets its own drift. contrast: weight, in the student's loss, of the difference in
     how much latents vary over a frame. replay: steps that the student learns from rollouts made together (0: a rollout
     with a gradient in every step). pool: clips that the VAE learns from, drawn at once (0: a few at first, more as
-    it goes on). decoder_clips: rollouts that the decoder learns from at last.
+    it goes on). decoder_clips: rollouts that the decoder learns from at last. decoder_share: how
+    far of the way it went is kept.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Preset:
     replay: int = 0
     pool: int = 0
     decoder_clips: int = 240
+    decoder_share: float = 0.5
     decoder_steps: int = 1500
 
     @property

@@ -2,11 +2,13 @@
 
 Until then it has seen the encoder's latents alone. The student's lie a little beside them, and blurred is what an error
 looks like on average. Here it learns from both, to be right and to be as sharp as the game; the encoder, and with it
-every latent that anything has learnt from, stays as it is.
+every latent that anything has learnt from, stays as it is. What is kept lies part of the way between the weights before
+and after, as in WiSE-FT (Wortsman et al., 2022): nearly all of the sharpness, and less of what is lost for it.
 """
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import torch
@@ -25,7 +27,7 @@ from .loop import Run, load_average, train
 from .network import decode_clip, make_generator, make_vision
 from .pictures import draw_strip
 from .student import play_on
-from .vae import load_vae
+from .vae import FOLDED, PLAIN, load_vae
 
 BLOCKS = 3  # of a rollout: about as long as the game's frames can be met
 CLIPS_FROM = 700_000  # no other stage learns from these
@@ -34,9 +36,15 @@ SQUARES, SHARPNESS = 4.0, 1.0  # weights, beside the mean difference
 
 
 def train_decoder(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
-    """Train the decoder of vae_folded.pt on rollouts of student.pt; writes it back into vae_folded.pt."""
+    """Train the decoder of vae_folded.pt on rollouts of student.pt; writes it back into vae_folded.pt.
+
+    What was there before is kept in vae_plain.pt.
+    """
     seed = run.salted(seed)
-    vae = load_vae(run.out, preset, run.device)
+    kept = run.out / PLAIN
+    if not kept.exists():
+        shutil.copy(run.out / FOLDED, kept)
+    vae = load_vae(run.out, preset, run.device, PLAIN)
     frames, latents = rolled_out(run, preset, source, vae, seed)
     generator = torch.Generator().manual_seed(seed)
     decoder = nn.ModuleDict({"conv2": vae.conv2, "decoder": vae.decoder}).requires_grad_(True).train()
@@ -57,9 +65,10 @@ def train_decoder(run: Run, preset: Preset, source: Source, seed: int = 0) -> No
             rows += [clip.numpy(), *decoded.numpy()]
         draw_strip(rows, path, columns=9)
 
-    average = train(run, decoder, loss_of, picture=picture)
-    decoder.load_state_dict(average.values)
-    torch.save({name: value.cpu() for name, value in vae.state_dict().items()}, run.out / "vae_folded.pt")
+    before = {name: value.clone() for name, value in decoder.state_dict().items()}
+    average = train(run, decoder, loss_of, picture=picture).values
+    decoder.load_state_dict({name: torch.lerp(before[name], average[name], preset.decoder_share) for name in before})
+    torch.save({name: value.cpu() for name, value in vae.state_dict().items()}, run.out / FOLDED)
 
 
 @torch.no_grad()

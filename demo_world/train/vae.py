@@ -28,6 +28,7 @@ STATISTICS = 0.02  # weight of the pull of each latent channel to zero mean and 
 STATISTICS_CLIPS, STATISTICS_FROM = 24, 900_000
 UNSEEN_FROM = 800_000  # clips that no stage learns from
 POOL_FROM = 1_000_000
+FOLDED, PLAIN = "vae_folded.pt", "vae_plain.pt"  # what is used; as it was before the stage `decoder`
 
 
 def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> None:
@@ -124,13 +125,14 @@ def finish_vae(vae: WanVAE, run: Run, source: Source) -> None:
     stack = torch.cat(latents)  # [clips, 16, L, h, w]
     mean, std = stack.mean(dim=(0, 2, 3, 4)), stack.std(dim=(0, 2, 3, 4))
     fold_statistics(vae, mean, std)
-    torch.save(vae.state_dict(), run.out / "vae_folded.pt")
+    torch.save(vae.state_dict(), run.out / FOLDED)
+    (run.out / PLAIN).unlink(missing_ok=True)
 
 
-def load_vae(out: Path, preset: Preset, device: torch.device) -> WanVAE:
+def load_vae(out: Path, preset: Preset, device: torch.device, name: str = FOLDED) -> WanVAE:
     """The finished VAE of a run, for the later stages; FileNotFoundError where stage 1 has not ended."""
     vae = make_vae(preset)
-    path = out / "vae_folded.pt"
+    path = out / name
     if path.exists():
         vae.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     else:

@@ -523,12 +523,15 @@ def test_psnr_by_block_is_of_clips_that_were_not_learnt(trained, monkeypatch):
 def test_the_decoder_learns_and_the_encoder_stays(trained, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(trained, run)
-    shutil.copy(run / "vae_folded.pt", tmp_path / "before.pt")
+    shutil.copy(run / "vae_plain.pt", tmp_path / "before.pt")
     (run / "decoder.pt").unlink()
     main(["decoder", "--out", str(run), "--steps", "12", *SMALL])
     before, after = (torch.load(path, weights_only=True) for path in (tmp_path / "before.pt", run / "vae_folded.pt"))
     changed = {name.partition(".")[0] for name, value in after.items() if not torch.equal(value, before[name])}
     assert changed == {"conv2", "decoder"}
+    name = "decoder.conv1.weight"
+    learnt = torch.load(run / "decoder.pt", weights_only=True)["average"][name]
+    torch.testing.assert_close(after[name], torch.lerp(before[name], learnt, TINY.decoder_share))
     rows = list(csv.DictReader((run / "decoder.csv").open()))
     assert np.mean([float(row["loss"]) for row in rows[-3:]]) < np.mean([float(row["loss"]) for row in rows[:3]])
     export_model(run, tmp_path / "model", clips=2)
