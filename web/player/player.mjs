@@ -1,6 +1,6 @@
 // @ts-check
 /** The live player: one element with the picture, the display over it, the buttons and the read-outs. */
-import { FPS, VARIANTS, framesOfBlocks, heldKeys } from "../timeline/variants.mjs";
+import { FPS, VARIANTS, heldKeys } from "../timeline/variants.mjs";
 import { FocusProxy } from "../timeline/focus.mjs";
 import { touchPad } from "../timeline/pad.mjs";
 import { keepTouches } from "../timeline/touch.mjs";
@@ -318,16 +318,9 @@ export class Player {
   }
 
   drawNumbers() {
-    const { words, readouts, state } = this;
-    const ms = (/** @type {number} */ value) => (value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`);
-    const parts = [words("read.blocks", { blocks: state.blocks, seconds: (framesOfBlocks(state.blocks) / FPS).toFixed(1) })];
-    if (this.welcome.most) parts.push(words("read.left", { blocks: this.welcome.most - state.blocks }));
-    if (state.state === "playing") parts.push(words("read.rate", { fps: readouts.rate }));
-    for (const name of /** @type {const} */ (["latency", "generation", "decode", "transport"])) {
-      if (readouts[name]) parts.push(words(`read.${name}`, { ms: ms(readouts[name]) }));
-    }
-    if (this.pacer.dropped) parts.push(words("read.dropped", { n: this.pacer.dropped }));
-    update(this.numbers, { text: parts.join(" · ") });
+    const { blocks, state } = this.state;
+    const rest = { blocks, most: this.welcome.most, playing: state === "playing", dropped: this.pacer.dropped };
+    update(this.numbers, { text: this.readouts.line(this.words, rest) });
   }
 
   /** A line for screen readers and below the picture. @param {string} text */

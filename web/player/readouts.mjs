@@ -1,5 +1,6 @@
 // @ts-check
 /** What is measured while playing: how long a key takes to become a picture, and where that time goes. */
+import { FPS, framesOfBlocks } from "../timeline/variants.mjs";
 
 const MEAN = 0.3;
 const RATE_MS = 1000;
@@ -37,11 +38,32 @@ export class Readouts {
     this.pending = this.pending.filter((one) => one.seq > seq);
   }
 
+  /**
+   * All of it in a line.
+   * @param {(name: string, values?: Record<string, any>) => string} words
+   * @param {{blocks: number, most?: number, playing: boolean, dropped: number}} session `most` blocks may be played
+   */
+  line(words, { blocks, most, playing, dropped }) {
+    const parts = [words("read.blocks", { blocks, seconds: (framesOfBlocks(blocks) / FPS).toFixed(1) })];
+    if (most) parts.push(words("read.left", { blocks: most - blocks }));
+    if (playing) parts.push(words("read.rate", { fps: this.rate }));
+    for (const name of /** @type {const} */ (["latency", "generation", "decode", "transport"])) {
+      if (this[name]) parts.push(words(`read.${name}`, { ms: inTime(this[name]) }));
+    }
+    if (dropped) parts.push(words("read.dropped", { n: dropped }));
+    return parts.join(" · ");
+  }
+
   /** Nothing is on its way any more. */
   clear() {
     this.pending = [];
     this.drawn = [];
   }
+}
+
+/** @param {number} value milliseconds */
+function inTime(value) {
+  return value >= 1000 ? `${(value / 1000).toFixed(1)} s` : `${Math.round(value)} ms`;
 }
 
 /** @param {number} before @param {number} value */
