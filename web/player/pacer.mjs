@@ -33,10 +33,10 @@ export class Pacer {
   restart() {
     for (const { frame } of this.queue) this.discard(frame);
     this.queue = [];
-    this.step = this.nominal;
-    this.last = -Infinity; // when the last frame is due
-    this.blockAt = -Infinity;
-    this.blockFrames = 0;
+    /** @type {number} */ this.step = this.nominal;
+    /** @type {number} */ this.last = -Infinity; // when the last frame is due
+    /** @type {number} */ this.blockAt = -Infinity;
+    /** @type {number} */ this.blockFrames = 0;
   }
 
   /**
