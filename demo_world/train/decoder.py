@@ -27,7 +27,7 @@ from .loop import Run, load_average, train
 from .network import decode_clip, make_generator, make_vision
 from .pictures import draw_strip
 from .student import play_on
-from .vae import FOLDED, PLAIN, load_vae
+from .vae import FOLDED, PLAIN, UNSEEN_FROM, load_vae
 
 BLOCKS = 3  # of a rollout: about as long as the game's frames can be met
 CLIPS_FROM = 700_000  # no other stage learns from these
@@ -79,8 +79,7 @@ def rolled_out(run: Run, preset: Preset, source: Source, vae: WanVAE, seed: int)
     student, vision = make_generator(preset), make_vision(preset).to(run.device)
     load_average(run.out, "student", student)
     student.to(run.device).eval()
-    first = CLIPS_FROM + seed % CLIPS_FROM
-    numbers = range(first, first + preset.decoder_clips)
+    numbers = clips_for(seed, preset.decoder_clips)
     frames, latents = [], []
     parts = batches(source, numbers, frames_of_blocks(BLOCKS), CLIPS_AT_ONCE)
     for part in tqdm(parts, desc="rollouts", total=-(-len(numbers) // CLIPS_AT_ONCE), dynamic_ncols=True):
@@ -89,6 +88,12 @@ def rolled_out(run: Run, preset: Preset, source: Source, vae: WanVAE, seed: int)
         frames.append(part.frames.cpu())
         latents.append(torch.stack([clips.latents, made], dim=1).float().cpu())
     return torch.cat(frames), torch.cat(latents)
+
+
+def clips_for(seed: int, count: int) -> range:
+    """Numbers of `count` clips, below those that the VAE is measured with whatever the seed."""
+    first = CLIPS_FROM + seed % (UNSEEN_FROM - CLIPS_FROM - count)
+    return range(first, first + count)
 
 
 def loss_on_frames(decoded: Tensor, pixels: Tensor) -> tuple[Tensor, dict[str, Tensor]]:

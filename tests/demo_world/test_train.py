@@ -37,6 +37,7 @@ from demo_world.train.data import (
     make_source,
     to_pixels,
 )
+from demo_world.train.decoder import CLIPS_FROM, clips_for
 from demo_world.train.forcing import GradientRing, forced_velocities, guided_velocities, velocities_after
 from demo_world.train.latents import LatentClips, LatentData, input_windows
 from demo_world.train.loop import Run, load_average, train
@@ -54,6 +55,7 @@ from demo_world.train.network import (
 from demo_world.train.recorded import Recorded, Twin
 from demo_world.train.student import contrast_gap, own_rollout, play_on, psnr_by_block
 from demo_world.train.teacher import draw_sigmas, sample
+from demo_world.train.vae import UNSEEN_FROM
 from demo_world.train.vae import load_vae as trained_vae
 
 SMALL = ["--preset", "tiny", "--device", "cpu"]
@@ -536,6 +538,14 @@ def test_the_decoder_learns_and_the_encoder_stays(trained, tmp_path):
     assert np.mean([float(row["loss"]) for row in rows[-3:]]) < np.mean([float(row["loss"]) for row in rows[:3]])
     export_model(run, tmp_path / "model", clips=2)
     assert "decoder then learnt for 12 steps" in (tmp_path / "model" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("steps", [0, 1, 104, 1500])
+def test_the_decoder_learns_from_clips_of_its_own(steps):
+    numbers = clips_for(3 + 1_000_003 * steps, 240)  # as Run.salted makes it when the stage goes on
+    assert numbers[0] >= CLIPS_FROM
+    assert numbers[-1] < UNSEEN_FROM
+    assert len(numbers) == 240
 
 
 def test_an_exported_model_is_gone_on_from(trained, tmp_path):
