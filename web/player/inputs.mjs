@@ -103,7 +103,7 @@ export class PlayerHands extends Hands {
     const idle = !keys.length && !camera.yaw && !camera.pitch && !this.pad.yaw && !this.pad.pitch;
     if (same && (idle || now - this.sentAt < REPEAT_MS)) return null;
     this.look = { yaw: 0, pitch: 0 };
-    this.taps = [];
+    this.taps.length = 0;
     this.sent = held;
     this.sentAt = now;
     const stick = JSON.parse(held)[1];

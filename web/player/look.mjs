@@ -16,12 +16,12 @@ export class Look {
     this.host = host;
     /** @type {{id: number, x: number, y: number} | null} a drag */
     this.drag = null;
+    this.locked = false;
     this.lockChanged = () => {
       const locked = document.pointerLockElement === stage;
       if (this.locked && !locked) host.lost();
       this.locked = locked;
     };
-    this.locked = false;
     document.addEventListener("pointerlockchange", this.lockChanged);
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.moved(event));

@@ -26,17 +26,20 @@ export class Pacer {
     this.shown = 0;
     this.dropped = 0;
     this.held = 0;
-    this.restart();
+    this.step = this.nominal;
+    this.last = -Infinity; // when the last frame is due
+    this.blockAt = -Infinity;
+    this.blockFrames = 0;
   }
 
   /** Time begins anew: after a pause, and after going back. */
   restart() {
     for (const { frame } of this.queue) this.discard(frame);
     this.queue = [];
-    /** @type {number} */ this.step = this.nominal;
-    /** @type {number} */ this.last = -Infinity; // when the last frame is due
-    /** @type {number} */ this.blockAt = -Infinity;
-    /** @type {number} */ this.blockFrames = 0;
+    this.step = this.nominal;
+    this.last = -Infinity;
+    this.blockAt = -Infinity;
+    this.blockFrames = 0;
   }
 
   /**

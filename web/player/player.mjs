@@ -54,7 +54,34 @@ export class Player {
     /** Where the player stands while it is over the whole page. @type {Comment | undefined} */
     this.home = undefined;
     this.epoch = 0; // raised where what is on its way is not wanted any more
-    this.build();
+    const { words } = this;
+    this.canvas = element("canvas", { width: 640, height: 352 });
+    this.message = element("div", { class: "mgp-message" });
+    this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message);
+    this.controls = new Controls(this, this.acts(), (mode) => this.link.say("mode", { mode }));
+    this.numbers = element("span", { class: "mgp-numbers" });
+    this.note = element("span", { class: "mgp-note" });
+    this.live = element("div", { class: "mg-live", "aria-live": "polite" });
+    this.root = element("div", { class: "mg-player", role: "region", "aria-label": words("label") }, this.stage, this.controls.root, element("div", { class: "mgp-foot" }, this.numbers, this.note), this.live);
+    this.proxy = new FocusProxy(
+      {
+        root: this.root, keydown: (event) => this.keydown(event), keyup: (event) => this.keyup(event),
+        changed: (focused) => focused || this.letGo(), copy: () => "", cut: () => {}, paste: () => {},
+      },
+      { "aria-label": words("label") },
+    );
+    this.stage.append(this.proxy.area);
+    this.look = new Look(this.stage, {
+      playing: () => this.playing,
+      move: (dx, dy) => this.hands.move(dx, dy),
+      lost: () => this.pause(),
+      refused: () => this.say(words("lock.refused")),
+    });
+    this.setVariant("universal");
+    this.leaving = () => this.letGo();
+    this.hiding = () => {
+      if (document.hidden) this.pause();
+    };
     this.listen();
     this.link = new Link(options.url, options.token, {
       message: (message) => this.hear(message),
@@ -65,39 +92,8 @@ export class Player {
     this.frame = requestAnimationFrame((now) => this.tick(now));
   }
 
-  build() {
-    const { words } = this;
-    /** @type {HTMLCanvasElement} */ this.canvas = element("canvas", { width: 640, height: 352 });
-    /** @type {HTMLElement} */ this.message = element("div", { class: "mgp-message" });
-    /** @type {HTMLElement} */ this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message);
-    /** @type {Controls} */ this.controls = new Controls(this, this.acts(), (mode) => this.link.say("mode", { mode }));
-    /** @type {HTMLElement} */ this.numbers = element("span", { class: "mgp-numbers" });
-    /** @type {HTMLElement} */ this.note = element("span", { class: "mgp-note" });
-    /** @type {HTMLElement} */ this.live = element("div", { class: "mg-live", "aria-live": "polite" });
-    /** @type {HTMLElement} */ this.root = element("div", { class: "mg-player", role: "region", "aria-label": words("label") }, this.stage, this.controls.root, element("div", { class: "mgp-foot" }, this.numbers, this.note), this.live);
-    /** @type {FocusProxy} */ this.proxy = new FocusProxy(
-      {
-        root: this.root, keydown: (event) => this.keydown(event), keyup: (event) => this.keyup(event),
-        changed: (focused) => focused || this.letGo(), copy: () => "", cut: () => {}, paste: () => {},
-      },
-      { "aria-label": words("label") },
-    );
-    this.stage.append(this.proxy.area);
-    /** @type {Look} */ this.look = new Look(this.stage, {
-      playing: () => this.playing,
-      move: (dx, dy) => this.hands.move(dx, dy),
-      lost: () => this.pause(),
-      refused: () => this.say(words("lock.refused")),
-    });
-    this.setVariant("universal");
-  }
-
   listen() {
     this.stage.addEventListener("click", () => this.clicked());
-    /** @type {() => void} */ this.leaving = () => this.letGo();
-    /** @type {() => void} */ this.hiding = () => {
-      if (document.hidden) this.pause();
-    };
     window.addEventListener("blur", this.leaving);
     window.addEventListener("pagehide", this.leaving);
     document.addEventListener("visibilitychange", this.hiding);

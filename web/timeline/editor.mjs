@@ -2,10 +2,9 @@
 /** The commands of one timeline editor. Knows nothing of the page; drawing and input are elsewhere. */
 import { FPS, blockOfInput, blocksOfFrames, framesOfBlocks } from "./variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
-import { EASINGS, activeTracks } from "./document.mjs";
+import { activeTracks } from "./document.mjs";
 import { EditorState } from "./state.mjs";
 import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
-import { SNAPS } from "./view.mjs";
 import * as edit from "./edit.mjs";
 
 /** @typedef {import("./state.mjs").Cursor} Cursor */
@@ -18,14 +17,9 @@ export class Editor extends EditorState {
   /** @param {number} t @param {string} [lane] @param {boolean} [extend] */
   moveTo(t, lane = this.cursor.lane, extend = false) {
     const from = this.anchor ?? this.cursor;
-    this.cursor = { t: Math.max(0, Math.min(this.doc.length - 1, t)), lane };
-    if (extend) {
-      this.anchor = from;
-      this.selectBetween(from, this.cursor);
-    } else {
-      this.anchor = null;
-      this.selection = null;
-    }
+    this.place(t, lane, extend ? from : null);
+    if (extend) this.selectBetween(from, this.cursor);
+    else this.selection = null;
     this.view.reveal(this.doc, this.cursor.t);
     this.emit("view");
     if (!extend) this.sayCell();
@@ -233,14 +227,14 @@ export class Editor extends EditorState {
   }
 
   nextSnap() {
-    this.snap = SNAPS[(SNAPS.indexOf(this.snap) + 1) % SNAPS.length];
+    super.nextSnap();
     this.emit("view");
     this.say("say.snap", { name: this.words(`snap.${this.snap}`) });
   }
 
   /** The next easing, also for ramps under the target. */
   nextEasing() {
-    this.easing = EASINGS[(EASINGS.indexOf(this.easing) + 1) % EASINGS.length];
+    super.nextEasing();
     const { a, b, lanes } = this.target;
     const axes = lanes.filter((lane) => edit.isAxis(lane) && edit.rampAt(this.doc, lane, a));
     if (axes.length) this.apply((doc) => axes.reduce((now, axis) => edit.setEasing(now, axis, a, b, this.easing), doc));

@@ -114,7 +114,7 @@ export class Take extends Hands {
       camera[axis] = this.clamp(camera[axis] + this.look[axis]);
       this.look[axis] = 0;
     }
-    this.taps = [];
+    this.taps.length = 0;
     const last = keys[keys.length - 1];
     this.rows.push({ keys: this.variant.exclusive && last ? [last] : keys, ...camera });
   }

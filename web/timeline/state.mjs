@@ -2,11 +2,11 @@
 /** What one timeline editor holds: the document, its history, its script, and what stands in the way of editing. */
 import { VARIANTS, lanesOf } from "./variants.mjs";
 import { branchOf, divergence, flipTo, hasBranch } from "./branches.mjs";
-import { DocumentError, emptyDocument, readDocument, writeDocument } from "./document.mjs";
+import { DocumentError, EASINGS, emptyDocument, readDocument, writeDocument } from "./document.mjs";
 import { blockStates } from "./compare.mjs";
 import { statesFor } from "./strip.mjs";
 import { History } from "./history.mjs";
-import { View } from "./view.mjs";
+import { SNAPS, View } from "./view.mjs";
 import { ScriptError, parseScript, printScript } from "../script/script.mjs";
 import { warningsOf } from "./warnings.mjs";
 import * as edit from "./edit.mjs";
@@ -241,6 +241,25 @@ export class EditorState {
 
   get warnings() {
     return warningsOf(this.doc);
+  }
+
+  // ---- cursor and ways of working
+
+  /**
+   * Put the cursor into a cell, or the nearest there is.
+   * @param {number} t @param {string} lane @param {Cursor | null} anchor where a range begins that ends there
+   */
+  place(t, lane, anchor) {
+    this.cursor = { t: Math.max(0, Math.min(this.doc.length - 1, t)), lane };
+    this.anchor = anchor;
+  }
+
+  nextSnap() {
+    this.snap = SNAPS[(SNAPS.indexOf(this.snap) + 1) % SNAPS.length];
+  }
+
+  nextEasing() {
+    this.easing = EASINGS[(EASINGS.indexOf(this.easing) + 1) % EASINGS.length];
   }
 
   // ---- branches
