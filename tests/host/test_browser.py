@@ -86,9 +86,8 @@ def test_workflow_loads_without_warnings(page: Any, path: Path) -> None:
         picture(page, PACK / "workflows" / f"{path.stem}.jpg", bounds(workflow))
 
 
-def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None:
-    path = next(path for path in WORKFLOWS if "universal" in path.stem)
-    workflow, log_before = read_workflow(path), len(host.log())
+def run_small(page: Any, workflow: dict[str, Any]) -> None:
+    """Queue the workflow at a small size, and wait until a preview was shown."""
     load_workflow(page, workflow)
     page.evaluate(SHRINK, SMALL)
     page.evaluate(
@@ -98,6 +97,15 @@ def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None
     )
     page.evaluate(QUEUE)
     until(page, PREVIEWS, 240)
+
+
+def universal_workflow() -> dict[str, Any]:
+    return read_workflow(next(path for path in WORKFLOWS if "universal" in path.stem))
+
+
+def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None:
+    workflow, log_before = universal_workflow(), len(host.log())
+    run_small(page, workflow)
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"during_run_{page.renderer}.png")
     until(page, QUEUE_EMPTY, 240)
@@ -110,7 +118,11 @@ def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None
 
 
 def test_a_saved_video_brings_its_workflow_back(page: Any, host: Host) -> None:
-    saved = max((host.base / "output" / "matrixgame").glob("universal_*.mp4"), key=lambda path: path.stat().st_mtime)
+    folder = host.base / "output" / "matrixgame"
+    if not any(folder.glob("universal_*.mp4")):  # the test before this was not run
+        run_small(page, universal_workflow())
+        until(page, QUEUE_EMPTY, 240)
+    saved = max(folder.glob("universal_*.mp4"), key=lambda path: path.stat().st_mtime)
     types = page.evaluate(DROP, {"filename": saved.name, "subfolder": "matrixgame", "type": "output"})
     assert "MatrixGameStartWorld" in types
     assert "MatrixGameRollOut" in types
