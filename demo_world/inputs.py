@@ -47,12 +47,12 @@ def one_at_a_time(rng: np.random.Generator, rows: int) -> ActionTrack:
     mouse = np.zeros((rows, 2), np.float32)
 
     def fill(span: slice) -> None:
-        what, sign = int(rng.integers(9)), 1.0 if rng.random() < 0.5 else -1.0
+        what, sign = int(rng.integers(11)), 1.0 if rng.random() < 0.5 else -1.0
         if what < 3:
             mouse[span, 1] = sign * CAMERA_DEFAULT
         elif what < 5:
             mouse[span, 0] = sign * CAMERA_DEFAULT
-        elif what < 8:
+        elif what < 10:
             keyboard[span, int(rng.integers(4))] = 1.0
 
     start = int(rng.integers(-11, 1))  # so that changes do not always fall on the same frames

@@ -18,7 +18,7 @@ from comfyui_matrixgame.variants import LATENTS_PER_BLOCK
 from .latents import LatentClips
 
 CONTEXT_NOISE = 0.15  # most noise on finished blocks: the model must not trust them to the last digit
-FEW = 16  # queries below which two batched products are quicker than an attention kernel
+FEW = 64  # queries below which two batched products are quicker than an attention kernel
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from comfyui_matrixgame.ops import cpu_has_matrix_registers
+from comfyui_matrixgame.ops import cpu_multiplies_bfloat16
 from comfyui_matrixgame.vae.wan import WanVAE
 from comfyui_matrixgame.variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
 from comfyui_matrixgame.vision import ImageEncoder
@@ -70,7 +70,7 @@ def input_windows(rows: Tensor, latent_frames: int) -> Tensor:
 @torch.no_grad()
 def encode_clips(clips: Clip, vae: WanVAE, vision: ImageEncoder, device: torch.device) -> dict[str, Tensor]:
     """Encode clips [B, ...] -> tensors in half precision, as the files hold them."""
-    cpu, quick = device.type == "cpu", cpu_has_matrix_registers()
+    cpu, quick = device.type == "cpu", cpu_multiplies_bfloat16()
     at_once = (8 if quick else 1) if cpu else 16  # the cache of a small CPU holds one clip, a GPU wants many
     parts = [to_pixels(frames.to(device)) for frames in clips.frames.split(at_once)]  # of [B, 3, N, H, W]
     with torch.autocast(device.type, torch.bfloat16, enabled=quick if cpu else device.type == "cuda"):
