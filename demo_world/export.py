@@ -17,6 +17,7 @@ from torch import Tensor
 
 from comfyui_matrixgame.builtin import FILES, write_manifest
 from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.generator.model import Generator
 
 from .game import Game
 from .train.config import CPU, Preset
@@ -38,16 +39,24 @@ START_PLACES = (3, 6, 8, 1, 4, 7, 2, 0)  # of the world that the shipped model k
 START_SCALE = 8  # start images are this much larger than the model's frames
 
 
-def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | None = None, clips: int = 16) -> float:
+def export_model(
+    run: Path, folder: Path, stage: str = "student", bench: Path | None = None, clips: int = 16, share: float = 1.0
+) -> float:
     """Write the three files and the card; returns their size in MB.
 
     stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card. clips: what
-    the VAE's figure in it is measured on.
-    Raises FileNotFoundError where a stage has not run, MatrixGameError where the model is too large to ship.
+    the VAE's figure in it is measured on. share: how far of the way from the teacher's weights (where a run went on
+    from an exported model: from that one's) to the stage's those that are written lie.
+    Raises FileNotFoundError where a stage has not run, MatrixGameError where the model is too large to ship or `share`
+    is not from 0 to 1.
     """
+    if not 0.0 <= share <= 1.0:
+        raise MatrixGameError(f"A share of {share:g} of the way cannot be gone; it lies from 0 to 1.")
     preset = Preset(**json.loads((run / "preset.json").read_text()))
     generator = make_generator(preset)
     load_average(run, stage, generator)
+    if share < 1.0:
+        lie_between(generator, run, share)
     vae = load_vae(run, preset, torch.device("cpu"))
     folder.mkdir(parents=True, exist_ok=True)
     tensors = (generator.state_dict(), vae.state_dict(), vision_file(preset))
@@ -58,8 +67,16 @@ def export_model(run: Path, folder: Path, stage: str = "student", bench: Path | 
         raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
     write_manifest(folder, preset.height, preset.width)
     psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), clips)
-    (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench), encoding="utf-8")
+    (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench, share), encoding="utf-8")
     return size
+
+
+def lie_between(generator: Generator, run: Path, share: float) -> None:
+    """Move the weights back towards the teacher's, until they lie `share` of the way from there."""
+    reached = {name: value.clone() for name, value in generator.state_dict().items()}
+    load_average(run, "teacher", generator)
+    before = generator.state_dict()
+    generator.load_state_dict({name: torch.lerp(before[name], reached[name], share) for name in before})
 
 
 def vision_file(preset: Preset) -> dict[str, Tensor]:
@@ -82,7 +99,9 @@ def write_start_images(folder: Path, places: Sequence[int] = START_PLACES) -> li
     return paths
 
 
-def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench: Path | None) -> str:
+def card(
+    preset: Preset, run: Path, stage: str, size: float, psnr: float, bench: Path | None, share: float = 1.0
+) -> str:
     """The model card."""
     lines = [
         "# The demo world's model",
@@ -106,6 +125,7 @@ def card(preset: Preset, run: Path, stage: str, size: float, psnr: float, bench:
         "  read its features as they are; it is no CLIP.",
         f"- Learnt from {clips_of(run)} clips of {preset.clip_frames} frames.",
         *begun_with(run),
+        *kept_share(run, share),
         "- Made by `python -m demo_world.train` and `python -m demo_world.export` (`demo_world/README.md`).",
     ]
     if bench is not None:
@@ -134,6 +154,14 @@ def begun_with(run: Path) -> list[str]:
     if not (run / BEGUN_WITH).exists():
         return []
     return ["- Those steps and clips came after others: the run went on from an exported model, whose VAE it kept."]
+
+
+def kept_share(run: Path, share: float) -> list[str]:
+    """A line of the card where the generator's weights lie between two models'."""
+    if share >= 1.0:
+        return []
+    before = "that model's" if (run / BEGUN_WITH).exists() else "the teacher's"
+    return [f"  The generator's weights lie {share:.0%} of the way from {before} to those it had learnt at the end."]
 
 
 def known(preset: Preset) -> str:
@@ -165,10 +193,14 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="folder that demo_world.train wrote to; `none` for the images alone")
     parser.add_argument("folder", type=Path, help="where the files go")
     parser.add_argument("--stage", default="student", choices=("teacher", "student"))
+    parser.add_argument(
+        "--share", type=float, default=1.0,
+        help="how far from the teacher's weights (or those of the model it went on from) to the stage's to go: 0 to 1",
+    )  # fmt: skip
     parser.add_argument("--bench", type=Path, help="results of bench/demo_world.py to quote in the card")
     options = parser.parse_args(arguments)
     if str(options.run) != "none":
-        size = export_model(options.run, options.folder, options.stage, options.bench)
+        size = export_model(options.run, options.folder, options.stage, options.bench, share=options.share)
         print(f"{size:.1f} MB in {options.folder}")
     write_start_images(options.folder / "start_images")
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.formats import inspect_file
@@ -546,6 +547,21 @@ def test_the_decoder_learns_from_clips_of_its_own(steps):
     assert numbers[0] >= CLIPS_FROM
     assert numbers[-1] < UNSEEN_FROM
     assert len(numbers) == 240
+
+
+def test_an_export_may_lie_between_the_teacher_and_the_student(trained, tmp_path):
+    made = {}
+    for share in (0.0, 0.25, 1.0):
+        export_model(trained, tmp_path / str(share), clips=1, share=share)
+        made[share] = load_file(tmp_path / str(share) / FILES[0])
+    assert any(not torch.equal(made[0.0][name], made[1.0][name]) for name in made[0.0])
+    for name, value in made[0.25].items():
+        expected = torch.lerp(made[0.0][name].float(), made[1.0][name].float(), 0.25)
+        torch.testing.assert_close(value.float(), expected, rtol=2e-3, atol=1e-6)
+    assert "lie 25% of the way from the teacher's" in (tmp_path / "0.25" / "README.md").read_text()
+    assert "of the way" not in (tmp_path / "1.0" / "README.md").read_text()
+    with pytest.raises(MatrixGameError, match="from 0 to 1"):
+        export_model(trained, tmp_path / "never", share=1.5)
 
 
 def test_an_exported_model_is_gone_on_from(trained, tmp_path):
