@@ -15,6 +15,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import winograd
+
 CONV_ROUTE_ROWS = 64  # below this, a matrix product starts faster than a convolution
 FEED_FORWARD_ROWS = 660  # that a CPU takes through both layers at once: a quarter of a block at full size
 
@@ -36,6 +38,13 @@ def cpu_has_matrix_registers() -> bool:
     """Whether the processor has AMX, as Intel's have since 2023; what an older torch cannot tell counts as no."""
     ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return ask is not None and ask()
+
+
+@cache
+def winograd_is_quicker() -> bool:
+    """Whether this CPU's matrix products are quick enough for winograd.py: with AVX-512 a full-size convolution took
+    0.40 to 0.90 of the time (measured: bench/results)."""
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512")
 
 
 def cast(tensor: Tensor, like: Tensor) -> Tensor:
@@ -138,7 +147,27 @@ class Conv2d(nn.Conv2d):
         """Nothing: weights come from a checkpoint."""
 
     def forward(self, input: Tensor) -> Tensor:
-        return self._conv_forward(input, *weights_of(self, input))
+        return convolve2d(input, *weights_of(self, input), self)
+
+
+def convolve2d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:
+    """The convolution `conv` with these weights."""
+    if _winograd_pays(x, weight, conv):
+        return winograd.convolve(x.unsqueeze(2), weight.unsqueeze(2), bias).squeeze(2)
+    return F.conv2d(x, weight, bias, conv.stride, conv.padding, conv.dilation, conv.groups)
+
+
+def _winograd_pays(x: Tensor, weight: Tensor, conv: nn.Conv2d | nn.Conv3d) -> bool:
+    return (
+        on_cpu(x)
+        and x.dtype == torch.float32
+        and tuple(conv.kernel_size[-2:]) == (3, 3)
+        and tuple(conv.padding) == (0, 1, 1)[-len(conv.padding) :]
+        and {*conv.stride, *conv.dilation, conv.groups} == {1}
+        and winograd_is_quicker()
+        and winograd.pays(x, weight)
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def convolve3d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv3d) -> Tensor:
@@ -147,6 +176,8 @@ def convolve3d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv3d) 
     On CPUs without AVX-512 torch 2.13 leaves float32 to a kernel that is 3 to 10 times slower than oneDNN's
     (measured: bench/results), so oneDNN is asked for by name.
     """
+    if _winograd_pays(x, weight, conv):
+        return winograd.convolve(x, weight, bias)
     if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         padding = [int(side) for side in conv.padding]
         return torch.mkldnn_convolution(x, weight, bias, padding, conv.stride, conv.dilation, conv.groups)

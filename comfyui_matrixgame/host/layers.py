@@ -12,7 +12,7 @@ from comfy.cli_args import args
 from torch import Tensor, nn
 
 from ..generator.attention import BACKENDS, Attention, get_attention
-from ..ops import convolve3d, linear
+from ..ops import convolve2d, convolve3d, linear
 from ..quantise import Quantised, can_be_quantised, named_layers, quantise_weight, quantised_linear, quantised_size
 
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
@@ -49,6 +49,12 @@ class HostOperations(comfy.ops.manual_cast):
         def _load_from_state_dict(self, *arguments: Any) -> None:
             # core makes a layer's parameters late unless it brings its own reader; the engine fills them one by one
             nn.Linear._load_from_state_dict(self, *arguments)
+
+    class Conv2d(comfy.ops.manual_cast.Conv2d):
+        def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            if x.device.type == "cpu":
+                return convolve2d(x, weight, bias, self)
+            return super()._conv_forward(x, weight, bias)
 
     class Conv3d(comfy.ops.manual_cast.Conv3d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any, **options: Any) -> Tensor:
