@@ -52,9 +52,8 @@ def test_the_queue_keys_still_queue(timeline: TimelinePage) -> None:
         "window.node.connect(0, sink, 0); }"
     )
     timeline.focus()
-    with timeline.page.expect_request(lambda r: r.url.endswith("/prompt") and r.method == "POST"):
+    with timeline.page.expect_response(lambda r: r.url.endswith("/prompt") and r.request.method == "POST"):
         timeline.page.keyboard.press("Control+Enter")
-    timeline.page.wait_for_function("() => true")
     assert len(timeline.stub.prompts) == 1
     sent = next(n for n in timeline.stub.prompts[0]["prompt"].values() if "timeline" in n["inputs"])
     assert sent["inputs"]["timeline"] == timeline.js("widget.value")
