@@ -52,9 +52,7 @@ class HostOperations(comfy.ops.manual_cast):
 
     class Conv2d(comfy.ops.manual_cast.Conv2d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-            if x.device.type == "cpu":
-                return convolve2d(x, weight, bias, self)
-            return super()._conv_forward(x, weight, bias)
+            return convolve2d(x, weight, bias, self)
 
     class Conv3d(comfy.ops.manual_cast.Conv3d):
         def _conv_forward(self, x: Tensor, weight: Tensor, bias: Tensor | None, *rest: Any, **options: Any) -> Tensor:

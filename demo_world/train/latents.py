@@ -71,7 +71,7 @@ def input_windows(rows: Tensor, latent_frames: int) -> Tensor:
 def encode_clips(clips: Clip, vae: WanVAE, vision: ImageEncoder, device: torch.device) -> dict[str, Tensor]:
     """Encode clips [B, ...] -> tensors in half precision, as the files hold them."""
     cpu, quick = device.type == "cpu", cpu_multiplies_bfloat16()
-    at_once = (8 if quick else 1) if cpu else 16  # the cache of a small CPU holds one clip, a GPU wants many
+    at_once = (8 if quick else 1) if cpu else 16  # in float32 a small CPU's cache holds one clip
     parts = [to_pixels(frames.to(device)) for frames in clips.frames.split(at_once)]  # of [B, 3, N, H, W]
     with torch.autocast(device.type, torch.bfloat16, enabled=quick if cpu else device.type == "cuda"):
         latents = [encode_clip(vae, pixels) for pixels in parts]
