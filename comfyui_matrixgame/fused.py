@@ -75,8 +75,9 @@ def channel_norm_silu_into(out: Tensor, x: Tensor, gamma: Tensor) -> None:
     if module is not None and x.is_contiguous(memory_format=last) and out.stride(1) == 1:
         module.channel_norm_silu(x, gamma.flatten(), out)
         return
-    normed = F.normalize(x, dim=1).mul_(gamma * x.shape[1] ** 0.5)
-    torch.ops.aten.silu.out(normed, out=out)
+    size = torch.linalg.vector_norm(x, dim=1, keepdim=True).clamp_min_(1e-12)  # as F.normalize has it
+    torch.div(x, size, out=out).mul_(gamma * x.shape[1] ** 0.5)
+    torch.ops.aten.silu_(out)
 
 
 def add_into(x: Tensor, bias: Tensor, y: Tensor | None) -> bool:
