@@ -91,7 +91,6 @@ class Tiles:
         self.inputs = new(REACH, REACH, rows, columns, channels)
         self.products = new(depth, REACH, REACH, rows, columns, out)  # of results that are not yet whole
         self.half_back = new(SIDE, REACH, rows, columns, out)
-        self.results = new(SIDE, SIDE, rows, columns, out)
         self.spare = [new(edge, columns, channels) for _ in range(2)]
         self.spare_inputs = [new(REACH, rows, columns, channels) for _ in range(2)]
         self.spare_back = [new(REACH, rows, columns, out) for _ in range(4)]
@@ -131,14 +130,10 @@ class Tiles:
     def give(self, frame: Tensor, t: int, row: int, column: int, bias: Tensor | None) -> None:
         """Write result t of the tiles into frame [H, W, O]."""
         _result_sums(self.products[t % len(self.kernel)], self.half_back, self.spare_back)
-        _result_sums(self.half_back.unbind(1), self.results, self.spare_results)
         place = frame[row : row + self.height, column : column + self.width]
         place = place.unflatten(1, (self.columns, SIDE)).unflatten(0, (self.rows, SIDE))
-        results = self.results.permute(2, 1, 3, 0, 4)  # rows, their places, columns, their places, channels
-        if bias is None:
-            place.copy_(results)
-        else:
-            torch.add(results, bias, out=place)
+        places = place.permute(3, 1, 0, 2, 4)  # places in a tile: column, row; then rows and columns of tiles
+        _result_sums(self.half_back.unbind(1), places, self.spare_results, bias)
 
 
 def _input_sums(d: Sequence[Tensor], out: Tensor, spare: Sequence[Tensor]) -> None:
@@ -157,14 +152,19 @@ def _input_sums(d: Sequence[Tensor], out: Tensor, spare: Sequence[Tensor]) -> No
     torch.add(a, b, alpha=4, out=out[0])
 
 
-def _result_sums(m: Sequence[Tensor] | Tensor, out: Tensor, spare: Sequence[Tensor]) -> None:
-    """out[i] = sum over j of A[j, i] m[j], along one side of the tiles; 6 to 4."""
+def _result_sums(
+    m: Sequence[Tensor] | Tensor, out: Tensor, spare: Sequence[Tensor], bias: Tensor | None = None
+) -> None:
+    """out[i] = sum over j of A[j, i] m[j], plus bias, along one side of the tiles; 6 to 4."""
     a, b, c, d = spare
     torch.add(m[1], m[2], out=a)
     torch.sub(m[1], m[2], out=b)
     torch.add(m[3], m[4], out=c)
     torch.sub(m[3], m[4], out=d)
-    torch.add(m[0], a, out=out[0]).add_(c)
-    torch.add(b, d, alpha=2, out=out[1])
+    if bias is not None:
+        a.add_(bias)
+        b.add_(bias)
     torch.add(a, c, alpha=4, out=out[2])
-    torch.add(b, d, alpha=8, out=out[3]).add_(m[5])
+    torch.add(a.add_(m[0]), c, out=out[0])
+    torch.add(b, d, alpha=2, out=out[1])
+    torch.add(b.add_(m[5]), d, alpha=8, out=out[3])

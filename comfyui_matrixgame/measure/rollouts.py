@@ -29,7 +29,8 @@ class Enough(Exception):
 
 
 def time_start(models: Models, image: Tensor, tower: ImageEncoder | None) -> tuple[World, dict[str, float]]:
-    """Start a world and make its first frames: seconds until the world is there, and until they are on the host.
+    """Start a world and make its first block: seconds until the world is there, until the first frame is on the host
+    (early, as live play has it), and until all of the block's are.
 
     tower: run on the image where given, else the features are made up. Done twice: the first time kernels are chosen
     and compiled.
@@ -43,7 +44,11 @@ def time_start(models: Models, image: Tensor, tower: ImageEncoder | None) -> tup
             features = made_up if tower is None else tower(image.unsqueeze(0))
         world = start_world(models, image, features=features)
         found[f"{name}_start_s"] = since(began, device).wall
-        next(rollout(models, world, ActionTrack.idle(world.variant, rows_of_blocks(1))))
+        seen: list[Seconds] = []
+        early_models, early = with_early_frames(models)
+        early.on_frames = lambda *_, seen=seen, began=began: seen.append(since(began, device, wait=False))
+        next(rollout(early_models, world, ActionTrack.idle(world.variant, rows_of_blocks(1))))
+        found[f"{name}_frame_s"] = seen[0].wall
         found[f"{name}_frames_s"] = since(began, device).wall
     return world, found
 

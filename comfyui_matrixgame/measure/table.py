@@ -18,8 +18,9 @@ def table(report: dict[str, Any]) -> str:
         *([("precision", report["precision"])] if "precision" in report else []),
     ]
     seconds = {
-        "first_ever_frames_s": "image to first frames, first time",
-        "first_frames_s": "image to first frames",
+        "first_ever_frames_s": "image to first block, first time",
+        "first_frames_s": "image to first block",
+        "first_frame_s": "image to first frame",
         "first_start_s": "of this, start of the world",
         "pass_s": "one pass",
         "decode_piece_s": f"decode, {report.get('decode_piece')}",

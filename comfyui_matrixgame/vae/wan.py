@@ -25,6 +25,7 @@ from .base import LATENT_CHANNELS, SPATIAL_STRIDE, State, denormalise, normalise
 
 STAGES = (1, 2, 4, 4)  # width of each resolution, in base widths
 MEMORY = 2  # frames a causal convolution looks back
+AT_ONCE = 2  # large frames that a CPU takes through all layers together
 
 
 class History:
@@ -91,18 +92,18 @@ class History:
         following._own, following._room = True, self._room
         return following
 
-    def by_frame(self, run: Callable[[Tensor, History], Tensor], x: Tensor) -> Tensor:
-        """run(x, self), on a CPU one frame at a time: nothing is slower there, and what lies between the layers of
-        the largest frames needs a quarter of the memory."""
+    def by_few_frames(self, run: Callable[[Tensor, History], Tensor], x: Tensor) -> Tensor:
+        """run(x, self), on a CPU two frames at a time: what lies between the layers of the largest frames then needs
+        half of the memory. One at a time, in float32, takes a fifth longer; four, as long as two."""
         if x.device.type != "cpu" or self._past is None or torch.is_grad_enabled():
             return run(x, self)
         part = History((), self._storage)
-        part._past = self._past  # the first frame reads on where this walk stands
+        part._past = self._past  # the first ones read on where this walk stands
         part._own, part._room = self._own, self._room
         frames = []
-        for frame in x.split(1, dim=2):
+        for few in x.split(AT_ONCE, dim=2):
             part = part.following() if frames else part
-            frames.append(run(frame, part))
+            frames.append(run(few, part))
         self._next += part._next
         self._room = part._room
         return torch.cat(frames, dim=2)
@@ -305,7 +306,7 @@ class Encoder(nn.Module):
         self.head = nn.ModuleDict({"0": RMSNorm(dim, 3), "2": causal_conv3d(ops, dim, 2 * LATENT_CHANNELS, (3, 3, 3))})
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        x = history.by_frame(self._large, x)
+        x = history.by_few_frames(self._large, x)
         for layer in (*self.downsamples[self.large :], *self.middle):
             x = layer(x, history)
         return convolve(self.head["2"], x, history, self.head["0"])
@@ -347,7 +348,7 @@ class Decoder(nn.Module):
         x = convolve(self.conv1, x, history)
         for layer in (*self.middle, *self.upsamples[: self.large]):
             x = layer(x, history)
-        return history.by_frame(self._large, x)
+        return history.by_few_frames(self._large, x)
 
     def _large(self, x: Tensor, history: History) -> Tensor:
         for layer in self.upsamples[self.large :]:
