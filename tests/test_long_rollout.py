@@ -32,5 +32,5 @@ def test_memory_and_time_stay_flat() -> None:
     assert run.world.block * 3 > 1024
     assert torch.isfinite(block.latents).all()
     assert max(resident[20:]) / resident[20] < 1.02
-    early, late = sorted(seconds[15:35])[5], sorted(seconds[-20:])[5]
-    assert late < 1.25 * early
+    # the least of many: other work on the machine slows down seconds of them in a row
+    assert min(seconds[-100:]) < 1.25 * min(seconds[15:115])
