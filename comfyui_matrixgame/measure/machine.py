@@ -14,6 +14,7 @@ from torch import Tensor
 
 from .. import __version__
 from ..checkpoints.load import compute_dtype
+from ..ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
 from .clock import best, clock_name, load_average
 
 
@@ -26,7 +27,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "system": platform.system(),
         "processor": _processor(),
         "threads": torch.get_num_threads(),
-        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "cpu_capability": _capability(),
         "load_average": load_average(),
         "clock": clock_name(device),
     }
@@ -37,6 +38,12 @@ def machine(device: torch.device) -> dict[str, Any]:
         about["cudnn"] = torch.backends.cudnn.version()
         about["driver"] = _driver()
     return about
+
+
+def _capability() -> str:
+    """What decides which route torch and this engine take."""
+    more = {"bfloat16": cpu_multiplies_bfloat16(), "AMX": cpu_has_matrix_registers()}
+    return " + ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has)])
 
 
 def _processor() -> str:
