@@ -93,7 +93,7 @@ def run_lines(runs: list[dict[str, Any]]) -> list[str]:
             lines.append(f"| {run['name']} | {run['failed']} |" + " |" * len(RUN_COLUMNS))
             continue
         cells = [
-            "" if run[key] is None else text.format(factor * run[key]) for key, factor, text in RUN_COLUMNS.values()
+            "" if run.get(key) is None else text.format(factor * run[key]) for key, factor, text in RUN_COLUMNS.values()
         ]
         used = ", ".join(f"{name.removeprefix('peak_')} {count / 1e9:.2f} GB" for name, count in run["memory"].items())
         what = f"{run['name']} (computed {run['computed']}, {run['size']}, {run['layers']} layers)"
