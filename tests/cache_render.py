@@ -41,17 +41,22 @@ def main() -> None:
             processes.append(process)
         for process in processes:
             os.waitpid(process, 0)
-        print("gone", flush=True)
+        say("gone")
 
 
 def render(models: Models, world: World, track: ActionTrack, cache: BlockCache) -> None:
-    print(f"started {os.getpid()}", flush=True)
+    say(f"started {os.getpid()}")
     digest = hashlib.sha256()
     with CachedRollout(models, world, track, None, cache) as run:
         for block in run:
             digest.update(block.frames.numpy().tobytes())
-            print(f"block {block.index} {run.counts.made}", flush=True)
-    print(f"done {digest.hexdigest()}", flush=True)
+            say(f"block {block.index} {run.counts.made}")
+    say(f"done {digest.hexdigest()}")
+
+
+def say(line: str) -> None:
+    """In one write: two processes share the pipe, and print may write a line's end by itself."""
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 
 if __name__ == "__main__":
