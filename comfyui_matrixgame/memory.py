@@ -20,7 +20,7 @@ from .vae import TinyDecoder, WanVAE
 from .vae.base import SPATIAL_STRIDE
 from .vae.small import tiles_of
 from .vae.tiny import WIDTHS
-from .vae.wan import MEMORY, Downsample, Upsample
+from .vae.wan import AT_ONCE, MEMORY, Downsample, Upsample
 from .variants import LATENTS_PER_BLOCK
 
 MODES = ("auto", "full", "fp8", "stream")
@@ -30,7 +30,7 @@ TILES = (1, 2, 4)  # tiles that frames are decoded in, the fewest that fit
 RESERVE = 1_200_000_000
 ENCODER_COPIES = 5  # the same, while four frames are encoded
 DECODER_COPIES = 6  # of the widest full-size activation that live at once while a latent frame is decoded
-DECODED_AT_ONCE = {"cpu": 3}  # frames of that activation, with the two before them; 6 elsewhere
+DECODED_AT_ONCE = {"cpu": MEMORY + AT_ONCE}  # frames of that activation, with those before them; 6 elsewhere
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["rendering", "training"])
 def gradients(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Without gradients a CPU goes frame by frame and writes over memories of its own; with them it may not."""
+    """Without gradients a CPU takes a few large frames at a time and writes over memories of its own."""
     with torch.set_grad_enabled(request.param):
         yield
 

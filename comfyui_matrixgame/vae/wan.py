@@ -7,6 +7,7 @@ those of the published file (measured: golden/vae, golden/manifest/wan_vae).
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections import deque
@@ -56,8 +57,8 @@ class History:
         return past
 
     def join(self, like: Tensor) -> Tensor:
-        """A tensor of the next frames' shape `like` [B, C, T, H, W] with those before the clip's next ones in front,
-        zeros where it begins; the others are to be written. Good until the next layer joins its own."""
+        """Room [B, C, 2 + T, H, W] for the next frames, which are of `like`'s shape [B, C, T, H, W] and are to be
+        written, with the two before them in front (zeros where the clip begins). Good until the next layer's `join`."""
         past = self.past()
         batch, channels, frames, height, width = like.shape
         size = (batch, MEMORY + frames, height, width, channels)
@@ -94,12 +95,11 @@ class History:
 
     def by_few_frames(self, run: Callable[[Tensor, History], Tensor], x: Tensor) -> Tensor:
         """run(x, self), on a CPU two frames at a time: what lies between the layers of the largest frames then needs
-        half of the memory. One at a time, in float32, takes a fifth longer; four, as long as two."""
+        half of the memory. One at a time, in float32, takes a sixth longer; four, as long as two."""
         if x.device.type != "cpu" or self._past is None or torch.is_grad_enabled():
             return run(x, self)
-        part = History((), self._storage)
-        part._past = self._past  # the first ones read on where this walk stands
-        part._own, part._room = self._own, self._room
+        part = copy.copy(self)  # the first ones read on where this walk stands
+        part._next = []
         frames = []
         for few in x.split(AT_ONCE, dim=2):
             part = part.following() if frames else part
@@ -233,9 +233,9 @@ class Downsample(nn.Module):
         if self.time_conv is None:
             return x
         past = history.past()
-        joined = x if past is None else torch.cat([past.to(x.dtype), x], dim=2)
+        y = x if past is None else self.time_conv(torch.cat([past.to(x.dtype), x], dim=2))
         history.keep(x[:, :, -1:])
-        return x if past is None else self.time_conv(joined)
+        return y
 
 
 class Upsample(nn.Module):
