@@ -120,12 +120,15 @@ function showPromoted(host) {
 function promotedWidget(host, input, source) {
   const kept = host._projectPromotedWidget(input);
   const variant = () => variantFor(host, source.node);
-  const timeline = timelineOf(variant, () => (kept.value = timeline.value), () => growNode(host, widget));
+  // What the frontend keeps as far as we know. A gesture shows what it does not keep yet, and must not be set back to it.
+  let known = "";
+  const keep = (/** @type {string} */ text) => (kept.value = known = text);
+  const timeline = timelineOf(variant, () => keep(timeline.value), () => growNode(host, widget));
   const { onAdded, onRemoved, onResize } = host;
   // It stands for the promoted input: it must not be a widget of its own as well, nor outlive the input.
   host.addCustomWidget = (/** @type {any} */ made) => made;
   const widget = addTimeline(host, input.name, timeline, () => kept.value, (text) => {
-    kept.value = text;
+    keep(text);
     timeline.value = text;
   });
   widget.inner = source.node?.id; // of the node that runs
@@ -133,7 +136,8 @@ function promotedWidget(host, input, source) {
   Object.assign(host, { onAdded, onRemoved, onResize });
   let seen = "";
   timeline.sync = () => {
-    if (kept.value !== timeline.value) timeline.value = String(kept.value ?? "");
+    const text = String(kept.value ?? "");
+    if (text !== known) timeline.value = known = text;
     const now = String(variant()?.value ?? "");
     if (now !== seen) timeline.setVariant((seen = now));
   };

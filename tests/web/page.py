@@ -27,6 +27,14 @@ LOAD = """async (text) => {
   await app.loadGraphData(JSON.parse(text));
   window.node = app.graph._nodes.find((n) => n.widgets?.some((w) => w.timeline));
 }"""
+STEADY = """() => {
+  const timeline = window.node?.widgets?.find((w) => w.timeline)?.timeline;
+  const box = timeline?.canvas.isConnected && timeline.canvas.getBoundingClientRect();
+  if (!box?.width || timeline.editor.view.width !== timeline.canvas.clientWidth) return false;
+  const place = [box.left, box.top, box.width, box.height].join();
+  if (window.steady?.place !== place) window.steady = { place, frames: 0 };
+  return ++window.steady.frames > 12;
+}"""
 FIND = "(() => window.node.widgets.find((w) => w.timeline))()"
 
 
@@ -56,6 +64,11 @@ class TimelinePage:
     def settle(self) -> None:
         """Two frames: what was asked for is drawn."""
         self.page.evaluate("() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def steady(self) -> None:
+        """The timeline is laid out, and has stayed where it is for a while."""
+        self.page.evaluate("() => (window.steady = null)")
+        self.page.wait_for_function(STEADY)
 
     # ---- looking
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .page import LOAD, SAVE, TimelinePage
+from .page import FIND, LOAD, SAVE, TimelinePage
 
 PROMOTE = """(names) => {
   const sink = LiteGraph.createNode('SinkProbe');
@@ -23,13 +23,20 @@ PROMOTE = """(names) => {
   window.node = node;
   app.canvas.setDirty(true, true);
 }"""
-SHOWN = "window.node?.widgets?.find((w) => w.timeline)?.timeline.editor.view.width > 500"
+EDITORS = "app.graph._nodes.flatMap((n) => n.widgets ?? []).filter((w) => w.timeline)"
+KEEP = """(text) => {  // as the frontend does: past the widget
+  const input = window.node.inputs.find((i) => i.name === 'timeline');
+  const shown = input._widget;
+  input._widget = undefined;
+  window.node._projectPromotedWidget(input).value = text;
+  input._widget = shown;
+}"""
+LOOKED = 600  # ms in which the node has looked at least twice at what the frontend keeps
 
 
 def _promote(timeline: TimelinePage, *names: str) -> None:
     timeline.page.evaluate(PROMOTE, list(names))
-    timeline.page.wait_for_function(SHOWN)
-    timeline.page.wait_for_timeout(400)
+    timeline.steady()
 
 
 def _sent(timeline: TimelinePage) -> list[dict[str, Any]]:
@@ -54,12 +61,53 @@ def test_the_editor_is_shown_and_its_value_is_what_runs(timeline: TimelinePage) 
 def test_it_follows_the_variant_inside_or_promoted_as_well(timeline: TimelinePage) -> None:
     _promote(timeline, "variant", "timeline")
     timeline.page.evaluate("() => { window.node.widgets.find((w) => w.name === 'variant').value = 'templerun'; }")
-    timeline.page.wait_for_timeout(600)
-    assert timeline.js("editor.doc.variant") == "templerun"
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.doc.variant === 'templerun'")
+    timeline.steady()
     timeline.drag((10, "jump"), (20, "jump"))
     (inputs,) = _sent(timeline)
     assert inputs["variant"] == "templerun"
     assert json.loads(inputs["timeline"])["tracks"]["jump"] == [[10, 11]]
+
+
+def test_a_gesture_that_takes_its_time_is_not_undone(timeline: TimelinePage) -> None:
+    _promote(timeline, "timeline")
+    mouse = timeline.page.mouse
+    mouse.move(*timeline.place(10, "w"))
+    mouse.down()
+    mouse.move(*timeline.place(50, "w"), steps=3)
+    timeline.page.wait_for_timeout(LOOKED)
+    assert timeline.js("editor.doc.tracks.w") == [[10, 41]]
+    mouse.up()
+    timeline.settle()
+    assert timeline.tracks == {"w": [[10, 41]]}
+    timeline.press("Control+z")
+    assert timeline.tracks == {}
+
+
+def test_a_take_goes_on_while_the_node_looks(timeline: TimelinePage) -> None:
+    _promote(timeline, "timeline")
+    timeline.drag((0, "s"), (140, "s"))
+    timeline.js("editor.armed.add('w')")
+    timeline.focus()
+    timeline.page.keyboard.press("r")
+    timeline.page.keyboard.down("w")
+    timeline.page.wait_for_timeout(LOOKED)
+    assert timeline.js("timeline.transport.running")
+    timeline.page.keyboard.up("w")
+    timeline.press("Escape")
+    assert timeline.tracks["s"] == [[0, 141]]
+    assert timeline.tracks["w"][0][1] >= 10
+    (inputs,) = _sent(timeline)
+    assert json.loads(inputs["timeline"])["tracks"]["w"] == timeline.tracks["w"]
+
+
+def test_what_is_set_from_outside_is_taken_over(timeline: TimelinePage) -> None:
+    _promote(timeline, "timeline")
+    timeline.drag((10, "w"), (50, "w"))
+    text = json.dumps({**timeline.value, "length": 93})
+    timeline.page.evaluate(KEEP, text)
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.doc.length === 93")
+    assert timeline.tracks == {"w": [[10, 41]]}
 
 
 def test_copies_of_the_subgraph_have_values_of_their_own_and_keep_them(timeline: TimelinePage) -> None:
@@ -69,19 +117,18 @@ def test_copies_of_the_subgraph_have_values_of_their_own_and_keep_them(timeline:
         "() => { app.canvas.selectItems([window.node]); app.canvas.copyToClipboard(); app.canvas.pasteFromClipboard();"
         "for (const n of app.graph._nodes) if (n.isSubgraphNode() && n !== window.node) n.pos = [60, 700]; }"
     )
-    timeline.page.wait_for_timeout(400)
+    timeline.page.wait_for_function(f"{EDITORS}.length === 2")
+    timeline.steady()
     timeline.drag((100, "a"), (110, "a"))
-    values = "() => app.graph._nodes.flatMap((n) => n.widgets ?? []).filter((w) => w.timeline).map((w) => w.value)"
-    one, other = (json.loads(value)["tracks"] for value in timeline.page.evaluate(values))
+    one, other = (json.loads(value)["tracks"] for value in timeline.page.evaluate(f"{EDITORS}.map((w) => w.value)"))
     assert [one["a"], other["a"], one["w"], other["w"]] == [[[100, 11]], [], [[10, 41]], [[10, 41]]]
     saved = timeline.page.evaluate(SAVE)
     timeline.open()
     timeline.page.evaluate(LOAD, saved)
-    timeline.page.wait_for_function("app.graph._nodes.filter((n) => n.widgets?.some((w) => w.timeline)).length === 2")
-    timeline.page.wait_for_timeout(600)
+    timeline.page.wait_for_function(f"{EDITORS}.length === 2")
+    timeline.page.wait_for_timeout(LOOKED)
     again = timeline.page.evaluate(
-        "() => app.graph._nodes.flatMap((n) => n.widgets ?? []).filter((w) => w.timeline)"
-        ".map((w) => [JSON.parse(w.value).tracks, JSON.parse(w.timeline.value).tracks])"
+        f"{EDITORS}.map((w) => [JSON.parse(w.value).tracks, JSON.parse(w.timeline.value).tracks])"
     )
     assert again == [[one, one], [other, other]]
 
