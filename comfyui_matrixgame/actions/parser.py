@@ -136,7 +136,7 @@ class Parser(HeaderReader, StepReader):
             self.take()
             clash = names & {"cam"} if name in AXES else names & set(AXES) if name == "cam" else set()
             if clash:
-                other = name if name in AXES else clash.pop()
+                other = name if name in AXES else min(clash, key=AXES.index)
                 message = f"a cam lane sets yaw and pitch, so it cannot stand beside a {other} lane"
                 raise self.error("lane-clash", message, token, "use cam alone, or yaw and pitch")
             if name != "keys":
