@@ -36,6 +36,9 @@ export class Pointers {
     this.last = { at: 0, x: 0, y: 0 };
     /** @type {Point | null} */
     this.downAt = null;
+    /** Where the pointer that drags was seen last. @type {Point} */
+    this.at = { x: 0, y: 0, shift: false, alt: false };
+    editor.hands.push(() => this.finish());
     const on = (/** @type {string} */ kind, /** @type {(event: any) => void} */ act, /** @type {any} */ options) => canvas.addEventListener(kind, act, options);
     on("pointerdown", (event) => this.down(event), undefined);
     on("pointermove", (event) => this.move(event), undefined);
@@ -79,6 +82,7 @@ export class Pointers {
     this.downAt = p;
     if (event.pointerType !== "mouse") this.press = window.setTimeout(() => this.longPress(p), LONG_PRESS);
     this.before = this.editor.doc;
+    this.at = p;
     this.drag = begin(this.editor, p);
   }
 
@@ -106,6 +110,7 @@ export class Pointers {
     }
     event.preventDefault();
     if (this.downAt && Math.hypot(p.x - this.downAt.x, p.y - this.downAt.y) > SLOP) window.clearTimeout(this.press);
+    this.at = p;
     this.follow(p);
     this.drag.move(p);
   }
@@ -128,18 +133,25 @@ export class Pointers {
       if (!this.fingers.size) this.pinch = null;
       return;
     }
+    if (!this.drag) return;
+    this.at = this.point(event);
+    if (cancelled) this.cancel();
+    else this.finish();
+  }
+
+  /** End the gesture in hand where its pointer is. */
+  finish() {
+    window.clearTimeout(this.press);
     const { drag } = this;
     this.drag = null;
-    if (!drag) return;
-    if (cancelled) this.cancel();
-    else drag.end(this.point(event));
+    drag?.end(this.at);
   }
 
   /** Forget the gesture in hand. */
   cancel() {
     window.clearTimeout(this.press);
+    if (this.drag && this.before && this.editor.doc !== this.before) this.editor.preview(this.before);
     this.drag = null;
-    if (this.before && this.editor.doc !== this.before) this.editor.preview(this.before);
     this.editor.commit();
   }
 

@@ -20,6 +20,8 @@ export class ScriptTab {
     this.root = element("div", { class: "mg-script", hidden: true }, element("div", { class: "mg-editor" }, this.back, this.area), this.messages);
     this.timer = 0;
     this.written = "";
+    this.unread = false; // there are letters that the timeline does not have yet
+    editor.hands.push(() => this.settle());
     this.area.addEventListener("input", () => this.typed());
     this.area.addEventListener("paste", (event) => this.pasted(event));
     this.area.addEventListener("scroll", () => (this.back.scrollTop = this.area.scrollTop));
@@ -56,6 +58,7 @@ export class ScriptTab {
 
   typed() {
     window.clearTimeout(this.timer);
+    this.unread = true;
     const { value } = this.area;
     if (value.length <= LONG) this.read();
     else this.timer = window.setTimeout(() => this.read(), SOON);
@@ -64,6 +67,7 @@ export class ScriptTab {
 
   /** Take the text over into the timeline. */
   read() {
+    this.unread = false;
     this.editor.setScript(this.area.value);
     if (this.area.value.length > LONG) this.editor.commit();
     this.underline();
@@ -72,6 +76,7 @@ export class ScriptTab {
   /** Make what was typed a step of undo. */
   settle() {
     window.clearTimeout(this.timer);
+    this.unread = false;
     if (!this.shown || this.area.readOnly || this.area.value === this.written) return;
     if (this.area.value !== this.editor.script) this.editor.setScript(this.area.value);
     this.editor.commit();
@@ -80,7 +85,7 @@ export class ScriptTab {
 
   /** Show the timeline's script, unless the user is writing it. */
   refresh() {
-    if (!this.shown || (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)) return;
+    if (!this.shown || this.unread || (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)) return;
     const { script } = this.editor;
     const shown = script.length > MOST ? `${script.slice(0, MOST)}…` : script;
     this.area.readOnly = shown !== script || this.tooLong;

@@ -56,6 +56,8 @@ export class EditorState {
     this.compared = null;
     /** @type {((what: "edit"|"view"|"say", text?: string) => void)[]} */
     this.listeners = [];
+    /** Each ends what it has in hand (a gesture, a take, a text), as the one who began it would. @type {(() => void)[]} */
+    this.hands = [];
     this.doc = emptyDocument(variant);
     /** @type {Cursor} */
     this.cursor = { t: 0, lane: this.lanes[0].id };
@@ -110,8 +112,14 @@ export class EditorState {
     return this.cached.text;
   }
 
+  /** End whatever is in hand: what goes on from a timeline of before would undo the next edit. */
+  settle() {
+    for (const end of this.hands) end();
+  }
+
   /** Take a value: a document, a script, or nothing. @param {string} text */
   load(text) {
+    this.settle();
     const variant = this.nodeVariant() ?? this.doc.variant;
     this.problem = null;
     if (!text.trim()) this.doc = emptyDocument(variant);
@@ -147,7 +155,7 @@ export class EditorState {
     this.cursor = { t: 0, lane: this.lanes[0].id };
     this.selection = this.anchor = this.ramp = null;
     this.armed = new Set([...this.armed].filter((lane) => this.lanes.some((l) => l.id === lane)));
-    if (this.wanted === this.doc.variant) this.wanted = null;
+    this.wantNodes();
     this.left = undefined;
     this.history.reset(this.moment());
     this.view.clampScroll(this.doc);
@@ -205,6 +213,12 @@ export class EditorState {
     return this.printed.text;
   }
 
+  /** See whether the timeline is for the variant of the node. */
+  wantNodes() {
+    const variant = this.nodeVariant();
+    this.wanted = variant !== null && Object.hasOwn(VARIANTS, variant) && variant !== this.doc.variant && !this.problem ? variant : null;
+  }
+
   /** @param {string} variant of the node @returns {boolean} whether the timeline fits it now */
   want(variant) {
     if (!Object.hasOwn(VARIANTS, variant) || this.problem) return false;
@@ -215,16 +229,19 @@ export class EditorState {
     }
     const { doc, lost } = edit.convertVariant(this.doc, variant);
     const keeps = !lost.length && !this.scriptError;
-    if (!keeps && this.doc !== this.untouched) {
+    const untouched = this.doc === this.untouched;
+    if (!keeps && !untouched) {
       this.emit("view");
       return false;
     }
     this.convert(keeps ? doc : emptyDocument(variant, this.doc.length));
+    if (untouched) this.untouched = this.doc;
     return true;
   }
 
   /** Take a timeline of another variant. @param {Timeline} doc */
   convert(doc) {
+    this.settle();
     this.wanted = null;
     this.selection = this.anchor = null;
     this.armed = new Set();
@@ -307,6 +324,7 @@ export class EditorState {
   /** Show another branch. Flips one after the other are one step of undo, and none where they end where they began. @param {string | null} id */
   flipTo(id) {
     if (!this.editable || id === this.doc.active || !hasBranch(this.doc, id)) return;
+    this.settle();
     this.commit();
     this.left = this.doc.active;
     const before = this.history.now.flip ? this.history.drop() : null;
@@ -318,6 +336,7 @@ export class EditorState {
   /** @param {(doc: Timeline) => Timeline} change */
   apply(change) {
     if (!this.editable) return;
+    this.settle();
     this.doc = change(this.doc);
     this.cursor = { ...this.cursor, t: Math.min(this.cursor.t, this.doc.length - 1) };
     if (this.selection) this.selection = this.clip(this.selection);
@@ -332,6 +351,7 @@ export class EditorState {
   /** @param {boolean} back */
   travel(back) {
     if (!this.editable) return;
+    this.settle();
     if (back ? !this.history.canUndo : !this.history.canRedo) return;
     const moment = back ? this.history.undo() : this.history.redo();
     const changedVariant = moment.doc.variant !== this.doc.variant;
@@ -340,6 +360,7 @@ export class EditorState {
     this.cursor = { t: Math.min(moment.cursor.t, moment.doc.length - 1), lane: moment.cursor.lane };
     if (!this.lanes.some((lane) => lane.id === this.cursor.lane)) this.cursor.lane = this.lanes[0].id;
     this.selection = changedVariant ? null : moment.selection && this.clip(moment.selection);
+    if (changedVariant) this.wantNodes();
     this.emit("edit");
     this.say(back ? "say.undo" : "say.redo");
   }

@@ -18,6 +18,7 @@ export class Transport {
     this.from = 0;
     this.to = 0;
     this.base = editor.doc;
+    editor.hands.push(() => this.take && this.stop());
     this.hidden = () => document.hidden && this.stop();
   }
 
@@ -85,8 +86,12 @@ export class Transport {
     editor.cursor = { ...editor.cursor, t: take ? Math.max(0, t - 1) : t };
     this.take = null;
     this.changed(false);
+    if (!take) {
+      editor.emit("view");
+      editor.say("say.stopped", { t });
+      return;
+    }
     editor.commit();
-    if (take) editor.say("say.recorded", { n: this.rows });
-    else editor.say("say.stopped", { t });
+    editor.say("say.recorded", { n: this.rows });
   }
 }

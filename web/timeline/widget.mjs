@@ -100,9 +100,10 @@ export class TimelineWidget {
     this.proxy.dispose();
   }
 
-  /** Keys typed into our fields stay out of the graph, but for those that queue. @param {KeyboardEvent} event */
+  /** Keys typed into our fields stay out of the graph, but for those that queue or save: what was typed is then taken. @param {KeyboardEvent} event */
   guard(event) {
-    if (event.target !== this.proxy.area && !event.ctrlKey && !event.metaKey) event.stopPropagation();
+    if (event.ctrlKey || event.metaKey) this.script.settle();
+    else if (event.target !== this.proxy.area) event.stopPropagation();
   }
 
   // ---- the value
@@ -213,8 +214,7 @@ export class TimelineWidget {
 
   /** End a recording, so that it lands where it was begun, and do something. @param {() => void} run */
   settled(run) {
-    if (this.transport.take) this.transport.stop();
-    this.script.settle();
+    this.editor.settle();
     run();
   }
 
