@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Editor } from "../../web/timeline/editor.mjs";
-import { canonicalDocument, rowsOf } from "../../web/timeline/document.mjs";
+import { canonicalDocument, readDocument, rowsOf } from "../../web/timeline/document.mjs";
 import { translator } from "../../web/timeline/i18n.mjs";
 
 const words = translator("en");
@@ -131,4 +131,62 @@ test("one action at a time stays so in branches, whatever happens to the main la
   editor.toggle();
   canonicalDocument(JSON.parse(editor.text));
   assert.deepEqual([rows("b1"), rows("b2")], before);
+});
+
+test("undo of a conversion shows that the node is set to another variant, and so does a text that is mended", () => {
+  let variant = "universal";
+  const editor = editorOf(variant);
+  editor.nodeVariant = () => variant;
+  editor.moveTo(0, "w");
+  editor.toggle();
+  variant = "gta_drive";
+  assert.equal(editor.want(variant), true);
+  editor.undo();
+  assert.deepEqual([editor.doc.variant, editor.wanted], ["universal", "gta_drive"]);
+  editor.redo();
+  assert.deepEqual([editor.doc.variant, editor.wanted], ["gta_drive", null]);
+  editor.load("{");
+  assert.equal(editor.wanted, null);
+  editor.load(JSON.stringify({ ...JSON.parse(editorOf("universal").text) }));
+  assert.equal(editor.wanted, "gta_drive");
+});
+
+test("no edit makes a timeline longer than can be read", () => {
+  const editor = editorOf("universal");
+  editor.setBlocks(1e6);
+  assert.equal(editor.doc.length, 90009);
+  const said = [];
+  editor.listeners.push((what, text) => what === "say" && said.push(text));
+  editor.insert();
+  assert.equal(editor.doc.length, 90009);
+  assert.deepEqual(said, ["The timeline is as long as it can be"]);
+  const other = editorOf("universal");
+  other.setBlocks(4000);
+  other.select(0, other.doc.length);
+  other.repeat();
+  assert.equal(other.doc.length, 90009);
+  assert.doesNotThrow(() => readDocument(other.text));
+});
+
+test("names are counted in characters, as Python counts them, and hold no signs that cannot be seen", () => {
+  const editor = editorOf("universal", `:"${"😀".repeat(150)}" at 3\nw 5b`);
+  assert.doesNotThrow(() => readDocument(editor.text));
+  editor.mark(`${"x".repeat(199)}😀😀\t`);
+  assert.equal(editor.doc.markers.find((m) => m.t === 0).name, `${"x".repeat(199)}😀`);
+  editor.mark("a\u0007\tb");
+  assert.equal(editor.doc.markers.find((m) => m.t === 0).name, "a b");
+  const broken = JSON.stringify({ ...JSON.parse(editor.text), markers: [{ t: 0, name: "a\tb" }] });
+  assert.throws(() => readDocument(broken), /markers\[0\]\.name/);
+});
+
+test("a pin is what the script says", () => {
+  const editor = editorOf("universal", ":here at 20 pin\nw 5b");
+  editor.moveTo(20);
+  editor.pin();
+  assert.deepEqual(editor.doc.markers, [{ t: 20, name: "here" }]);
+  editor.setScript(editor.script.replace("5b", "6b"));
+  assert.deepEqual(editor.doc.markers, [{ t: 20, name: "here" }]);
+  editor.pin();
+  editor.setScript(editor.script.replace(" pin", ""));
+  assert.deepEqual(editor.doc.markers, [{ t: 20, name: "here" }]);
 });

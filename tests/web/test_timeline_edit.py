@@ -313,3 +313,49 @@ def test_the_wheel_scrolls_zooms_and_leaves_the_graph(timeline: TimelinePage) ->
     page.wait_for_timeout(150)
     page.keyboard.up("Control")
     assert page.evaluate("() => app.canvas.ds.scale") < before
+
+
+def test_letters_in_a_long_script_stay_where_they_were_typed(timeline: TimelinePage) -> None:
+    timeline.js("(widget.value = argument)", "# " + "x" * 21_000 + "\nw 5b\n")
+    timeline.script_tab()
+    area = timeline.page.locator(".mg-script textarea")
+    timeline.page.keyboard.type("#abc")
+    timeline.js("timeline.redraw()")  # as a run does whose blocks are shown
+    timeline.settle()
+    assert area.evaluate("(e) => [e.value.slice(0, 6), e.selectionStart]") == ["#abc# ", 4]
+    timeline.page.keyboard.press("Control+End")
+    timeline.page.keyboard.type("d 3b")
+    timeline.page.keyboard.press("Control+s")  # what saves or queues has all of it
+    assert timeline.value["source"]["text"].startswith("#abc# x")
+    assert timeline.value["source"]["text"].endswith("w 5b\nd 3b")
+    timeline.page.keyboard.press("Escape")
+
+
+def test_a_value_for_a_lane_that_is_gone_is_dropped(timeline: TimelinePage) -> None:
+    timeline.js("(editor.moveTo(5, 'pitch'), editor.select(0, 153, ['pitch']))")
+    timeline.focus()
+    timeline.js("(editor.moveTo(5, 'pitch'), editor.select(0, 153, ['pitch']))")
+    timeline.press("Enter")
+    timeline.set_variant("gta_drive")
+    field = timeline.page.locator(".mg-ask input")
+    field.fill("0.1")
+    field.press("Enter")
+    timeline.settle()
+    assert list(timeline.value["tracks"]) == ["w", "s", "yaw"]
+    assert timeline.tracks == {}
+
+
+def test_the_menu_cuts_nothing_where_the_page_has_no_clipboard(timeline: TimelinePage) -> None:
+    timeline.drag((10, "w"), (50, "w"))
+    timeline.page.evaluate(
+        "() => Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })"
+    )
+    try:
+        timeline.press("Control+a")
+        timeline.click(20, "w", button="right")
+        timeline.page.locator(".mg-menu button", has_text="Cut").click()
+        timeline.settle()
+        assert timeline.tracks == {"w": [[10, 41]]}
+        assert "press Ctrl+X" in timeline.page.locator(".mg-note").inner_text()
+    finally:
+        timeline.page.evaluate("() => { delete navigator.clipboard; }")

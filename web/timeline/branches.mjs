@@ -3,7 +3,7 @@
  * Branches: sets of inputs beside the main ones, all of one length, one of them in use. Pure functions from document to
  * document. The id of the main lanes is null.
  */
-import { MAX_BRANCHES, activeTracks } from "./document.mjs";
+import { MAX_BRANCHES, activeTracks, cleanName } from "./document.mjs";
 import { firstDifference } from "./compare.mjs";
 import { blockOfInput } from "./variants.mjs";
 import { parseScript } from "../script/script.mjs";
@@ -50,7 +50,7 @@ export function flipTo(doc, id) {
 
 /** @param {Timeline} doc @param {Id} id @param {string} name @returns {Timeline} */
 export function renameBranch(doc, id, name) {
-  const clean = name.replace(/\s+/g, " ").trim().slice(0, 200);
+  const clean = cleanName(name);
   if (!clean) return doc;
   return { ...doc, branches: doc.branches.map((branch) => (branch.id === id ? { ...branch, name: clean } : branch)) };
 }

@@ -4,6 +4,7 @@
  * the Python side (document.py, check.py); unknown top-level keys are kept.
  */
 import { AXES, CAMERA_LIMIT, FPS, MAX_FRAMES, VARIANTS, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "./variants.mjs";
+import { firstPoints, points } from "../script/lexer.mjs";
 import { canonicalCurve, cutCurve, cutRuns, sampleCurve } from "./tracks.mjs";
 
 export const FORMAT = "matrixgame.timeline";
@@ -11,7 +12,7 @@ export const VERSION = 1;
 export const EASINGS = ["linear", "smooth", "in", "out"];
 const MAX_MARKERS = 1000;
 export const MAX_BRANCHES = 100;
-const MAX_NAME = 200;
+const MAX_NAME = 200; // code points, as Python counts
 
 /** @typedef {import("./tracks.mjs").Run} Run */
 /** @typedef {import("./tracks.mjs").Entry} Entry */
@@ -163,7 +164,9 @@ const isWhole = (value) => isNumber(value) && Number.isInteger(value);
 /** @param {any} value */
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 /** @param {any} value */
-const isName = (value) => typeof value === "string" && value.length >= 1 && value.length <= MAX_NAME && !value.includes("\n");
+const isName = (value) => typeof value === "string" && value.length >= 1 && points(value) <= MAX_NAME && !/[\u0000-\u001f]/.test(value);
+/** What can be a name of what somebody wrote. @param {string} text */
+export const cleanName = (text) => firstPoints(text.replace(/[\s\u0000-\u001f]+/g, " ").trim(), MAX_NAME).trim();
 
 /** @param {boolean} good @param {string} path @param {string} expected */
 function need(good, path, expected) {

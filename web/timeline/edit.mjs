@@ -2,8 +2,8 @@
 /**
  * Every change a user can make, as a pure function from document to document. Rows outside 0..length are ignored.
  */
-import { AXES, CAMERA_LIMIT, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
-import { activeTracks, canonicalTracks, cutTracks, withTracks } from "./document.mjs";
+import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
+import { activeTracks, canonicalTracks, cleanName, cutTracks, withTracks } from "./document.mjs";
 import {
   canonicalCurve, cutCurve, cutRuns, entryAt, holdsOf, joinRuns, paintRuns, shiftCurve, shiftRuns, shortest, spliceCurve, valueAt,
 } from "./tracks.mjs";
@@ -220,11 +220,16 @@ function moveSigns(doc, at, by, length) {
   return { markers, loop: loop && loop[0] < loop[1] ? loop : null };
 }
 
+/** A camera lane is still in what `length` has beyond `end`. @param {number} length @param {number} end @returns {Entry[]} */
+const rest = (length, end) => (length > end ? [[end, 0]] : []);
+
 /**
- * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block.
+ * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block. Nothing changes where it would
+ * be too long.
  * @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline}
  */
 export function rippleInsert(doc, at, rows) {
+  if (doc.length + rows > MAX_FRAMES) return doc;
   const length = legalLength(doc.length + rows);
   const open = { ...doc, length };
   const tracks = Object.fromEntries(
@@ -233,7 +238,7 @@ export function rippleInsert(doc, at, rows) {
         return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at, doc.length), rows)])];
       }
       const after = shiftCurve(cutCurve(content, at, doc.length), rows);
-      return [lane, canonicalCurve([...cutCurve(content, 0, at), [at, 0], ...after])];
+      return [lane, canonicalCurve([...cutCurve(content, 0, at), [at, 0], ...after, ...rest(length, doc.length + rows)])];
     }),
   );
   return put({ ...open, ...moveSigns(doc, at, rows, length) }, tracks);
@@ -250,9 +255,7 @@ export function rippleDelete(doc, at, rows) {
         return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at + gone, doc.length), -gone)])];
       }
       const after = shiftCurve(cutCurve(content, at + gone, doc.length), -gone);
-      /** @type {Entry[]} */
-      const rest = length === doc.length ? [[length - gone, 0]] : [];
-      return [lane, canonicalCurve([...cutCurve(content, 0, at), ...after, ...rest])];
+      return [lane, canonicalCurve([...cutCurve(content, 0, at), ...after, ...rest(length, doc.length - gone)])];
     }),
   );
   return put({ ...doc, ...moveSigns(doc, at, -gone, length), length }, cutTracks(tracks, length));
@@ -264,19 +267,17 @@ function cutBranches(doc, length) {
   return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
 }
 
-/** Take the lanes, markers and length that a script says; branches and pins stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
+/** Take the lanes, markers and length that a script says; branches stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
 export function takeScript(doc, made) {
   const { tracks, length, source } = made;
-  const pinned = new Set(doc.markers.filter((m) => m.pin).map((m) => m.name));
-  const markers = made.markers.map((m) => (pinned.has(m.name) ? { ...m, pin: true } : m));
   const loop = doc.loop && doc.loop[1] <= length ? doc.loop : null;
-  const next = { ...doc, length, markers, loop, source };
+  const next = { ...doc, length, markers: made.markers, loop, source };
   return withTracks(length < doc.length ? cutBranches(next, length) : next, tracks);
 }
 
 /** Make the timeline longer or shorter; what lies after the end is lost. @param {Timeline} doc @param {number} rows @returns {Timeline} */
 export function setLength(doc, rows) {
-  const length = legalLength(rows);
+  const length = legalLength(Math.min(rows, MAX_FRAMES));
   if (length === doc.length) return doc;
   const markers = doc.markers.filter((m) => m.t <= length);
   const loop = doc.loop && doc.loop[0] < length ? /** @type {[number, number]} */ ([doc.loop[0], Math.min(length, doc.loop[1])]) : null;
@@ -288,7 +289,7 @@ export function setLength(doc, rows) {
 export function setMarker(doc, t, name) {
   const old = doc.markers.find((m) => m.t === t);
   const markers = doc.markers.filter((m) => m.t !== t);
-  const clean = name.replace(/\s+/g, " ").trim().slice(0, 200);
+  const clean = cleanName(name);
   if (clean) markers.push({ ...old, t, name: clean });
   markers.sort((a, b) => a.t - b.t);
   return { ...withoutSource(doc), markers };
@@ -302,7 +303,7 @@ export function togglePin(doc, t, name) {
     const { pin, ...rest } = m;
     return pin ? rest : { ...rest, pin: true };
   });
-  return { ...marked, markers };
+  return { ...withoutSource(marked), markers };
 }
 
 /** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */

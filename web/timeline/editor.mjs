@@ -1,6 +1,6 @@
 // @ts-check
 /** The commands of one timeline editor. Knows nothing of the page; drawing and input are elsewhere. */
-import { FPS, blockOfInput, blocksOfFrames, framesOfBlocks } from "./variants.mjs";
+import { FPS, MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks } from "./variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
 import { activeTracks } from "./document.mjs";
 import { EditorState } from "./state.mjs";
@@ -75,8 +75,12 @@ export class Editor extends EditorState {
   // ---- clipboard
 
   copy() {
-    this.say("say.copied", { n: this.target.b - this.target.a });
+    this.sayCopied();
     return copyScript(this);
+  }
+
+  sayCopied() {
+    this.say("say.copied", { n: this.target.b - this.target.a });
   }
 
   clear() {
@@ -106,8 +110,13 @@ export class Editor extends EditorState {
   /** Insert idle rows at the cursor. @param {number} [rows] default: a block, or as many as are selected */
   insert(rows = this.selection ? this.selection.b - this.selection.a : 12) {
     const at = this.selection?.a ?? this.cursor.t;
-    this.apply((doc) => edit.rippleInsert(doc, at, rows));
-    this.say("say.inserted", { n: rows, t: at });
+    const n = Math.min(rows, MAX_FRAMES - this.doc.length);
+    if (n <= 0) {
+      this.say("say.longest");
+      return;
+    }
+    this.apply((doc) => edit.rippleInsert(doc, at, n));
+    this.say("say.inserted", { n, t: at });
   }
 
   /** Take rows out at the cursor: a block, or what is selected. */
@@ -165,6 +174,7 @@ export class Editor extends EditorState {
       this.say("say.branchfull", { most: this.doc.branches.length });
       return;
     }
+    this.settle();
     const from = this.doc.active;
     const t = this.playhead ?? this.cursor.t;
     this.apply((doc) => fork(doc, t, (n) => this.words("branch.name", { n })));

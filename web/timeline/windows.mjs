@@ -1,5 +1,6 @@
 // @ts-check
 /** What the popups ask and offer here: a camera value, the name of a frame, the menu. */
+import { copyScript } from "./clipboard.mjs";
 import { activeTracks } from "./document.mjs";
 import { stretchAt } from "./gestures.mjs";
 import { readCamera } from "./popups.mjs";
@@ -49,6 +50,7 @@ export class Windows {
       done: (text) => {
         const read = readCamera(text, words);
         if ("error" in read) return read.error;
+        if (!editor.lanes.some((each) => each.id === lane)) return null; // of the variant that was shown when it was asked
         editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
         editor.sayRange(lane, a, b);
         return null;
@@ -83,12 +85,11 @@ export class Windows {
     const inside = selection && hit.t >= selection.a && hit.t < selection.b;
     if (!inside && !hit.header) editor.moveTo(hit.t, hit.row?.id);
     const item = (/** @type {string} */ key, /** @type {string} */ keys, /** @type {() => void} */ run, off = false) => ({ label: words(key), keys, run, off });
-    const copy = async () => navigator.clipboard?.writeText(editor.copy());
     this.popups.menu(
       [
         ...(hit.row?.kind === "axis" ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))] : []),
-        item("menu.cut", "Ctrl+X", () => void copy().then(() => editor.clear())),
-        item("menu.copy", "Ctrl+C", () => void copy()),
+        item("menu.cut", "Ctrl+X", () => void this.copyFromMenu("Ctrl+X").then((copied) => copied && editor.clear())),
+        item("menu.copy", "Ctrl+C", () => void this.copyFromMenu("Ctrl+C")),
         item("menu.paste", "Ctrl+V", () => this.pasteFromMenu()),
         item("menu.delete", "Del", () => editor.clear()),
         item("menu.all", "Ctrl+A", () => editor.select(0, editor.doc.length)),
@@ -139,6 +140,18 @@ export class Windows {
       y,
       done: (text) => (editor.renameBranch(text) ? null : words("branch.noname")),
     });
+  }
+
+  /** Pages that came without https have no clipboard but with the keyboard. @param {string} keys that do the same @returns {Promise<boolean>} whether it is copied */
+  async copyFromMenu(keys) {
+    try {
+      await navigator.clipboard.writeText(copyScript(this.editor));
+    } catch {
+      this.host.complain(this.words("copy.blocked", { keys }));
+      return false;
+    }
+    this.editor.sayCopied();
+    return true;
   }
 
   pasteFromMenu() {
