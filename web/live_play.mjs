@@ -13,6 +13,7 @@ const NODE = "MatrixGameLivePlay";
 const TIMELINE_NODE = "MatrixGameActionTimeline";
 const MIN_HEIGHT = 380;
 const SESSION = "matrixgame.play"; // where this tab remembers its session, also when it is loaded again
+const PLAYED = "matrixgame_session"; // the node's property with the token of its session: other workflows have nodes of the same id
 
 /** The places of players, by node. @type {Map<string, Place>} */
 const places = new Map();
@@ -66,7 +67,7 @@ function addPlace(node) {
   const { onRemove } = widget;
   widget.onRemove = function () {
     place.dispose();
-    if (places.get(String(node.id)) === place) places.delete(String(node.id));
+    for (const [id, other] of places) if (other === place) places.delete(id);
     return onRemove?.apply(this, arguments);
   };
   queueMicrotask(() => node.setSize?.([Math.max(node.size[0], 520), Math.max(node.size[1], 560)]));
@@ -83,18 +84,34 @@ function placeOf(id) {
   return place;
 }
 
-/** A session has begun, or is found again. @param {{node: string | number, token: string}} session */
-function begin({ node, token }) {
-  const place = placeOf(String(node));
-  sessionStorage.setItem(SESSION, JSON.stringify({ node, token }));
+/** A session has begun. @param {{node: string | number, token: string}} session */
+function begin({ node: id, token }) {
+  const node = nodeOf(String(id));
+  if (node) node.properties[PLAYED] = token;
+  app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.();
+  sessionStorage.setItem(SESSION, JSON.stringify({ node: id, token }));
+  show(String(id), token);
+}
+
+/** @param {string} id of the node @param {string} token */
+function show(id, token) {
+  const place = placeOf(id);
   if (place && place.token !== token) place.begin(token);
 }
+
+/** The session of this tab, as it was stored. */
+const session = () => JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
+
+/** Whether a node is the one that a session began in. @param {any} node @param {string} token */
+const isOf = (node, token) => node?.comfyClass === NODE && node.properties[PLAYED] === token;
 
 /** A session is over: its take goes into a timeline, unless its node is not in the graph that is open now. @param {{node: string | number, timeline: any}} ended */
 function end({ node: id, timeline }) {
   const node = nodeOf(String(id));
-  if (node?.comfyClass !== NODE) return;
+  const token = session()?.token;
+  if (!token || !isOf(node, token)) return;
   sessionStorage.removeItem(SESSION);
+  delete node.properties[PLAYED];
   node.properties.matrixgame_take = timeline; // saved with the workflow: no take is lost
   const { owner, name } = land(node, timeline, (graph) => {
     const made = /** @type {any} */ (window).LiteGraph.createNode(TIMELINE_NODE);
@@ -107,12 +124,14 @@ function end({ node: id, timeline }) {
 
 /** A page that was loaded again, or was away, asks what became of its session. */
 async function comeBack() {
-  const session = JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
-  if (!session) return;
-  const answer = await api.fetchApi("/matrixgame/take", { method: "POST", body: JSON.stringify({ token: session.token }) });
+  const { node: id, token } = session() ?? {};
+  if (!token) return;
+  const answer = await api.fetchApi("/matrixgame/take", { method: "POST", body: JSON.stringify({ token }) });
   const told = answer.ok ? await answer.json() : { state: "unknown" };
-  if (told.state === "playing") begin(session);
-  else if (told.state === "over") end(told);
+  if (session()?.token !== token) return; // it was heard of while we asked
+  if (told.state === "playing") {
+    if (isOf(nodeOf(String(id)), token)) show(String(id), token);
+  } else if (told.state === "over") end(told);
   else sessionStorage.removeItem(SESSION);
 }
 

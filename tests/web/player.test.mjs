@@ -122,6 +122,18 @@ test("gamepads: the stick beyond half way is a key, the resting stick is nothing
   assert.deepEqual(runner.snapshot(0).keys, ["turn_left"]);
 });
 
+test("a gamepad that goes away holds nothing any more", () => {
+  const hands = new PlayerHands(VARIANTS.universal);
+  hands.pollGamepad([{ connected: true, axes: [0, -1, 1, 0], buttons: [] }]);
+  assert.deepEqual(hands.snapshot(0).keys, ["w"]);
+  hands.pollGamepad([null, null]);
+  const { keys, stick } = hands.snapshot(300);
+  assert.deepEqual([keys, stick], [[], [0, 0]]);
+  hands.press("w", true); // what a finger holds is not the gamepad's
+  hands.pollGamepad([null, null]);
+  assert.deepEqual(hands.snapshot(400).keys, ["w"]);
+});
+
 test("input to picture counts from the key to the first frame that knows of it", () => {
   const readouts = new Readouts();
   readouts.pressed(4, 1000);

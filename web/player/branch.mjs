@@ -1,6 +1,8 @@
 // @ts-check
 /** A take as a branch of a timeline: what was there stays, and the take is in use. */
 import { MAX_BRANCHES, readDocument } from "../timeline/document.mjs";
+import { canonicalCurve, cutCurve } from "../timeline/tracks.mjs";
+import { VARIANTS, cameraAxes } from "../timeline/variants.mjs";
 
 /** @typedef {import("../timeline/document.mjs").Timeline} Timeline */
 
@@ -22,12 +24,16 @@ export function withTake(doc, take, fresh = false) {
     return { id: `take-${number}`, name: `take ${number}`, fork: branch.fork, tracks: { ...played.tracks, ...branch.tracks } };
   });
   const last = added[added.length - 1];
-  const branches = [...doc.branches, ...added].slice(-MAX_BRANCHES);
   const length = fresh ? played.length : Math.max(doc.length, played.length);
+  if (length > played.length) for (const { tracks } of added) for (const axis of cameraAxes(VARIANTS[doc.variant])) tracks[axis] = stopped(tracks[axis], played.length);
+  const branches = [...doc.branches, ...added].slice(-MAX_BRANCHES);
   const kept = fresh ? { ...doc, tracks: played.tracks, markers: [], loop: null } : doc;
   const end = length > played.length ? [{ t: played.length, name: `end of ${last.name}` }] : [];
   return { ...withoutSource(kept), length, markers: marked(kept.markers, [...played.markers, ...end]), branches, active: last.id };
 }
+
+/** A camera lane that is still from row `end` on, where nothing was played any more. @param {any[]} entries @param {number} end */
+const stopped = (entries, end) => canonicalCurve([...cutCurve(entries, 0, end), [end, 0]]);
 
 /** @param {Timeline} doc @returns {Timeline} */
 function withoutSource({ source: _, ...rest }) {

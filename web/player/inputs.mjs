@@ -76,9 +76,10 @@ export class PlayerHands extends Hands {
   /** Look at the first gamepad. @param {(Gamepad | null)[]} gamepads */
   pollGamepad(gamepads) {
     const gamepad = gamepads.find((one) => one?.connected);
-    if (!gamepad) return;
-    const [x, y, rx = 0, ry = 0] = gamepad.axes;
-    const button = (/** @type {number} */ i) => Boolean(gamepad.buttons[i]?.pressed);
+    if (!gamepad && !this.padHeld.size && !this.pad.yaw && !this.pad.pitch) return;
+    // one that is gone holds nothing
+    const [x, y, rx = 0, ry = 0] = gamepad?.axes ?? [0, 0];
+    const button = (/** @type {number} */ i) => Boolean(gamepad?.buttons[i]?.pressed);
     const on = [y < -PRESSED || button(12), y > PRESSED || button(13), x < -PRESSED || button(14), x > PRESSED || button(15), button(4), button(5)];
     const lanes = PAD[this.variant.name] ?? [];
     on.forEach((pressed, i) => {

@@ -244,10 +244,11 @@ export class Player {
     else this.readouts.came(head);
     const { epoch } = this;
     this.decoding = this.decoding.then(async () => {
-      const bitmaps = await Promise.all(blobs.map((blob) => createImageBitmap(blob)));
-      if (epoch !== this.epoch) for (const bitmap of bitmaps) bitmap.close();
-      else if (head.still) this.showStill(bitmaps[0]);
-      else this.queue(head, bitmaps, came);
+      // a picture that cannot be decoded must not hold up those after it
+      const bitmaps = await Promise.all(blobs.map((blob) => createImageBitmap(blob))).catch(() => null);
+      if (epoch !== this.epoch) for (const bitmap of bitmaps ?? []) bitmap.close();
+      else if (bitmaps && head.still) this.showStill(bitmaps[0]);
+      else if (bitmaps) this.queue(head, bitmaps, came);
       this.link.say("ack", { batch: head.batch });
     });
   }
