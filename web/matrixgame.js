@@ -92,7 +92,7 @@ function makeWidget(node, name, inputData) {
   timeline.editor.untouched = timeline.editor.doc;
   widget = addTimeline(node, name, timeline, () => timeline.value, (text) => (timeline.value = text));
   widget.serializeValue = () => {
-    if (timeline.editor.editable && !timeline.editor.scriptError) remember(timeline);
+    remember(timeline);
     return timeline.sent;
   };
   follow(node, timeline);
@@ -153,8 +153,9 @@ function variantFor(host, node) {
   return outer?._widget ?? variantInput(node ?? {});
 }
 
-/** @param {TimelineWidget} timeline */
+/** A timeline is being sent: what it says now may come back as rendered. @param {TimelineWidget} timeline */
 function remember(timeline) {
+  if (!timeline.editor.editable || timeline.editor.scriptError) return;
   const known = sent.get(timeline) ?? new Map();
   sent.set(timeline, known);
   known.delete(timeline.sent);
@@ -214,6 +215,10 @@ app.registerExtension({
         timeline.checkScale();
       }
     }, SCALE_MS);
+    // Of a timeline on a subgraph's node the frontend sends what it keeps, without a word to the widget.
+    api.addEventListener("promptQueued", () => {
+      for (const timeline of open) if (timeline.sync) remember(timeline);
+    });
     api.addEventListener("execution_success", (/** @type {any} */ event) => {
       // Only colours a strip: a server that keeps no history leaves it as it is.
       markRendered(event.detail.prompt_id).catch(() => {});

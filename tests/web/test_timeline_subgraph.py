@@ -31,6 +31,7 @@ KEEP = """(text) => {  // as the frontend does: past the widget
   window.node._projectPromotedWidget(input).value = text;
   input._widget = shown;
 }"""
+SCRIPT = ".mg-timeline [data-tab=script]:visible"
 LOOKED = 600  # ms in which the node has looked at least twice at what the frontend keeps
 
 
@@ -42,6 +43,10 @@ def _promote(timeline: TimelinePage, *names: str) -> None:
 def _sent(timeline: TimelinePage) -> list[dict[str, Any]]:
     with timeline.page.expect_response(lambda r: r.url.endswith("/prompt") and r.request.method == "POST"):
         timeline.page.evaluate("() => { app.queuePrompt(0); }")
+    return _inputs(timeline)
+
+
+def _inputs(timeline: TimelinePage) -> list[dict[str, Any]]:
     return [n["inputs"] for n in timeline.stub.prompts[-1]["prompt"].values() if "timeline" in n["inputs"]]
 
 
@@ -142,3 +147,23 @@ def test_a_broken_script_is_seen_on_the_subgraphs_node(timeline: TimelinePage) -
     document = inputs["timeline"]
     text = json.loads(document)["source"]["text"] if document.startswith("{") else document
     assert text == "w 12\nfly 3"  # which the node refuses, with the place: tests/actions/test_document.py
+
+
+def test_a_run_has_what_was_typed_a_moment_before(timeline: TimelinePage) -> None:
+    _promote(timeline, "timeline")
+    timeline.js("(widget.value = 'w 5b')")
+    timeline.settle()
+    timeline.page.locator(SCRIPT).click()
+    timeline.page.keyboard.press("Control+a")
+    timeline.page.keyboard.type("d 3b")
+    with timeline.page.expect_response(lambda r: r.url.endswith("/prompt") and r.request.method == "POST"):
+        timeline.page.keyboard.press("Control+Enter")
+    (inputs,) = _inputs(timeline)
+    assert json.loads(inputs["timeline"])["source"]["text"] == "d 3b"
+
+
+def test_the_strip_shows_what_the_last_run_had(timeline: TimelinePage) -> None:
+    _promote(timeline, "timeline")
+    timeline.drag((10, "w"), (50, "w"))
+    _sent(timeline)
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
