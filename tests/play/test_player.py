@@ -200,16 +200,23 @@ def test_two_thumbs_move_and_look_and_a_latched_key_stays(stage: Stage) -> None:
     lamps_become(page, [1, 0, 0, 0])
     page.locator(".mg-key[data-lane=w]").click()
     lamps_become(page, [0, 0, 0, 0])
+    page.locator(".mg-key[data-lane=w]").click()
+    lamps_become(page, [1, 0, 0, 0])
+    page.locator("[data-act=latch]").click()  # nothing is latched any more
+    lamps_become(page, [0, 0, 0, 0])
 
 
 def test_a_second_page_watches_and_may_take_over(stage: Stage) -> None:
     first = stage.playing()
+    first.keyboard.down("w")
+    lamps_become(first, [1, 0, 0, 0])
     second = stage.page()
     second.wait_for_function("player.connected && !player.controller && player.pacer.shown > 0")
     second.locator("[data-act=control]").click()
     second.wait_for_function("player.controller")
     first.wait_for_function("!player.controller")
     assert not first.locator("[data-act=stop]").is_enabled()
+    assert first.evaluate("player.hands.held.size") == 0
 
 
 def test_a_closed_page_pauses_and_a_new_one_goes_on(stage: Stage) -> None:

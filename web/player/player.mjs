@@ -201,13 +201,18 @@ export class Player {
   changed(open, code) {
     this.connected = open;
     this.refused = code === 4401;
-    if (!open) {
-      this.controller = false;
+    this.setRole(open && this.controller);
+    if (!open) this.readouts.clear();
+    this.draw();
+  }
+
+  /** @param {boolean} controller whether we steer now; what is held by one who does not is let go of */
+  setRole(controller) {
+    if (this.controller && !controller) {
       this.hands.release();
       this.look.unlock();
-      this.readouts.clear();
     }
-    this.draw();
+    this.controller = controller;
   }
 
   /** @param {any} message */
@@ -217,7 +222,7 @@ export class Player {
       this.welcome = message;
       this.setVariant(message.variant);
     } else if (message.type === "state") this.setState(message);
-    else if (message.type === "roles") this.controller = message.role === "controller";
+    else if (message.type === "roles") this.setRole(message.role === "controller");
     else if (message.type === "stats") this.readouts.transport = message.transport;
     else if (message.type === "take") (this.options.onTake ?? saveFile)(message.timeline);
     if (message.type === "state" && message.state !== "playing") this.say(words(`state.${message.state}`));
@@ -350,6 +355,7 @@ export class Player {
   /** Show or hide a part. @param {string} [name] */
   show(name) {
     if (name) this.shows[name] = !this.shows[name];
+    if (name === "latch" && !this.shows.latch) this.letGo();
     if (this.pad) update(this.pad, { hidden: !this.shows.pad });
     if (this.hud) update(this.hud.root, { hidden: !this.shows.hud || this.shows.pad });
     this.controls.draw(this);
