@@ -28,7 +28,7 @@ from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIs
 
 from .. import world as engine
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
-from ..errors import ActionError, CheckpointError, ImageError
+from ..errors import ActionError, CheckpointError, ImageError, WorldError
 from ..images import fit_image
 from ..vae.base import denormalise, to_uint8
 from ..variants import FRAMES_PER_BLOCK, frames_of_blocks
@@ -60,18 +60,31 @@ class Finished:
         """Begin again with no blocks."""
         self.names: list[str] = []
         self.world: World | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="latents_", dir=temporary_folder())
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def add(self, name: str, latents: Tensor) -> None:
-        """Keep a block's latents [1, 16, 3, h, w]."""
-        np.save(self._file(len(self.names)), latents.numpy())
+        """Keep a block's latents [1, 16, 3, h, w]; raises WorldError where they cannot be written."""
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="latents_", dir=temporary_folder())
+            np.save(self._file(len(self.names)), latents.numpy())
+        except OSError as error:
+            raise WorldError(
+                f"Roll Out cannot keep a block in ComfyUI's temporary folder ({error.strerror or error}); make room "
+                "on that disk, and run again."
+            ) from error
         self.names.append(name)
 
     def latents(self, block: int) -> Tensor:
         """The latents of a kept block, counted from the first kept one."""
         return torch.from_numpy(np.load(self._file(block)))
 
+    def is_whole(self) -> bool:
+        """Whether no block is missing: the temporary folder may have been emptied under a running ComfyUI."""
+        return all(self._file(block).is_file() for block in range(len(self.names)))
+
     def _file(self, block: int) -> Path:
+        assert self._folder is not None
         return Path(self._folder.name) / f"{block}.npy"
 
 
@@ -295,13 +308,19 @@ def play(
             yield block.frames[0], latents
     finally:
         if run.done:
-            finished.world = run.world.to(memory.intermediate_device())
+            world = run.world.to(memory.intermediate_device())
+            if finished.names[-1:] == [world.names[0]]:
+                finished.world = world
+            else:  # the last block could not be kept, and a world after it would leave it out
+                finished.forget()
 
 
 def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
     """How many of the blocks asked for were finished in an earlier run; all that are kept, or none."""
     kept, first = start.finished, start.world.block
     if kept.world is None or len(kept.names) > blocks or actions.variant != start.world.variant:
+        return 0
+    if kept.world.block != first + len(kept.names) or not kept.is_whole():
         return 0
     track = actions.padded(rows_of_blocks(blocks, first))
     name, row = start.world.names[0], 0

@@ -373,3 +373,46 @@ def test_overlay_draws_and_keeps_the_rest(host: Host) -> None:
 
 def rolled_actions(graph: Graph) -> str:
     return next(name for name, node in graph.prompt.items() if node["class_type"] == "MatrixGameActionTimeline")
+
+
+KEPT = """
+import gc, shutil, types
+import comfy.utils, server, torch
+server.PromptServer.instance = types.SimpleNamespace(send_progress_text=lambda *_: None, client_id=None)
+comfy.utils.ProgressBar = lambda *_: types.SimpleNamespace(update_absolute=lambda *_, **__: None)
+from comfyui_matrixgame.builtin import NAME
+from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.host import models, worlds
+from comfyui_matrixgame.host.inputs import read_inputs
+loaded = models.load_generator(NAME, "float32", "auto"), models.load_vae(NAME, "full", "float32")
+track, all_outputs = read_inputs("w+right(0.1) 21f", "universal"), worlds.Wanted(True, False, True)
+save, saved = worlds.np.save, []
+def save_one(path, latents):
+    if saved:
+        raise OSError(28, "No space left on device")
+    saved.append(path)
+    save(path, latents)
+with torch.inference_mode():
+    def roll_out(world):
+        result = worlds.roll_out(world, track, all_outputs, "1")
+        return result.images, result.world.world.block
+    whole, block = roll_out(worlds.start_world(*loaded, 1, (0, 0), None, None, None, None))
+    world = worlds.start_world(*loaded, 1, (0, 0), None, None, None, None)
+    worlds.np.save = save_one
+    try:
+        roll_out(world)
+    except WorldError as error:
+        assert "No space left on device" in str(error) and "run again" in str(error)
+    else:
+        raise AssertionError("a full disk was not told")
+    worlds.np.save = save
+    gc.collect()
+    for _ in range(2):
+        images, reached = roll_out(world)
+        assert torch.equal(images, whole) and reached == block == 2
+        shutil.rmtree(worlds.temporary_folder())  # as somebody does who tidies up
+"""
+
+
+def test_a_full_disk_or_an_emptied_temporary_folder_loses_no_block(base: Path) -> None:
+    run_in_core(KEPT, base)
