@@ -549,11 +549,11 @@ class WorldCache(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, name: str) -> bool | str:
-        return problem_with_name(name) or True
+    def validate_inputs(cls, name: str | None) -> bool | str:
+        return True if name is None else problem_with_name(name) or True  # none: linked, and not known yet
 
     @classmethod
-    def fingerprint_inputs(cls, name: str, mode: str, **_: Any) -> str:
+    def fingerprint_inputs(cls, name: str | None, mode: str, **_: Any) -> str:
         return files.cache_state(name, mode)
 
     @classmethod

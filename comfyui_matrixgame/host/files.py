@@ -70,12 +70,15 @@ def _store() -> WorldStore:
     return WorldStore(cache_folder())
 
 
-def cache_state(name: str, mode: str) -> str:
-    """Changes when a kept world that must be read again was written, or deleted."""
-    path = _store().path(name)
+def cache_state(name: str | None, mode: str) -> str:
+    """Changes when a kept world that must be read again was written, or deleted; any of them where the name is not
+    known yet (linked)."""
+    store = _store()
+    paths = sorted(store.worlds()) if name is None else [store.path(name)]
+    found = [path for path in paths if path.exists()]
     if mode == "forget":
-        return str(path.exists())
-    return f"{path.stat().st_ino}/{path.stat().st_size}" if mode == "restore" and path.exists() else ""
+        return " ".join(path.name for path in found)
+    return " ".join(f"{path.stat().st_ino}/{path.stat().st_size}" for path in found) if mode == "restore" else ""
 
 
 def cache_needs_world(name: str, mode: str, node_id: str, graph: Any) -> bool:

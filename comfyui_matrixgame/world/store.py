@@ -62,7 +62,7 @@ class WorldStore:
         """The file of a kept world, from now on the one used last; raises WorldError where there is none."""
         path = self.path(name)
         if not path.exists():
-            known = ", ".join(sorted(p.stem for p in self._worlds())) or "none yet"
+            known = ", ".join(sorted(p.stem for p in self.worlds())) or "none yet"
             raise WorldError(f"No world is kept under the name '{name}' (kept: {known}); run once in the mode keep.")
         os.utime(path)
         return path
@@ -71,11 +71,12 @@ class WorldStore:
         """Delete the world called `name`, if there is one."""
         _delete(self.path(name))
 
-    def _worlds(self) -> list[Path]:
+    def worlds(self) -> list[Path]:
+        """The files of all kept worlds, in any order."""
         return list(self.folder.glob("*.safetensors"))
 
     def _prune(self, limit_bytes: float, newest: Path) -> None:
-        worlds = sorted(self._worlds(), key=lambda p: p.stat().st_mtime)
+        worlds = sorted(self.worlds(), key=lambda p: p.stat().st_mtime)
         total = sum(p.stat().st_size for p in worlds)
         for path in worlds:
             if total <= limit_bytes:

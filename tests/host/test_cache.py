@@ -72,6 +72,17 @@ def test_an_edit_and_an_undo(host: Host) -> None:
     np.testing.assert_array_equal(again, whole)
 
 
+def test_a_name_may_come_from_another_node(host: Host) -> None:
+    graph, rolled = cached(WALK[:1], "typed")
+    cache = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameWorldCache")
+    cache["inputs"]["name"] = graph.add("PrimitiveString", value="linked").json()
+    run = host.run(graph.prompt)
+    assert run.status == "success", run.error
+    assert run.outputs[rolled.node]["text"][0].startswith("1 blocks made")
+    assert listed(host)["linked"]["blocks"] == 1
+    assert host.run(graph.prompt).executed == []
+
+
 def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
     roll(host, WALK, "freed")
     project = listed(host)["freed"]
