@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ from .. import world as engine
 from ..errors import WorldError
 from ..world.store import WorldStore
 from .models import HostVae
-from .worlds import WORLD_FOLDER, LiveWorld, check_generator, live
+from .worlds import WORLD_FOLDER, LiveWorld, Progress, check_generator, live, runs_many_times
+
+log = logging.getLogger(__name__)
 
 CACHE_CHOICES = ("automatic", "keep", "restore", "forget")
 
@@ -88,6 +91,11 @@ def cache_needs_world(name: str, mode: str, node_id: str, graph: Any) -> bool:
     )
 
 
+def gets_many_worlds(mode: str, node_id: str, graph: Any) -> bool:
+    """Whether World Cache may run once for each world of a list, which one name cannot keep apart."""
+    return mode in ("automatic", "keep") and runs_many_times(node_id, graph)
+
+
 def cached_world(
     model: comfy.model_patcher.ModelPatcher | None,
     vae: HostVae | None,
@@ -99,8 +107,8 @@ def cached_world(
     graph: Any,
 ) -> LiveWorld | None:
     """Keep, restore or forget the world called `name`; see the node's help. None where only blocks are kept."""
-    store = _store()
-    if not cache_needs_world(name, mode, node_id, graph):
+    store, many = _store(), gets_many_worlds(mode, node_id, graph)
+    if not many and not cache_needs_world(name, mode, node_id, graph):
         check_generator(model)
         if model is None or vae is None:
             raise WorldError("World Cache restores a world that goes on with models; connect model and vae.")
@@ -112,10 +120,18 @@ def cached_world(
             doing = "pass on" if mode == "forget" else "keep"
             raise WorldError(f"World Cache has nothing to {doing}; connect a world.")
         return None
-    if mode != "forget":
+    if many:
+        _tell_many(node_id)
+    elif mode != "forget":
         kept = world.world
         store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
     return world
+
+
+def _tell_many(node_id: str) -> None:
+    message = "World Cache keeps no world of a list, as one name holds one; put it before the list to keep one."
+    log.warning(message)
+    Progress(node_id).tell(message)
 
 
 def _world_is_asked_for(node_id: str, graph: Any) -> bool:

@@ -340,12 +340,21 @@ def wanted_outputs(images: str, node_id: str, graph: Any = None) -> Wanted:
     is kept for what may be connected later, but not where Roll Out runs many times: each takes a gigabyte. With a
     World Cache it can be had later, so it is only built where it is connected.
     """
-    nodes = _running_prompt() if graph is None else {name: graph.get_node(name) for name in graph.all_node_ids()}
+    nodes = _running_prompt() if graph is None else _nodes_of(graph)
     connected = {slot for node in nodes.values() for name, slot in _links(node) if name == node_id}
     shown = images == "always" or (images == IMAGE_CHOICES[0] and 0 in connected)
     cached = "cache" in nodes[node_id]["inputs"] if node_id in nodes else False
     keep = not cached and not _runs_many_times(node_id, nodes, set())
     return Wanted(shown, LATENT_SLOT in connected, WORLD_SLOT in connected or keep)
+
+
+def runs_many_times(node_id: str, graph: Any) -> bool:
+    """Whether a list comes into a node, from the node before it or from further up. graph: core's DynamicPrompt."""
+    return _runs_many_times(node_id, _nodes_of(graph), set())
+
+
+def _nodes_of(graph: Any) -> dict[str, Any]:
+    return {name: graph.get_node(name) for name in graph.all_node_ids()}
 
 
 def _links(node: dict[str, Any]) -> list[tuple[str, int]]:
@@ -355,7 +364,6 @@ def _links(node: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def _runs_many_times(node_id: str, nodes: dict[str, Any], seen: set[str]) -> bool:
-    """Whether a list comes into a node, from the node before it or from further up."""
     seen.add(node_id)
     for name, slot in _links(nodes[node_id]) if node_id in nodes else []:
         kind = NODE_CLASS_MAPPINGS.get(nodes[name]["class_type"]) if name in nodes else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,26 @@ def test_worlds_are_kept_where_something_goes_on_from_them(host: Host, base: Pat
     succeed(host, graph)
     first, other = (engine_frames(models, base, f"{go} 8f\nw 13f", seed=8)[9:] for go in ("w+right(0.1)", "w"))
     np.testing.assert_array_equal(saved_images(host, "onward"), np.concatenate([first, other]))
+
+
+def test_a_list_of_worlds_is_passed_on_and_not_kept_under_one_name(host: Host) -> None:
+    graph, _, rolled = paths_graph("--- list a\nw+right(0.1) 8f\n--- list b\ns 8f", seed=10)
+    cached = graph.add(
+        "MatrixGameWorldCache", model=Link("1", 0), vae=Link("2", 0), name="listed", mode="automatic", limit_gb=1.0,
+        world=rolled[2],
+    )  # fmt: skip
+    more = graph.add("MatrixGameActionTimeline", variant="universal", script="w 12f")
+    second = graph.add("MatrixGameRollOut", world=cached, actions=more, images="when connected")
+    save_images(graph, second[0], "listed")
+    for _ in range(2):
+        texts = succeed(host, graph).texts
+        assert any(node == cached.node and "keeps no world of a list" in text for node, text in texts)
+        host.post("/free", {"unload_models": True, "free_memory": True})
+        time.sleep(2)
+    frames = saved_images(host, "listed")
+    assert len(frames) == 2 * 24
+    assert (frames[:12] != frames[12:24]).mean() > 0.1
+    np.testing.assert_array_equal(frames[:24], frames[24:])
 
 
 def test_scripts_of_a_file_follow_those_of_the_text_and_its_content_counts(host: Host) -> None:
