@@ -164,4 +164,5 @@ def _file_state(value: Any) -> int:
     """When an input file of this name was last changed; 0 for values that name none."""
     if not isinstance(value, str) or len(value) > 255 or not folder_paths.exists_annotated_filepath(value):
         return 0
-    return Path(folder_paths.get_annotated_filepath(value)).stat().st_mtime_ns
+    path = Path(folder_paths.get_annotated_filepath(value))
+    return path.stat().st_mtime_ns if path.is_file() else 0  # "" names the folder, which changes with any file in it

@@ -18,8 +18,9 @@ from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.video import read_video
 from comfyui_matrixgame.world.cache import FRAMES, BlockCache
 
+from ..conftest import skip_or_fail
 from .graphs import Graph, Link
-from .server import Host
+from .server import Host, run_in_core, why_no_host
 from .worlds import add_models, add_video, add_world
 
 WALK = ["w 8f", "w+right(0.1) 12f", "w 12f", "d 13f"]  # a block each
@@ -81,6 +82,43 @@ def test_a_name_may_come_from_another_node(host: Host) -> None:
     assert run.outputs[rolled.node]["text"][0].startswith("1 blocks made")
     assert listed(host)["linked"]["blocks"] == 1
     assert host.run(graph.prompt).executed == []
+
+
+STATES = """
+import os
+from types import SimpleNamespace
+from comfyui_matrixgame.host import files
+nodes = {
+    "1": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "image": "state.png"}},
+    "2": {"class_type": "MatrixGameWorldCache", "inputs": {"world": ["1", 0]}},
+}
+graph = SimpleNamespace(has_node=nodes.__contains__, get_node=nodes.__getitem__)
+folder = files.folder_paths.get_input_directory()
+def touch(path, seconds):
+    with open(path, "w"):
+        os.utime(path, (seconds, seconds))
+touch(folder + "/state.png", 1)
+before = files._signature("2", graph)
+touch(folder + "/unrelated.txt", 1)
+os.utime(folder, (1, 1))
+assert files._signature("2", graph) == before
+touch(folder + "/state.png", 2)
+assert files._signature("2", graph) != before
+
+files.cache_folder().mkdir(parents=True)
+states = {mode: [files.cache_state(None, mode)] for mode in files.CACHE_CHOICES}
+touch(files.cache_folder() / "linked.safetensors", 1)
+for mode, seen in states.items():
+    changed = files.cache_state(None, mode) != seen[0]
+    assert changed == (mode in ("restore", "forget")), mode
+"""
+
+
+def test_what_world_cache_looks_at(tmp_path: Path) -> None:
+    """Input files and no folders; and all kept worlds, where the name is linked."""
+    (tmp_path / "input").mkdir()
+    skip_or_fail(why_no_host())
+    run_in_core(STATES, tmp_path)
 
 
 def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
