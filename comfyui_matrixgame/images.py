@@ -57,8 +57,8 @@ def image_tensor(image: Image.Image | np.ndarray) -> Tensor:
 def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
     """Cut out the middle in the shape width:height, then resize, antialiased.
 
-    image: [..., 3, H, W] in [-1, 1]; returns [..., 3, height, width]. Raises ImageError for a size that is not
-    possible, an image without a middle of that shape, or values that are not numbers.
+    image: [..., 3, H, W] in [-1, 1], and clamped to it; returns [..., 3, height, width]. Raises ImageError for a size
+    that is not possible, an image without a middle of that shape, or values that are not numbers.
     """
     check_size(height, width)
     rows, columns = image.shape[-2:]
@@ -68,7 +68,7 @@ def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor
     top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
     middle = image[..., top : top + keep_rows, left : left + keep_columns].float()
     if (keep_rows, keep_columns) == (height, width):
-        return middle.contiguous()
+        return middle.clamp(-1, 1).contiguous()
     flat = middle.reshape(-1, *middle.shape[-3:])
     resized = F.interpolate(flat, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
     return resized.reshape(*middle.shape[:-2], height, width).clamp_(-1, 1)

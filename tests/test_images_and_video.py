@@ -86,6 +86,11 @@ def test_the_middle_is_kept() -> None:
     assert torch.equal(fit_image(exact), exact)
 
 
+@pytest.mark.parametrize("size", [(352, 640), (400, 700)])
+def test_values_beyond_the_range_are_clamped(size: tuple[int, int]) -> None:
+    assert fit_image(torch.full((3, *size), 1.5)).max() == 1
+
+
 def frames(count: int, height: int = 48, width: int = 64, start: int = 0) -> np.ndarray:
     """Frames whose grey value tells their number."""
     values = ((np.arange(start, start + count) * 5) % 250).astype(np.uint8)

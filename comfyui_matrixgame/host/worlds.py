@@ -170,8 +170,13 @@ def _clip_frames(clip: Any) -> Tensor:
 
 
 def _pixels(images: Tensor) -> Tensor:
-    """IMAGE [N, H, W, C] in [0, 1] -> [N, 3, H, W] in [-1, 1], to the last bit what the engine reads from a file."""
-    bytes_ = images[..., :3].cpu().float().mul(255)
+    """IMAGE [N, H, W, C] in [0, 1] -> [N, 3, H, W] in [-1, 1], to the last bit what the engine reads from a file;
+    raises ImageError."""
+    if images.shape[-1] not in (1, 3, 4):
+        raise ImageError(
+            f"The image has {images.shape[-1]} channels; connect one with 1 (grey), 3 (RGB) or 4 (RGB and alpha)."
+        )
+    bytes_ = images[..., :3].expand(*images.shape[:3], 3).cpu().float().mul(255)
     if (bytes_ - bytes_.round()).abs().max() < 1e-3:  # pictures of 8 bits, and nearly all are
         return (bytes_.round() / 127.5 - 1).permute(0, 3, 1, 2)
     return (bytes_ / 127.5 - 1).permute(0, 3, 1, 2)

@@ -11,7 +11,7 @@ from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
 
 from .graphs import Graph
 from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
-from .server import Host, Rejected, Run
+from .server import Host, Rejected, Run, run_in_core
 from .worlds import BLOCK0, add_models, add_rollout, add_video, add_world, simple
 
 
@@ -85,6 +85,26 @@ def test_several_images(host: Host) -> None:
     start = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameStartWorld")
     start["inputs"]["image"] = ["batch", 0]
     assert "takes one image, got 3" in fail(host, graph)
+
+
+CHANNELS = """
+import torch
+from comfyui_matrixgame.errors import ImageError
+from comfyui_matrixgame.host.worlds import _pixels
+grey = torch.rand(2, 16, 16, 1)
+assert torch.equal(_pixels(grey), _pixels(grey.repeat(1, 1, 1, 3)))
+assert torch.equal(_pixels(grey.repeat(1, 1, 1, 4)), _pixels(grey))
+for channels in (2, 5):
+    try:
+        _pixels(torch.rand(1, 16, 16, channels))
+    except ImageError as error:
+        print(error)
+"""
+
+
+def test_grey_images_are_taken_and_other_channels_are_told(base: Any) -> None:
+    printed = run_in_core(CHANNELS, base)
+    assert printed.count("connect one with 1 (grey), 3 (RGB) or 4") == 2
 
 
 def test_clip_without_actions_and_of_a_wrong_length(host: Host) -> None:
