@@ -270,9 +270,11 @@ def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, wi
     except Exception as error:
         if not _out_of_memory(error):
             raise
-        raise type(error)(
-            "There is not enough memory on the device for this rollout; choose dtype float8_e4m3fn in Load Matrix-Game "
-            "Generator or a tiny decoder in Load Matrix-Game VAE, or start ComfyUI with --lowvram."
-        ) from error
+        advice = type(error)(
+            "The device is out of memory for this rollout; choose dtype float8_e4m3fn in Load Matrix-Game Generator or "
+            "a tiny decoder in Load Matrix-Game VAE, or start ComfyUI with --lowvram."
+        )
+        vars(advice).update(vars(error))  # by the error's code core knows it, and lets go of its models
+        raise advice from error
     finally:
         forget_quantised(models.generator)
