@@ -257,11 +257,21 @@ def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_not(tmp
     assert sweep_parts(tmp_path / "p") == 1
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "../p", "a/b", "a\\b", "/etc", "p\0", ".hidden", "x" * 101, "end "])
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "..", "../p", "a/b", "a\\b", "/etc", "p\0", ".hidden", "x" * 101, "end ", "con", "NUL", "com1"],
+)
 def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
     for use in (lambda: BlockCache(tmp_path, name), lambda: forget_project(tmp_path, name)):
         with pytest.raises(WorldError, match="cannot be a project's name"):
             use()
+
+
+def test_a_project_whose_name_is_refused_today_is_not_listed(tmp_path: Path) -> None:
+    for name in ("con", "p"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "store.json").write_text(json.dumps({"format": "matrixgame.cache", "version": 1}))
+    assert list_projects(tmp_path) == ["p"]
 
 
 def test_nothing_outside_the_folder_is_touched(tmp_path: Path) -> None:

@@ -244,10 +244,9 @@ class BlockCache:
 
 def project_folder(all_projects: Path, project: str) -> Path:
     """Where a project is; raises WorldError for a name that is none, or that leads elsewhere."""
-    if problem_with_name(project) is not None:
-        raise WorldError(
-            f"'{project}' cannot be a project's name; use letters, digits, spaces, - and _, at most 100 of them."
-        )
+    problem = problem_with_name(project, "project")
+    if problem is not None:
+        raise WorldError(problem)
     folder = Path(all_projects) / project
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise WorldError(f"{folder} is a link or a file and not a folder of this program; choose another project name.")
@@ -256,7 +255,7 @@ def project_folder(all_projects: Path, project: str) -> Path:
 
 def list_projects(all_projects: Path) -> list[str]:
     """Names of the projects, the one used last first."""
-    folders = _project_folders(Path(all_projects))
+    folders = [f for f in _project_folders(Path(all_projects)) if problem_with_name(f.name) is None]
     newest = {folder: max((file.used for file in _files(folder)), default=0.0) for folder in folders}
     return [folder.name for folder in sorted(folders, key=lambda folder: -newest[folder])]
 

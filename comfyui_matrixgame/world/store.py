@@ -13,12 +13,16 @@ from ..errors import WorldError
 
 _NAME = re.compile(r"\w[\w \-]{0,99}")
 
+_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)  # of Windows, with any ending
 
-def problem_with_name(name: str) -> str | None:
-    """Why a world cannot be kept under `name`; None where it can."""
+
+def problem_with_name(name: str, of: str = "world") -> str | None:
+    """Why a world (or whatever it is the name `of`) cannot be kept under `name`; None where it can."""
+    if _DEVICE.fullmatch(name):
+        return f"'{name}' cannot be a {of}'s name, as Windows has a device of that name; choose another."
     if _NAME.fullmatch(name) and not name.endswith(" "):
         return None
-    return f"'{name}' cannot be a world's name; use letters, digits, spaces, - and _, at most 100 of them."
+    return f"'{name}' cannot be a {of}'s name; use letters, digits, spaces, - and _, at most 100 of them."
 
 
 @dataclass(frozen=True)
