@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from comfyui_matrixgame import render
 from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.batch import local, outputs, report, runner
 from comfyui_matrixgame.batch.jobfile import read_job_file
@@ -27,12 +28,12 @@ from comfyui_matrixgame.batch.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import BatchError
-from comfyui_matrixgame.generator import Generator
+from comfyui_matrixgame.generator import Generator, attention
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.video import VideoWriter, read_video
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
-from .batch import CLIP, GENERATOR, VAE, one_thread, write_files, write_jobs
+from .batch import CLIP, GENERATOR, MODELS, VAE, one_thread, write_files, write_jobs
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -170,6 +171,21 @@ def test_finished_jobs_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     assert before.items() <= contents(out, "results/*/*/*").items()
     assert {"other/w-8f", "other/d-8f", "picture0_w-8f"} <= states(out).keys()
     assert (out / "by_name" / "other" / "w-8f.png" / "000008.png").exists()
+
+
+def test_another_attention_makes_other_results(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    def coarse(*given: torch.Tensor) -> torch.Tensor:
+        return attention.sdpa(*given) * 0.5
+
+    coarse.approximation = "sage"  # type: ignore[attr-defined]
+    monkeypatch.setattr(render, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
+    for name in ("sdpa", "sage"):
+        assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0
+        assert "1 jobs: 1 made" in capsys.readouterr().err
+    first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
+    assert first != second
 
 
 def test_what_is_kept_later_is_added(folder: Path) -> None:

@@ -13,6 +13,7 @@ from ..errors import BatchError, Interrupted, MatrixGameError
 from ..render import Files
 from ..variants import get_variant
 from ..world import Models, PassProgress
+from ..world.world import ENGINE_VERSION
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
 from .jobfile import JobFile
@@ -40,7 +41,9 @@ class LocalEngine:
         self._models: dict[int, Models] = {}
         self._cache = open_cache(jobs)
         self._loading = threading.Lock()
-        self._identity = remembered_identity(self.files[0], lambda: identities(self._load(0)), note, put_note)
+        self._identity = remembered_identity(
+            self.files[0], jobs.models.attention, lambda: identities(self._load(0)), note, put_note
+        )
 
     def signature(self) -> str:
         return timing_signature(self.files[0], self.jobs)
@@ -222,10 +225,10 @@ def make_task(jobs: JobFile, job: Job, models_id: str, decoder_id: str) -> Task:
 
 
 def remembered_identity(
-    files: Files, ask: Callable[[], tuple[str, str]], note: Notes, put_note: PutNote
+    files: Files, attention: str, ask: Callable[[], tuple[str, str]], note: Notes, put_note: PutNote
 ) -> tuple[str, str]:
-    """The names of models and decoder, from the last run with these files where there was one."""
-    name = f"identity:{signature(files)}"
+    """The names of models and decoder, from the last run with these files and this attention where there was one."""
+    name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
     known = note(name)
     if known is None:
         known = ask()

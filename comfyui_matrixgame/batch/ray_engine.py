@@ -112,7 +112,9 @@ class RayEngine:
         self._pool = Pool(
             self._start, self._send, size, retries, on_look=self._looked, answers=partial(listens, _head(address))
         )
-        self._identity = remembered_identity(self._files, self._ask_identity, ledger.note, ledger.put_note)
+        self._identity = remembered_identity(
+            self._files, jobs.models.attention, self._ask_identity, ledger.note, ledger.put_note
+        )
 
     def signature(self) -> str:
         return timing_signature(self._files, self.jobs)
