@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from comfyui_matrixgame import render
 from comfyui_matrixgame.actions.text import read_text
@@ -183,6 +183,15 @@ def test_another_attention_makes_other_results(
     monkeypatch.setattr(render, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
     for name in ("sdpa", "sage"):
         assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0
+        assert "1 jobs: 1 made" in capsys.readouterr().err
+    first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
+    assert first != second
+
+
+def test_another_image_tower_makes_other_results(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    save_file({name: t * 1.5 for name, t in load_file(folder / CLIP).items()}, folder / "other.safetensors")
+    for clip in (CLIP, "other.safetensors"):
+        assert run(write_jobs(folder, models=MODELS | {"clip": clip})) == 0
         assert "1 jobs: 1 made" in capsys.readouterr().err
     first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
     assert first != second

@@ -21,7 +21,7 @@ from .models import files_for, identities, load_all, signature, timing_signature
 from .outputs import DiskFull, ResultWriter
 from .renderer import Made, Renderer, open_cache
 from .store import Store
-from .task import Source, Task, last_name, read_source, result_key
+from .task import Identity, Source, Task, last_name, read_source, result_key
 
 BLOCKS_AHEAD = 8  # that may wait to be written
 Notes = Callable[[str], Any]
@@ -49,7 +49,7 @@ class LocalEngine:
         return timing_signature(self.files[0], self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, *self._identity)
+        return make_task(self.jobs, job, self._identity)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         inbox: queue.Queue[list[Task] | None] = queue.Queue(maxsize=len(self.devices))
@@ -204,12 +204,12 @@ class Page:
         self.pen.outbox.put(outcome)
 
 
-def make_task(jobs: JobFile, job: Job, models_id: str, decoder_id: str) -> Task:
+def make_task(jobs: JobFile, job: Job, identity: Identity) -> Task:
     """A job made ready for models of these names. Raises MatrixGameError."""
-    block_name = last_name(job, models_id, jobs.size, get_variant(job.variant))
+    block_name = last_name(job, identity.models, jobs.size, get_variant(job.variant))
     return Task(
         name=job.name,
-        key=result_key(block_name, decoder_id),
+        key=result_key(block_name, identity),
         block_name=block_name,
         variant=job.variant,
         labels=job.labels,
@@ -225,15 +225,15 @@ def make_task(jobs: JobFile, job: Job, models_id: str, decoder_id: str) -> Task:
 
 
 def remembered_identity(
-    files: Files, attention: str, ask: Callable[[], tuple[str, str]], note: Notes, put_note: PutNote
-) -> tuple[str, str]:
-    """The names of models and decoder, from the last run with these files and this attention where there was one."""
+    files: Files, attention: str, ask: Callable[[], Identity], note: Notes, put_note: PutNote
+) -> Identity:
+    """The names of the networks, from the last run with these files and this attention where there was one."""
     name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
     known = note(name)
     if known is None:
         known = ask()
         put_note(name, known)
-    return known[0], known[1]
+    return Identity(*known)
 
 
 def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:

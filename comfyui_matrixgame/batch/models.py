@@ -17,6 +17,7 @@ from ..render import Files, estimate_for, find_files, load_models
 from ..world import Models
 from ..world.models import fingerprint
 from .jobfile import JobFile
+from .task import Identity
 
 
 def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
@@ -88,9 +89,10 @@ def timing_signature(files: Files, jobs: JobFile) -> str:
     return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}"
 
 
-def identities(models: Models) -> tuple[str, str]:
-    """The names of the models and of the decoder."""
-    return models.identity(), fingerprint(models.decoder)  # type: ignore[arg-type]
+def identities(models: Models) -> Identity:
+    """The names of a variant's networks."""
+    tower = "" if models.vision is None else fingerprint(models.vision)
+    return Identity(models.identity(), fingerprint(models.decoder), tower)  # type: ignore[arg-type]
 
 
 def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:

@@ -22,7 +22,7 @@ from .local import Pen, grouped, make_task, remembered_identity, render_group, s
 from .models import files_for, identities, load_all, timing_signature
 from .renderer import Renderer, open_cache
 from .store import Store, open_store
-from .task import Source, Task
+from .task import Identity, Source, Task
 
 try:
     import ray
@@ -57,8 +57,8 @@ class Worker:
         """How far it is."""
         return self._pulse
 
-    def identity(self) -> tuple[str, str]:
-        """The names of the models and of the decoder."""
+    def identity(self) -> Identity:
+        """The names of the networks."""
         return identities(self._models)
 
     def work(self, groups: list[list[Task]], places: list[list[int]], *sources: Source) -> list[list[Outcome]]:
@@ -120,7 +120,7 @@ class RayEngine:
         return timing_signature(self._files, self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, *self._identity)
+        return make_task(self.jobs, job, self._identity)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         self._pulse = on_pulse

@@ -1,6 +1,6 @@
 """Where results lie: a folder here, or anything that fsspec has a URL for (`urls.py`).
 
-results/ab/abcd...-1234/    one folder for each result, named by its last block; result.json is written last
+results/ab/abcd...-12-34/   one folder for each result, named by `task.result_key`; result.json is written last
 by_name/NAME.mp4 ...        the same files under the names of the job file (links; not on URLs)
 """
 

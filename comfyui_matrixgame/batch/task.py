@@ -7,7 +7,7 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -23,6 +23,14 @@ from ..world.world import first_name, next_name, pixels_name
 from .entries import Job
 from .jobfile import Overlay
 from .starts import Start
+
+
+class Identity(NamedTuple):
+    """What the networks are called. models: generator and VAE. tower: of images; empty where there is none."""
+
+    models: str
+    decoder: str
+    tower: str
 
 
 @dataclass(frozen=True)
@@ -138,9 +146,9 @@ def last_name(job: Job, models_id: str, size: tuple[int, int], variant: Variant)
     return name
 
 
-def result_key(block_name: str, decoder_id: str) -> str:
-    """The name of a result: its last block's, and the decoder's that made the frames."""
-    return f"{block_name[:40]}-{decoder_id[:8]}"
+def result_key(block_name: str, identity: Identity) -> str:
+    """The name of a result: its last block's, and of what that does not stand for: decoder and image tower."""
+    return f"{block_name[:40]}-{identity.decoder[:8]}-{identity.tower[:8] or 'none'}"
 
 
 def short_lanes(track: ActionTrack) -> dict[str, list[list[float]]]:

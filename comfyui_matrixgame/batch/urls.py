@@ -6,8 +6,8 @@ sent under a name that no other attempt has, and result.json, which lists them, 
 from the moment that this one object is there. An attempt that was killed leaves files that nothing points to; of two
 that end together the last one's list stands, and both lists are right.
 
-results/ab/abcd...-1234/result.json
-results/ab/abcd...-1234/0a1b2c3d/video.mp4 ...      of the attempt 0a1b2c3d
+results/ab/abcd...-12-34/result.json
+results/ab/abcd...-12-34/0a1b2c3d/video.mp4 ...     of the attempt 0a1b2c3d
 """
 
 from __future__ import annotations
