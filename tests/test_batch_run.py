@@ -207,6 +207,12 @@ def test_what_is_kept_later_is_added(folder: Path) -> None:
     assert contents(folder / "out", "results/*/*/png/*") == before
 
 
+def test_a_name_shows_the_frames_of_one_result(folder: Path) -> None:
+    for settings in ({"lengths": 2, "seeds": 1}, {"lengths": 1, "seeds": 2}):
+        assert run(write_jobs(folder, name="walk", **settings)) == 0
+    assert len(list((folder / "jobs" / "by_name" / "walk.png").iterdir())) == 9
+
+
 def test_the_same_job_twice_is_made_once(folder: Path, capsys: pytest.CaptureFixture) -> None:
     path = write_jobs(folder, jobs=[{"name": "one"}, {"name": "two"}])
     assert run(path) == 0

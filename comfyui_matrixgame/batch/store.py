@@ -140,7 +140,11 @@ class FolderStore:
                 if item in PICTURES:
                     folder = target.parent / f"{target.name}.{item}"
                     folder.mkdir(exist_ok=True)
-                    for picture in file.iterdir():
+                    pictures = {picture.name: picture for picture in file.iterdir()}
+                    for old in folder.glob(f"*.{PICTURES[item]}"):
+                        if old.name not in pictures:  # of a longer result that had this name
+                            old.unlink()
+                    for picture in pictures.values():
                         _link(picture, folder / picture.name)
                 else:
                     ending = ".mp4" if item == "mp4" else f".{item}{file.suffix}"
