@@ -134,6 +134,19 @@ def test_a_dataset_has_a_row_of_inputs_for_each_frame(out: Path, tmp_path: Path)
     assert not (target / "data/chunk-000/episode_000003.parquet").exists()
 
 
+def test_a_video_of_another_result_is_replaced(tmp_path: Path) -> None:
+    folder, target = write_files(tmp_path / "jobs"), tmp_path / "videos"
+    video, named = target / "picture0_w-8f.mp4", folder / "jobs" / "by_name" / "picture0_w-8f.mp4"
+    for seed in (1, 2):
+        path = write_jobs(folder, keep=["mp4"], seeds=seed)
+        assert main(["batch", "run", str(path), "--device", "cpu"]) == 0
+        assert main(["batch", "export", str(folder / "jobs"), str(target), "--as", "videos"]) == 0
+        assert video.read_bytes() == named.read_bytes()
+    written = video.stat().st_mtime_ns
+    assert main(["batch", "export", str(folder / "jobs"), str(target), "--as", "videos"]) == 0
+    assert video.stat().st_mtime_ns == written
+
+
 def test_videos_for_benchmarks(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert main(["batch", "export", str(out), str(tmp_path / "set"), "--as", "videos"]) == 0
     names = sorted(path.name for path in (tmp_path / "set").glob("*.mp4"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -27,6 +28,7 @@ from .urls import UrlStore
 
 NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
 INDEX = "index.csv"
+COLUMNS = ("video", "image", "action", "seed", "frames", "key")  # of the index
 
 
 def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tuple[int, int]:
@@ -48,7 +50,7 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
             numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
         if _task(entry) not in tasks:
             tasks.append(_task(entry))
-    _write_json(target / "meta" / NUMBERS, numbers | {"tasks": tasks})
+    _write(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks}))
     first, total = {}, 0
     for key, known in numbers.items():
         first[key] = total
@@ -77,17 +79,22 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
                 "such as --names {image}_{script}_{seed}."
             )
         named[name] = entry
-    rows = []
-    for name, entry in sorted(named.items(), key=lambda pair: (_about(pair[1])["labels"]["script"], pair[0])):
-        path = target / f"{name}.mp4"
-        if not path.exists():
-            _write_plain_video(store, entry, path)
+    rows = {}
+    for name, entry in sorted(named.items(), key=lambda pair: (_task(pair[1]), pair[0])):
         about = _about(entry)
-        rows.append([f"{name}.mp4", about["labels"]["image"], _task(entry), about["seed"], about["frames"], entry.key])
-    with (target / INDEX).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["video", "image", "action", "seed", "frames", "key"])
-        writer.writerows(rows)
+        row = [f"{name}.mp4", about["labels"]["image"], _task(entry), about["seed"], about["frames"], entry.key]
+        rows[name] = dict(zip(COLUMNS, row, strict=True))
+    before = _read_index(target)
+    there = {
+        name
+        for name, row in rows.items()
+        if before.get(row["video"]) == row["key"] and (target / row["video"]).exists()
+    }
+    _write_index(target, [rows[name] for name in rows if name in there])  # names no video that is being replaced
+    for name, entry in named.items():
+        if name not in there:
+            _write_plain_video(store, entry, target / f"{name}.mp4")
+    _write_index(target, list(rows.values()))
     return len(named), left_out
 
 
@@ -142,6 +149,22 @@ def _write_plain_video(store: Store, entry: Entry, path: Path) -> None:
         os.replace(part, path)
 
 
+def _read_index(target: Path) -> dict[str, str]:
+    """The key of each video that an export before this one wrote."""
+    if not (target / INDEX).exists():
+        return {}
+    with (target / INDEX).open(newline="", encoding="utf-8") as file:
+        return {row.get("video") or "": row.get("key") or "" for row in csv.DictReader(file)}
+
+
+def _write_index(target: Path, rows: list[dict[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    _write(target / INDEX, text.getvalue())
+
+
 def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
     for path in sorted(folder.iterdir()):
         with Image.open(path) as picture:
@@ -166,8 +189,9 @@ def _numbers(target: Path) -> dict[str, Any]:
     return {}
 
 
-def _write_json(path: Path, value: Any) -> None:
+def _write(path: Path, text: str) -> None:
+    """Write a file in one step, so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(value), encoding="utf-8")
+    part.write_text(text, encoding="utf-8", newline="")
     os.replace(part, path)
