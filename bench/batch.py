@@ -307,7 +307,8 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
         failed = i % 50 == 49
         error = "There is not enough memory for this job." if failed else None
         state = "failed" if failed else "done"
-        entries.append(Entry(f"picture_{i % 32}_seed_{i}", key, state, error, 0, 1.7e9, None if failed else about))
+        name, labels = f"picture_{i % 32}_seed_{i}", about["labels"]
+        entries.append(Entry(name, key, state, error, 0, 1.7e9, None if failed else about, labels))
     return entries
 
 

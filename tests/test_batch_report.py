@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,24 @@ def test_a_video_of_another_result_is_replaced(tmp_path: Path) -> None:
     written = video.stat().st_mtime_ns
     assert main(["batch", "export", str(folder / "jobs"), str(target), "--as", "videos"]) == 0
     assert video.stat().st_mtime_ns == written
+
+
+def test_jobs_that_share_a_result_keep_their_labels(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "jobs")
+    scripts = [{"name": "short", "text": "w 8f"}, {"name": "other", "text": "w 4f; w 4f"}]
+    path = write_jobs(folder, keep=["mp4"], scripts=scripts)
+    assert main(["batch", "run", str(path), "--device", "cpu"]) == 0
+    with (folder / "jobs" / "results.csv").open(newline="") as file:
+        assert [row["script"] for row in csv.DictReader(file)] == ["other", "short"]
+    target = tmp_path / "videos"
+    assert main(["batch", "export", str(folder / "jobs"), str(target), "--as", "videos"]) == 0
+    assert {video.stem for video in target.glob("*.mp4")} == {"picture0_short", "picture0_other"}
+    database = sqlite3.connect(folder / "jobs" / "batch.sqlite")  # as older programs wrote it
+    database.execute("alter table jobs drop column labels")
+    database.close()
+    write_report(folder / "jobs")
+    assert main(["batch", "run", str(path), "--device", "cpu"]) == 0
+    assert pq.read_table(folder / "jobs" / "results.parquet")["script"].to_pylist() == ["other", "short"]
 
 
 def test_videos_for_benchmarks(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

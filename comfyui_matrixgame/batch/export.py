@@ -32,12 +32,13 @@ COLUMNS = ("video", "image", "action", "seed", "frames", "key")  # of the index
 
 
 def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tuple[int, int]:
-    """Write the finished jobs of a run as a dataset (see `dataset.py`); one row of inputs for each frame.
+    """Write the results of a run as a dataset (see `dataset.py`), each once; one row of inputs for each frame.
 
     Returns how many episodes it has, and how many jobs have no frames to export. What was exported before stays and
     keeps its number. Raises BatchError where the jobs are of several variants or sizes.
     """
-    store, found, left_out = _finished(folder, variant)
+    store, done, left_out = _finished(folder, variant)
+    found = list({entry.key: entry for entry in reversed(done)}.values())[::-1]
     kinds = {(about["variant"], tuple(about["size"])) for about in (_about(entry) for entry in found)}
     if len(kinds) > 1:
         shown = ", ".join(f"{name} at {size[1]}x{size[0]}" for name, size in sorted(kinds))
@@ -72,7 +73,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     store, found, left_out = _finished(folder, variant)
     named: dict[str, Entry] = {}
     for entry in found:
-        name = template.format_map(_about(entry)["labels"])
+        name = template.format_map(entry.labels)
         if name in named and named[name].key != entry.key:
             raise BatchError(
                 f"The jobs {named[name].name} and {entry.name} would both be {name}.mp4; name what tells them apart, "
@@ -82,7 +83,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     rows = {}
     for name, entry in sorted(named.items(), key=lambda pair: (_task(pair[1]), pair[0])):
         about = _about(entry)
-        row = [f"{name}.mp4", about["labels"]["image"], _task(entry), about["seed"], about["frames"], entry.key]
+        row = [f"{name}.mp4", entry.labels["image"], _task(entry), about["seed"], about["frames"], entry.key]
         rows[name] = dict(zip(COLUMNS, row, strict=True))
     before = _read_index(target)
     there = {
@@ -106,7 +107,7 @@ def rows_of_frames(about: dict[str, Any]) -> ActionTrack:
 
 
 def _finished(folder: Path, variant: str | None) -> tuple[Store, list[Entry], int]:
-    """Where the results lie, the finished jobs that have frames, each result once, and how many have none."""
+    """Where the results lie, the finished jobs that have frames, and how many have none."""
     ledger = Ledger(folder, write=False)
     try:
         where = str(ledger.note("output") or "")
@@ -115,11 +116,11 @@ def _finished(folder: Path, variant: str | None) -> tuple[Store, list[Entry], in
         ledger.close()
     if variant is not None:
         done = [entry for entry in done if _about(entry)["variant"] == get_variant(variant).name]
-    found = {entry.key: entry for entry in reversed(done) if {"mp4", "png", "jpeg"} & _about(entry)["items"].keys()}
+    found = [entry for entry in done if {"mp4", "png", "jpeg"} & _about(entry)["items"].keys()]
     if not found:
         raise BatchError(f"No finished job in {folder} has a video or frames; keep mp4 or png.")
     store = UrlStore(where, write=False) if is_url(where) else FolderStore(folder)
-    return store, list(reversed(found.values())), len({entry.key for entry in done}) - len(found)
+    return store, found, len(done) - len(found)
 
 
 def _write_episode(store: Store, target: Path, entry: Entry, number: int, task: int, first: int) -> None:
@@ -172,7 +173,7 @@ def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
 
 
 def _task(entry: Entry) -> str:
-    return _about(entry)["labels"]["script"]
+    return entry.labels["script"]
 
 
 def _about(entry: Entry) -> dict[str, Any]:

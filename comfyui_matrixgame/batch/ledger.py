@@ -23,7 +23,7 @@ create table if not exists results (
     signature text, finished real);
 create table if not exists jobs (
     name text primary key, key text not null, state text not null, error text, attempts integer not null default 0,
-    updated real);
+    updated real, labels text);
 create index if not exists jobs_by_key on jobs (key);
 create index if not exists results_by_signature on results (signature);
 create table if not exists notes (name text primary key, value text);
@@ -32,7 +32,10 @@ create table if not exists notes (name text primary key, value text);
 
 @dataclass(frozen=True)
 class Entry:
-    """One job as the ledger knows it. about: what its result says; None where it failed."""
+    """One job as the ledger knows it. about: what its result, which other jobs may share, says; None where it failed.
+
+    labels: what the fields of its name stand for; those of the result where an older program wrote the ledger.
+    """
 
     name: str
     key: str
@@ -41,6 +44,7 @@ class Entry:
     attempts: int
     updated: float
     about: dict[str, Any] | None
+    labels: dict[str, str]
 
 
 class Ledger:
@@ -61,6 +65,9 @@ class Ledger:
                 self._db.execute("pragma journal_mode = wal")
                 self._db.execute("pragma synchronous = normal")
                 self._db.executescript(SCHEMA)
+                if not self._has_labels():
+                    self._db.execute("alter table jobs add column labels text")
+            self._labels = "jobs.labels" if self._has_labels() else "null"
             self._db.execute("select count(*) from notes")
         except (sqlite3.Error, OSError) as error:
             raise BatchError(f"The ledger {path} cannot be used ({error}); check the folder's rights.") from None
@@ -71,7 +78,7 @@ class Ledger:
         if self._lock is not None:
             self._lock.close()
 
-    def finish(self, name: str, about: dict[str, Any], signature: str) -> None:
+    def finish(self, name: str, labels: dict[str, str], about: dict[str, Any], signature: str) -> None:
         """A job is done, and this is what its result says."""
         size = sum(item["bytes"] for item in about["items"].values())
         seconds = about["seconds"].get("model") or None
@@ -80,17 +87,22 @@ class Ledger:
             self._db.execute(
                 "insert or replace into results values (?, ?, ?, ?, ?, ?, ?, ?)", (*row, about["finished"])
             )
-            self._job(name, about["key"], "done", None, 0)
+            self._job(name, labels, about["key"], "done", None, 0)
 
-    def fail(self, name: str, key: str, error: str) -> None:
+    def fail(self, name: str, labels: dict[str, str], key: str, error: str) -> None:
         """A job failed; it stays so until it is asked for again."""
         with self._writing():
-            self._job(name, key, "failed", error, 1)
+            self._job(name, labels, key, "failed", error, 1)
 
     def known(self, name: str, key: str) -> str | None:
         """`done` or `failed` where this name stands for this result; None where it is new or stands for another."""
         row = self._db.execute("select state from jobs where name = ? and key = ?", (name, key)).fetchone()
         return row[0] if row else None
+
+    def labels(self, name: str) -> dict[str, str] | None:
+        """What the fields of a job's name stand for; None where that was not written down."""
+        row = self._db.execute(f"select {self._labels} from jobs where name = ?", (name,)).fetchone()
+        return json.loads(row[0]) if row and row[0] else None
 
     def result(self, key: str) -> dict[str, Any] | None:
         """What a finished result says."""
@@ -104,13 +116,13 @@ class Ledger:
     def entries(self) -> Iterator[Entry]:
         """All jobs by name, one at a time."""
         rows = self._db.execute(
-            "select name, jobs.key, state, error, attempts, updated, about from jobs left join results "
-            "on results.key = jobs.key order by name"
+            f"select name, jobs.key, state, error, attempts, updated, about, {self._labels} from jobs "
+            "left join results on results.key = jobs.key order by name"
         )
-        for *row, about in rows:
-            name, key, state, error, attempts, updated = row
+        for name, key, state, error, attempts, updated, about, text in rows:
             known = json.loads(about) if about and state == "done" else None
-            yield Entry(name, key, state, error, attempts, updated, known)
+            labels = json.loads(text) if text else (known or {}).get("labels", {})
+            yield Entry(name, key, state, error, attempts, updated, known, labels)
 
     def seconds_per_block(self, signature: str) -> tuple[float, int] | None:
         """Seconds of the models for a block, and in how many jobs that was measured; None where never."""
@@ -155,11 +167,15 @@ class Ledger:
                 "the same command again."
             ) from None
 
-    def _job(self, name: str, key: str, state: str, error: str | None, failed: int) -> None:
+    def _has_labels(self) -> bool:
+        return "labels" in {row[1] for row in self._db.execute("pragma table_info(jobs)")}
+
+    def _job(self, name: str, labels: dict[str, str], key: str, state: str, error: str | None, failed: int) -> None:
         before = self._db.execute("select attempts from jobs where name = ? and key = ?", (name, key)).fetchone()
         attempts = (before[0] if before else 0) + failed
         self._db.execute(
-            "insert or replace into jobs values (?, ?, ?, ?, ?, ?)", (name, key, state, error, attempts, time.time())
+            "insert or replace into jobs values (?, ?, ?, ?, ?, ?, ?)",
+            (name, key, state, error, attempts, time.time(), json.dumps(labels)),
         )
 
 

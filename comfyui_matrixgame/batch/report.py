@@ -161,7 +161,7 @@ def _row(entry: Entry, lanes: dict[str, int], output: str) -> dict[str, Any]:
         return row
     text = json.dumps({"rows": _rows_of(about), "lanes": about["lanes"]}, separators=(",", ":"))
     row |= {
-        "labels": about["labels"],
+        "labels": entry.labels,
         "lanes": lanes.setdefault(text, len(lanes)),
         "frames": about["frames"],
         "seconds": about["seconds"].get("model") or about["seconds"].get("all"),
@@ -186,7 +186,7 @@ def _table_row(entry: Entry) -> dict[str, Any]:
     if about is not None:
         place = result_path(about["key"]) + "/"
         video, thumbnail = _video(about), about["thumbnail"]
-        row |= {name: about["labels"][name] for name in LABELS} | {"seed": about["seed"]}
+        row |= {name: entry.labels[name] for name in LABELS} | {"seed": about["seed"]}
         row |= {name: about[name] for name in ("blocks", "frames", "worker", "finished", "block", "program")}
         row |= {"height": about["size"][0], "width": about["size"][1], "bytes": _bytes(about)}
         row |= {"model_seconds": about["seconds"].get("model"), "seconds": about["seconds"].get("all")}

@@ -98,7 +98,7 @@ class Runner:
             try:
                 task = engine.task(job)
             except MatrixGameError as error:
-                self.ledger.fail(job.name, "", str(error))
+                self.ledger.fail(job.name, job.labels, "", str(error))
                 self._say_failed(job.name, str(error), tally, bars)
                 continue
             if self.ledger.known(task.name, task.key) == "failed" and not self.retry_failed:
@@ -123,8 +123,9 @@ class Runner:
             about = self.store.read(task.key)
         if about is None or not set(task.items) <= about["items"].keys():
             return False
-        if known != "done" or self.ledger.result(task.key) != about:
-            self.ledger.finish(task.name, about, signature)
+        said = (self.ledger.labels(task.name), self.ledger.result(task.key))
+        if known != "done" or said != (task.labels, about):
+            self.ledger.finish(task.name, task.labels, about, signature)
         self.store.link(about, task.name, task.items)
         return True
 
@@ -133,10 +134,10 @@ class Runner:
             if outcome.fatal:
                 raise BatchError(f"Stopped. {outcome.error}")
             if outcome.about is None:
-                self.ledger.fail(task.name, task.key, outcome.error or "")
+                self.ledger.fail(task.name, task.labels, task.key, outcome.error or "")
                 self._say_failed(task.name, outcome.error or "", tally, bars)
                 continue
-            self.ledger.finish(task.name, outcome.about, signature)
+            self.ledger.finish(task.name, task.labels, outcome.about, signature)
             self.store.link(outcome.about, task.name, task.items)
             tally.made += 1
             bars.step()
