@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections import Counter
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,22 @@ def test_yaml_json_and_csv_say_the_same(folder: Path) -> None:
     assert list(yaml.jobs()) == list(json_file.jobs()) == list(csv.jobs())
     assert yaml.models.generators == csv.models.generators == {"": "g"}
     assert csv.entries[0].line == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("w 8f\n---\nd 8f\n--- third\na 8f\n", ["m.1", "m.2", "third"]),
+        ("# two walks\n--- left\nleft 8f\n---\nright 8f\n---\n", ["left", "m.2"]),
+        ("--- to the left\nleft 8f\n", ["to-the-left"]),
+        ("w 8f\n---\n", ["m"]),
+    ],
+)
+def test_scripts_in_a_file_have_the_names_that_it_gives_them(folder: Path, text: str, names: list[str]) -> None:
+    (folder / "m.mgs").write_text(text)
+    jobs = list(read(folder, "images: a.png\nscripts: m.mgs\nname: '{script}'\n").jobs())
+    assert [job.name for job in jobs] == names
+    assert all(one.track() != other.track() for one, other in combinations(jobs, 2))
 
 
 def test_clips_are_continued(folder: Path) -> None:

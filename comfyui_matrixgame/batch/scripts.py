@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..actions.bench import bench_track
-from ..actions.lexer import ScriptError
+from ..actions.lexer import ScriptError, normalise
 from ..actions.presets import preset_script
-from ..actions.text import read_file, read_text, read_texts
+from ..actions.text import read_file, read_text, read_texts, split_texts
 from ..actions.track import ActionTrack
 from ..errors import MatrixGameError
 from ..variants import get_variant
@@ -27,7 +27,7 @@ class Script:
     """Inputs that can be read for a variant.
 
     label: what `{script}` stands for. kind: `text`, `file`, `preset` or `bench`. source: the text, path, or name.
-    part: which of several texts in a file with `---` lines; None where there is one.
+    part: which of the texts in a file with lines `---` or `--- NAME`; None where it has no such line.
     """
 
     label: str
@@ -169,15 +169,15 @@ def _named(entry: Value) -> tuple[Value, str | None]:
 
 def _file_scripts(path: Path, label: str | None) -> Iterator[Script]:
     name = label or plain_name(path.stem if path.suffix else path.name)
-    parts = 1
     if path.is_file() and path.suffix.lower() not in (".npy", ".npz"):
-        lines = path.read_text(encoding="utf-8-sig", errors="replace").rstrip().removesuffix("---").splitlines()
-        parts += sum(line.strip() == "---" for line in lines)
-    if parts == 1:
-        yield Script(name, "file", str(path))
-        return
-    for part in range(parts):
-        yield Script(f"{name}.{part + 1}", "file", str(path), part)
+        text = normalise(path.read_text(encoding="utf-8-sig", errors="replace"))
+        parts = split_texts(text)
+        if parts[0].text != text:
+            for number, part in enumerate(parts):
+                own = plain_name(part.name) if part.name else name if len(parts) == 1 else f"{name}.{number + 1}"
+                yield Script(own, "file", str(path), number)
+            return
+    yield Script(name, "file", str(path))
 
 
 def find_files(text: str, folder: Path) -> list[Path]:
