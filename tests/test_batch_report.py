@@ -6,6 +6,7 @@ import csv
 import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -13,11 +14,12 @@ import pytest
 from PIL import Image
 
 from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.batch import export as batch_export
 from comfyui_matrixgame.batch import outputs
 from comfyui_matrixgame.batch.report import write_report
 from comfyui_matrixgame.batch.task import short_lanes, track_of
 from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.dataset import read_episode
+from comfyui_matrixgame.dataset import count_episodes, read_episode
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 from comfyui_matrixgame.video import read_video
 from tests.support import random_track
@@ -133,6 +135,31 @@ def test_a_dataset_has_a_row_of_inputs_for_each_frame(out: Path, tmp_path: Path)
     first = pq.read_table(target / "data/chunk-000/episode_000001.parquet")["index"][0].as_py()
     assert first == 21
     assert not (target / "data/chunk-000/episode_000003.parquet").exists()
+
+
+def export(folder: Path, target: Path, **settings: Any) -> int:
+    """Run jobs, and add their results to a dataset."""
+    assert main(["batch", "run", str(write_jobs(folder, keep=["mp4"], **settings)), "--device", "cpu"]) == 0
+    return main(["batch", "export", str(folder / "jobs"), str(target)])
+
+
+def test_a_dataset_has_one_size(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    folder = write_files(tmp_path / "jobs")
+    assert export(folder, tmp_path / "data") == 0
+    assert export(folder, tmp_path / "data", size="32x32") == 1
+    assert "universal at 16x16, and these jobs are of universal at 32x32" in capsys.readouterr().err
+
+
+def test_an_export_that_broke_off_goes_on_with_other_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, target = write_files(tmp_path / "jobs"), tmp_path / "data"
+    assert export(folder, target, name="one") == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(batch_export, "write_table", Mock(side_effect=KeyboardInterrupt))
+        assert export(folder, target, name="two", seeds=1) != 0
+    assert export(folder, target, name="two", seeds=2, lengths=2) == 0
+    assert count_episodes(target) == 2
+    assert [len(read_episode(target, number)[1]) for number in range(2)] == [9, 21]
+    assert pq.read_table(target / "data/chunk-000/episode_000001.parquet")["index"][0].as_py() == 9
 
 
 def test_a_video_of_another_result_is_replaced(tmp_path: Path) -> None:

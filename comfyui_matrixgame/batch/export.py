@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -28,14 +29,14 @@ from .urls import UrlStore
 
 NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
 INDEX = "index.csv"
-COLUMNS = ("video", "image", "action", "seed", "frames", "key")  # of the index
+COLUMNS: tuple[str, ...] = ("video", "image", "action", "seed", "frames", "key")  # of the index
 
 
 def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tuple[int, int]:
     """Write the results of a run as a dataset (see `dataset.py`), each once; one row of inputs for each frame.
 
     Returns how many episodes it has, and how many jobs have no frames to export. What was exported before stays and
-    keeps its number. Raises BatchError where the jobs are of several variants or sizes.
+    keeps its number. Raises BatchError where the jobs, or what was exported before, are of other variants or sizes.
     """
     store, done, left_out = _finished(folder, variant)
     found = list({entry.key: entry for entry in reversed(done)}.values())[::-1]
@@ -43,24 +44,25 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     if len(kinds) > 1:
         shown = ", ".join(f"{name} at {size[1]}x{size[0]}" for name, size in sorted(kinds))
         raise BatchError(f"A dataset has one variant and size, and these jobs have {shown}; choose with --variant.")
-    chosen = get_variant(kinds.pop()[0])
-    numbers = _numbers(target)
-    tasks: list[str] = numbers.pop("tasks", [])
-    for entry in found:
-        if entry.key not in numbers:
-            numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
-        if _task(entry) not in tasks:
-            tasks.append(_task(entry))
-    _write(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks}))
-    first, total = {}, 0
-    for key, known in numbers.items():
-        first[key] = total
-        total += known["frames"]
-    for entry in found:
-        number = numbers[entry.key]["episode"]
-        if not table_path(target, number).exists():
-            _write_episode(store, target, entry, number, tasks.index(_task(entry)), first[entry.key])
-    write_meta(target, len(numbers), tasks, chosen)
+    chosen, size = kinds.pop()
+    meta = _meta(target)
+    kind = {"variant": chosen, "size": list(size)}
+    if any(meta.get(name, value) != value for name, value in kind.items()):
+        raise BatchError(
+            f"{target} holds a dataset of {meta['variant']} at {meta['size'][1]}x{meta['size'][0]}, and these jobs are "
+            f"of {chosen} at {size[1]}x{size[0]}; name another folder."
+        )
+    numbers, tasks = _whole_episodes(target, meta), meta.get("tasks", [])
+    new = [entry for entry in found if entry.key not in numbers]
+    for entry in new:
+        numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
+    tasks += [task for task in dict.fromkeys(map(_task, new)) if task not in tasks]
+    _write(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks} | kind))
+    first = sum(known["frames"] for known in numbers.values()) - sum(_about(entry)["frames"] for entry in new)
+    for entry in new:
+        _write_episode(store, target, entry, numbers[entry.key]["episode"], tasks.index(_task(entry)), first)
+        first += _about(entry)["frames"]
+    write_meta(target, len(numbers), tasks, get_variant(chosen))
     return len(numbers), left_out
 
 
@@ -181,7 +183,15 @@ def _about(entry: Entry) -> dict[str, Any]:
     return entry.about
 
 
-def _numbers(target: Path) -> dict[str, Any]:
+def _whole_episodes(target: Path, meta: dict[str, Any]) -> dict[str, Any]:
+    """The results that are episodes already; what was begun after them and not finished is made again."""
+    known = {key: value for key, value in meta.items() if isinstance(value, dict)}
+    count = next(n for n in itertools.count() if not table_path(target, n).exists())
+    return {key: value for key, value in known.items() if value["episode"] < count}
+
+
+def _meta(target: Path) -> dict[str, Any]:
+    """What an export wrote down for the next one: the number of each result, tasks, variant and size."""
     path = target / "meta" / NUMBERS
     if path.exists():
         return json.loads(path.read_text(encoding="utf-8"))
