@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
 
@@ -235,6 +236,26 @@ def test_clashes_are_found_exactly_where_there_are_any(
         assert clash
     else:
         assert not clash
+
+
+@pytest.mark.parametrize(
+    ("label", "template", "message"),
+    [
+        ("図" * 60, "{image}", ""),
+        ("図" * 60, "{image}_{script}", r"names of '\{image\}_\{script\}' have up to 361 bytes, and a disk takes 215"),
+        ("図" * 60, "{image}/{script}", ""),
+        ("con", "{image}_{script}", ""),
+        ("con", "walks/{image}", "would be written as 'con', a name that some systems keep"),
+        ("NUL", "{image}.{script}", "would be written as 'nul'"),
+        ("on", "c{image}", "would be written as 'con'"),
+        ("a", "com{seed}", "would be written as 'com0'"),
+    ],
+)
+def test_names_that_no_disk_takes_are_found_in_planning(label: str, template: str, message: str) -> None:
+    axes = (("universal",), [Start(label, "")], [2], [Script(label, "text", "w 9")], range(1))
+    entry = Entry(1, *axes, parse_template(template))
+    with pytest.raises(BatchError, match=message) if message else nullcontext():
+        check_names([entry], "file")
 
 
 def test_a_name_that_is_not_given_tells_all_jobs_apart() -> None:

@@ -302,6 +302,12 @@ def test_folders_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixt
         assert "cannot be written to" in capsys.readouterr().err
 
 
+def test_a_name_that_the_disk_does_not_take_is_said(tmp_path: Path) -> None:
+    long = tmp_path / ("x" * 300)
+    with pytest.raises(BatchError, match="cannot be written: File name too long"), outputs.full_disk_said(long):
+        long.mkdir()
+
+
 def test_two_runs_into_one_folder_are_refused(folder: Path, capsys: pytest.CaptureFixture) -> None:
     ledger = Ledger(folder / "jobs")
     assert run(write_jobs(folder)) == 1

@@ -12,6 +12,7 @@ from .scripts import Script, total_rows
 from .starts import Start
 
 FIELDS = ("variant", "image", "length", "script", "seed")  # the axes of a product, the slowest first
+MOST_BLOCKS = 100_000  # of a length that is asked for
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from ..builtin import demo_world, start_images
 from ..errors import BatchError, ImageError
 from ..images import HEIGHT, WIDTH, check_size
 from ..variants import FPS, VARIANTS
-from .entries import Entry, Job, Totals
+from .entries import MOST_BLOCKS, Entry, Job, Totals
 from .names import check_names, default_template, parse_template
 from .scripts import read_scripts
 from .starts import Start, known_fields, read_clips, read_images
@@ -27,7 +27,6 @@ AXES = ("images", "clips", "scripts", "seeds", "variants", "lengths", "name")
 SINGULAR = {"image": "images", "clip": "clips", "script": "scripts", "seed": "seeds", "variant": "variants",
             "length": "lengths", "timeline": "scripts", "timelines": "scripts", "blocks": "lengths"}  # fmt: skip
 MODELS = ("generator", "vae", "clip", "decoder", "dtype", "attention")
-MOST_BLOCKS = 100_000
 MOST_WORLDS = 64
 _SEEDS = re.compile(r"(\d+)\s*\.\.\s*(\d+)")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(b|f|s)?")

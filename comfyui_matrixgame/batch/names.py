@@ -12,13 +12,15 @@ from string import Formatter
 import numpy as np
 
 from ..errors import BatchError
-from .entries import FIELDS, Entry, Job
+from .entries import FIELDS, MOST_BLOCKS, Entry, Job
 from .scripts import BenchScripts
 
 ALIASES = {"action": "script", "start": "image", "clip": "image", "blocks": "length"}
 MOST_NAMES = 4_000_000  # that are compared one by one, 8 bytes each
 _BAD = re.compile(r'[<>:"|?*\\\x00-\x1f]')
-_RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
+MOST_BYTES = 215  # of a file's name: disks take 255, and endings come on top
+_RESERVED_NAMES = ("con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10)))
+_RESERVED = re.compile(rf"({'|'.join(_RESERVED_NAMES)})(\.|$)", re.IGNORECASE)
 
 
 def parse_template(text: str) -> str:
@@ -56,12 +58,14 @@ def default_template(axes: Sequence[Sequence]) -> str:
 
 
 def check_names(entries: Sequence[Entry], file: str) -> None:
-    """Raise BatchError where two jobs would be written under one name.
+    """Raise BatchError where two jobs would be written under one name, or one under a name that no disk takes.
 
     One product is proven from its template where that can be done; else names are compared, up to MOST_NAMES.
     """
     for entry in entries:
         _check_fields(entry, file)
+        for part in entry.template.split("/"):
+            _check_part(entry, part, file)
     left = [_unproven(entries[0])] if len(entries) == 1 else list(entries)
     count = sum(len(entry) for entry in left)
     if count > MOST_NAMES:
@@ -108,6 +112,40 @@ def _check_fields(entry: Entry, file: str) -> None:
             raise BatchError(
                 f"{file}, line {entry.line}: two of the {field}s are called '{twice}'; give one a name of its own."
             )
+
+
+def _check_part(entry: Entry, template: str, file: str) -> None:
+    """Refuse what a file or folder of the template cannot be called; no name is laid out for that."""
+    most, begun, found = 0, {""}, set()
+    for literal, field, _, _ in Formatter().parse(template):
+        texts = [literal] if field is None else [literal + label for label in _extremes(entry, field)]
+        most += max(len(text.encode()) for text in texts)
+        stems = {stem + text.casefold() for stem in begun for text in texts}
+        found |= {stem.partition(".")[0] for stem in stems if "." in stem}
+        begun = {stem for stem in stems if any(name.startswith(stem) for name in _RESERVED_NAMES)}
+    taken = sorted((found | begun).intersection(_RESERVED_NAMES))
+    where = f"{file}, line {entry.line}"
+    if taken:
+        raise BatchError(
+            f"{where}: a job would be written as '{taken[0]}', a name that some systems keep for themselves; change "
+            "the name or a label."
+        )
+    if most > MOST_BYTES:
+        raise BatchError(
+            f"{where}: names of '{template}' have up to {most} bytes, and a disk takes {MOST_BYTES} of them; shorten "
+            "the name, or give pictures and scripts shorter ones of their own."
+        )
+
+
+def _extremes(entry: Entry, field: str) -> Sequence[str]:
+    """The texts that a field stands for, of a range the first ones and the longest."""
+    labels = _labels(entry, field)
+    if labels is None:
+        return [f"{MOST_BLOCKS}b"]
+    if not isinstance(labels, range):
+        return labels
+    prefix = "bench" if field == "script" else ""
+    return [f"{prefix}{number}" for number in (*labels[:10], labels[-1])]
 
 
 def _labels(entry: Entry, field: str) -> Sequence[str] | range | None:

@@ -224,9 +224,9 @@ def _thumbnail(frame: NDArray[np.uint8], path: Path) -> None:
 
 def _no_space(folder: Path) -> bool:
     place = folder
-    while not place.exists() and place != place.parent:
-        place = place.parent
     try:
+        while not place.exists() and place != place.parent:  # fails where a name is longer than the disk takes
+            place = place.parent
         return shutil.disk_usage(place).free < LOW_SPACE
     except OSError:
         return False
