@@ -194,6 +194,12 @@ def write_about(folder: Path, task: Task, worker: str, seconds: dict[str, float]
     return about
 
 
+def whole(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What a result says, without the items whose files are gone or have another size than they were written with."""
+    items = {name: item for name, item in about["items"].items() if _is_there(folder / item["file"], item["bytes"])}
+    return about | {"items": items}
+
+
 def latents_bytes(blocks: int, size: tuple[int, int]) -> int:
     """Size of a latents file, without its head."""
     return blocks * LATENTS_PER_BLOCK * LATENT_CHANNELS * (size[0] // SPATIAL_STRIDE) * (size[1] // SPATIAL_STRIDE) * 4
@@ -211,9 +217,16 @@ def _file_of(item: str) -> str:
 
 
 def _size(path: Path) -> int:
-    if path.is_dir():
-        return sum(file.stat().st_size for file in path.iterdir())
+    if path.is_dir():  # what a file manager leaves beside the pictures does not count
+        return sum(file.stat().st_size for file in path.iterdir() if file.suffix in (".png", ".jpg"))
     return path.stat().st_size
+
+
+def _is_there(path: Path, size: int) -> bool:
+    try:
+        return _size(path) == size
+    except FileNotFoundError:
+        return False
 
 
 def _thumbnail(frame: NDArray[np.uint8], path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from ..errors import BatchError
 from .jobfile import is_url
-from .outputs import ABOUT, full_disk_said
+from .outputs import ABOUT, full_disk_said, whole
 
 RESULTS, NAMED, PARTS = "results", "by_name", "parts"
 PICTURES = {"png": "png", "jpeg": "jpg"}  # items that are a folder of frames, and how these end
@@ -41,7 +41,7 @@ class Store(Protocol):
         ...
 
     def read(self, key: str) -> dict[str, Any] | None:
-        """What a finished result says; None where there is none."""
+        """What a finished result says, of items that are there; None where there is none."""
         ...
 
     def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
@@ -128,7 +128,7 @@ class FolderStore:
         return (self.folder(key) / ABOUT).exists()
 
     def read(self, key: str) -> dict[str, Any] | None:
-        return parsed((self.folder(key) / ABOUT).read_bytes) if (self.folder(key) / ABOUT).exists() else None
+        return _read(self.folder(key))
 
     def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
         source = self.folder(about["key"])
@@ -168,9 +168,14 @@ def parsed(read: Callable[[], bytes]) -> dict[str, Any] | None:
         return None
 
 
+def _read(folder: Path) -> dict[str, Any] | None:
+    about = parsed((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None
+    return None if about is None else whole(folder, about)
+
+
 def _merge(part: Path, target: Path) -> None:
     """Add the items of a new folder to a result that is there; what it has is left as it is."""
-    old, new = (parsed((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None for folder in (target, part))
+    old, new = _read(target), _read(part)
     assert new is not None
     if old is None:  # not whole: nothing points to it
         shutil.rmtree(target)
@@ -179,14 +184,14 @@ def _merge(part: Path, target: Path) -> None:
     missing = new["items"].keys() - old["items"].keys()
     for item in missing:
         place = target / new["items"][item]["file"]
-        if place.is_dir():  # of a run that was killed right here
+        if place.is_dir():  # not whole, or of a run that was killed right here
             shutil.rmtree(place)
         os.replace(part / new["items"][item]["file"], place)
     if missing:
         old["items"] |= {item: new["items"][item] for item in missing}
-        whole = target / (ABOUT + ".part")
-        whole.write_text(json.dumps(old), encoding="utf-8")
-        os.replace(whole, target / ABOUT)
+        text = target / (ABOUT + ".part")
+        text.write_text(json.dumps(old), encoding="utf-8")
+        os.replace(text, target / ABOUT)
     shutil.rmtree(part, ignore_errors=True)
 
 
