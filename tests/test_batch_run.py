@@ -9,10 +9,12 @@ import errno
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -22,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from comfyui_matrixgame import render
 from comfyui_matrixgame.actions.text import read_text
-from comfyui_matrixgame.batch import local, outputs, report, runner
+from comfyui_matrixgame.batch import local, outputs, report, runner, store
 from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
@@ -207,9 +209,35 @@ def test_what_is_kept_later_is_added(folder: Path) -> None:
     assert contents(folder / "out", "results/*/*/png/*") == before
 
 
+@pytest.mark.parametrize("damage", ["gone", "empty", "a frame less"])
+def test_results_without_their_files_are_made_again(folder: Path, damage: str, capsys: pytest.CaptureFixture) -> None:
+    path = write_jobs(folder, keep=["mp4", "png", "latents"], seeds="0..1")
+    assert run(path) == 0
+    before = contents(folder / "jobs", "results/*/*/*.mp4", "results/*/*/png/*", "by_name/*")
+    result = next(iter(results(folder / "jobs").values()))
+    if damage == "a frame less":
+        (result / "png" / "000003.png").unlink()
+        (result / "png" / ".DS_Store").write_text("left by a file manager")
+    else:
+        (result / "video.mp4").write_bytes(b"") if damage == "empty" else (result / "video.mp4").unlink()
+    assert run(path) == 0
+    assert "1 made, 1 finished before" in capsys.readouterr().err
+    assert contents(folder / "jobs", "results/*/*/*.mp4", "results/*/*/png/*", "by_name/*") == before
+
+
+def test_without_hard_links_what_is_finished_is_not_copied_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = Mock(side_effect=shutil.copyfile)
+    monkeypatch.setattr(store.os, "link", Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted")))
+    monkeypatch.setattr(store.shutil, "copyfile", copies)
+    for seeds, expected in ((1, 1), (1, 1), (2, 2)):
+        assert run(write_jobs(folder, keep=["latents"], seeds=seeds)) == 0
+        assert copies.call_count == expected
+    assert contents(folder / "jobs", "by_name/*").popitem()[1] == copies.call_args[0][0].read_bytes()
+
+
 def test_a_name_shows_the_frames_of_one_result(folder: Path) -> None:
-    for settings in ({"lengths": 2, "seeds": 1}, {"lengths": 1, "seeds": 2}):
-        assert run(write_jobs(folder, name="walk", **settings)) == 0
+    for lengths, seed in ((2, 1), (1, 2)):
+        assert run(write_jobs(folder, name="walk", lengths=lengths, seeds=seed)) == 0
     assert len(list((folder / "jobs" / "by_name" / "walk.png").iterdir())) == 9
 
 
