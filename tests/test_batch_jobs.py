@@ -155,6 +155,15 @@ def test_mistakes_are_found_with_their_lines(folder: Path, text: str, message: s
         read(folder, text)
 
 
+def test_characters_that_json_writes_in_halves(folder: Path) -> None:
+    (folder / "a.png").rename(folder / "😀 smile.png")
+    jobs = {"size": "128x64", "images": "😀 smile.png", "scripts": "w 9"}
+    (job,) = read_job_file(write(folder, json.dumps(jobs), "jobs.json")).jobs()
+    assert job.start.path.endswith("😀 smile.png")
+    with pytest.raises(BatchError, match="line 1: this holds half a character"):
+        read_job_file(write(folder, json.dumps(jobs | {"images": "\ud83d"}), "jobs.json"))
+
+
 def test_files_that_are_no_job_files(folder: Path) -> None:
     for name, text, message in (
         ("x.json", '{\n"a": 1,\n}', r"x.json, line 3: this is not JSON"),

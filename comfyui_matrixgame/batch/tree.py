@@ -114,7 +114,7 @@ def _value(node: yaml.Node, file: str, first_line: int, made: dict[int, Value], 
     if isinstance(node, yaml.MappingNode):
         data: Any = {}
         for key, value in node.value:
-            name = str(getattr(key, "value", ""))
+            name = _joined(str(getattr(key, "value", "")), file, key.start_mark.line + first_line)
             if name in data:
                 raise BatchError(f"{file}, line {key.start_mark.line + first_line}: '{name}' is given twice.")
             data[name] = _value(value, file, first_line, made, deeper)
@@ -122,8 +122,17 @@ def _value(node: yaml.Node, file: str, first_line: int, made: dict[int, Value], 
         data = [_value(entry, file, first_line, made, deeper) for entry in node.value]
     else:
         data = yaml.SafeLoader("").construct_object(node)
+        data = _joined(data, file, line) if isinstance(data, str) else data
     made[id(node)] = Value(data, line, file)
     return made[id(node)]
+
+
+def _joined(text: str, file: str, line: int) -> str:
+    """Text with the halves of a character joined, which JSON writes apart: "\\ud83d\\ude00"."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError:
+        raise BatchError(f"{file}, line {line}: this holds half a character; write it whole.") from None
 
 
 def _read_csv(text: str, file: str) -> Value:
