@@ -136,15 +136,18 @@ def _joined(text: str, file: str, line: int) -> str:
 
 
 def _read_csv(text: str, file: str) -> Value:
-    """One job for each row; lines with # at the top are settings, as in YAML."""
+    """One job for each row; lines with # at the top are settings, as in YAML, and empty ones there mean nothing."""
     lines = text.splitlines()
-    head = next((i for i, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    head = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
     settings = _read_yaml("\n".join(line[1:].removeprefix(" ") for line in lines[:head]), file)
     found = dict(settings.items("The head of a CSV job file"))
     reader = csv.reader(io.StringIO("\n".join(lines[head:])))
     columns = [cell.strip() for cell in next(reader, [])]
     if not columns:
         raise BatchError(f"{file} has no rows; its first line names the columns, such as image,script,seed.")
+    twice = next((name for name in columns if name and columns.count(name) > 1), None)
+    if twice is not None:
+        raise BatchError(f"{file}, line {head + 1}: the column '{twice}' is given twice; keep one of them.")
     rows = []
     for cells in reader:
         line = head + reader.line_num
