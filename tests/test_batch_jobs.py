@@ -81,11 +81,11 @@ def test_yaml_json_and_csv_say_the_same(folder: Path) -> None:
     rows = {"size": "128x64", "models": {"generator": "g", "vae": "v"}, "name": "x_{seed}"}
     rows["jobs"] = [{"image": "a.png", "script": "walk.mgs", "seed": 3}]
     json_file = read_job_file(write(folder, json.dumps(rows, indent="\t"), "jobs.json"))
-    head = f"# size: 128x64\n# models: {models}\n# name: x_{{seed}}\n"
+    head = f"# size: 128x64\n# models: {models}\n\n# name: x_{{seed}}\n\n"
     csv = read_job_file(write(folder, head + "image,script,seed\na.png,walk.mgs,3\n", "jobs.csv"))
     assert list(yaml.jobs()) == list(json_file.jobs()) == list(csv.jobs())
     assert yaml.models.generators == csv.models.generators == {"": "g"}
-    assert csv.entries[0].line == 5
+    assert csv.entries[0].line == 7
 
 
 @pytest.mark.parametrize(
@@ -102,6 +102,16 @@ def test_scripts_in_a_file_have_the_names_that_it_gives_them(folder: Path, text:
     jobs = list(read(folder, "images: a.png\nscripts: m.mgs\nname: '{script}'\n").jobs())
     assert [job.name for job in jobs] == names
     assert all(one.track() != other.track() for one, other in combinations(jobs, 2))
+
+
+def test_paths_of_the_command_line_count_from_the_current_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(folder, "size: 128x64\nimages: a.png\nscripts: w 9\noutput: out\ncache: cache\n")
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    inside, given = read_job_file(path), read_job_file(path, "out", "cache")
+    assert (inside.output, inside.cache) == (str(folder / "out"), folder / "cache")
+    assert (given.output, given.cache) == (str(Path.cwd() / "out"), Path.cwd() / "cache")
+    assert read_job_file(path, "s3://bucket/out").output == "s3://bucket/out"
 
 
 def test_clips_are_continued(folder: Path) -> None:
@@ -168,6 +178,7 @@ def test_files_that_are_no_job_files(folder: Path) -> None:
     for name, text, message in (
         ("x.json", '{\n"a": 1,\n}', r"x.json, line 3: this is not JSON"),
         ("x.csv", "image,script\na.png\n", r"x.csv, line 2: 1 cells for 2 columns"),
+        ("x.csv", "\nimage,seed,seed\na.png,1,2\n", r"x.csv, line 2: the column 'seed' is given twice"),
         ("x.txt", "", r"should end in .yaml, .json or .csv"),
     ):
         with pytest.raises(BatchError, match=message):

@@ -96,7 +96,10 @@ class JobFile:
 
 
 def read_job_file(path: str | Path, output: str | None = None, cache: str | None = None) -> JobFile:
-    """Read and check a job file. output, cache: instead of those in it. Raises BatchError with file and line."""
+    """Read and check a job file. Raises BatchError with file and line.
+
+    output, cache: instead of those in it, which count from its folder; these count from the current one.
+    """
     path = Path(path)
     tree = read_tree(path)
     top = tree.items("A job file")
@@ -111,12 +114,14 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     size = _size(top.get("size"), models)
     overlay = _overlay(top.get("overlay"))
     keep = _keep(top.get("keep"), overlay)
-    where = output or (top["output"].text("output") if "output" in top else path.stem)
+    where = top["output"].text("output") if "output" in top else path.stem
     worlds = top["worlds"].whole("worlds", 1) if "worlds" in top else 1
     if worlds > MOST_WORLDS:
         top["worlds"].fail(f"at most {MOST_WORLDS} worlds run at once, got {worlds}.")
-    cache = cache or (top["cache"].text("cache") if "cache" in top else None)
-    if cache is not None and worlds > 1:
+    cached = folder / Path(top["cache"].text("cache")).expanduser() if "cache" in top else None
+    if cache:
+        cached = Path(cache).expanduser().absolute()
+    if cached is not None and worlds > 1:
         top["worlds"].fail(
             "a cache holds worlds that were made alone, and several at once have other last digits; leave out one of "
             "`worlds` and `cache`."
@@ -124,9 +129,10 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     shared = {name: value for name, value in top.items() if name in (*AXES, "variant")}
     entries = [_entry(value, shared, models, folder, size) for value in _entry_values(tree, top)]
     check_names(entries, path.name)
-    if not is_url(where):
+    if output:
+        where = output if is_url(output) else str(Path(output).expanduser().absolute())
+    elif not is_url(where):
         where = str(folder / Path(where).expanduser())
-    cached = None if cache is None else folder / Path(cache).expanduser()
     return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries)
 
 
