@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -14,6 +15,7 @@ from .variants import VARIANTS
 _GENERATORS = "Skywork/Matrix-Game-2.0"
 _REVISION = "f1729d99a80e0f07993a77d7dad4a3190e23c2c8"
 _SHARED = "Comfy-Org/Wan_2.1_ComfyUI_repackaged"
+STAGING = ".matrixgame-download"  # folder of what is on its way
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
     target = folder / file.target
     if target.is_file() and sha256_of(target) == file.sha256:
         return target
-    staging = folder / ".matrixgame-download"
+    staging = folder / STAGING / file.name  # of its own: another file's may hold what goes on later
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fetched = Path(
@@ -120,6 +122,8 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
         )
     os.replace(fetched, target)
     shutil.rmtree(staging, ignore_errors=True)
+    with contextlib.suppress(OSError):  # not empty where another download is on, or broke off
+        staging.parent.rmdir()
     return target
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.download import GENERATORS, SHARED, RemoteFile, download, files_for, sha256_of
+from comfyui_matrixgame.download import GENERATORS, SHARED, STAGING, RemoteFile, download, files_for, sha256_of
 from comfyui_matrixgame.errors import CheckpointError, MatrixGameError
 
 CONTENT = bytes(range(256)) * (1 << 17)  # 32 MiB: the library keeps what it has in pieces of 10
@@ -114,6 +114,14 @@ def test_goes_on_after_a_break(hub: HubServer, tmp_path: Path) -> None:
     download(FILE, tmp_path, hub.address)
     assert sha256_of(tmp_path / FILE.target) == FILE.sha256
     assert any(first > 0 for first in hub.ranges), "it began again from the start"
+
+
+def test_another_file_that_broke_off_is_left_alone(hub: HubServer, tmp_path: Path) -> None:
+    begun = tmp_path / STAGING / "b.safetensors" / "begun.incomplete"
+    begun.parent.mkdir(parents=True)
+    begun.write_text("half")
+    download(FILE, tmp_path, hub.address)
+    assert [path for path in (tmp_path / STAGING).rglob("*") if path.is_file()] == [begun]
 
 
 def test_a_wrong_file_is_set_aside(hub: HubServer, tmp_path: Path) -> None:
