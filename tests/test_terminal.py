@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -200,6 +201,25 @@ def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert report["end_to_end_fps"] > 0
     assert report["computed"] in ("float32", "bfloat16")
     assert "transformer only" in capsys.readouterr().out
+
+
+def test_bench_checks_its_options_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for options, message in (
+        (["--device", "foo"], "The device 'foo' is not available here"),
+        (["-o", str(tmp_path / "none" / "x.json")], "cannot be written: there is no folder"),
+        (["-o", str(tmp_path)], "cannot be written: it is a folder"),
+    ):
+        assert main(["bench", "--device", "cpu", *options]) == 1
+        said = capsys.readouterr().err
+        assert message in said
+        assert "limits of" not in said
+
+
+def test_the_demo_finds_files_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.jpg").touch()
+    absolute = runpy.run_path(str(ROOT / "script" / "demo"))["absolute"]
+    assert absolute(["photo.jpg", "w 2b; d 1b"]) == [str(tmp_path / "photo.jpg"), "w 2b; d 1b"]
 
 
 def processor_seconds(code: str) -> float:

@@ -14,8 +14,9 @@ from typing import Any
 
 import torch
 
-from ..errors import BackendError
+from ..errors import MatrixGameError
 from ..quantise import EXACT
+from ..render import find_device
 from ..vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
 from ..world import Models
@@ -48,16 +49,18 @@ PIECE = (22, 40)  # latent size at which a slow machine decodes: a quarter of fu
 
 def run(args: argparse.Namespace) -> int:
     """`matrixgame bench`: measure, print a table, and write JSON where asked."""
-    device = torch.device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise BackendError("There is no CUDA device here; use --device cpu.")
+    device = find_device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    output = None if args.output is None else Path(args.output)
+    if output is not None and (output.is_dir() or not output.parent.is_dir()):
+        why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
+        raise MatrixGameError(f"{output} cannot be written: {why}; name another file with -o.")
     note(f"limits of {device}")
     limits = machine_limits(device)
     found = measure(get_variant(args.variant), args.size, args.dtype, device, args.decoder, args.blocks, limits)
     report = {"date": time.strftime("%Y-%m-%d"), "machine": machine(device), "limits": limits, **found}
     print(table(report))
-    if args.output:
-        Path(args.output).write_text(json.dumps(report, indent=1) + "\n")
+    if output is not None:
+        output.write_text(json.dumps(report, indent=1) + "\n")
     return 0
 
 
