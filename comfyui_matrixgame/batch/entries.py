@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..variants import frames_of_blocks, get_variant
-from .scripts import Script, total_rows
+from .scripts import MOST_SEEDS, Script, total_rows
 from .starts import Start
 
 FIELDS = ("variant", "image", "length", "script", "seed")  # the axes of a product, the slowest first
+MOST_JOBS = MOST_SEEDS  # of a product
 MOST_BLOCKS = 100_000  # of a length that is asked for
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,9 @@ from ..builtin import demo_world, start_images
 from ..errors import BatchError, ImageError
 from ..images import HEIGHT, WIDTH, check_size
 from ..variants import FPS, VARIANTS
-from .entries import MOST_BLOCKS, Entry, Job, Totals
+from .entries import MOST_BLOCKS, MOST_JOBS, Entry, Job, Totals
 from .names import check_names, default_template, parse_template
-from .scripts import read_scripts
+from .scripts import MOST_SEEDS, read_scripts
 from .starts import Start, known_fields, read_clips, read_images
 from .tree import Value, read_tree, shown
 
@@ -28,7 +29,7 @@ SINGULAR = {"image": "images", "clip": "clips", "script": "scripts", "seed": "se
             "length": "lengths", "timeline": "scripts", "timelines": "scripts", "blocks": "lengths"}  # fmt: skip
 MODELS = ("generator", "vae", "clip", "decoder", "dtype", "attention")
 MOST_WORLDS = 64
-_SEEDS = re.compile(r"(\d+)\s*\.\.\s*(\d+)")
+_SEEDS = re.compile(r"(\d{1,30})\s*\.\.\s*(\d{1,30})")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(b|f|s)?")
 
 
@@ -183,6 +184,9 @@ def _entry(value: Value, shared: dict[str, Value], models: ModelPaths, folder: P
     lengths = _lengths(fields["lengths"]) if "lengths" in fields else [None]
     seeds = _seeds(fields["seeds"]) if "seeds" in fields else [0]
     axes = (variants, starts, lengths, scripts, seeds)
+    count = math.prod(len(axis) for axis in axes)
+    if count > MOST_JOBS:
+        value.fail(f"these lists ask for {count:,} jobs, and at most {MOST_JOBS:,} can be; shorten one of them.")
     template = default_template(axes)
     if "name" in fields:
         try:
@@ -288,6 +292,8 @@ def _seeds(value: Value) -> Sequence[int]:
             entry.fail(f"the seeds {first}..{last} run backwards; write {last}..{first}.")
         if last >= 1 << 64:
             entry.fail(f"a seed is below 2 to the 64th, got {last}.")
+        if last - first >= MOST_SEEDS:
+            entry.fail(f"a range has at most {MOST_SEEDS:,} seeds, got {first}..{last}.")
         parts.append(range(first, last + 1))
     if len(parts) == 1:
         return parts[0]
@@ -306,7 +312,7 @@ def _lengths(value: Value) -> list[int | None]:
         match = _LENGTH.fullmatch(str(entry.data).strip())
         if match is None:
             entry.fail(f"a length is blocks, or such as 5b, 10s or 250f; got {shown(entry.data)}.")
-        number, unit = float(match[1]), match[2] or "b"
+        number, unit = min(float(match[1]), 1e9), match[2] or "b"  # more than any length, but a number of rows
         rows = round(number * FPS) if unit == "s" else round(number)
         blocks = int(number) if unit == "b" else blocks_of_rows(rows)
         if not 1 <= blocks <= MOST_BLOCKS or (unit == "b" and number != blocks):

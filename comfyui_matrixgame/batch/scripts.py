@@ -18,8 +18,9 @@ from ..errors import MatrixGameError
 from ..variants import get_variant
 from .tree import Value, shown
 
+MOST_SEEDS = 10**12  # of a range
 BENCH_ROWS = 597  # of the published benchmark's sequences
-_BENCH = re.compile(r"bench:(\d+)(?:\.\.(\d+))?(?::(\d+))?")
+_BENCH = re.compile(r"bench:(\d{1,30})(?:\.\.(\d{1,30}))?(?::(\d{1,9}))?")
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,8 @@ def _bench_range(entry: Value) -> BenchScripts:
     match = _BENCH.fullmatch(str(entry.data).strip())
     if match is None or int(match[1]) > int(match[2]):
         entry.fail(f"{shown(entry.data)} should be bench:FIRST..LAST or bench:FIRST..LAST:ROWS.")
+    if int(match[2]) - int(match[1]) >= MOST_SEEDS:
+        entry.fail(f"a range has at most {MOST_SEEDS:,} seeds, got {match[1]}..{match[2]}.")
     rows = int(match[3] or BENCH_ROWS)
     if not 1 <= rows <= 1_000_000:
         entry.fail(f"a benchmark has 1 to 1,000,000 rows, got {rows}.")

@@ -15,6 +15,7 @@ from ..errors import BatchError
 
 MAX_BYTES = 64 << 20
 MAX_ROWS = 200_000  # of a CSV
+MAX_DIGITS = 100  # of a whole number
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Value:
     def whole(self, what: str, least: int = 0) -> int:
         """A whole number of at least `least`; raises BatchError for anything else."""
         number = self.data
-        if isinstance(number, str) and number.strip().isdecimal():
+        if isinstance(number, str) and number.strip().isdecimal() and len(number) < MAX_DIGITS:
             number = int(number)
         if isinstance(number, bool) or not isinstance(number, int) or number < least:
             self.fail(f"{what} needs a whole number of {least} or more, got {shown(self.data)}.")
