@@ -199,6 +199,18 @@ def test_another_image_tower_makes_other_results(folder: Path, capsys: pytest.Ca
     assert first != second
 
 
+def test_a_plan_counts_its_own_jobs_as_finished(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    assert run(write_jobs(folder, seeds="0..2", keep=["latents"])) == 0
+    for settings, said in (
+        ({"seeds": "1..7"}, "7); 2 are finished"),
+        ({"seeds": "7..8"}, "2); 0 are finished"),
+        ({"seeds": [5], "name": "picture0_w-8f_s0"}, "1); 0 are finished"),
+    ):
+        path = write_jobs(folder, **settings)  # type: ignore[arg-type]
+        assert main(["batch", "plan", str(path), "--device", "cpu"]) == 0
+        assert said in capsys.readouterr().out
+
+
 def test_what_is_kept_later_is_added(folder: Path) -> None:
     assert run(write_jobs(folder, keep=["png"], output="out")) == 0
     before = contents(folder / "out", "results/*/*/png/*")

@@ -157,6 +157,15 @@ def _ledger_to_read(jobs: JobFile) -> Ledger | None:
         return None  # nothing ran yet
 
 
+def _finished(jobs: JobFile, known: dict[str, dict[str, str] | None]) -> int | None:
+    """How many jobs of the file were made before under their name; None where there are too many to look."""
+    from .plan import MANY
+
+    if len(jobs) > MANY:
+        return None
+    return sum(job.name in known and known[job.name] in (None, job.labels) for job in jobs.jobs())
+
+
 def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) -> Plan:
     """The plan, with what earlier runs measured."""
     from .plan import Measured, make_plan
@@ -195,6 +204,6 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
         if signature is not None:
             items = wanted_items(jobs.keep, jobs.overlay)
             measured = Measured(ledger.seconds_per_block(signature), ledger.bytes_per_frame(signature, items))
-        done = ledger.counts().get("done", 0)
+        done = _finished(jobs, ledger.finished())
         ledger.close()
     return make_plan(jobs, memory, measured, devices, done)

@@ -109,9 +109,10 @@ class Ledger:
         row = self._db.execute("select about from results where key = ?", (key,)).fetchone()
         return json.loads(row[0]) if row else None
 
-    def counts(self) -> dict[str, int]:
-        """How many jobs are in which state."""
-        return dict(self._db.execute("select state, count(*) from jobs group by state").fetchall())
+    def finished(self) -> dict[str, dict[str, str] | None]:
+        """The names of the jobs that are done, with what their fields stand for where that was written down."""
+        rows = self._db.execute(f"select name, {self._labels} from jobs where state = 'done'")
+        return {name: json.loads(labels) if labels else None for name, labels in rows}
 
     def entries(self) -> Iterator[Entry]:
         """All jobs by name, one at a time."""

@@ -20,8 +20,8 @@ WORLD_SHARE = 0.5  # of a rollout's caches and decoder state: it counts both twi
 
 @dataclass(frozen=True)
 class Plan:
-    """What was worked out. seconds: of all devices together, None where nothing was measured. done: jobs whose
-    results are there, None where they were not looked for. measured: jobs that the time comes from."""
+    """What was worked out. seconds: of all devices together, None where nothing was measured. done: jobs that
+    were made before, None where they were not looked for. measured: jobs that the time comes from."""
 
     count: int
     frames: int
