@@ -15,7 +15,7 @@ import pytest
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.variants import UNIVERSAL, frames_of_blocks
 from comfyui_matrixgame.video import playable_frames, read_video
-from comfyui_matrixgame.world import BlockCache, CachedRollout, start_world
+from comfyui_matrixgame.world import BlockCache, CachedRollout, rollout, start_world
 from comfyui_matrixgame.world import film as film_module
 from comfyui_matrixgame.world.cache import FILM, FRAMES, LATENTS
 from comfyui_matrixgame.world.film import Film
@@ -142,3 +142,23 @@ def test_a_kill_while_frames_are_taken_over_loses_none(tmp_path: Path) -> None:
     BlockCache(tmp_path, "p")
     with Film(cache, run.chain) as film:
         assert film.first == 4
+
+
+@pytest.mark.parametrize("halves_first", [False, True])
+def test_rollouts_that_end_alike_and_begin_elsewhere_have_films_of_their_own(
+    halves_first: bool, tmp_path: Path
+) -> None:
+    """Four blocks at once, and the same four as two and two."""
+    models = small_models(tiny=True)
+    start = start_world(models, small_image(16, 16), seed=3)
+    track = random_track(UNIVERSAL, rows_of_blocks(4))
+    half = rollout(models, start, track.slice(0, rows_of_blocks(2)))
+    list(half)
+    cache = BlockCache(tmp_path, "p")
+    whole, rest = (start, track, 45), (half.world, track.slice(rows_of_blocks(2)), 24)
+    for world, rows, frames in (rest, whole) if halves_first else (whole, rest):
+        with CachedRollout(models, world, rows, None, cache) as run, Film(cache, run.chain) as film:
+            run.skip_to(film.first)
+            for block in run:
+                film.write(block.index, block.frames[0])
+            assert sum(1 for _ in read_video(film.finish())) == frames

@@ -23,7 +23,7 @@ SEGMENT = 25  # blocks
 
 
 class Film:
-    """Use it as a context manager. It is named after the state at the chain's end, so a rollout has one film.
+    """Use it as a context manager. It is named after the states at the chain's ends, so a rollout has one film.
 
     first: the first block that must be written; those before are there. finished: whether all of it is there.
     Where another process writes the same film, this one writes a second copy. Raises VideoError or WorldError where
@@ -31,7 +31,7 @@ class Film:
     """
 
     def __init__(self, cache: BlockCache, chain: Chain) -> None:
-        key = chain.state_key(chain.last)
+        key = f"{chain.keys[0][:16]}-{chain.state_key(chain.last)}"
         self.path = cache.prepare(FILM, key)
         self._chain, self._size = chain, chain.world.size
         self._claim_path = self.path.with_name(f"{key}{PART}")
