@@ -169,23 +169,37 @@ def read_arrays(keyboard: Any, mouse: Any, variant: Variant) -> Imported:
 
 
 def read_npy(path: str | Path, variant: Variant) -> Imported:
-    """A folder with `keyboard_cond.npy` and `mouse_cond.npy`, one of the two files, or an .npz with both."""
+    """A folder with `keyboard_cond.npy` and `mouse_cond.npy`, one of the two files, an .npz with both, or an .npy file
+    of keys with any other name, which is read alone."""
     path = Path(path)
     try:
         if path.suffix == ".npz":
             with np.load(path, allow_pickle=False) as arrays:
                 found = [next((arrays[n] for n in names if n in arrays), None) for names in NPY_NAMES]
         else:
-            folder = path if path.is_dir() else path.parent
-            files = [next((f for n in names if (f := folder / f"{n}.npy").is_file()), None) for names in NPY_NAMES]
-            if files[0] is None and path.is_file():
-                files[0] = path
-            found = [None if file is None else np.load(file, allow_pickle=False) for file in files]
+            found = [None if file is None else np.load(file, allow_pickle=False) for file in _npy_files(path)]
     except (ValueError, OSError, EOFError, KeyError) as error:
         raise ActionError(f"{path.name} is not a readable array file: {error}.") from None
     if found[0] is None:
         raise ActionError(f"{path.name} holds no keyboard_cond; expected keyboard_cond and mouse_cond.")
     return read_arrays(found[0], found[1], variant)
+
+
+def _npy_files(path: Path) -> list[Path | None]:
+    """The files of keys and camera that a path stands for; a file that was named is one of them."""
+    if path.is_dir():
+        return [_first_file(path, names) for names in NPY_NAMES]
+    pair = next((pair for pair in zip(*NPY_NAMES, strict=True) if path.stem in pair), None)
+    if pair is None:
+        return [path, None]
+    return [
+        path if path.stem == own else _first_file(path.parent, (own, *names))
+        for own, names in zip(pair, NPY_NAMES, strict=True)
+    ]
+
+
+def _first_file(folder: Path, names: Iterable[str]) -> Path | None:
+    return next((file for name in names if (file := folder / f"{name}.npy").is_file()), None)
 
 
 def read_hy(text: str, variant: Variant, speed: float = HY_SPEED) -> Imported:

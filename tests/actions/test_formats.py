@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from comfyui_matrixgame.actions import exporters, importers
 from comfyui_matrixgame.actions.bench import bench_track
 from comfyui_matrixgame.actions.check import MAX_FRAMES
+from comfyui_matrixgame.actions.poses import poses_of_track
 from comfyui_matrixgame.actions.presets import PRESETS, preset_script, presets_of
 from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
 from comfyui_matrixgame.actions.script import parse_script
@@ -181,6 +182,23 @@ def test_arrays_with_objects_are_not_loaded(tmp_path: Path) -> None:
     (tmp_path / "keyboard_cond.npy").write_bytes(b"junk")
     with pytest.raises(ActionError, match="not a readable array"):
         read_actions(tmp_path)
+
+
+def test_a_file_that_is_named_is_read_whatever_lies_beside_it(tmp_path: Path) -> None:
+    """The other of the two arrays comes along only with a file that is called like one of them."""
+    w, s, _, d = np.repeat(np.eye(4, dtype=np.float32)[:, None], 8, axis=1)
+    exporters.write_arrays(parse_script("w+right 8").track, tmp_path)
+    for name, array in {"walk_b": s, "keyboard": d, "poses": poses_of_track(parse_script("d 8").track)}.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    for name, keyboard in {"walk_b": s, "keyboard": d, "keyboard_cond": w, "mouse_cond": w}.items():
+        track = read_actions(tmp_path / f"{name}.npy")
+        np.testing.assert_array_equal(track.keyboard, keyboard, name)
+        assert track.mouse[:, 1].any() == (name != "walk_b"), name
+    assert read_actions(tmp_path / "poses.npy").keyboard[0].tolist() == d[0].tolist()
+    (tmp_path / "keyboard_cond.npy").unlink()
+    (tmp_path / "keyboard.npy").unlink()
+    with pytest.raises(ActionError, match="no keyboard_cond"):
+        read_actions(tmp_path / "mouse_cond.npy", "gta_drive")
 
 
 # ---- HY-WorldPlay and Hunyuan-GameCraft
