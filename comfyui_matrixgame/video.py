@@ -35,34 +35,44 @@ ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"} 
 class VideoWriter:
     """H.264 in mp4, frame by frame. Use it as a context manager.
 
-    keep: frames of a file at `path` that stay; the new ones follow them. Raises VideoError where the file cannot
-    be written, or has fewer frames than should stay, or is of another size.
+    keep: frames of a file at `path` that stay; the new ones follow them. frames: how many the file has now. Raises
+    VideoError where the file cannot be written, or has fewer frames than should stay, or is of another size.
     """
 
     def __init__(self, path: str | Path, height: int, width: int, fps: int = FPS, keep: int = 0) -> None:
         self.path = Path(path)
         self.frames = 0
         self._size = (height, width)
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._part = part_of(self.path)
+        self._container: av.container.OutputContainer | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            recover(self.path)
             if keep:
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
                 os.replace(self.path, self._part)
-            container = av.open(str(self.path), "w", format="mp4", options=FRAGMENTED)
-            self._container: av.container.OutputContainer | None = container
-            self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
-            self._stream.height, self._stream.width = height + height % 2, width + width % 2
-            self._stream.pix_fmt = "yuv420p"
-            self._stream.codec_context.time_base = Fraction(1, fps)
-            self._encoder: VideoCodecContext = self._stream.codec_context
+            try:
+                self._begin(fps)
+                if keep:
+                    self._take_over(keep)
+            except BaseException:
+                self.abandon()
+                if keep:
+                    os.replace(self._part, self.path)
+                raise
+            self._part.unlink(missing_ok=True)
         except (OSError, FFmpegError) as error:
             raise VideoError(
                 f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
             ) from None
-        if keep:
-            self._take_over(keep)
-            self._part.unlink()
+
+    def _begin(self, fps: int) -> None:
+        self._container = container = av.open(_url(self.path), "w", format="mp4", options=FRAGMENTED)
+        self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
+        self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, fps)
+        self._encoder: VideoCodecContext = self._stream.codec_context
 
     def write(self, frames: Tensor | np.ndarray) -> None:
         """Append frames [N, H, W, 3] of 8 bits; a side of odd length repeats its last line."""
@@ -113,6 +123,7 @@ class VideoWriter:
             if self.frames:
                 _rewrite(self.path, self._part)
         except (OSError, FFmpegError) as error:
+            self.frames = _count_packets(self.path)
             raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
         finally:
             self._part.unlink(missing_ok=True)
@@ -135,7 +146,7 @@ class VideoWriter:
         """Put the first `keep` frames of the old file in front: as they are where the encoder agrees, else anew."""
         assert self._container is not None
         self._container.start_encoding()
-        with av.open(str(self._part)) as old:
+        with av.open(_url(self._part)) as old:
             source = old.streams.video[0]
             same = _same_parameters(source.codec_context.extradata, self._stream.codec_context.extradata)
             annex_b = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", source)  # as the encoder's packets are
@@ -169,7 +180,7 @@ class VideoWriter:
 def read_video(path: str | Path, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
     """Frames [H, W, 3] of 8 bits of a video, from frame `first` on. Raises VideoError."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(_url(path)) as container:
             if not container.streams.video:
                 raise VideoError(f"{Path(path).name} has no pictures; use a video file.")
             for index, frame in enumerate(container.decode(container.streams.video[0])):
@@ -186,24 +197,37 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
 def playable_frames(path: str | Path) -> int:
     """How many frames of a video can be relied on, also after a kill in the middle of writing or taking over: all
     but the last, which may be cut short. 0 where there is none."""
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    frames, older = _count_packets(path), _count_packets(part)
-    if older > frames:  # killed while its frames were being taken over
+    recover(path)
+    return max(0, _count_packets(path) - 1)
+
+
+def recover(path: str | Path) -> None:
+    """Give a video its frames back where a process was killed while it took them over."""
+    part = part_of(path)
+    if part.exists() and _count_packets(part) > _count_packets(path):
         os.replace(part, path)
-        frames = older
-    return max(0, frames - 1)
 
 
-def _count_packets(path: Path) -> int:
+def part_of(path: str | Path) -> Path:
+    """Where a video's frames are for a moment: a name that no download and no other program gives a file."""
+    path = Path(path)
+    return path.with_name(f"{path.stem}.matrixgame{path.suffix}.part")
+
+
+def _count_packets(path: str | Path) -> int:
     count = 0
     try:
-        with av.open(str(path)) as container:
+        with av.open(_url(path)) as container:
             for packet in container.demux(container.streams.video[0]):
                 count += packet.size > 0 and not packet.is_corrupt
     except (OSError, FFmpegError, IndexError):
         return count
     return count
+
+
+def _url(path: str | Path) -> str:
+    """A path for FFmpeg, which takes what stands before a colon for a protocol."""
+    return f"file:{path}"
 
 
 def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:
@@ -213,10 +237,10 @@ def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:
 
 
 def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        have = (stream.codec_context.height, stream.codec_context.width)
-        frames = sum(packet.size > 0 for packet in container.demux(stream))
+    with av.open(_url(path)) as container:
+        codec = container.streams.video[0].codec_context
+        have = (codec.height, codec.width)
+    frames = _count_packets(path)
     if have != (height, width):
         raise VideoError(f"{path.name} is {have[1]}x{have[0]} and cannot be continued; choose another name.")
     if frames < keep:
@@ -236,7 +260,7 @@ def _same_parameters(in_file: bytes | None, of_encoder: bytes | None) -> bool:
 
 
 def _rewrite(path: Path, part: Path) -> None:
-    with av.open(str(path)) as source, av.open(str(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
+    with av.open(_url(path)) as source, av.open(_url(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):

@@ -14,7 +14,7 @@ import pytest
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.variants import UNIVERSAL, frames_of_blocks
-from comfyui_matrixgame.video import playable_frames, read_video
+from comfyui_matrixgame.video import part_of, playable_frames, read_video
 from comfyui_matrixgame.world import BlockCache, CachedRollout, rollout, start_world
 from comfyui_matrixgame.world import film as film_module
 from comfyui_matrixgame.world.cache import FILM, FRAMES, LATENTS
@@ -137,7 +137,7 @@ def test_a_kill_while_frames_are_taken_over_loses_none(tmp_path: Path) -> None:
         for block in run:
             film.write(block.index, block.frames[0])
     partial = next(cache.folder.glob("*.unfinished.mp4"))
-    partial.rename(partial.with_name(partial.name + ".part"))
+    partial.rename(part_of(partial))
     partial.write_bytes(b"the beginning of a new file")
     BlockCache(tmp_path, "p")
     with Film(cache, run.chain) as film:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import os
 from pathlib import Path
 
 import av
@@ -15,7 +16,7 @@ from PIL import Image
 from comfyui_matrixgame.errors import ImageError, VideoError
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.vae.base import to_uint8
-from comfyui_matrixgame.video import VideoWriter, read_video, video_tensor
+from comfyui_matrixgame.video import VideoWriter, part_of, read_video, video_tensor
 
 
 def png(image: Image.Image, **options: object) -> bytes:
@@ -139,6 +140,42 @@ def test_going_on(tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="64x48"):
         VideoWriter(path, 64, 64, keep=9)
     assert numbers(path) == list(range(33))
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_frames_that_are_taken_over_are_never_lost(
+    stop: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, download = tmp_path / "v.mp4", tmp_path / "v.mp4.part"
+    with VideoWriter(path, 48, 64) as writer:
+        writer.write(frames(30))
+    download.write_bytes(path.read_bytes() * 2)  # of a browser
+    whole = VideoWriter._take_over
+
+    def stopped(writer: VideoWriter, _: int) -> None:
+        whole(writer, 10)
+        raise stop
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "_take_over", stopped)
+        with pytest.raises((KeyboardInterrupt, VideoError)):
+            VideoWriter(path, 48, 64, keep=21)
+    assert numbers(path) == list(range(30))
+    path.rename(part_of(path))  # as a kill leaves it
+    with VideoWriter(path, 48, 64, keep=21) as writer:
+        writer.write(frames(12, start=21))
+    assert numbers(path) == list(range(33))
+    assert sorted(tmp_path.iterdir()) == [path, download]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+def test_names_that_look_like_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("12:30.mp4", "a:b.mp4"):
+        for keep in (0, 3):
+            with VideoWriter(name, 48, 64, keep=keep) as writer:
+                writer.write(frames(3, start=keep))
+        assert numbers(Path(name)) == list(range(6))
 
 
 def test_odd_sizes(tmp_path: Path) -> None:
