@@ -27,7 +27,7 @@ from .quantise import EXACT, check_precision, precision_of
 from .streaming import stream_weights
 from .vae.small import TiledDecoder, VisitingEncoder
 from .variants import FPS, FRAMES_PER_BLOCK, Variant, first_input_of_block, frames_of_blocks
-from .video import VideoWriter, read_video, video_tensor
+from .video import VideoWriter, read_video, recover, video_tensor
 from .world import (
     Models,
     PassProgress,
@@ -200,6 +200,7 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
             "for more with --blocks, or use another --world."
         )
     passes = len(models.variant.steps) + 1
+    recover(plan.output)
     keep = plan.frames_before(world.block) if plan.output.exists() else 0
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
@@ -241,10 +242,18 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) ->
         say(f"stopped; {plan.output} holds {writer.frames} frames and plays")
         raise
     finally:
-        if plan.world_file is not None and run.done:
+        if plan.world_file is not None and _stands_with_video(run, plan, writer.frames):
             save_world(run.world, plan.world_file)
-            say(f"{plan.world_file} stands at block {run.world.block}; run the same command to go on from there")
+            say(f"{plan.world_file} stands at block {run.block}; run the same command to go on from there")
     return writer.frames
+
+
+def _stands_with_video(run: Rollout, plan: Plan, frames: int) -> bool:
+    """Whether blocks were made and all their frames are in the video; a block that was cut short is taken back."""
+    while frames < plan.frames_before(run.block):
+        if not run.step_back():
+            return False
+    return run.done > 0
 
 
 def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:

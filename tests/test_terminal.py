@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import runpy
@@ -18,7 +19,7 @@ from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
-from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.video import VideoWriter, part_of, read_video
 from comfyui_matrixgame.world import load_world
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,6 +110,28 @@ def test_interrupt_keeps_what_was_made(folder: Path, tmp_path: Path) -> None:
     more = ["--keys", "w", "--blocks", str(made + 1), "--world", str(world), "-o", str(output)]
     assert main(render(folder, *more)) == 0
     assert frames(output) == 12 * (made + 1) - 3
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
+def test_stopped_while_frames_are_written(
+    stop: BaseException, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
+    arguments = render(folder, "--actions", "w 33", "--world", str(world), "-o", str(output))
+    mux = VideoWriter._mux
+
+    def stopped(writer: VideoWriter, packets: list, container: object = None) -> None:
+        if writer.frames == 14 and container is None:
+            raise stop
+        mux(writer, packets, container)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "_mux", stopped)
+        assert main(arguments) == (130 if isinstance(stop, KeyboardInterrupt) else 1)
+    assert (frames(output), load_world(world).block) == (14, 1)
+    output.rename(part_of(output))  # and as a kill leaves it while frames are taken over
+    assert main(arguments) == 0
+    assert frames(output) == 33
 
 
 def test_continuing_a_clip(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

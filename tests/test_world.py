@@ -129,6 +129,26 @@ def test_a_world_taken_on_the_way_is_not_changed_later() -> None:
 
 
 @pytest.mark.parametrize("name", VARIANTS)
+def test_a_block_that_was_lost_is_made_again(name: str) -> None:
+    """Also where the rings have come round; but no more than the last one."""
+    models = small_models(name)
+    track = random_track(models.variant, rows_of_blocks(8))
+    whole, _ = make(models, start_world(models, small_image(), seed=3), track)
+    run = rollout(models, start_world(models, small_image(), seed=3), track)
+    for block in range(7):
+        next(run)
+        if block in (0, 3, 6):
+            assert run.step_back()
+            assert not run.step_back()
+            kept = run.world
+            assert (kept.block, run.done) == (block, block)
+            rest, _ = make(models, kept, track.slice(kept.first_input))
+            assert same(rest, whole[block:])
+            next(run)
+    assert same(list(run), whole[7:])
+
+
+@pytest.mark.parametrize("name", VARIANTS)
 def test_a_batch_equals_its_members(name: str) -> None:
     models = small_models(name)
     images = [small_image(name=f"image{i}") for i in range(3)]

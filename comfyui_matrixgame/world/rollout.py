@@ -105,6 +105,7 @@ class Rollout:
         self._open_ended = open_ended
         here = world.to(models.device)
         self._world = replace(here, caches=[layer.copy() for layer in here.caches] or new_caches(models, here))
+        self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
         self._schedule = Schedule.of(world.variant.steps)
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
@@ -119,6 +120,17 @@ class Rollout:
         """One block more, for one world, from the rows that it is the first to read."""
         self._tracks = [track.concat(rows) for track in self._tracks]
         self.blocks += 1
+
+    def step_back(self) -> bool:
+        """Stand before the last finished block again, whose frames were lost; False where the next one was begun.
+
+        The rings have all that is seen from there: a block overwrites only frames that it does not see itself.
+        """
+        if self._before is None:
+            return False
+        self._world, self._before = self._before, None
+        self.done -= 1
+        return True
 
     @property
     def passes(self) -> int:
@@ -154,6 +166,7 @@ class Rollout:
     def __next__(self) -> Block:
         if self.done == self.blocks:
             raise StopIteration
+        self._before = None
         models, world = self.models, self._world
         if self._constants is None:
             timesteps = [*self._schedule.timesteps, CLEAN]
@@ -170,6 +183,7 @@ class Rollout:
             give_back(models.device)  # what starting the world and the first passes have used
         frames, decoder_state = self._finish(latents, condition, block)
         names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
+        self._before = self._world
         self._world = replace(
             world,
             block=world.block + 1,
