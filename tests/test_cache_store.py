@@ -124,6 +124,22 @@ def test_the_least_recently_used_go_over_all_projects(tmp_path: Path) -> None:
     assert values(first, 3) == []
 
 
+def test_for_a_record_beyond_the_limit_nothing_goes(tmp_path: Path) -> None:
+    limit = 55 * KILOBYTE
+    for name in ("other", "p"):
+        BlockCache(tmp_path, name, 0, limit).put("latents", "00", record(0))
+    cache = BlockCache(tmp_path, "p", disk_bytes=limit)
+    cache.put("pinned", "kept", record(1))
+    cache.put("snapshot", "big", record(2, kilobytes=600))
+    assert cache.has("snapshot", "big")
+    assert not cache.on_disk("snapshot", "big")
+    assert {path.name for path in cache.folder.iterdir()} == {"00.latents", "kept.pinned", "store.json"}
+    assert BlockCache(tmp_path, "other").has("latents", "00")
+    assert cache.notices == [
+        "A record takes 0.6 MB and the cache's limit is 0.1 MB, so it is kept in memory only; raise the limit."
+    ]
+
+
 def set_used(cache: BlockCache, key: str, seconds: float) -> None:
     os.utime(cache.folder / f"{key}.latents", (seconds, seconds))
 
@@ -285,7 +301,7 @@ def test_nothing_outside_the_folder_is_touched(tmp_path: Path) -> None:
     for use in (lambda: BlockCache(root, "link"), lambda: forget_project(root, "link")):
         with pytest.raises(WorldError, match="link"):
             use()
-    cache = BlockCache(root, "p", 0, 5 * KILOBYTE)
+    cache = BlockCache(root, "p", 0, 15 * KILOBYTE)
     cache.put("latents", "00", record(0))
     (cache.folder / "mine.txt").write_text("notes")
     (cache.folder / "away.latents").symlink_to(outside / "x.latents")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WorldError
+from ..memory import gigabytes
 from .records import PART, DamagedRecord, OtherVersion, Record, read_record, sweep_parts, write_record
 from .store import problem_with_name
 
@@ -159,6 +160,12 @@ class BlockCache:
     def _store(self, path: Path, record: Record) -> None:
         if path.exists():
             _touch(path)
+            return
+        if record.nbytes > self.disk_bytes:  # no room could be made
+            self._note(
+                f"A record takes {gigabytes(record.nbytes)} and the cache's limit is {gigabytes(self.disk_bytes)}, so "
+                "it is kept in memory only; raise the limit."
+            )
             return
         self._open()
         self._make_room(record.nbytes)
