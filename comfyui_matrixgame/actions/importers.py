@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from ..errors import ActionError
 from ..variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, Variant
 from .check import MAX_FRAMES
+from .lexer import ScriptError
 from .resample import nearest, spread
 from .script import parse_script
 from .track import ActionTrack
@@ -204,7 +205,11 @@ def _first_file(folder: Path, names: Iterable[str]) -> Path | None:
 
 def read_hy(text: str, variant: Variant, speed: float = HY_SPEED) -> Imported:
     """A HY-WorldPlay string such as `w-3, right-1, d-4`: latent frames of 4 rows; words are camera turns."""
-    return Imported(parse_script(f"@speed {np.format_float_positional(speed, trim='-')}\n{text}", variant).track)
+    try:
+        return Imported(parse_script(f"@speed {np.format_float_positional(speed, trim='-')}\n{text}", variant).track)
+    except ScriptError as error:  # its line is one of the text that was given
+        line = max(1, error.line - 1)
+        raise ScriptError(error.code, error.message, text, line, error.column, error.width, error.hint) from None
 
 
 def read_gamecraft(actions: Sequence[str], speeds: Sequence[float] | None, variant: Variant) -> Imported:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from comfyui_matrixgame.actions import exporters, importers
 from comfyui_matrixgame.actions.bench import bench_track
 from comfyui_matrixgame.actions.check import MAX_FRAMES
+from comfyui_matrixgame.actions.lexer import MAX_TEXT
 from comfyui_matrixgame.actions.poses import poses_of_track
 from comfyui_matrixgame.actions.presets import PRESETS, preset_script, presets_of
 from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
@@ -210,6 +211,15 @@ def test_hy_string() -> None:
     assert track.keyboard.sum(axis=0).tolist() == [12, 0, 0, 16]
     assert track.mouse[12:16, 1] * 15 * 4 == pytest.approx([3] * 4)
     assert exporters.write_hy(track) == "w-3, right-1, d-4\n"
+
+
+def test_broken_hy_names_its_own_line() -> None:
+    for text, place in (("foo-3", "1:1"), ("w-3\nd-4, foo-3", "2:6")):
+        with pytest.raises(ActionError, match=f"script:{place}: error: unknown action 'foo'") as raised:
+            read_text(text, kind="hy")
+        assert text.split("\n")[-1] in str(raised.value)
+    with pytest.raises(ActionError, match="script:1:1: error: the script has more than"):
+        read_text("w" * MAX_TEXT, kind="hy")
 
 
 def test_hy_cannot_say_chords() -> None:
