@@ -15,6 +15,7 @@ from ..errors import ActionError
 from ..variants import CAMERA_UNIT_DEGREES, FPS, FRAMES_PER_LATENT
 from .document import Timeline, save_document
 from .importers import GAMECRAFT_FRAMES, HY_SPEED, NPY_NAMES, VPT_DEGREES, VPT_FPS
+from .lexer import tokens, too_much_text
 from .poses import poses_of_track, write_realestate
 from .printer import print_script
 from .resample import nearest, spread
@@ -116,7 +117,8 @@ def write_npz(track: ActionTrack, path: str | Path) -> None:
     arrays = {NPY_NAMES[0][0]: track.keyboard, "c2w": poses_of_track(track).astype(np.float32)}
     if track.mouse is not None:
         arrays[NPY_NAMES[1][0]] = track.mouse
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+    with Path(path).open("wb") as file:  # for a name, np.savez would choose the ending
+        np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
 TEXTS: dict[str, Callable[[ActionTrack], str]] = {
@@ -158,6 +160,11 @@ def write_actions(timeline: Timeline | None, track: ActionTrack, path: str | Pat
             write_npz(track, path)
         else:
             text = print_script(timeline, len(track)) if kind == "script" and timeline else TEXTS[kind](track)
+            if kind in ("script", "hy") and (too_much_text(text) or tokens(text)[-1].kind == "excess"):
+                raise ActionError(
+                    f"{path.name} would be longer than a script that can be read again; write a timeline file (.json) "
+                    "or .npy instead."
+                )
             path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from comfyui_matrixgame.actions.cli import add_parser, run
+from comfyui_matrixgame.actions.exporters import write_arrays
 from comfyui_matrixgame.actions.lanes import plot_lanes, text_lanes
 from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.actions.text import read_actions
@@ -59,6 +60,20 @@ def test_convert_errors(walk: Path, tmp_path: Path) -> None:
     walk.write_text("fwd 3")
     with pytest.raises(ActionError, match=r"walk\.mgs:1:1: error: unknown action 'fwd'"):
         call("show", walk)
+
+
+def test_convert_writes_no_script_that_cannot_be_read(tmp_path: Path) -> None:
+    turns = np.random.default_rng(0).uniform(-0.3, 0.3, (8000, 2)).astype(np.float32)
+    write_arrays(ActionTrack(UNIVERSAL, np.zeros((8000, 4), np.float32), turns), tmp_path)
+    with pytest.raises(ActionError, match=r"long\.mgs would be longer .* timeline file \(\.json\) or \.npy"):
+        call("convert", tmp_path, tmp_path / "long.mgs")
+    assert not (tmp_path / "long.mgs").exists()
+    assert call("convert", tmp_path, tmp_path / "long.json") == call("check", tmp_path / "long.json") == 0
+
+
+def test_an_archive_has_the_name_it_was_given(walk: Path, tmp_path: Path) -> None:
+    assert call("convert", walk, tmp_path / "a.data", "--to", "npz") == 0
+    assert {path.name for path in tmp_path.iterdir()} == {"walk.mgs", "a.data"}
 
 
 def test_a_branch_of_a_timeline(walk: Path, tmp_path: Path) -> None:
