@@ -19,7 +19,7 @@ from .builtin import NAME as DEMO_WORLD
 from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
-from .errors import ActionError, BackendError, ImageError, MatrixGameError, WorldError
+from .errors import ActionError, BackendError, ImageError, MatrixGameError, VideoError, WorldError
 from .generator.attention import get_attention
 from .images import HEIGHT, WIDTH, check_size, fit_image, read_image
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
@@ -79,6 +79,8 @@ def render(args: argparse.Namespace) -> int:
     check_precision(files.precision, device)
     height, width = parse_size(args.size) if args.size else files.size
     get_attention(args.attention)
+    if Path(args.output).is_dir():
+        raise VideoError(f"--output {args.output} is a folder; name a file in it, such as out.mp4.")
     track = _inputs(args, files.variant)
     clip_blocks = _clip_blocks(args.continue_clip) if args.continue_clip else 0
     blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
@@ -385,7 +387,7 @@ def _clip_blocks(path: str) -> int:
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width from WIDTHxHEIGHT; raises ImageError."""
     parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdigit() for part in parts):
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
         raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
     width, height = (int(part) for part in parts)
     check_size(height, width)

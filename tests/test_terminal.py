@@ -150,6 +150,8 @@ def test_continuing_a_clip(folder: Path, tmp_path: Path, capsys: pytest.CaptureF
         (["--blocks", "0"], "zero blocks"),
         (["--size", "60x30"], "multiples of 16"),
         (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--size", "²x16"], "WIDTHxHEIGHT"),
+        (["--output", "."], "--output . is a folder"),
         (["--keys", "q"], "no key 'q'"),
         (["--mouse", "1"], "two numbers"),
         (["--mouse", "0,7"], "outside -1..1"),
