@@ -77,7 +77,10 @@ def render(args: argparse.Namespace) -> int:
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device)
     files = replace(files, precision=args.precision, memory=args.memory)
     check_precision(files.precision, device)
-    height, width = parse_size(args.size) if args.size else files.size
+    world_file = Path(args.world) if args.world else None
+    world = load_world(world_file) if world_file is not None and world_file.exists() else None
+    asked = parse_size(args.size) if args.size else files.size
+    height, width = asked if world is None else world.size
     get_attention(args.attention)
     if Path(args.output).is_dir():
         raise VideoError(f"--output {args.output} is a folder; name a file in it, such as out.mp4.")
@@ -86,16 +89,16 @@ def render(args: argparse.Namespace) -> int:
     blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
-    world_file = Path(args.world) if args.world else None
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
     say(f"{files.generator.title}; {width}x{height}, {blocks} blocks, {frames} frames at {FPS} a second")
     room = plan_for(files, height, width)
     say(f"memory, estimated: {room}")
-    if world_file is not None and world_file.exists():
+    if world is not None:
         models = load_models(files, args.attention, room)
         # the rollout takes it to the device, and no second one stays there
-        world = whole_condition(load_world(world_file), models.vae)
-        say(f"going on from {world_file.name} at block {world.block}")
+        world = whole_condition(world, models.vae)
+        own = f"its own picture, seed {world.seeds[0]} and size {width}x{height}"
+        say(f"going on from {args.world} at block {world.block}, with {own}")
     else:
         source = _source(args, files, height, width)
         features = image_features(files, source if source.ndim == 3 else source[:, 0])

@@ -89,6 +89,18 @@ def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:
     assert main(render(folder, *keys, "--blocks", "4", "--world", str(world), "-o", str(pieces))) == 1
 
 
+def test_a_world_goes_on_as_what_it_is(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever picture, seed and size the command names."""
+    files = ["--keys", "w", "--world", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "v.mp4")]
+    assert main(render(folder, *files, "--blocks", "1", "--seed", "4")) == 0
+    assert "going on" not in capsys.readouterr().err
+    assert main(render(folder, *files, "--blocks", "2", "--seed", "5", "--size", "32x32")) == 0
+    said = capsys.readouterr().err
+    assert "at block 1, with its own picture, seed 4 and size 64x32" in said
+    assert "32x32" not in said
+    assert frames(tmp_path / "v.mp4") == 21
+
+
 def test_interrupt_keeps_what_was_made(folder: Path, tmp_path: Path) -> None:
     output, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
     arguments = render(folder, "--keys", "w", "--blocks", "400", "--world", str(world), "-o", str(output))
