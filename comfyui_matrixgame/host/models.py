@@ -203,26 +203,33 @@ class HostModels(Models):
 def _patches_id(patches: dict[str, list[Any]]) -> str:
     digest = hashlib.sha256()
     for name in sorted(patches):
-        for strength, adapter, strength_model, *_ in patches[name]:
-            digest.update(f"{name}/{strength}/{strength_model}".encode())
-            for tensor in tensors_of(getattr(adapter, "weights", adapter)):
-                digest.update(str(list(tensor.shape)).encode())
-                digest.update(tensor.flatten()[:256].float().cpu().numpy().tobytes())
+        for strength, adapter, *rest in patches[name]:
+            digest.update(f"{name}/{strength}".encode())
+            for leaf in _leaves_of([getattr(adapter, "weights", adapter), *rest]):
+                if isinstance(leaf, Tensor):
+                    digest.update(str(list(leaf.shape)).encode())
+                    digest.update(leaf.flatten()[:256].float().cpu().numpy().tobytes())
+                elif not callable(leaf):  # a LoRA's alpha, or the part of a weight that is patched
+                    digest.update(f"/{leaf}".encode())
     return digest.hexdigest()[:8]
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
     """All tensors inside dataclasses, lists, tuples and dicts."""
-    if isinstance(value, Tensor):
-        yield value
-    elif is_dataclass(value) and not isinstance(value, type):
+    return (leaf for leaf in _leaves_of(value) if isinstance(leaf, Tensor))
+
+
+def _leaves_of(value: Any) -> Iterator[Any]:
+    if is_dataclass(value) and not isinstance(value, type):
         for entry in fields(value):
-            yield from tensors_of(getattr(value, entry.name))
+            yield from _leaves_of(getattr(value, entry.name))
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from tensors_of(part)
+            yield from _leaves_of(part)
     elif isinstance(value, dict):
-        yield from tensors_of(list(value.values()))
+        yield from _leaves_of(list(value.values()))
+    else:
+        yield value
 
 
 def plan_memory(models: HostModels, vae: HostVae, height: int, width: int) -> tuple[int, str]:

@@ -20,6 +20,7 @@ from comfyui_matrixgame.world.cache import FRAMES, BlockCache
 
 from ..conftest import skip_or_fail
 from .graphs import Graph, Link
+from .models import LORA, UNIVERSAL, VAE
 from .server import Host, run_in_core, why_no_host
 from .worlds import add_models, add_video, add_world
 
@@ -119,6 +120,25 @@ def test_what_world_cache_looks_at(tmp_path: Path) -> None:
     (tmp_path / "input").mkdir()
     skip_or_fail(why_no_host())
     run_in_core(STATES, tmp_path)
+
+
+LORAS = """
+import comfy.sd, torch
+from safetensors.torch import load_file
+from comfyui_matrixgame.host.models import HostModels, load_generator, load_vae
+model, parts, tensors = load_generator(file, "float32", "auto"), load_vae(vae, "full", "float32"), load_file(lora)
+names = []
+for alpha in (2.0, 8.0, 8.0):
+    tensors |= {name: torch.tensor(alpha) for name in tensors if name.endswith("alpha")}
+    patched, _ = comfy.sd.load_lora_for_models(model, None, tensors, 1.0, 0.0)
+    names.append(HostModels(patched, parts).identity())
+print("different:", names[0] != names[1], "same:", names[1] == names[2])
+"""
+
+
+def test_loras_that_differ_in_a_number_name_other_blocks(base: Path) -> None:
+    printed = run_in_core(LORAS, base, file=UNIVERSAL, vae=VAE, lora=str(base / "models" / "loras" / LORA))
+    assert "different: True same: True" in printed
 
 
 def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
