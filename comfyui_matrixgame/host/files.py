@@ -141,7 +141,7 @@ def _world_is_asked_for(node_id: str, graph: Any) -> bool:
 
 
 def _signature(node_id: str, graph: Any) -> str:
-    """Stands for everything before World Cache: nodes, values, links, and the input files they name."""
+    """Stands for everything before World Cache: nodes, values, links, and the files they name."""
     seen: dict[str, Any] = {}
 
     def visit(name: str) -> None:
@@ -151,7 +151,7 @@ def _signature(node_id: str, graph: Any) -> str:
         values = {
             key: value for key, value in node["inputs"].items() if name != node_id or key in ("model", "vae", "world")
         }
-        seen[name] = [node["class_type"], values, [_file_state(value) for value in values.values()]]
+        seen[name] = [node["class_type"], values, [_file_states(value) for value in values.values()]]
         for value in values.values():
             if isinstance(value, list):
                 visit(str(value[0]))
@@ -160,9 +160,14 @@ def _signature(node_id: str, graph: Any) -> str:
     return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
 
 
-def _file_state(value: Any) -> int:
-    """When an input file of this name was last changed; 0 for values that name none."""
-    if not isinstance(value, str) or len(value) > 255 or not folder_paths.exists_annotated_filepath(value):
-        return 0
-    path = Path(folder_paths.get_annotated_filepath(value))
-    return path.stat().st_mtime_ns if path.is_file() else 0  # "" names the folder, which changes with any file in it
+def _file_states(value: Any) -> list[int]:
+    """When the input, the saved world and the weights of this name were last changed; nothing for other values."""
+    if not isinstance(value, str) or len(value) > 255:
+        return []
+    paths = [folder_paths.get_full_path(folder, value) for folder in folder_paths.folder_names_and_paths]
+    if folder_paths.exists_annotated_filepath(value):
+        paths.append(folder_paths.get_annotated_filepath(value))
+    if (world := world_folder() / Path(value).name).is_file():
+        paths.append(str(world))
+    # "" names the input folder, which changes with any file in it
+    return [Path(path).stat().st_mtime_ns for path in paths if path is not None and Path(path).is_file()]

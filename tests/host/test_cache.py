@@ -141,6 +141,32 @@ def test_loras_that_differ_in_a_number_name_other_blocks(base: Path) -> None:
     assert "different: True same: True" in printed
 
 
+CHANGED = """
+import os
+from types import SimpleNamespace
+import folder_paths
+from comfyui_matrixgame.host import files
+nodes = {
+    "1": {"class_type": "MatrixGameLoadGenerator", "inputs": {"file": "sub/model.safetensors"}},
+    "2": {"class_type": "MatrixGameLoadWorld", "inputs": {"model": ["1", 0], "file": "world.safetensors"}},
+    "3": {"class_type": "MatrixGameWorldCache", "inputs": {"world": ["2", 0]}},
+}
+graph = SimpleNamespace(has_node=nodes.__contains__, get_node=nodes.get)
+weights = folder_paths.get_folder_paths("diffusion_models")[0]
+for path in (files.world_folder() / "world.safetensors", files.Path(weights) / "sub" / "model.safetensors"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    before = [files._signature("3", graph) for _ in range(2)]
+    os.utime(path, (1, 1))
+    print("changed:", before[0] == before[1] != files._signature("3", graph))
+"""
+
+
+def test_weights_and_worlds_of_an_old_name_are_noticed(tmp_path: Path) -> None:
+    skip_or_fail(why_no_host())
+    assert run_in_core(CHANGED, tmp_path).count("changed: True") == 2
+
+
 def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
     roll(host, WALK, "freed")
     project = listed(host)["freed"]
