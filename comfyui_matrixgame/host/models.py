@@ -6,12 +6,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import comfy.model_management as memory
 import comfy.model_patcher
@@ -40,6 +42,7 @@ from .layers import HostOperations, attention_function, forget_quantised, quanti
 DTYPE_CHOICES = ("auto", *DTYPES)
 FULL_DECODER = "full"
 log = logging.getLogger(__name__)
+_INJECTED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 class MatrixGameModel(nn.Module):
@@ -191,6 +194,8 @@ class HostModels(Models):
         weights_id = model.model.weights_id
         if model.patches:
             weights_id += f"+{_patches_id(model.patches)}"
+        if model.injections:
+            weights_id += f"+{_injections_id(model.injections)}"
         decoders: Any = (parts[id(vae.vae)], parts[id(vae.decoder)])
         super().__init__(model.model.diffusion_model, *decoders, weights_id=weights_id)
 
@@ -207,11 +212,25 @@ def _patches_id(patches: dict[str, list[Any]]) -> str:
             digest.update(f"{name}/{strength}".encode())
             for leaf in _leaves_of([getattr(adapter, "weights", adapter), *rest]):
                 if isinstance(leaf, Tensor):
-                    digest.update(str(list(leaf.shape)).encode())
-                    digest.update(leaf.flatten()[:256].float().cpu().numpy().tobytes())
+                    digest.update(_summary(leaf))
                 elif not callable(leaf):  # a LoRA's alpha, or the part of a weight that is patched
                     digest.update(f"/{leaf}".encode())
     return digest.hexdigest()[:8]
+
+
+def _summary(tensor: Tensor) -> bytes:
+    """A tensor's shape, some of its values from all over it, and the sum of all its bytes, which no order changes."""
+    flat = tensor.detach().flatten()
+    total = int(flat.view(torch.uint8).sum(dtype=torch.int64))
+    some = flat[:: flat.numel() // 256 + 1].float().cpu().numpy().tobytes()
+    return f"{list(tensor.shape)}/{total}".encode() + some
+
+
+def _injections_id(injections: dict[str, list[Any]]) -> str:
+    """Stands for what is put into layers, such as a bypassed LoRA. Nothing can be known of it but which it is, so it
+    has another name in each process."""
+    parts = [_INJECTED.setdefault(one, uuid.uuid4().hex) for name in sorted(injections) for one in injections[name]]
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()[:8]
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:

@@ -133,12 +133,31 @@ for alpha in (2.0, 8.0, 8.0):
     patched, _ = comfy.sd.load_lora_for_models(model, None, tensors, 1.0, 0.0)
     names.append(HostModels(patched, parts).identity())
 print("different:", names[0] != names[1], "same:", names[1] == names[2])
+
+weight = "diffusion_model.blocks.0.self_attn.o.weight"
+shape = model.model.diffusion_model.blocks[0].self_attn.o.weight.shape
+late = torch.zeros(shape)
+late[-1, -1] = 1
+patches = [("diff", (torch.zeros(shape),)), ("diff", (late,)), ("set", (late,))]
+named = set()
+for patch in patches:
+    patched = model.clone()
+    patched.add_patches({weight: patch})
+    named.add(HostModels(patched, parts).identity())
+print("three:", len(named))
+
+bypassed, _ = comfy.sd.load_bypass_lora_for_models(model, None, tensors, 1.0, 0.0)
+other, _ = comfy.sd.load_bypass_lora_for_models(model, None, tensors, 0.5, 0.0)
+ids = [HostModels(one, parts).identity() for one in (model, bypassed, bypassed.clone(), other)]
+print("bypassed:", len(set(ids)) == 3 and ids[1] == ids[2])
 """
 
 
-def test_loras_that_differ_in_a_number_name_other_blocks(base: Path) -> None:
+def test_whatever_patches_the_weights_names_other_blocks(base: Path) -> None:
     printed = run_in_core(LORAS, base, file=UNIVERSAL, vae=VAE, lora=str(base / "models" / "loras" / LORA))
     assert "different: True same: True" in printed
+    assert "three: 3" in printed
+    assert "bypassed: True" in printed
 
 
 CHANGED = """
