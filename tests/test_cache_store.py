@@ -273,6 +273,36 @@ def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_not(tmp
     assert sweep_parts(tmp_path / "p") == 1
 
 
+def test_without_locks_what_dead_processes_left_is_swept_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows: there are no locks, and no file that is open can be deleted."""
+    (tmp_path / "killed.part").write_bytes(b"half")
+    opened, open_, unlink = [], Path.open, Path.unlink
+
+    def remember(path: Path, *how: str) -> object:
+        opened.append((path, open_(path, *how)))
+        return opened[-1][1]
+
+    def unlink_closed(path: Path, missing_ok: bool = False) -> None:
+        if any(path == other and not file.closed for other, file in opened):
+            raise PermissionError(errno.EACCES, "The process cannot access the file")
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(records, "fcntl", None)
+    monkeypatch.setattr(Path, "open", remember)
+    monkeypatch.setattr(Path, "unlink", unlink_closed)
+    claimed = records.claim(tmp_path / "film.part")
+    assert claimed is not None
+    assert records.claim(tmp_path / "film.part") is None  # it is open
+    assert {path.name for path in tmp_path.iterdir()} == {"killed.part", "film.part"}
+    claimed.close()  # as a kill does
+    assert sweep_parts(tmp_path, "killed.part") == 1
+    again = records.claim(tmp_path / "film.part")
+    assert again is not None
+    again.close()
+
+
 @pytest.mark.parametrize(
     "name",
     ["", ".", "..", "../p", "a/b", "a\\b", "/etc", "p\0", ".hidden", "x" * 101, "end ", "con", "NUL", "com1"],

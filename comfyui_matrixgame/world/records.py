@@ -121,7 +121,10 @@ def sweep_parts(folder: Path, ours: str = f"*{PART}") -> int:
         try:
             with part.open("rb") as file:
                 _lock(file, wait=False)
-                part.unlink(missing_ok=True)
+                if fcntl is not None:
+                    part.unlink()  # while it is locked: from then on it may be another process's
+            if fcntl is None:
+                part.unlink()
             swept += 1
         except OSError:
             continue  # a living process writes it, or the folder is read-only
