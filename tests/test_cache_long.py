@@ -17,7 +17,7 @@ from comfyui_matrixgame.variants import UNIVERSAL, frames_of_blocks
 from comfyui_matrixgame.video import part_of, playable_frames, read_video
 from comfyui_matrixgame.world import BlockCache, CachedRollout, rollout, start_world
 from comfyui_matrixgame.world import film as film_module
-from comfyui_matrixgame.world.cache import FILM, FRAMES, LATENTS
+from comfyui_matrixgame.world.cache import FILM, FRAMES, LATENTS, list_projects
 from comfyui_matrixgame.world.film import Film
 
 from .support import random_track, small_image, small_models
@@ -125,6 +125,21 @@ def test_two_processes_may_write_one_film(tmp_path: Path) -> None:
     kinds = {path.name.partition(".")[2] for path in cache.folder.iterdir()}
     assert FILM in kinds
     assert not [path for path in cache.folder.iterdir() if "unfinished" in path.name or path.suffix == ".part"]
+
+
+def test_a_film_that_is_being_written_outlives_forget(tmp_path: Path) -> None:
+    models = small_models(tiny=True)
+    world = start_world(models, small_image(16, 16), seed=3)
+    cache = BlockCache(tmp_path, "p")
+    track = random_track(UNIVERSAL, rows_of_blocks(3))
+    with CachedRollout(models, world, track, None, cache) as run, Film(cache, run.chain) as film:
+        for block in run:
+            film.write(block.index, block.frames[0])
+            cache.forget()
+        assert list_projects(tmp_path) == ["p"]
+        assert sum(1 for _ in read_video(film.finish())) == frames_of_blocks(3)
+    cache.forget()
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.usefixtures("short_segments")

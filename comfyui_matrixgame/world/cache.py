@@ -273,14 +273,18 @@ def project_files(all_projects: Path, project: str) -> list[Stored]:
 
 
 def forget_project(all_projects: Path, project: str) -> None:
-    """Delete a project's records and, where nothing else is in it, its folder; raises WorldError."""
+    """Delete a project's records and, where nothing else is in it, its folder; a film that is being written stays.
+    Raises WorldError."""
     folder = project_folder(all_projects, project)
     if not folder.is_dir():
         return
     try:
-        for file in _files(folder):
-            file.path.unlink(missing_ok=True)
         sweep_parts(folder)
+        for file in _files(folder):
+            if not _is_claimed(file):
+                file.path.unlink(missing_ok=True)
+        if _files(folder):
+            return
         (folder / ABOUT).unlink(missing_ok=True)
     except OSError as error:
         raise WorldError(f"{folder} cannot be emptied ({error.strerror or error}); check its rights.") from None
@@ -329,6 +333,11 @@ def _files(folder: Path) -> list[Stored]:
     except OSError:
         return stored  # it went while we looked
     return stored
+
+
+def _is_claimed(file: Stored) -> bool:
+    """Whether somebody writes a film, where the claims of the dead are swept (see Film)."""
+    return file.kind == FILM and file.path.with_name(f"{file.path.name.partition('.')[0]}{PART}").exists()
 
 
 def _kept_worlds(all_projects: Path) -> list[Stored]:
