@@ -98,12 +98,14 @@ def roll_out(
 
 
 def _telling(run: CachedRollout, strip: Strip | None) -> Iterator[Block]:
-    """The blocks; where one cannot be made, the strip says so."""
+    """The blocks; where one cannot be made, the strip says so, and where the run is cancelled, it says nothing more."""
     try:
         yield from run
-    except Exception:
-        if strip is not None:
+    except BaseException as error:
+        if strip is not None and isinstance(error, Exception):
             strip.tell(run.next_block, FAILED)
+        elif strip is not None:  # core's interruption
+            strip.at = None
         raise
 
 

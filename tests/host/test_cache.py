@@ -236,6 +236,21 @@ def test_the_panel_lists_frees_and_forgets(host: Host) -> None:
     assert not (host.base / "output" / "matrixgame" / "cache" / "panel").exists()
 
 
+def test_a_block_that_was_cancelled_is_not_being_made(host: Host) -> None:
+    graph, rolled = cached(WALK, "cancelled", seed=4)
+
+    def cancel(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["value"] >= 5:
+            host.post("/interrupt", {})
+
+    assert host.run(graph.prompt, on_event=cancel).status == "interrupted"
+    actions = graph.prompt[rolled.node]["inputs"]["actions"][0]
+    asked = {"node": actions, "script": "\n".join(WALK), "variant": "universal"}
+    states = [block["state"] for block in host.post("/matrixgame/strip", asked)["blocks"]]
+    assert len(states) == 4
+    assert not {"making", "failed"} & set(states)
+
+
 def test_pinned_markers_are_kept(host: Host) -> None:
     timeline = Timeline.from_track(read_text("w 33f", "universal").track)
     roll(host, [timeline.to_text()], "pinned")
