@@ -119,9 +119,12 @@ class _Video:
         self._writer: VideoWriter | None = None
         try:
             self._film = Film(cache, run.chain)
+            if self._film.finished:
+                self._take(self._film.path)  # now: it may be the next to be deleted to make room
         except (VideoError, WorldError, OSError) as error:
             log.warning("Roll Out: %s", error)
-            self._writer = VideoWriter(self._path, *run.chain.world.size)
+            self.__exit__()
+            self._film, self._writer = None, VideoWriter(self._path, *run.chain.world.size)
 
     def skip(self, progress: Progress) -> None:
         """Pass over the blocks that the film has already; the last of them is shown."""
@@ -145,13 +148,15 @@ class _Video:
 
     def finish(self) -> Path:
         """The finished file, in the temporary folder: the one in the cache may be deleted to make room."""
-        if self._film is not None:
-            film = self._film.finish()
-            try:
-                os.link(film, self._path)
-            except OSError:
-                shutil.copyfile(film, self._path)
+        if self._film is not None and not self._film.finished:
+            self._take(self._film.finish())
         return self._path
+
+    def _take(self, film: Path) -> None:
+        try:
+            os.link(film, self._path)
+        except OSError:
+            shutil.copyfile(film, self._path)
 
     def __enter__(self) -> _Video:
         return self

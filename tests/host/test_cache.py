@@ -16,7 +16,7 @@ import pytest
 from comfyui_matrixgame.actions.document import Marker, Timeline
 from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.video import read_video
-from comfyui_matrixgame.world.cache import FRAMES, BlockCache
+from comfyui_matrixgame.world.cache import FRAMES, LATENTS, BlockCache
 
 from ..conftest import skip_or_fail
 from .graphs import Graph, Link
@@ -234,6 +234,30 @@ def test_the_panel_lists_frees_and_forgets(host: Host) -> None:
     host.post("/matrixgame/cache/panel/forget", {})
     assert "panel" not in listed(host)
     assert not (host.base / "output" / "matrixgame" / "cache" / "panel").exists()
+
+
+def test_a_film_that_is_deleted_to_make_room_is_still_what_the_run_gives(host: Host) -> None:
+    _, whole = roll(host, WALK, "evicted", seed=5)
+    cache = BlockCache(host.base / "output" / "matrixgame" / "cache", "evicted")
+    for file in cache.files():
+        if file.kind in (LATENTS, FRAMES):
+            file.path.unlink()
+    free(host)
+    graph, rolled = cached(WALK, "evicted", seed=5)
+    graph.prompt[rolled.node]["inputs"]["images"] = "always"
+    evicted = []
+
+    def evict(kind: str, data: dict[str, Any]) -> None:
+        if kind == "progress" and data["value"] >= 2:
+            films = list(cache.folder.glob("*.mp4"))
+            evicted.extend(films)
+            for film in films:
+                film.unlink()
+
+    run = host.run(graph.prompt, on_event=evict)
+    assert run.status == "success", run.error
+    assert evicted
+    np.testing.assert_array_equal(frames_of(host.output_files("cached_*.mp4")[-1]), whole)
 
 
 def test_a_block_that_was_cancelled_is_not_being_made(host: Host) -> None:
