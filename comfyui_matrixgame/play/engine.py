@@ -188,10 +188,14 @@ class WorldEngine:
             yield self._spool.frames(block)
 
     def close(self) -> None:
-        """See Engine.close. Waits until the cache has what it gets; `world` stays, and nothing can be made any more."""
+        """See Engine.close. Waits until the cache has what it gets. Whoever holds the engine from then on, such as the
+        page that shows its end, holds no model and no world."""
         if self._known is not None:
             self._known.close(self.world)
         self._spool.close()
+        self._worlds.clear()
+        del self.models, self._models, self._early, self._known, self._run
+        del self.start, self.world, self._stands_at
 
     def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
         if self._run is None or self._stands_at is not self.world:

@@ -147,14 +147,14 @@ class Hub:
             raise ProtocolError(f"{MOST_CLIENTS} players and spectators are here already.", FULL)
         session = self._here
         self.clients.append(client)
-        variant, (height, width) = session.engine.variant, session.engine.size
+        take, (height, width) = session.take, session.size
         client.tell(
             {
-                "type": "welcome", "variant": variant.name, "width": width, "height": height, "fps": FPS,
-                "seed": session.engine.seed, "most": session.limits.blocks, "finishes": session.limits.finish,
+                "type": "welcome", "variant": take.variant.name, "width": width, "height": height, "fps": FPS,
+                "seed": take.seed, "most": session.limits.blocks, "finishes": session.limits.finish,
             }
         )  # fmt: skip
-        client.show_still(session.engine.still())
+        client.show_still(session.still)
         if self.controller is None:
             self._give_control(client)
         self._tell_roles()

@@ -71,6 +71,7 @@ class Limits:
 class Session:
     """One world being played.
 
+    size: height and width of its frames. still: the last of them before the block that comes next, [H, W, 3].
     listener: gets every event, in the thread of `run`. on_wait: called between blocks, before passes, and while
     nothing is done at least every quarter of a second; what it raises ends the session, and the take stays.
     """
@@ -89,6 +90,7 @@ class Session:
         self.hands = Hands(engine.variant, mode, clock)
         self.take = Take(engine.variant, engine.seed, engine.block)
         self.state, self.reason = READY, ""
+        self.size, self.still = engine.size, engine.still()  # for who joins, also when the engine is closed
         self._on_wait = on_wait or (lambda: None)
         self.clock = clock
         self._orders: deque[Callable[[], None]] = deque()
@@ -224,8 +226,9 @@ class Session:
         """Back to before a block of the take; who was playing plays on from there."""
         self.engine.go_to(self.take.first_block + blocks)
         self.take.cut(blocks)
+        self.still = self.engine.still()
         state = PLAYING if self.state == PLAYING else PAUSED if blocks else READY
-        self._set(state, "", self.engine.still())
+        self._set(state, "", self.still)
 
     def _make(self) -> None:
         block = self.engine.block
@@ -233,6 +236,7 @@ class Session:
         parts = _Parts(self, block, rows, self.hands.seq, self.clock())
         self.engine.make(rows, parts.add, self._on_wait)
         self.take.add(rows)
+        self.still = parts.last
         end = parts.shown_from + parts.count / FPS
         self._shown_until = max(end, self.clock())
 
@@ -247,6 +251,7 @@ class _Parts:
         self._generation = 0.0
         self.count = 0
         self.shown_from = began
+        self.last: Frames = session.still
 
     def add(self, frames: NDArray[np.uint8], decode: float) -> None:
         """The next latent frame was decoded."""
@@ -264,6 +269,7 @@ class _Parts:
         event = FramesMade(self._block, self._part, first, frames, rows, self._seq, self._generation, decode)
         self._part += 1
         self.count += len(frames)
+        self.last = frames[-1]
         session.listener(event)
 
 

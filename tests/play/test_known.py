@@ -49,13 +49,14 @@ def test_what_was_played_is_in_the_cache_and_what_is_in_it_is_not_made(tmp_path:
     for letters, counts in (("wsad", "4 blocks made, 0 reused"), ("wsdw", "2 blocks made, 2 reused")):
         engine = world_engine(BlockCache(tmp_path, "played", memory_bytes=0))
         shown = play(engine, letters)
+        models, start, names = engine.models, engine.start, engine.world.names
         engine.close()
         assert str(engine.counts) == counts
         assert [len(frames) for frames in shown] == [1, *[4] * 11]
         assert np.array_equal(np.concatenate(shown), fresh(letters))
-    with CachedRollout(engine.models, engine.start, whole("wsdw"), None, BlockCache(tmp_path, "played")) as run:
+    with CachedRollout(models, start, whole("wsdw"), None, BlockCache(tmp_path, "played")) as run:
         frames = np.concatenate([block.frames[0].numpy() for block in run])
-        assert run.world.names == engine.world.names
+        assert run.world.names == names
     assert str(run.counts) == "0 blocks made, 4 reused"  # and nothing replayed: where the session ended is stored
     assert np.array_equal(frames, np.concatenate(shown))
 

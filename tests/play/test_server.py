@@ -152,6 +152,25 @@ def test_a_lost_player_ends_a_session_that_holds_a_queue() -> None:
     run(test)
 
 
+def test_who_comes_after_the_end_sees_it_without_the_engine() -> None:
+    async def test() -> None:
+        async with playing() as here:
+            player = await here.join()
+            await player.say("play")
+            await player.until("frames", block=0, part=2)
+            await player.say("stop")
+            await player.until("state", state="finished")
+            del here.session.engine  # what it needs is gone when it is closed
+            late = await here.join()
+            assert late.heard[0]["width"] == 96
+            assert (await late.until("state"))["state"] == "finished"
+            await late.say("take")
+            assert (await late.until("take"))["timeline"]["take"]["blocks"] >= 1
+            assert late.pictures[0]["pictures"]
+
+    run(test)
+
+
 def test_rewinding_goes_on_from_the_right_frame() -> None:
     async def test() -> None:
         async with playing() as here:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -203,6 +204,24 @@ def test_without_a_player_or_input_the_session_pauses_or_ends(finish: bool, stat
     assert (state, reason) in [
         (event.state, event.reason) for event in player.events if isinstance(event, StateChanged)
     ]
+
+
+def test_a_closed_engine_holds_no_world_and_the_session_has_its_last_picture() -> None:
+    def script(player: Player, parts: int) -> None:
+        some_keys(player, parts)
+        if parts == 9:
+            player.session.rewind(1)
+        if parts == 12:
+            player.session.stop()
+
+    player = Player(world_engine(), script).run()
+    engine, session = player.session.engine, player.session
+    assert isinstance(engine, WorldEngine)
+    assert np.array_equal(session.still, engine.still())
+    held = [weakref.ref(what) for what in (*engine._worlds.values(), engine._run, engine.world, engine.start)]
+    engine.close()
+    assert not any(one() for one in held)  # at once, though the session is still known
+    assert session.take.timeline().length == 33
 
 
 def test_cancelling_between_passes_keeps_the_take() -> None:
