@@ -19,6 +19,7 @@ from ..errors import MatrixGameError
 from ..variants import FPS
 from .protocol import FULL, ProtocolError, jpeg, pack_frames, pack_still, read_snapshot
 from .session import FINISHED, Event, FramesMade, Session, StateChanged
+from .take import Take
 
 UNACKED = 2  # batches on their way to a client; what comes meanwhile waits, thinned out
 WAITING = 8  # batches that wait for a controller: the block at hand and what was before it
@@ -39,6 +40,7 @@ class Client:
         self._batch = 0
         self._refused = False
         self._taken_at = -TAKE_SECONDS
+        self._taking: asyncio.Future[str] | None = None
         self._closing: asyncio.Future[bool] | None = None
         self._out: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._sender = asyncio.ensure_future(self._send())
@@ -56,13 +58,15 @@ class Client:
             self._refused = True
             self.tell({"type": "error", "id": "spectator"})
 
-    def may_take(self) -> bool:
-        """Whether it is long enough ago that the client was sent the take."""
+    def send_take(self, take: Take) -> None:
+        """Send the take, unless the client is being sent it or was a moment ago. That of half an hour takes seconds to
+        write, so another thread does."""
         now = time.monotonic()
-        if now - self._taken_at < TAKE_SECONDS:
-            return False
+        if now - self._taken_at < TAKE_SECONDS or not (self._taking is None or self._taking.done()):
+            return
         self._taken_at = now
-        return True
+        self._taking = asyncio.get_running_loop().run_in_executor(None, _take_message, take)
+        self._taking.add_done_callback(lambda written: self._out.put_nowait(written.result()))
 
     def show(self, event: FramesMade, jpegs: list[bytes]) -> None:
         """Send frames, or keep them until the client has taken what was sent before."""
@@ -178,8 +182,7 @@ class Hub:
             client.acknowledge(message["batch"])
             self._settle()
         elif kind == "take":
-            if client.may_take():
-                client.tell({"type": "take", "timeline": session.take.timeline().to_json()})
+            client.send_take(session.take)
         elif kind == "control":
             self._give_control(client)
             self._tell_roles()
@@ -255,6 +258,10 @@ class Hub:
             "reason": event.reason if event else session.reason, "mode": session.hands.mode, "blocks": take.blocks,
             "branches": len(take.branches), "recording": take.recording is not None,
         }  # fmt: skip
+
+
+def _take_message(take: Take) -> str:
+    return _json({"type": "take", "timeline": take.timeline().to_json()})
 
 
 def _json(message: dict[str, Any]) -> str:

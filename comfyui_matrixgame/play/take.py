@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..actions.document import Marker, Timeline, lanes_of_track, legal_length
-from ..actions.track import ActionTrack, rows_of_blocks
+from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..variants import Variant, first_input_of_block
 
 MOST_BRANCHES = 50  # that a take keeps; the oldest go first
@@ -97,10 +97,11 @@ class Take:
     def timeline(self) -> Timeline:
         """The take as a timeline document, its branches with it. Where a branch is longer than the way to here, the
         document is as long as the branch, and a marker says where the way to here ends."""
-        track = self.track()
+        track, branches, marks = self.track(), self.branches, self.marks  # once: the session may go on meanwhile
         length = 0 if track is None else len(track)
-        longest = max([length, *(len(branch.rows) for branch in self.branches)])
-        marks = self.marks if longest <= length else [*self.marks, Marker(length, "end of the take")]
+        blocks = blocks_of_rows(length, self.first_block)
+        longest = max([length, *(len(branch.rows) for branch in branches)])
+        marks = marks if longest <= length else [*marks, Marker(length, "end of the take")]
         document = Timeline(
             self.variant,
             legal_length(max(1, longest)),
@@ -113,8 +114,8 @@ class Take:
                     "fork": branch.fork,
                     "tracks": lanes_of_track(branch.rows),
                 }
-                for branch in self.branches
+                for branch in branches
             ),
-            extra={"take": {"seed": self.seed, "first_block": self.first_block, "blocks": self.blocks}},
+            extra={"take": {"seed": self.seed, "first_block": self.first_block, "blocks": blocks}},
         )
         return Timeline.from_json(document.to_json())

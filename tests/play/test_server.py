@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import threading
+import time
 from typing import Any
 
 import aiohttp
@@ -167,6 +169,28 @@ def test_who_comes_after_the_end_sees_it_without_the_engine() -> None:
             await late.say("take")
             assert (await late.until("take"))["timeline"]["take"]["blocks"] >= 1
             assert late.pictures[0]["pictures"]
+
+    run(test)
+
+
+def test_a_take_is_written_beside_the_loop_which_serves_everybody() -> None:
+    async def test() -> None:
+        async with playing() as here:
+            player = await here.join()
+            threads, write = [], here.session.take.timeline
+
+            def timeline() -> Timeline:
+                threads.append(threading.get_ident())
+                time.sleep(1.5)
+                return write()
+
+            here.session.take.timeline = timeline  # type: ignore[method-assign]
+            for _ in range(3):  # one is enough while it is being written
+                await player.say("take")
+                await asyncio.sleep(0.4)
+            await player.until("take")
+            assert len(threads) == 1
+            assert threads != [threading.get_ident()]
 
     run(test)
 
