@@ -28,6 +28,8 @@ TILES = (1, 2, 4)  # tiles that frames are decoded in, the fewest that fit
 # bytes of a GPU left for what lies between allocations, and for recorded passes: on an H100 a rollout that had 10.28 GB
 # in use could not have all of 11.3 GB (measured: bench/results/h100-2026-11-26.md)
 RESERVE = 1_200_000_000
+WORLD_BYTES = 2e9  # for worlds kept while one is played, so that going back is quick
+MOST_WORLDS = 32
 ENCODER_COPIES = 5  # the same, while four frames are encoded
 DECODER_COPIES = 6  # of the widest full-size activation that live at once while a latent frame is decoded
 DECODED_AT_ONCE = {"cpu": MEMORY + AT_ONCE}  # frames of that activation, with those before them; 6 elsewhere
@@ -42,11 +44,12 @@ class MemoryEstimate:
     decoder_state: int
     working: int
     encoder_state: int = 0
+    worlds: int = 0  # that are kept to go back to
 
     @property
     def total(self) -> int:
         """All of it."""
-        return self.weights + self.caches + self.decoder_state + self.working + self.encoder_state
+        return self.weights + self.caches + self.decoder_state + self.working + self.encoder_state + self.worlds
 
     def __str__(self) -> str:
         parts = (
@@ -55,6 +58,7 @@ class MemoryEstimate:
             f"decoder state {gigabytes(self.decoder_state)}",
             f"working {gigabytes(self.working)}",
             *([f"encoder state {gigabytes(self.encoder_state)}"] if self.encoder_state else []),
+            *([f"worlds to go back to {gigabytes(self.worlds)}"] if self.worlds else []),
         )
         return f"{gigabytes(self.total)} ({', '.join(parts)})"
 
@@ -72,12 +76,14 @@ def estimate_memory(
     batch: int = 1,
     device: torch.device | None = None,
     kept: bool = True,
+    played: bool = False,
     encode_at_once: bool = False,
     tiles: int = 1,
 ) -> MemoryEstimate:
     """The memory of a rollout of `batch` worlds with frames of height x width; weights in bytes.
 
-    device: where it runs; None for a GPU. kept: whether the world that it goes on from stays on the device.
+    device: where it runs; None for a GPU. kept: whether the world that it goes on from stays on the device. played:
+    whether it is played, which keeps the last world and, where they are small, some before it.
     encode_at_once, tiles: see vae/small.py.
     """
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
@@ -88,12 +94,16 @@ def estimate_memory(
         decoder = TinyDecoder() if tiny else vae
     spans = tiles_of(columns, tiles)
     ring_bytes = sum(part.nbytes for layer in caches for ring in layer.rings().values() for part in (ring.k, ring.v))
-    ring_bytes *= 1 + kept  # a World stays as it is while the rollout that goes on from it has caches of its own
+    one_world = ring_bytes
+    # a World stays as it is while the rollout that goes on from it has caches of its own
+    ring_bytes *= 1 + (kept or played)
     # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
     # GPU with room a third one lies between them, after the first latent frame (see Rollout)
     copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
     one_state = state_elements(decoder, batch * rows * spans[0][1]) * cache_dtype.itemsize
     state_bytes = one_state * copies
+    one_world += one_state
+    worlds_bytes = one_world * (worlds_kept(one_world) - 1) if played else 0
     seen_bytes = encoder_elements(vae, batch * height * columns * SPATIAL_STRIDE) * cache_dtype.itemsize
     encoder_bytes = 0 if encode_at_once else seen_bytes
     widest = 64 if tiny else vae_width
@@ -110,7 +120,12 @@ def estimate_memory(
         encoding -= ring_bytes + state_bytes
     else:  # while nothing is being decoded, beside the decoder's last state
         encoding -= encoder_bytes + state_bytes - one_state
-    return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes, encoding), encoder_bytes)
+    return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes, encoding), encoder_bytes, worlds_bytes)
+
+
+def worlds_kept(nbytes: int, budget: float = WORLD_BYTES) -> int:
+    """How many worlds of so many bytes stay while one is played: the last, and some before it."""
+    return max(1, min(MOST_WORLDS, int(budget // max(1, nbytes))))
 
 
 @dataclass(frozen=True)

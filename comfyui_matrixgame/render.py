@@ -154,12 +154,13 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     return Models(generator, vae, decoder, weights_id=weights_id)
 
 
-def plan_for(files: Files, height: int, width: int) -> MemoryPlan:
-    """How a render is fitted into its device. Raises BackendError for an unknown mode."""
+def plan_for(files: Files, height: int, width: int, played: bool = False) -> MemoryPlan:
+    """How a render is fitted into its device. played: see estimate_memory. Raises BackendError for an unknown mode."""
 
     def rest(encode_at_once: bool, tiles: int) -> MemoryEstimate:
         kept = files.device.type == "cpu"
-        return estimate_for(files, height, width, kept=kept, encode_at_once=encode_at_once, tiles=tiles)
+        how = {"kept": kept, "played": played, "encode_at_once": encode_at_once, "tiles": tiles}
+        return estimate_for(files, height, width, **how)
 
     assert files.generator.config is not None
     vae = files.vae.parameters * max(2, storage_dtype(files.dtype, files.vae.dtype).itemsize)

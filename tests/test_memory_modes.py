@@ -13,13 +13,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame import memory
+from comfyui_matrixgame import memory, render
 from comfyui_matrixgame.checkpoints.load import generator_bytes
-from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.cli import main, parser
 from comfyui_matrixgame.errors import BackendError, WorldError
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.generator.action_module import ActionInputs
-from comfyui_matrixgame.memory import MemoryEstimate, MemoryPlan, estimate_memory, plan_memory
+from comfyui_matrixgame.memory import (
+    MOST_WORLDS,
+    WORLD_BYTES,
+    MemoryEstimate,
+    MemoryPlan,
+    estimate_memory,
+    plan_memory,
+)
+from comfyui_matrixgame.play.cli import make_engine
+from comfyui_matrixgame.play.engine import WorldEngine
 from comfyui_matrixgame.quantise import quantise
 from comfyui_matrixgame.streaming import is_streamed, stream_weights
 from comfyui_matrixgame.untrained import write_small_files
@@ -27,7 +36,7 @@ from comfyui_matrixgame.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.vae.small import OVERLAP, TiledDecoder, VisitingEncoder, blend_weights, tiles_of
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.video import read_video
-from comfyui_matrixgame.world import Models, rollout, start_world
+from comfyui_matrixgame.world import Models, World, rollout, start_world
 from comfyui_matrixgame.world.models import fingerprint
 
 from .live_memory import LiveMemory
@@ -158,6 +167,44 @@ def plan_at(free: float | None, wanted: str = "auto", tiny: bool = False) -> Mem
         return rest_at_full_size(tiny, encode_at_once, tiles)
 
     return plan_memory(wanted, None if free is None else int(free * GB), weights_at_full_size(), rest, tiny)
+
+
+def test_what_is_played_is_planned_with_the_worlds_that_are_kept() -> None:
+    models = small_models()
+    size = 16, 32
+    engine = WorldEngine(models, start_world(models, small_image(*size), 3))
+    for _ in range(5):
+        engine.make(random_track(models.variant, 12), lambda *_: None)
+    estimate = estimate_memory(
+        models.generator.config, *size, weights=0, cache_dtype=torch.float32, compute_dtype=torch.float32,
+        vae_width=models.vae.base_dim, kept=False, played=True,
+    )  # fmt: skip
+    caches = bytes_of_caches(engine.world)
+    assert estimate.caches == 2 * caches  # the rollout's and the last world's
+    assert estimate.worlds > (MOST_WORLDS - 1) * caches
+    assert "worlds to go back to" in str(estimate)
+    assert len(engine._worlds) == 6
+    full_size = {"weights": 0, "cache_dtype": torch.bfloat16, "compute_dtype": torch.bfloat16, "played": True}
+    assert estimate_memory(GeneratorConfig(), 352, 640, **full_size).worlds == 0
+    assert WORLD_BYTES / 2 < estimate_memory(GeneratorConfig(), 176, 320, **full_size).worlds < WORLD_BYTES
+
+
+def bytes_of_caches(world: World) -> int:
+    return sum(part.nbytes for layer in world.caches for ring in layer.rings().values() for part in (ring.k, ring.v))
+
+
+def test_play_is_planned_as_it_is_in_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the rollout keeps a copy of its world, also on a GPU."""
+    planned = []
+
+    def plan(files: object, height: int, width: int, **how: bool) -> MemoryPlan:
+        planned.append(how)
+        raise WorldError("enough is known")
+
+    monkeypatch.setattr(render, "plan_for", plan)
+    with pytest.raises(WorldError, match="enough"):
+        make_engine(parser().parse_args(["play"]))
+    assert planned == [{"played": True}]
 
 
 def test_plans_for_common_cards() -> None:

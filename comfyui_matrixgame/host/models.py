@@ -251,9 +251,9 @@ def _leaves_of(value: Any) -> Iterator[Any]:
         yield value
 
 
-def plan_memory(models: HostModels, vae: HostVae, height: int, width: int) -> tuple[int, str]:
+def plan_memory(models: HostModels, vae: HostVae, height: int, width: int, played: bool = False) -> tuple[int, str]:
     """Bytes a rollout needs on the device beside the weights that core keeps, and the same in a few words; the log
-    says what for."""
+    says what for. played: see estimate_memory."""
     estimate = estimate_memory(
         models.generator.config,
         height,
@@ -264,6 +264,7 @@ def plan_memory(models: HostModels, vae: HostVae, height: int, width: int) -> tu
         vae_width=vae.vae.base_dim,
         tiny=isinstance(vae.decoder, TinyDecoder),
         device=models.device,
+        played=played,
     )
     small = quantised_bytes(models.generator)
     weights = gigabytes(sum(parameter.nbytes for parameter in models.generator.parameters()))
@@ -286,10 +287,13 @@ def _out_of_memory(error: Exception) -> bool:
 
 
 @contextmanager
-def ready(model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, width: int) -> Iterator[HostModels]:
-    """The models, loaded by core with room for a rollout at this size. Turns "out of memory" into advice."""
+def ready(
+    model: comfy.model_patcher.ModelPatcher, vae: HostVae, height: int, width: int, played: bool = False
+) -> Iterator[HostModels]:
+    """The models, loaded by core with room for a rollout at this size, or for one that is played. Turns "out of memory"
+    into advice."""
     models = HostModels(model, vae)
-    needed, models.plan = plan_memory(models, vae, height, width)
+    needed, models.plan = plan_memory(models, vae, height, width, played)
     try:
         memory.load_models_gpu([model, *vae.patchers], memory_required=needed)
         yield models

@@ -60,9 +60,8 @@ def play(
     page = server.client_id
     height, width = start.world.size
     file = None
-    with ready(start.model, start.vae, height, width) as models:
-        world = start.world.to(models.device)
-        engine = WorldEngine(models, world, keep_frames=True, cache=cache, folder=temporary_folder())
+    with ready(start.model, start.vae, height, width, played=True) as models:
+        engine = WorldEngine(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
         on_wait = memory.throw_exception_if_processing_interrupted
         session = Session(engine, hub.listen, mode=mode, limits=limits, on_wait=on_wait)
         hub.session = session

@@ -89,7 +89,7 @@ def make_engine(args: argparse.Namespace) -> Engine:
     check_precision(files.precision, files.device)
     get_attention(args.attention)
     height, width = parse_size(args.size) if args.size else files.size
-    plan = plan_for(files, height, width)
+    plan = plan_for(files, height, width, played=True)
     say(f"{files.generator.title}; {width}x{height}; {files.precision}")
     say(f"memory, estimated: {plan}")
     image = start_picture(args.image, files, height, width)

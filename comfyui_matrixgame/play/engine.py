@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
+from ..memory import WORLD_BYTES, worlds_kept
 from ..vae import VideoDecoder
 from ..vae.base import State, to_uint8
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
@@ -31,8 +32,6 @@ Frames = NDArray[np.uint8]
 OnFrames = Callable[[Frames, float], None]
 """Called with frames [N, H, W, 3] as soon as they are decoded, and the seconds their decoding took."""
 OnPass = Callable[[], None]
-WORLD_BYTES = 2e9  # for worlds kept on the way, so that going back is quick
-MOST_WORLDS = 32
 
 
 class Engine(Protocol):
@@ -106,7 +105,8 @@ class WorldEngine:
 
     keep_frames: keep all frames of the way to here for `played`; else the last of each block alone. cache: blocks
     that it knows are not made again, and it gets those that are made. folder: where files lie while this is played.
-    world_bytes: what worlds kept on the way may take. counts: what was made, and what was known.
+    world: stays where it is, best in main memory. world_bytes: what worlds kept on the way may take on the device.
+    counts: what was made, and what was known.
     Raises WorldError for a batch, and what `rollout` raises. `close` it.
     """
 
@@ -126,12 +126,12 @@ class WorldEngine:
         self.models, self.counts = models, Counts()
         self._models, self._early = with_early_frames(models)
         self._keep_frames, self._world_bytes = keep_frames, world_bytes
-        self._worlds = {world.block: world}  # always the first, the last, and some between
+        self._worlds = {world.block: world}  # the first, which stays where it lies, the last, and some between
         self._rows: list[ActionTrack] = []
         self._spool = Spool(folder)
         self._known = None if cache is None else KnownBlocks(cache, models, world)
-        self.world = self._stands_at = world
-        self._run: Rollout | None = None  # goes on while `_stands_at` is the world, with what it has made and recorded
+        self.world = world
+        self._run: Rollout | None = None  # stands where `world` does, with what it has made and recorded
         self._check_decoder(models.decoder)
 
     @property
@@ -159,22 +159,20 @@ class WorldEngine:
         self._rows.append(rows)
         played = frames[0].numpy()
         self._spool.add(latents, played if self._keep_frames else played[-1:])
-        self._keep(self.world)
 
     def go_to(self, block: int) -> None:
         """See Engine.go_to. A world that was not kept is made again from the latents, to the bit."""
         done = block - self.start.block
         if not 0 <= done <= len(self._spool):
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
-        near = max(kept for kept in self._worlds if kept <= block)
-        world = self._worlds[near]
+        self._run = None
+        self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
+        near = max(self._worlds)
+        self.world = self._worlds[near]
         if near < block:
-            world = self._replay(world, done)
+            self.world = self._worlds[block] = self._replay(self.world, done)
         del self._rows[done:]
         self._spool.cut(done)
-        self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
-        self.world = world
-        self._keep(world)
 
     def still(self) -> Frames:
         """See Engine.still."""
@@ -195,10 +193,10 @@ class WorldEngine:
         self._spool.close()
         self._worlds.clear()
         del self.models, self._models, self._early, self._known, self._run
-        del self.start, self.world, self._stands_at
+        del self.start, self.world
 
     def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
-        if self._run is None or self._stands_at is not self.world:
+        if self._run is None:
             self._run = rollout(self._models, self.world, rows, 1, open_ended=True)
         else:
             self._run.extend(rows)
@@ -212,7 +210,8 @@ class WorldEngine:
             raise
         finally:
             self._early.on_frames = None
-        self.world = self._stands_at = run.world
+        self._make_room(run.block)  # first, or there is one world more than planned while the run's is copied
+        self.world = self._worlds[run.block] = run.world
         return made.latents.cpu(), made.frames
 
     def _make_known(
@@ -234,31 +233,39 @@ class WorldEngine:
         else:
             self._early.on_frames = show
             self.counts.decoded += 1
+        self._run = None
         try:
-            self.world = self._go_through(self.world, latents, rows)
+            world = self._go_through(self._copy(self.world), latents, rows)
         finally:
             self._early.on_frames = None
+        self._make_room(world.block)
+        self.world = self._worlds[world.block] = world
         return latents, torch.cat(parts).unsqueeze(0)
 
     def _replay(self, world: World, done: int) -> World:
+        world = self._copy(world)
         for index in range(world.block - self.start.block, done):
             self.counts.replayed += 1
             world = self._go_through(world, self._spool.latents(index), self._rows[index])
         return world
 
     def _go_through(self, world: World, latents: Tensor, rows: ActionTrack) -> World:
-        """The world after a block whose latents are known."""
-        begin = replace(world.to(self._models.device), caches=[layer.copy() for layer in world.caches])
-        filled = fill_from_latents(self._models, begin, latents.to(self._models.device), [rows])
+        """The world after a block whose latents are known; takes over the caches of the one before."""
+        filled = fill_from_latents(self._models, world, latents.to(self._models.device), [rows])
         return replace(filled, names=(next_name(world.names[0], rows),))
 
-    def _keep(self, world: World) -> None:
-        """Keep a world, and let go of others until they fit: those that lie close together and far back go first."""
-        self._worlds[world.block] = world
-        room = max(1, min(MOST_WORLDS, int(self._world_bytes // max(1, world.nbytes))))
-        while len(self._worlds) > room + 1:  # the start takes next to nothing
-            kept = sorted(self._worlds)
-            del self._worlds[least_useful(kept)]
+    def _copy(self, world: World) -> World:
+        """The world on the device, with caches that may be written to."""
+        here = world.to(self._models.device)
+        return replace(here, caches=[layer.copy() for layer in here.caches])
+
+    def _make_room(self, block: int) -> None:
+        """Let go of worlds, `world` among them, until the one before `block` fits: those that lie close together and
+        far back go first."""
+        room = worlds_kept(self.world.nbytes, self._world_bytes)
+        self.world = self.start  # until the new one is there
+        while len(self._worlds) > room:  # the start does not count: it stays where it was
+            del self._worlds[least_useful(sorted([*self._worlds, block]))]
 
     def _check_decoder(self, decoder: VideoDecoder) -> None:
         if self.start.decoder_state is not None and self.start.decoder_id != fingerprint(decoder):  # type: ignore[arg-type]

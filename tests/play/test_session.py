@@ -11,6 +11,7 @@ import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import Interrupted, WorldError
+from comfyui_matrixgame.generator.kv_cache import Ring
 from comfyui_matrixgame.play.engine import EarlyDecoder, WorldEngine, least_useful
 from comfyui_matrixgame.play.hands import Snapshot
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
@@ -222,6 +223,30 @@ def test_a_closed_engine_holds_no_world_and_the_session_has_its_last_picture() -
     engine.close()
     assert not any(one() for one in held)  # at once, though the session is still known
     assert session.take.timeline().length == 33
+
+
+def test_no_more_worlds_are_there_at_once_than_the_plan_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rollout's own caches and one world's, where worlds are too large to keep any before it."""
+    copy, rings = Ring.copy, []
+    most = 0
+
+    def counted(ring: Ring) -> Ring:
+        nonlocal most
+        rings.append(weakref.ref(copied := copy(ring)))
+        most = max(most, sum(one() is not None for one in rings))
+        return copied
+
+    def script(player: Player, parts: int) -> None:
+        some_keys(player, parts)
+        if parts == 9:
+            player.session.rewind(1)
+        if parts == 15:
+            player.session.stop()
+
+    monkeypatch.setattr(Ring, "copy", counted)
+    engine = Player(world_engine(world_bytes=0), script).run().session.engine
+    assert isinstance(engine, WorldEngine)
+    assert most == 2 * sum(len(layer.rings()) for layer in engine.world.caches)
 
 
 def test_cancelling_between_passes_keeps_the_take() -> None:
