@@ -11,12 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import comfy.model_management as memory
 import comfy.model_patcher
 import folder_paths
+import torch
 
 from .. import world as engine
+from ..checkpoints.load import compute_dtype
 from ..errors import WorldError
 from ..world.store import WorldStore
+from ..world.world import ENGINE_VERSION
 from .models import HostVae
 from .worlds import WORLD_FOLDER, LiveWorld, Progress, check_generator, live, runs_many_times
 
@@ -141,7 +145,7 @@ def _world_is_asked_for(node_id: str, graph: Any) -> bool:
 
 
 def _signature(node_id: str, graph: Any) -> str:
-    """Stands for everything before World Cache: nodes, values, links, and the files they name."""
+    """Stands for everything before World Cache: nodes, values, links, the files they name, and how it is computed."""
     seen: dict[str, Any] = {}
 
     def visit(name: str) -> None:
@@ -157,7 +161,13 @@ def _signature(node_id: str, graph: Any) -> str:
                 visit(str(value[0]))
 
     visit(node_id)
-    return hashlib.sha256(json.dumps(seen, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([seen, _numerics()], sort_keys=True).encode()).hexdigest()
+
+
+def _numerics() -> list[Any]:
+    """What else a world's numbers depend on: a new version, or another device, may compute in another way."""
+    device = memory.get_torch_device()
+    return [ENGINE_VERSION, *(str(compute_dtype(stored, device)) for stored in (torch.bfloat16, torch.float16))]
 
 
 def _file_states(value: Any) -> list[int]:

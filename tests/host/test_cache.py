@@ -178,12 +178,15 @@ for path in (files.world_folder() / "world.safetensors", files.Path(weights) / "
     before = [files._signature("3", graph) for _ in range(2)]
     os.utime(path, (1, 1))
     print("changed:", before[0] == before[1] != files._signature("3", graph))
+before = files._signature("3", graph)
+files.memory.get_torch_device = lambda: files.torch.device("cuda")
+print("changed:", before != files._signature("3", graph))
 """
 
 
-def test_weights_and_worlds_of_an_old_name_are_noticed(tmp_path: Path) -> None:
+def test_weights_and_worlds_of_an_old_name_and_another_device_are_noticed(tmp_path: Path) -> None:
     skip_or_fail(why_no_host())
-    assert run_in_core(CHANGED, tmp_path).count("changed: True") == 2
+    assert run_in_core(CHANGED, tmp_path).count("changed: True") == 3
 
 
 def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
