@@ -25,7 +25,7 @@ QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "he
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head that works on nothing, and two nodes for a worker each."""
+    """A head that works on nothing."""
     from ray.cluster_utils import Cluster
 
     os.environ |= {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -38,21 +38,21 @@ def cluster() -> Iterator[Any]:
             "include_dashboard": False,
         },
     )
-    made.add_node(num_cpus=1, object_store_memory=STORE)
-    made.add_node(num_cpus=1, object_store_memory=STORE)
     yield made
     ray.shutdown()
     made.shutdown()
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     one_thread()
-    return write_files(tmp_path_factory.mktemp("nodes"))
+    return write_files(tmp_path)
 
 
 def test_nodes_that_are_lost_lose_nothing(cluster: Any, folder: Path, capsys: pytest.CaptureFixture) -> None:
-    """Both nodes are killed in the middle of their jobs; the one that joins then makes what is left."""
+    """Two nodes with a worker each are killed in the middle of their jobs; one that joins then makes what is left."""
+    while len(cluster.worker_nodes) < 2:
+        cluster.add_node(num_cpus=1, object_store_memory=STORE)
     settings: dict[str, Any] = {"scripts": "w 68f", "seeds": "0..4", "keep": ["png", "latents"]}
     calm, far = write_jobs(folder, "calm.json", **settings), write_jobs(folder, "far.json", **settings)
     assert main(["batch", "run", str(calm), "--device", "cpu"]) == 0
@@ -74,7 +74,8 @@ def test_nodes_that_are_lost_lose_nothing(cluster: Any, folder: Path, capsys: py
     states = {(entry.state, entry.about is not None) for entry in ledger.entries()}
     ledger.close()
     assert states == {("done", True)}
-    assert sorted(node["Alive"] for node in ray.nodes()) == [False, False, True, True]
+    alive = [node["Alive"] for node in ray.nodes()]
+    assert (alive.count(True), alive.count(False) >= 2) == (2, True)
 
 
 def test_a_cluster_that_is_gone_is_said(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
