@@ -558,8 +558,7 @@ class WorldCache(io.ComfyNode):
 
     @classmethod
     def check_lazy_status(cls, name: str, mode: str, **others: Any) -> list[str]:
-        node, graph = cls.hidden.unique_id, cls.hidden.dynprompt
-        needed = files.gets_many_worlds(mode, node, graph) or files.cache_needs_world(name, mode, node, graph)
+        needed = files.cache_needs_world(name, mode, cls.hidden.unique_id, cls.hidden.dynprompt)
         return ["world"] if needed and "world" in others and others["world"] is None else []
 
     @classmethod

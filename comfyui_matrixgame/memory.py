@@ -93,16 +93,15 @@ def estimate_memory(
         vae = WanVAE(vae_width)
         decoder = TinyDecoder() if tiny else vae
     spans = tiles_of(columns, tiles)
-    ring_bytes = sum(part.nbytes for layer in caches for ring in layer.rings().values() for part in (ring.k, ring.v))
-    one_world = ring_bytes
+    rings = sum(part.nbytes for layer in caches for ring in layer.rings().values() for part in (ring.k, ring.v))
     # a World stays as it is while the rollout that goes on from it has caches of its own
-    ring_bytes *= 1 + (kept or played)
+    ring_bytes = rings * (1 + (kept or played))
     # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
     # GPU with room a third one lies between them, after the first latent frame (see Rollout)
     copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
     one_state = state_elements(decoder, batch * rows * spans[0][1]) * cache_dtype.itemsize
     state_bytes = one_state * copies
-    one_world += one_state
+    one_world = rings + one_state
     worlds_bytes = one_world * (worlds_kept(one_world) - 1) if played else 0
     seen_bytes = encoder_elements(vae, batch * height * columns * SPATIAL_STRIDE) * cache_dtype.itemsize
     encoder_bytes = 0 if encode_at_once else seen_bytes

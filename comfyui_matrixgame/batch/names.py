@@ -12,6 +12,7 @@ from string import Formatter
 import numpy as np
 
 from ..errors import BatchError
+from ..world.store import DEVICES
 from .entries import FIELDS, MOST_BLOCKS, Entry, Job
 from .scripts import BenchScripts
 
@@ -19,8 +20,7 @@ ALIASES = {"action": "script", "start": "image", "clip": "image", "blocks": "len
 MOST_NAMES = 4_000_000  # that are compared one by one, 8 bytes each
 _BAD = re.compile(r'[<>:"|?*\\\x00-\x1f]')
 MOST_BYTES = 215  # of a file's name: disks take 255, and endings come on top
-_RESERVED_NAMES = ("con", "prn", "aux", "nul", *(f"{port}{i}" for port in ("com", "lpt") for i in range(10)))
-_RESERVED = re.compile(rf"({'|'.join(_RESERVED_NAMES)})(\.|$)", re.IGNORECASE)
+_RESERVED = re.compile(rf"({'|'.join(DEVICES)})(\.|$)", re.IGNORECASE)
 
 
 def parse_template(text: str) -> str:
@@ -122,8 +122,8 @@ def _check_part(entry: Entry, template: str, file: str) -> None:
         most += max(len(text.encode()) for text in texts)
         stems = {stem + text.casefold() for stem in begun for text in texts}
         found |= {stem.partition(".")[0] for stem in stems if "." in stem}
-        begun = {stem for stem in stems if any(name.startswith(stem) for name in _RESERVED_NAMES)}
-    taken = sorted((found | begun).intersection(_RESERVED_NAMES))
+        begun = {stem for stem in stems if any(name.startswith(stem) for name in DEVICES)}
+    taken = sorted((found | begun).intersection(DEVICES))
     where = f"{file}, line {entry.line}"
     if taken:
         raise BatchError(

@@ -90,12 +90,12 @@ def cache_state(name: str | None, mode: str) -> str:
 
 def cache_needs_world(name: str, mode: str, node_id: str, graph: Any) -> bool:
     """Whether the nodes before World Cache must run."""
-    return mode in ("keep", "forget") or (
-        mode == "automatic" and _store().signature(name) != _signature(node_id, graph)
-    )
+    if mode == "automatic":
+        return _gets_many_worlds(mode, node_id, graph) or _store().signature(name) != _signature(node_id, graph)
+    return mode in ("keep", "forget")
 
 
-def gets_many_worlds(mode: str, node_id: str, graph: Any) -> bool:
+def _gets_many_worlds(mode: str, node_id: str, graph: Any) -> bool:
     """Whether World Cache may run once for each world of a list, which one name cannot keep apart."""
     return mode in ("automatic", "keep") and runs_many_times(node_id, graph)
 
@@ -111,8 +111,8 @@ def cached_world(
     graph: Any,
 ) -> LiveWorld | None:
     """Keep, restore or forget the world called `name`; see the node's help. None where only blocks are kept."""
-    store, many = _store(), gets_many_worlds(mode, node_id, graph)
-    if not many and not cache_needs_world(name, mode, node_id, graph):
+    store = _store()
+    if not cache_needs_world(name, mode, node_id, graph):
         check_generator(model)
         if model is None or vae is None:
             raise WorldError("World Cache restores a world that goes on with models; connect model and vae.")
@@ -124,7 +124,7 @@ def cached_world(
             doing = "pass on" if mode == "forget" else "keep"
             raise WorldError(f"World Cache has nothing to {doing}; connect a world.")
         return None
-    if many:
+    if _gets_many_worlds(mode, node_id, graph):
         _tell_many(node_id)
     elif mode != "forget":
         kept = world.world

@@ -12,13 +12,13 @@ from pathlib import Path
 from ..errors import WorldError
 
 _NAME = re.compile(r"\w[\w \-]{0,99}")
-
-_DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9¹²³]", re.IGNORECASE)  # of Windows, with any ending
+DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
+"""Of Windows: no file has one of these names, with any ending and in any case."""
 
 
 def problem_with_name(name: str, of: str = "world") -> str | None:
     """Why a world (or whatever it is the name `of`) cannot be kept under `name`; None where it can."""
-    if _DEVICE.fullmatch(name):
+    if name.casefold() in DEVICES:
         return f"'{name}' cannot be a {of}'s name, as Windows has a device of that name; choose another."
     if _NAME.fullmatch(name) and not name.endswith(" "):
         return None

@@ -6,9 +6,24 @@ import os
 from pathlib import Path
 from typing import Any
 
-from .page import TimelinePage
+from .page import FIND, SAVE, TimelinePage
 
 BAR = ".mg-bar [data-act={}]"
+PLAYED = """() => {
+  app.graph.clear();
+  const live = LiteGraph.createNode("MatrixGameLivePlay");
+  app.graph.add(live);
+  const timeline = LiteGraph.createNode("MatrixGameActionTimeline");
+  timeline.pos = [700, 50];
+  app.graph.add(timeline);
+  window.node = timeline;
+  return live.id;
+}"""
+OPEN = """async ([text, name]) => {
+  await app.loadGraphData(JSON.parse(text), true, true, name);
+  window.node = app.graph._nodes.find((n) => n.widgets?.some((w) => w.timeline));
+}"""
+TAKES = "editor.doc.branches.map((branch) => branch.name)"
 
 
 def menu(timeline: TimelinePage) -> list[str]:
@@ -171,3 +186,32 @@ def test_a_marker_is_pinned(timeline: TimelinePage) -> None:
     timeline.page.get_by_role("menuitem", name="Keep the state here no longer").click()
     timeline.settle()
     assert timeline.value["markers"] == [{"t": 44, "name": "pin"}]
+
+
+def test_a_take_lands_once_and_in_the_workflow_that_was_played(timeline: TimelinePage) -> None:
+    page = timeline.page
+    live = str(page.evaluate(PLAYED))
+    template = page.evaluate(SAVE)
+    take = {**timeline.value, "length": 21, "tracks": {"s": [[0, 21]]}}
+    state = {"state": "playing", "node": live, "timeline": take}
+    page.route("**/matrixgame/take", lambda route: route.fulfill(json=state))
+    token = "(id) => app.graph.getNodeById(Number(id)).matrixGamePlay.token"
+    page.evaluate("(id) => app.api.dispatchCustomEvent('matrixgame.play', { node: id, token: 'tok' })", live)
+    assert page.evaluate(token, live) == "tok"
+    played = page.evaluate(SAVE)
+    page.evaluate(OPEN, [template, "of the same template"])
+    page.wait_for_timeout(500)
+    assert page.evaluate(token, live) == ""
+    page.evaluate(
+        "([id, timeline]) => app.api.dispatchCustomEvent('matrixgame.take', { node: id, timeline })", [live, take]
+    )
+    assert timeline.js(TAKES) == []
+    page.evaluate(OPEN, [played, "played"])
+    page.wait_for_function("(id) => app.graph.getNodeById(Number(id)).matrixGamePlay.token === 'tok'", arg=live)
+    state["state"] = "over"
+    page.evaluate("() => { app.api.dispatchCustomEvent('reconnected'); app.api.dispatchCustomEvent('reconnected'); }")
+    page.wait_for_function(f"{FIND}.timeline.editor.doc.branches.length > 0")
+    page.wait_for_timeout(500)
+    assert timeline.js(TAKES) == ["take 1"]
+    assert page.evaluate("sessionStorage.getItem('matrixgame.play')") is None
+    page.unroute("**/matrixgame/take")

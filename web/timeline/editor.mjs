@@ -185,6 +185,7 @@ export class Editor extends EditorState {
 
   /** Show another branch: by default the one that was left last. @param {string | null | undefined} id */
   flip(id = this.other) {
+    this.settle();
     if (id === undefined) {
       this.say("say.nobranch");
       return;

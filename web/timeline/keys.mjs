@@ -13,7 +13,6 @@ import * as edit from "./edit.mjs";
  * @property {() => void} help
  * @property {() => void} play
  * @property {() => void} record
- * @property {(run: () => void) => void} settled do something once nothing is being recorded
  * @property {() => void} branches
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
@@ -130,9 +129,9 @@ const COMMANDS = {
   l: (e) => e.loop("toggle"),
   m: (_, __, host) => host.askMarker(),
   "Shift+m": (e) => e.pin(),
-  b: (e, _, host) => host.settled(() => e.fork()),
-  x: (e, _, host) => host.settled(() => e.flip()),
-  "Shift+b": (_, __, host) => host.settled(() => host.branches()),
+  b: (e) => e.fork(),
+  x: (e) => e.flip(),
+  "Shift+b": (_, __, host) => host.branches(),
   f: fit,
   r: (_, __, host) => host.record(),
   k: (_, __, host) => host.play(),

@@ -38,7 +38,7 @@ export class Pointers {
     this.downAt = null;
     /** Where the pointer that drags was seen last. @type {Point} */
     this.at = { x: 0, y: 0, shift: false, alt: false };
-    editor.hands.push(() => this.finish());
+    editor.endings.push(() => this.finish());
     const on = (/** @type {string} */ kind, /** @type {(event: any) => void} */ act, /** @type {any} */ options) => canvas.addEventListener(kind, act, options);
     on("pointerdown", (event) => this.down(event), undefined);
     on("pointermove", (event) => this.move(event), undefined);

@@ -21,7 +21,7 @@ export class ScriptTab {
     this.timer = 0;
     this.written = "";
     this.unread = false; // there are letters that the timeline does not have yet
-    editor.hands.push(() => this.settle());
+    editor.endings.push(() => this.settle());
     this.area.addEventListener("input", () => this.typed());
     this.area.addEventListener("paste", (event) => this.pasted(event));
     this.area.addEventListener("scroll", () => (this.back.scrollTop = this.area.scrollTop));

@@ -57,7 +57,7 @@ export class EditorState {
     /** @type {((what: "edit"|"view"|"say", text?: string) => void)[]} */
     this.listeners = [];
     /** Each ends what it has in hand (a gesture, a take, a text), as the one who began it would. @type {(() => void)[]} */
-    this.hands = [];
+    this.endings = [];
     this.doc = emptyDocument(variant);
     /** @type {Cursor} */
     this.cursor = { t: 0, lane: this.lanes[0].id };
@@ -114,7 +114,7 @@ export class EditorState {
 
   /** End whatever is in hand: what goes on from a timeline of before would undo the next edit. */
   settle() {
-    for (const end of this.hands) end();
+    for (const end of this.endings) end();
   }
 
   /** Take a value: a document, a script, or nothing. @param {string} text */
@@ -324,7 +324,6 @@ export class EditorState {
   /** Show another branch. Flips one after the other are one step of undo, and none where they end where they began. @param {string | null} id */
   flipTo(id) {
     if (!this.editable || id === this.doc.active || !hasBranch(this.doc, id)) return;
-    this.settle();
     this.commit();
     this.left = this.doc.active;
     const before = this.history.now.flip ? this.history.drop() : null;

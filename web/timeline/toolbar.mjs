@@ -41,7 +41,6 @@ function icon(name) {
  * @property {(tab: "lanes"|"script") => void} tab
  * @property {() => "lanes"|"script"} shown
  * @property {() => boolean} recording
- * @property {(run: () => void) => void} settled do something once nothing is being recorded
  * @property {(below: HTMLElement) => void} branches
  */
 
@@ -58,10 +57,10 @@ export class Toolbar {
     this.play = this.button(icon("play"), "play", () => host.play(), { "data-act": "play" });
     this.record = this.button(icon("record"), "record", (event) => host.record(event instanceof PointerEvent && event.pointerType === "touch"), { "data-act": "record" });
     this.record.classList.add("mg-rec");
-    this.fork = this.button(icon("fork"), "fork", () => host.settled(() => e.fork()), { "data-act": "fork" });
-    this.branch = this.button("", "branch", () => host.settled(() => host.branches(this.branch)), { "data-act": "branch", "aria-haspopup": "menu" });
+    this.fork = this.button(icon("fork"), "fork", () => e.fork(), { "data-act": "fork" });
+    this.branch = this.button("", "branch", () => host.branches(this.branch), { "data-act": "branch", "aria-haspopup": "menu" });
     this.branch.classList.add("mg-text", "mg-branch");
-    this.flip = this.button("A/B", "flip", () => host.settled(() => e.flip()), { "data-act": "flip" });
+    this.flip = this.button("A/B", "flip", () => e.flip(), { "data-act": "flip" });
     this.flip.classList.add("mg-text");
     this.snap = this.button("", "snap", () => e.nextSnap(), { "data-act": "snap" });
     this.snap.classList.add("mg-text");

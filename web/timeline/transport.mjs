@@ -18,7 +18,7 @@ export class Transport {
     this.from = 0;
     this.to = 0;
     this.base = editor.doc;
-    editor.hands.push(() => this.take && this.stop());
+    editor.endings.push(() => this.take && this.stop());
     this.hidden = () => document.hidden && this.stop();
   }
 

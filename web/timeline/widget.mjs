@@ -166,7 +166,6 @@ export class TimelineWidget {
       tab: (/** @type {"lanes"|"script"} */ tab) => this.showTab(tab),
       shown: () => this.tab,
       recording: () => this.transport.take !== null,
-      settled: (/** @type {() => void} */ run) => this.settled(run),
       branches: (/** @type {HTMLElement} */ below) => this.showBranches(below.offsetLeft),
     };
   }
@@ -205,21 +204,15 @@ export class TimelineWidget {
       help: () => this.popups.help(),
       play: () => this.play(false, false),
       record: () => this.play(true, false),
-      settled: (run) => this.settled(run),
       branches: () => this.showBranches(this.editor.view.head),
       escape: () => this.escape(),
       leave: () => this.proxy.blur(),
     });
   }
 
-  /** End a recording, so that it lands where it was begun, and do something. @param {() => void} run */
-  settled(run) {
-    this.editor.settle();
-    run();
-  }
-
   /** @param {number} x */
   showBranches(x) {
+    this.editor.settle();
     if (this.tab === "lanes") this.proxy.focus();
     this.windows.branches(x, 0);
   }
