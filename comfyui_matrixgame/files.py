@@ -1,0 +1,106 @@
+"""Files as they lie on users' disks: what is read is a regular file of a bounded size, what is written appears whole.
+
+Everything here raises OSError, whose `strerror` is a sentence's end that can be shown ("walk.csv cannot be read: it is
+a named pipe, not a file").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+PART = ".part"
+_LONGEST_NAME = 200  # bytes of a name that is kept in the name of its part: file systems take 255
+_KINDS = {
+    stat.S_IFDIR: "it is a folder, not a file",
+    stat.S_IFIFO: "it is a named pipe, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+}
+
+
+class NotARegularFile(OSError):
+    """A pipe, a device, a socket or a folder, where a file is wanted: reading it may never end."""
+
+
+class TooLarge(OSError):
+    """A file with more bytes than anything of its kind needs."""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """A file opened for reading bytes. Raises OSError, and NotARegularFile before anything waits for a pipe."""
+    # without O_NONBLOCK the opening of a named pipe waits for somebody who writes
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        handle = os.open(path, flags)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    except OSError:
+        check_regular(path)  # a folder on Windows, a socket: say so
+        raise
+    try:
+        _check_mode(os.fstat(handle).st_mode, path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def check_regular(path: str | Path) -> Path:
+    """The path of a regular file, for libraries that open it themselves. Raises OSError as `open_regular` does."""
+    try:
+        _check_mode(os.stat(path).st_mode, path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    return Path(path)
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """All of a regular file. Raises OSError; TooLarge where it has more than `limit` bytes: no more are read."""
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
+        raise TooLarge(errno.EFBIG, f"it has more than {size}, which nothing of its kind needs", str(path))
+    return data
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
+    """A new, empty file beside `path` to write to; it takes the place of `path` at the end.
+
+    On any exception it is gone, and `path` is as it was. A link at `path` is replaced, never followed. sync: the file
+    is whole also after a power cut.
+    """
+    path = Path(path)
+    part = part_of(path)
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+    try:
+        yield part
+        if sync:
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
+
+
+def part_of(path: Path) -> Path:
+    """A name beside `path`, which nothing has yet, for what is not whole."""
+    name = path.name.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
+    return path.with_name(f".{name}.{secrets.token_hex(4)}{PART}")
+
+
+def _check_mode(mode: int, path: str | Path) -> None:
+    if not stat.S_ISREG(mode):
+        words = _KINDS.get(stat.S_IFMT(mode), "it is not a regular file")
+        raise NotARegularFile(errno.EINVAL, words, str(path))
