@@ -126,7 +126,8 @@ def load_vision(path: str | Path, dtype: str = "auto", device: str | torch.devic
         for module in model.modules():
             for name, buffer in module.named_buffers(recurse=False):
                 if name == "position_ids":
-                    module.register_buffer(name, torch.arange(buffer.shape[-1]).expand(1, -1), persistent=False)
+                    ids = torch.arange(buffer.shape[-1], device=device).expand(1, -1)
+                    module.register_buffer(name, ids, persistent=False)
     return model
 
 
@@ -196,9 +197,10 @@ def _fill(
 ) -> None:
     """Replace the parameters of a model on the meta device, one at a time."""
     for name, parameter in list(model.named_parameters()):
-        tensor = read(name).reshape(parameter.shape).to(device, dtype_of(name))
-        if not torch.isfinite(tensor.flatten()[:4096].float()).all():
+        tensor = read(name).reshape(parameter.shape).to(dtype_of(name))
+        if not torch.isfinite(tensor.flatten()[:4096].float()).all():  # before it is on a device, which would wait
             raise CheckpointError(f"The tensor {name} holds values that are not numbers; the file is damaged.")
+        tensor = tensor.to(device)
         owner = model.get_submodule(name.rpartition(".")[0])
         setattr(owner, name.rpartition(".")[2], nn.Parameter(tensor, requires_grad=False))
     model.eval()

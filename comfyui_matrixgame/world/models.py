@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -66,14 +67,27 @@ class Models:
 
 
 def fingerprint(module: nn.Module) -> str:
-    """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values."""
+    """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values, in the order of the
+    names. It is the same wherever the tensors lie."""
     digest = hashlib.sha256()
-    samples: dict[torch.device, list[Tensor]] = {}
+    found: list[Tensor] = []
     for name, parameter in sorted(module.named_parameters()):
         flat = parameter.detach().flatten()
-        sample = flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float()
-        samples.setdefault(sample.device, []).append(sample)
+        found.append(flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float())
         digest.update(f"{name}{list(parameter.shape)}{parameter.dtype}".encode())
-    for parts in samples.values():  # one copy from a device, not one for each tensor
-        digest.update(torch.cat(parts).cpu().numpy().tobytes())
+    if found:
+        digest.update(torch.cat(_in_main_memory(found)).numpy().tobytes())
     return digest.hexdigest()
+
+
+def _in_main_memory(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same flat tensors in main memory, in the same order; one copy from each device, not one for each tensor."""
+    places: dict[torch.device, list[int]] = {}
+    for index, tensor in enumerate(tensors):
+        places.setdefault(tensor.device, []).append(index)
+    here = list(tensors)
+    for at in places.values():
+        together = torch.cat([tensors[index] for index in at]).cpu()
+        for index, part in zip(at, together.split([tensors[i].numel() for i in at]), strict=True):
+            here[index] = part
+    return here
