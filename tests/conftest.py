@@ -1,4 +1,4 @@
-"""What tests of several folders share: Chromium, and their division between processes."""
+"""What tests of several folders share: Chromium, pretended GPUs, and their division between processes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from .devices import gpus, no_gpus, two_gpus  # noqa: F401 (fixtures)
 
 CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

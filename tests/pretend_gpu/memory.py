@@ -1,0 +1,107 @@
+"""Memory of the devices, and page-locked memory: who used it last, and what the allocator keeps."""
+
+from __future__ import annotations
+
+import torch
+
+from .machine import machine, place, running
+from .order import Work
+from .streams import Stream
+
+
+class Allocation:
+    """A piece of memory: of a device, made on `stream`, or page-locked (stream None).
+
+    written, read: the last to write it, and of each stream the last to read it since. captured: made while capturing,
+    so that it is the graph's own.
+    """
+
+    def __init__(self, nbytes: int, stream: Stream | None) -> None:
+        self.nbytes, self.stream, self.made = nbytes, stream, place()
+        self.captured = stream is not None and stream.graph is not None
+        self.machine = machine()
+        self.written: Work | None = None
+        self.read: dict[int, Work] = {}
+        self.recorded: set[int] = set()
+        self.live = False  # whether it counts as memory of its stream
+        if stream is None or self.captured:
+            return
+        # what had this memory before may still be at work, so another stream has to wait for this one
+        self.written = Work(stream.number, stream.ticks, "what its stream was given before")
+        for work, text in stream.unsafe:
+            if not stream.comes_after(work):
+                machine().race(f"memory that was given back is handed out again while it is in use: {text}")
+        stream.unsafe.clear()
+        _make_room(stream, nbytes)
+        self.live = True
+        stream.live += nbytes
+
+    def use(self, stream: Stream | None, tick: int, write: bool) -> None:
+        """By a piece of work of a stream, or by the host (stream None)."""
+        if self.machine is not machine():  # something that was cached under a machine of an earlier test
+            self.machine, self.written, self.read = machine(), None, {}
+        before = [self.written] if self.written is not None else []
+        if write:
+            before += self.read.values()
+        for work in before:
+            done = machine().host.get(work.stream, 0) >= work.tick if stream is None else stream.comes_after(work)
+            if not done:
+                what = "written" if write else "read"
+                who = "the host" if stream is None else repr(stream)
+                text = f"memory made at {self.made} is {what} by {who} before {work.where}"
+                machine().race(f"{text} on stream {work.stream} is over")
+        if stream is None:
+            return
+        here = Work(stream.number, tick, place())
+        if write:
+            self.written, self.read = here, {}
+        else:
+            self.read[stream.number] = here
+
+    def __del__(self) -> None:
+        stream, gpus = self.stream, running()
+        if not self.live or stream is None or gpus is None or gpus is not self.machine:
+            return
+        with gpus.lock:
+            stream.live -= self.nbytes
+            for work in [*([self.written] if self.written else []), *self.read.values()]:
+                if work.stream != stream.number and work.stream not in self.recorded and not stream.comes_after(work):
+                    text = f"made at {self.made} on {stream}, used at {work.where} on stream {work.stream}"
+                    stream.unsafe.append((work, text))
+
+
+def _make_room(stream: Stream, nbytes: int) -> None:
+    """As the allocator does: from what the stream has, else new, else after all others gave back what they keep."""
+    gpus, index = machine(), stream.device.index
+    gpus.check(index)
+    limit = gpus.total - gpus.taken[index]
+    more = stream.live + nbytes - stream.reserved
+    if more > 0:
+        if gpus.bytes_of(index, "reserved") + more > limit:
+            empty_cache(index)
+        if gpus.bytes_of(index, "live") + nbytes > limit:
+            raise torch.OutOfMemoryError("CUDA out of memory (pretended).")
+        gpus.segments[index] += 1
+        stream.reserved = stream.live + nbytes
+    gpus.allocations[index] += 1
+    gpus.peaks[index] = max(gpus.peaks[index], gpus.bytes_of(index, "live") + nbytes)
+
+
+def empty_cache(index: int | None = None) -> None:
+    """What no tensor uses goes back to the device; of one, or of all."""
+    for stream in machine().streams:
+        if index is None or stream.device.index == index:
+            stream.reserved = stream.live
+
+
+def statistics(index: int) -> dict[str, int]:
+    """torch.cuda.memory_stats, the numbers that are modelled."""
+    gpus = machine()
+    live, kept = gpus.bytes_of(index, "live"), gpus.bytes_of(index, "reserved")
+    return {
+        "allocated_bytes.all.current": live,
+        "active_bytes.all.current": live,
+        "reserved_bytes.all.current": kept,
+        "allocation.all.allocated": gpus.allocations[index],
+        "segment.all.allocated": gpus.segments[index],
+    }

@@ -1,0 +1,94 @@
+"""Tensors that say they lie on a CUDA device, and CPU tensors in page-locked memory."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .memory import Allocation
+from .streams import Stream, current_stream
+
+
+class PretendTensor(Tensor):
+    """A tensor of a device. elem: the CPU tensor that has its values. memory: its allocation."""
+
+    elem: Tensor
+    memory: Allocation
+
+    @staticmethod
+    def __new__(cls: type[PretendTensor], elem: Tensor, device: torch.device, memory: Allocation) -> PretendTensor:
+        return Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+            cls, elem.size(), strides=elem.stride(), storage_offset=elem.storage_offset(), dtype=elem.dtype,
+            device=device, requires_grad=False,
+        )  # fmt: skip
+
+    def __init__(self, elem: Tensor, device: torch.device, memory: Allocation) -> None:
+        self.elem, self.memory = elem, memory
+
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        from .operations import dispatch
+
+        return dispatch(func, args, kwargs or {})
+
+    def __repr__(self, **_: Any) -> str:  # type: ignore[override]
+        return f"PretendTensor({self.elem!r}, device='{self.device}')"
+
+    def __deepcopy__(self, memo: dict) -> Tensor:
+        copied = self.detach().clone()
+        copied.__dict__.update({key: value for key, value in vars(self).items() if key == "_is_param"})
+        return memo.setdefault(id(self), copied)
+
+    def data_ptr(self) -> int:
+        return self.elem.data_ptr()
+
+    def tolist(self) -> list:
+        return self.cpu().tolist()
+
+    def numpy(self, **_: Any) -> Any:
+        raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")
+
+    def record_stream(self, stream: Stream) -> None:  # type: ignore[override]
+        self.memory.recorded.add(stream.number)
+
+
+def elem_of(value: Any) -> Any:
+    """A pretended tensor's values; anything else as it is."""
+    return value.elem if isinstance(value, PretendTensor) else value
+
+
+def memory_of(tensor: Tensor) -> Allocation | None:
+    """The allocation of a device's tensor, or of one in page-locked memory."""
+    return tensor.memory if isinstance(tensor, PretendTensor) else getattr(tensor.untyped_storage(), "pinned", None)
+
+
+def is_pinned(tensor: Tensor) -> bool:
+    """Whether a CPU tensor is in page-locked memory."""
+    return not isinstance(tensor, PretendTensor) and memory_of(tensor) is not None
+
+
+def pin(tensor: Tensor) -> Tensor:
+    """Say that a CPU tensor's memory is page-locked."""
+    tensor.untyped_storage().pinned = Allocation(tensor.nbytes, None)  # type: ignore[attr-defined]
+    return tensor
+
+
+def has_memory(elem: Tensor) -> bool:
+    """Whether these values lie in memory of a device that is still there."""
+    return getattr(elem.untyped_storage(), "memory", lambda: None)() is not None
+
+
+def on_device(elem: Tensor, device: torch.device) -> PretendTensor:
+    """Values as a tensor of a device; a view has the allocation of its base."""
+    storage = elem.untyped_storage()
+    memory = getattr(storage, "memory", lambda: None)()
+    if memory is None:
+        memory = Allocation(storage.nbytes(), current_stream(device))
+        storage.memory = weakref.ref(memory)  # type: ignore[attr-defined]
+    with torch.inference_mode(False):  # a view of what was made outside inference mode must not count as made inside
+        return PretendTensor(elem, device, memory)
