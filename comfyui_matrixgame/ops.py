@@ -64,6 +64,21 @@ def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
     return cast(module.weight, like), None if bias is None else cast(bias, like)  # type: ignore[arg-type]
 
 
+def is_wrapped(layer: nn.Module) -> bool:
+    """Whether somebody watches or changes what goes into a layer or comes out of it: with a `forward` of the
+    instance's own, as ComfyUI's bypassed LoRAs have it, or with a hook.
+
+    Such a layer must be called with its plain input, and for its plain output: nothing may be computed inside the
+    call that belongs behind or before it, and nobody may take its weights and leave the call out.
+    """
+    forward = vars(layer).get("forward")
+    # core leaves the class's own method behind on the instance where it takes a bypass away
+    if forward is not None and getattr(forward, "__func__", None) is not type(layer).forward:
+        return True
+    before = layer._forward_pre_hooks.values()
+    return bool(layer._forward_hooks) or not all(getattr(hook, "only_brings_weights", False) for hook in before)
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -> Tensor:
     """x [..., in] times weight [out, in]^T plus bias -> [..., out]; gelu: of that, its GELU (tanh form).
 
@@ -108,9 +123,9 @@ def _convolution_pays(x: Tensor, rows: int) -> bool:
 
 def feed_forward(first: nn.Module, second: nn.Module, x: Tensor) -> Tensor:
     """second(GELU(first(x))), the GELU in its tanh form, inside the layer that has room for it."""
-    if getattr(second, "TAKES_GELU_BEFORE", False):
+    if getattr(second, "TAKES_GELU_BEFORE", False) and not is_wrapped(second):
         return second(first(x), gelu_first=True)
-    if not getattr(first, "TAKES_GELU_AFTER", False):
+    if not getattr(first, "TAKES_GELU_AFTER", False) or is_wrapped(first):
         return second(F.gelu(first(x), approximate="tanh"))
     rows = x.flatten(0, -2)
     if on_cpu(x) and first.weight.dtype == x.dtype and not _convolution_pays(x, len(rows)):

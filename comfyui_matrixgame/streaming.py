@@ -78,6 +78,10 @@ class WeightStream:
         self.copies += 1
 
     def _attach(self, layer: int, group: Sequence[nn.Module]) -> None:
+        def enter(*_: Any) -> None:
+            self.enter(layer)
+
+        enter.only_brings_weights = True  # type: ignore[attr-defined]  # see ops.is_wrapped
         place = self._places[layer % PLACES]
         offset = 0
         for module in group:
@@ -85,7 +89,7 @@ class WeightStream:
             part = place[offset : offset + weight.nbytes].view(weight.dtype).view(weight.shape)
             offset += _aligned(weight.nbytes)
             weight.data = part
-            module.register_forward_pre_hook(lambda *_: self.enter(layer))
+            module.register_forward_pre_hook(enter)
 
 
 def stream_weights(generator: nn.Module, device: torch.device) -> WeightStream:

@@ -11,6 +11,8 @@ from comfyui_matrixgame import fused, kernels
 from comfyui_matrixgame.generator import rope
 from comfyui_matrixgame.generator.attention import sdpa
 from comfyui_matrixgame.generator.kv_cache import Ring
+from comfyui_matrixgame.ops import Operations
+from comfyui_matrixgame.vae import wan
 
 DTYPES = [torch.float32, torch.float16]
 DEVICE = torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
@@ -154,3 +156,23 @@ def test_narrow_convolution(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
     close(ours, (wanted if y is None else wanted + y.float()).half())
     assert fused.narrow_convolution(x.float(), weight.float(), bias.float(), None) is None
     assert fused.narrow_convolution(x, weight[:3], bias[:3], None) is None
+
+
+@torch.inference_mode()
+def test_a_watched_convolution_is_called_and_not_read(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wan, "triton_for", lambda _: kernels)
+    conv = wan.causal_conv3d(Operations, 4, 6, (3, 3, 3)).to(DEVICE)
+    norm = wan.RMSNorm(4, 3).to(DEVICE)
+    torch.nn.init.normal_(conv.weight)
+    torch.nn.init.normal_(conv.bias)
+    x, added = (torch.randn(1, n, 2, 4, 5, device=DEVICE).contiguous(memory_format=LAST) for n in (4, 6))
+
+    def once() -> torch.Tensor:
+        return wan.convolve(conv, x, wan.History(None, torch.float32), norm, added)
+
+    plain = once()
+    forward = conv.forward
+    conv.forward = lambda x: 2 * forward(x)
+    close(once() - added, 2 * (plain - added))
+    del conv.forward
+    close(once(), plain)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..fused import few_keys
-from ..ops import OperationsLike, linear
+from ..ops import OperationsLike, is_wrapped, linear
 from .attention import Attention, sdpa
 from .kv_cache import LayerCache, Ring
 from .rope import norm_rotate, norm_rotate_into
@@ -88,8 +88,9 @@ class ActionModule(nn.Module):
         self._weights_of = ops.weights_of
 
     def prepare(self, inputs: ActionInputs, span: TimeSpan, cache: LayerCache, like: Tensor) -> Tensor | None:
-        """What the block's inputs alone decide: the keys' entries go into the cache; returns the camera's share
-        of the first mouse layer, [B, F, 1, hidden], or None without a camera."""
+        """What the block's inputs alone decide: the keys' entries go into the cache; returns the camera's share of the
+        first mouse layer, [B, F, 1, hidden], or None without a camera. Where somebody watches that layer, which must
+        then see token and camera side by side, the camera's values themselves, [B, F, 1, 24]."""
         assert cache.keyboard is not None
         rows = self.keyboard_embed["2"](F.silu(self.keyboard_embed["0"](inputs.keyboard)))  # [B, F, 12, Hk]
         kv = self.keyboard_attn_kv(rows.flatten(2)).unflatten(-1, (2, self.heads, HEAD_DIM))
@@ -97,6 +98,8 @@ class ActionModule(nn.Module):
         norm_rotate_into(cache.keyboard, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
         if self.mouse_mlp is None or inputs.mouse is None:
             return None
+        if is_wrapped(self.mouse_mlp["0"]):
+            return inputs.mouse.unsqueeze(2)
         weight, bias = self._weights_of(self.mouse_mlp["0"], like)
         return F.linear(inputs.mouse, weight[:, self.dim :], bias).unsqueeze(2)
 
@@ -112,8 +115,7 @@ class ActionModule(nn.Module):
     def _mouse(self, x: Tensor, camera: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert self.mouse_mlp is not None
         assert cache.mouse is not None
-        weight, _ = self._weights_of(self.mouse_mlp["0"], x)
-        h = linear(x, weight[:, : self.dim], None).unflatten(1, (span.frames, span.places)) + camera
+        h = self._first_mouse_layer(x, camera, span)
         h = self.mouse_mlp["3"](self.mouse_mlp["2"](F.gelu(h, approximate="tanh")))
         # [B, F, S, 3 * hidden] -> three of [B*S, F, hidden]: every place looks along its own time
         q, k, v = self.t_qkv(h).transpose(1, 2).flatten(0, 1).chunk(3, dim=-1)
@@ -122,6 +124,16 @@ class ActionModule(nn.Module):
         y = attend_along_time(q, cache.mouse, span.end_frame, attention)
         y = y.unflatten(0, (x.shape[0], span.places)).transpose(1, 2).flatten(3).flatten(1, 2)  # [B, F*S, hidden]
         return self.proj_mouse(y)
+
+    def _first_mouse_layer(self, x: Tensor, camera: Tensor, span: TimeSpan) -> Tensor:
+        """[B, F, S, hidden]; the columns of the weight for the camera have done their work in `prepare`."""
+        assert self.mouse_mlp is not None
+        first = self.mouse_mlp["0"]
+        if is_wrapped(first):
+            tokens = x.unflatten(1, (span.frames, span.places))
+            return first(torch.cat([tokens, camera.expand(-1, -1, span.places, -1)], dim=-1))
+        weight, _ = self._weights_of(first, x)
+        return linear(x, weight[:, : self.dim], None).unflatten(1, (span.frames, span.places)) + camera
 
     def _keyboard(self, x: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert cache.keyboard is not None

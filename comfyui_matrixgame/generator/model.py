@@ -16,13 +16,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..fused import residual_norm
-from ..ops import Operations, OperationsLike, cast, feed_forward, on_cpu
+from ..ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
 from .attention import Attention, sdpa
 from .kv_cache import Caches, LayerCache, Ring
-from .rope import action_table, norm_in_pieces, norm_rotate, norm_rotate_into, video_table
+from .rope import action_table, norm_in_pieces, norm_rotate, norm_rotate_into, rotate, video_table
 
 HEAD_DIM = 128
 PATCH = 2  # latent cells a token covers in height and in width
@@ -96,9 +96,17 @@ class SelfAttention(nn.Module):
         self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
 
     def forward(self, x: Tensor, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
-        q = norm_rotate(self.q(x), self.norm_q.scale(x), block.rotations, HEAD_DIM, EPS)
-        k, v = self.k(x), self.v(x)
-        norm_rotate_into(ring, block.span.first_frame, k, v, self.norm_k.scale(x), block.rotations, HEAD_DIM, EPS)
+        q, k, v = self.q(x), self.k(x), self.v(x)
+        first, turns = block.span.first_frame, block.rotations
+        if is_wrapped(self.norm_q):
+            q = rotate(self.norm_q(q).unflatten(-1, (-1, HEAD_DIM)), turns)
+        else:
+            q = norm_rotate(q, self.norm_q.scale(x), turns, HEAD_DIM, EPS)
+        if is_wrapped(self.norm_k):
+            k = rotate(self.norm_k(k).unflatten(-1, (-1, HEAD_DIM)), turns)
+            ring.write(first, k, v.unflatten(-1, (-1, HEAD_DIM)))
+        else:
+            norm_rotate_into(ring, first, k, v, self.norm_k.scale(x), turns, HEAD_DIM, EPS)
         return self.o(attention(q, *ring.read(block.span.end_frame, q.dtype)).flatten(2))
 
 
@@ -155,13 +163,20 @@ class Layer(nn.Module):
         takes the next norm adds it on the way."""
         _, _, gate1, shift2, scale2, _ = modulation.unbind(0)
         y = self.self_attn(y, block, cache.video, attention)
-        weight, bias = self._weights_of(self.norm3, x)
-        x, y = residual_norm(x, gate1, y, weight, bias, EPS)
+        x, y = self._before_image(x, gate1, y)
         y = self.cross_attn(y, image_kv, attention)
         if self.action_model is not None:
             x, y = self.action_model(x + y, camera, block.span, cache, attention)
         x, y = residual_norm(x, None, y, scale2, shift2, EPS)
         return x, feed_forward(self.ffn["0"], self.ffn["2"], y)
+
+    def _before_image(self, x: Tensor, gate: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """x + gate y, and what the image's attention sees of it."""
+        if is_wrapped(self.norm3):
+            x = torch.addcmul(x, gate, y)
+            return x, self.norm3(x)
+        weight, bias = self._weights_of(self.norm3, x)
+        return residual_norm(x, gate, y, weight, bias, EPS)
 
 
 class Head(nn.Module):

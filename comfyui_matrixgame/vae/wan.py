@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..errors import ImageError
 from ..fused import add_into, channel_norm_silu_into, narrow_convolution, triton_for, under_autocast
-from ..ops import Operations, OperationsLike, cast, on_cpu
+from ..ops import Operations, OperationsLike, cast, is_wrapped, on_cpu
 from .base import LATENT_CHANNELS, SPATIAL_STRIDE, State, denormalise, normalise
 
 STAGES = (1, 2, 4, 4)  # width of each resolution, in base widths
@@ -127,13 +127,13 @@ def convolve(
     joined = history.join(x)
     if norm is None:
         joined[:, :, MEMORY:] = x
-    elif torch.is_grad_enabled() or under_autocast(x):
+    elif torch.is_grad_enabled() or under_autocast(x) or is_wrapped(norm):
         joined[:, :, MEMORY:] = F.silu(norm(x))
     else:
         channel_norm_silu_into(joined[:, :, MEMORY:], x, cast(norm.gamma, x))  # type: ignore[arg-type]
     del x
     history.keep(joined[:, :, -MEMORY:])
-    if triton_for(joined) is not None:
+    if triton_for(joined) is not None and not is_wrapped(conv):
         return _convolve_fused(conv, joined, added)
     y = _fast_layout(conv(joined))
     if added is None:
