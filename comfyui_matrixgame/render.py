@@ -21,7 +21,7 @@ from .checkpoints import FileReport, inspect_file, load_decoder, load_generator,
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .errors import ActionError, BackendError, ImageError, MatrixGameError, VideoError, WorldError
 from .generator.attention import get_attention
-from .images import HEIGHT, WIDTH, check_size, fit_image, read_image
+from .images import HEIGHT, WIDTH, check_size, fit_image, read_start
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .quantise import EXACT, check_precision, precision_of
 from .streaming import stream_weights
@@ -331,7 +331,7 @@ def start_picture(image: str | Path | None, files: Files, height: int, width: in
         raise ImageError("Name a start image, the picture that the world begins with.")
     if files.is_demo and not is_start_image(image):
         say(OTHER_PICTURES)
-    return fit_image(read_image(image), height, width)
+    return read_start(image, height, width, note=say)
 
 
 def image_features(files: Files, image: Tensor) -> Tensor:

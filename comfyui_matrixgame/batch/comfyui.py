@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 import queue
 import threading
@@ -16,12 +15,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import load as load_safetensors
 from torch import Tensor
 
 from ..actions.exporters import write_csv
-from ..errors import BatchError
+from ..errors import BatchError, ImageError
+from ..images import read_pixels
 from ..vae.base import LATENT_CHANNELS, normalise
 from ..variants import LATENTS_PER_BLOCK
 from ..video import read_video
@@ -348,10 +347,9 @@ def _decoded(fetched: Fetched, folder: Path, whole: bool) -> Iterator[np.ndarray
         raise JobFailed("The host made neither a video nor frames; the workflow needs SaveVideo or PreviewImage.")
     for data in fetched.pictures:
         try:
-            with Image.open(io.BytesIO(data)) as picture:
-                yield np.asarray(picture.convert("RGB"))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise JobFailed(f"A frame from the host cannot be read ({error}).") from None
+            yield read_pixels(data)
+        except ImageError as error:
+            raise JobFailed(f"A frame from the host cannot be read. {error}") from None
 
 
 def _latents(task: Task, data: bytes | None) -> Tensor:

@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ..actions.track import ActionTrack
 from ..dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
 from ..errors import BatchError
+from ..files import written_whole
+from ..images import read_pixels
 from ..variants import FPS, first_input_of_block, frames_of_blocks, get_variant
 from .jobfile import is_url
 from .ledger import Entry, Ledger
@@ -147,9 +147,8 @@ def _write_plain_video(store: Store, entry: Entry, path: Path) -> None:
             write_video(path, _pictures(source), FPS)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        shutil.copyfile(source, part)
-        os.replace(part, path)
+        with written_whole(path) as part:
+            shutil.copyfile(source, part)
 
 
 def _read_index(target: Path) -> dict[str, str]:
@@ -170,8 +169,7 @@ def _write_index(target: Path, rows: list[dict[str, Any]]) -> None:
 
 def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
     for path in sorted(folder.iterdir()):
-        with Image.open(path) as picture:
-            yield np.asarray(picture.convert("RGB"))
+        yield read_pixels(path)
 
 
 def _task(entry: Entry) -> str:
@@ -203,6 +201,5 @@ def _meta(target: Path) -> dict[str, Any]:
 def _write(path: Path, text: str) -> None:
     """Write a file in one step, so that a reader never sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8", newline="")
-    os.replace(part, path)
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8", newline="")

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..errors import BatchError
+from ..errors import BatchError, ImageError
+from ..files import written_whole
+from ..images import open_picture
 from .jobfile import is_url
 from .ledger import Entry, Ledger
 from .store import result_path
@@ -108,12 +109,12 @@ def _sheet(folder: Path, entries: list[Entry], far: bool) -> Image.Image:
     for index, entry in enumerate(entries):
         left, top = index % ACROSS * wide, index // ACROSS * high
         try:
-            with Image.open(folder / _thumbnail_place(entry.about or {}, far)) as picture:
+            with open_picture(folder / _thumbnail_place(entry.about or {}, far)) as picture:
                 picture = picture.convert("RGB")
                 scale = min((wide - 8) / picture.width, (CELL[1] - 4) / picture.height)
                 picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
             sheet.paste(picture, (left + (wide - picture.width) // 2, top + 4 + (CELL[1] - 4 - picture.height) // 2))
-        except OSError:
+        except ImageError:
             draw.text((left + 8, top + CELL[1] // 2), "no picture", (160, 160, 160), font)
         draw.text((left + 4, top + CELL[1] + 3), _fitting(entry.name, draw, font, wide - 8), (225, 225, 225), font)
     return sheet
@@ -211,7 +212,6 @@ def _rows_of(about: dict[str, Any]) -> int:
 
 def _replace(path: Path, data: bytes) -> Path:
     """Write a file in one step, so that a reader never sees half of it."""
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    with written_whole(path) as part:
+        part.write_bytes(data)
     return path

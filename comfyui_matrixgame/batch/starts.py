@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
-
 from ..errors import MatrixGameError
-from ..images import crop_of
+from ..images import ENDINGS, check_picture
 from ..variants import FRAMES_PER_BLOCK, frames_of_blocks
 from .scripts import Script, find_files, plain_name
 from .tree import Value
-
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -95,23 +91,16 @@ def known_fields(entry: Value, what: str, names: tuple[str, ...]) -> dict[str, V
 def _pictures(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURES)
+            yield from sorted(file for file in path.iterdir() if file.suffix.lower() in ENDINGS)
         else:
             yield path
 
 
 def _check_picture(entry: Value, path: Path, size: tuple[int, int]) -> None:
     try:
-        with Image.open(path) as picture:
-            columns, rows = picture.size
-            turned = picture.getexif().get(0x0112, 1) in (5, 6, 7, 8)
-        crop_of(*((columns, rows) if turned else (rows, columns)), *size)
-    except (UnidentifiedImageError, Image.DecompressionBombError):
-        entry.fail(f"{path.name} is not a picture this program can read; use PNG, JPEG or WebP.")
-    except (OSError, ValueError, SyntaxError) as error:
-        entry.fail(f"{path.name} cannot be read ({getattr(error, 'strerror', None) or error}).")
+        check_picture(path, *size)
     except MatrixGameError as error:
-        entry.fail(f"{path.name}: {error}")
+        entry.fail(str(error) if path.name in str(error) else f"{path.name}: {error}")
 
 
 def _clip_blocks(entry: Value, path: Path) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor
 from ..actions.lanes import lane_names, lane_values
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import BatchError
-from ..images import fit_image, read_image
+from ..images import fit_image, read_start
 from ..variants import Variant, frames_of_blocks, get_variant
 from ..video import read_video, video_tensor
 from ..world.start import clip_name
@@ -50,7 +50,7 @@ class Source:
     def pixels(self, size: tuple[int, int]) -> Tensor:
         """[3, H, W] of a picture, [3, N, H, W] of a clip, in [-1, 1]. Raises MatrixGameError."""
         if not self.clip_blocks:
-            return fit_image(read_image(self.data), *size)
+            return read_start(self.data, *size)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"clip{self.suffix}"
             path.write_bytes(self.data)

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..files import read_bytes
 
 NAME = "demo world (built in)"
 FOLDER = Path(__file__).parent
 MANIFEST = "demo_world.json"
+LARGEST_START_IMAGE = 4 << 20  # bytes
 FILES = ("demo_generator.safetensors", "demo_vae.safetensors", "demo_vision.safetensors")
 OTHER_PICTURES = (
     "This picture is not one of the demo world's. Its small model knows that game alone: expect a blur in its colours "
@@ -68,7 +70,8 @@ def start_images(folder: Path = FOLDER) -> list[Path]:
 def is_start_image(image: str | Path) -> bool:
     """Whether `image` is one of the pictures that come with the package, wherever its copy lies."""
     try:
-        return _sha256(Path(image)) in {_sha256(path) for path in start_images()}
+        data = read_bytes(image, LARGEST_START_IMAGE)
+        return hashlib.sha256(data).hexdigest() in {_sha256(path) for path in start_images()}
     except OSError:
         return False
 

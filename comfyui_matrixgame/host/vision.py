@@ -9,15 +9,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import comfy.model_management as memory
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from ..builtin import demo_world, start_images
 from ..checkpoints.formats import vision_sizes
 from ..checkpoints.load import compute_dtype, load_vision
 from ..errors import CheckpointError
+from ..images import read_pixels
 from ..memory import give_back
 from ..vision import ImageEncoder
 
@@ -59,8 +58,7 @@ def demo_features(image: Tensor) -> Tensor:
 def demo_image(seed: int) -> Tensor:
     """A start image of the demo world as IMAGE [1, H, W, 3]; which one depends on the seed."""
     pictures = start_images()
-    with Image.open(pictures[seed % len(pictures)]) as picture:
-        return torch.from_numpy(np.asarray(picture.convert("RGB"))).unsqueeze(0).float() / 255
+    return torch.from_numpy(read_pixels(pictures[seed % len(pictures)])).unsqueeze(0).float() / 255
 
 
 def vision_from_state(state: dict[str, Tensor], device: torch.device) -> ImageEncoder:
