@@ -7,16 +7,18 @@ from typing import Any
 
 from comfyui_matrixgame.measure.table import limit_rows
 
+SPREADS = {
+    "a later block, ms": "block",
+    "inputs to their first frame, ms": "inputs_to_first_frame",
+    "to their last, ms": "inputs_to_last_frame",
+}
 RUN_COLUMNS = {
-    "transformer only, frames/s": ("transformer_only_fps", 1, "{:.2f}"),
-    "end to end, frames/s": ("end_to_end_fps", 1, "{:.2f}"),
+    "transformer only, frames/s": ("transformer_only_fps", 1, "{:.1f}"),
+    "end to end, frames/s": ("end_to_end_fps", 1, "{:.1f}"),
     "image to first frame, ms": ("first_frame_s", 1e3, "{:.0f}"),
     "image to first block, ms": ("first_frames_s", 1e3, "{:.0f}"),
     "the same, first time": ("first_ever_frames_s", 1e3, "{:.0f}"),
-    "inputs to their first frame, ms": ("action_to_first_frame_s", 1e3, "{:.0f}"),
-    "to their last, ms": ("action_to_last_frame_s", 1e3, "{:.0f}"),
     "one of blocks 1 to 9, ms": ("block_while_encoding_s", 1e3, "{:.0f}"),
-    "a later block, ms": ("block_s", 1e3, "{:.0f}"),
     "late blocks over early": ("last_over_first_quarter", 1, "{:.3f}"),
 }
 
@@ -27,7 +29,10 @@ def markdown(report: dict[str, Any], picture: str | None) -> str:
     lines = [f"# Measured {report['date']}", "", about, "", "Weights are random."]
     if report["machine"]["clock"] == "processor":
         lines.append("Times are the processor's, on one thread; latencies are the wall's, and of a busy machine.")
-    lines += ["", "| limit of this machine | |", "|---|---|"]
+    if "corrected" in report:
+        lines += ["", report["corrected"]]
+    if report["limits"]:
+        lines += ["", "| limit of this machine | |", "|---|---|"]
     lines += [f"| {name.removeprefix('limit: ')} | {value} |" for name, value in limit_rows(report["limits"])]
     if report["beside"]:
         lines += ["", *beside_lines(report["beside"])]
@@ -83,22 +88,31 @@ def run_lines(runs: list[dict[str, Any]]) -> list[str]:
     lines = [
         "## Whole rollouts",
         "",
-        "Blocks 1 to 9 also encode three latent frames of the condition each.",
+        "Speeds are of the mean; beside a mean stand the median and the slowest, and of how many. Blocks 1 to 9 also "
+        "encode three latent frames of the condition each.",
         "",
-        "| what | " + " | ".join(RUN_COLUMNS) + " | memory |",
+        "| what | " + " | ".join([*RUN_COLUMNS, *SPREADS]) + " | memory |",
     ]
-    lines.append("|---" * (2 + len(RUN_COLUMNS)) + "|")
+    lines.append("|---" * (2 + len(RUN_COLUMNS) + len(SPREADS)) + "|")
     for run in runs:
         if "failed" in run:
-            lines.append(f"| {run['name']} | {run['failed']} |" + " |" * len(RUN_COLUMNS))
+            lines.append(f"| {run['name']} | {run['failed']} |" + " |" * (len(RUN_COLUMNS) + len(SPREADS)))
             continue
         cells = [
             "" if run.get(key) is None else text.format(factor * run[key]) for key, factor, text in RUN_COLUMNS.values()
         ]
+        cells += [_spread(run.get(key)) for key in SPREADS.values()]
         used = ", ".join(f"{name.removeprefix('peak_')} {count / 1e9:.2f} GB" for name, count in run["memory"].items())
         what = f"{run['name']} (computed {run['computed']}, {run['size']}, {run['layers']} layers)"
         lines.append(f"| {what} | " + " | ".join(cells) + f" | {used} |")
     return lines
+
+
+def _spread(spread: dict[str, float] | None) -> str:
+    if spread is None:
+        return ""
+    mean, median, slowest = (1e3 * spread[name] for name in ("mean", "median", "slowest"))
+    return f"{mean:.0f} ({median:.0f}, {slowest:.0f}; {spread['count']})"
 
 
 def batch_lines(batches: dict[str, Any]) -> list[str]:
@@ -111,7 +125,7 @@ def batch_lines(batches: dict[str, Any]) -> list[str]:
     lines = [
         f"## Worlds at once: {what}",
         "",
-        "| worlds | frames/s | one block, s | caches and decoder state, a world | peak memory |",
+        "| worlds | frames/s | one block, ms | caches and decoder state, a world | peak memory |",
         "|---" * 5 + "|",
     ]
     for row in batches["rows"]:
@@ -120,7 +134,8 @@ def batch_lines(batches: dict[str, Any]) -> list[str]:
             continue
         used = ", ".join(f"{key[5:]} {row[key] / 1e9:.2f} GB" for key in row if key.startswith("peak_"))
         state = f"{row['state_bytes_per_world'] / 1e9:.3f} GB"
-        lines.append(f"| {row['worlds']} | {row['frames_per_s']:.2f} | {row['block_s']:.4f} | {state} | {used} |")
+        block = _spread(row["block"])
+        lines.append(f"| {row['worlds']} | {row['frames_per_s']:.1f} | {block} | {state} | {used} |")
     return lines
 
 
@@ -130,7 +145,7 @@ def part_lines(run: dict[str, Any]) -> list[str]:
     if "decode_piece_s" in run:
         share = run["decode_of_limit"]
         lines += [
-            f"One pass {run['pass_s']:.3f} s. Decoding {run['decode_piece']}: {run['decode_piece_s']:.3f} s"
+            f"One pass {run['pass']['mean']:.3f} s. Decoding {run['decode_piece']}: {run['decode_piece_s']:.3f} s"
             + (f", {100 * share:.0f}% of the limit." if share else "."),
             "",
         ]

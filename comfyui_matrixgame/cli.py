@@ -157,7 +157,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--dtype", default="bfloat16")
     command.add_argument("--device", default=None)
     command.add_argument("--decoder", choices=["wan", "tiny"], default="wan")
-    command.add_argument("--blocks", type=int, default=16, help="length of the timed rollout; the condition takes 10")
+    command.add_argument("--blocks", type=int, default=30, help="blocks of the timed rollout; the first 10 warm up")
     command.add_argument("-o", "--output", metavar="JSON", help="also write the figures as JSON")
 
 

@@ -232,7 +232,7 @@ def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
     out = tmp_path / "bench.json"
     assert (
-        main(["bench", "--size", "tiny", "--blocks", "1", "--device", "cpu", "--decoder", "tiny", "-o", str(out)]) == 0
+        main(["bench", "--size", "tiny", "--blocks", "2", "--device", "cpu", "--decoder", "tiny", "-o", str(out)]) == 0
     )
     report = json.loads(out.read_text())
     assert report["end_to_end_fps"] > 0

@@ -1,6 +1,7 @@
 """Measuring a machine with this engine: its own limits, passes, blocks, decoding, latency, memory, and their parts.
 
-Weights are random: speed does not depend on them. Times are the smallest of several, since noise only adds.
+Weights are random: speed does not depend on them. A speed is the mean over at least 20 warm blocks or passes, with the
+median and the slowest beside it; the least time of several is only taken where a limit, or a share of one, is.
 """
 
 from __future__ import annotations
@@ -20,28 +21,31 @@ from ..render import find_device
 from ..vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
 from ..world import Models
-from .clock import Seconds, best, memory, start_memory
-from .machine import machine, machine_limits
+from .check import faults
+from .clock import Seconds, Spread, best, memory, start_memory
+from .machine import FULL, machine, machine_limits
 from .networks import SIZES, fill, image_tower, random_models
 from .parts import Part, block_parts, decode_flops, decoding, pass_parts
 from .rollouts import (
+    ENOUGH,
     RING,
+    WARM,
     flatness,
     pass_arguments,
-    steady,
     time_batches,
     time_blocks,
     time_first_frames,
     time_passes,
     time_start,
+    warm_blocks,
     while_encoding,
     world_after,
 )
 from .table import table
 
 __all__ = [
-    "PIECE", "SIZES", "best", "fill", "image_tower", "machine", "machine_limits", "measure", "measure_pieces",
-    "memory", "note", "random_models", "run", "table", "time_batches",
+    "FULL", "PIECE", "SIZES", "best", "faults", "fill", "image_tower", "machine", "machine_limits", "measure",
+    "measure_pieces", "memory", "note", "random_models", "run", "table", "time_batches",
 ]  # fmt: skip
 
 PIECE = (22, 40)  # latent size at which a slow machine decodes: a quarter of full size
@@ -55,10 +59,13 @@ def run(args: argparse.Namespace) -> int:
         why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
         raise MatrixGameError(f"{output} cannot be written: {why}; name another file with -o.")
     note(f"limits of {device}")
-    limits = machine_limits(device)
+    latent = (SIZES[args.size][0] // 8, SIZES[args.size][1] // 8)
+    limits = machine_limits(device, latent, latent)
     found = measure(get_variant(args.variant), args.size, args.dtype, device, args.decoder, args.blocks, limits)
     report = {"date": time.strftime("%Y-%m-%d"), "machine": machine(device), "limits": limits, **found}
     print(table(report))
+    for fault in faults(report):
+        note(f"not to be quoted: {fault}")
     if output is not None:
         output.write_text(json.dumps(report, indent=1) + "\n")
     return 0
@@ -89,9 +96,11 @@ def measure(
     del encoder
     note(f"{blocks} blocks")
     times, after = time_blocks(models, world, blocks)
-    block = steady(times)
-    one_pass = time_passes(models, world, min(RING, blocks))
-    early = time_first_frames(models, after.world)
+    warm = warm_blocks(times)
+    block = Spread.of([time.spent for time in warm])
+    one_pass = _spent(time_passes(models, world, min(RING, blocks), min(ENOUGH, blocks)))
+    first_frames = time_first_frames(models, after.world, max(1, min(ENOUGH, blocks - WARM)))
+    early = Spread.of([time.wall for time in first_frames])
     used = memory(device)
     note("parts")
     parts = [
@@ -103,12 +112,12 @@ def measure(
         "precision": precision,
         "image_tower": "ViT-H" if tower else "none: features are given",
         **first,
-        "pass_s": one_pass.spent,
-        "block_s": block.spent,
-        "action_to_first_frame_s": early.wall,
-        "action_to_last_frame_s": block.wall,
-        "transformer_only_fps": FRAMES_PER_BLOCK / (_passes(variant) * one_pass.spent),
-        "end_to_end_fps": FRAMES_PER_BLOCK / block.spent,
+        "pass": one_pass.as_json(),
+        "block": block.as_json(),
+        "inputs_to_first_frame": early.as_json(),
+        "inputs_to_last_frame": Spread.of([time.wall for time in warm]).as_json(),
+        "transformer_only_fps": FRAMES_PER_BLOCK / (_passes(variant) * one_pass.mean),
+        "end_to_end_fps": FRAMES_PER_BLOCK / block.mean,
         "blocks": [{"s": t.spent, "wall_s": t.wall} for t in times],
         "block_while_encoding_s": while_encoding(times),
         "last_over_first_quarter": flatness(times),
@@ -128,6 +137,7 @@ def measure_pieces(
     models = random_models(variant, "full", dtype, device, "wan", layers)
     world = world_after(models, 2, "full")
     one_pass = time_passes(models, world, warm=0)
+    spent = _spent(one_pass)
     parts = [
         *pass_parts(models.generator, pass_arguments(models, world), _passes(variant)),
         *block_parts(models, world, decode=False),
@@ -135,8 +145,8 @@ def measure_pieces(
     decode = time_decode(models)
     return {
         **_what(models, "full", dtype, "wan", "sdpa"),
-        "pass_s": one_pass.spent,
-        "pass_wall_s": one_pass.wall,
+        "pass": spent.as_json(),
+        "pass_wall_s": min(time.wall for time in one_pass),
         "decode_piece_s": decode.spent,
         "decode_piece_wall_s": decode.wall,
         "decode_of_limit": Part("", decode.spent * 1e3, decode_flops(models, PIECE, 1)).as_json(
@@ -167,6 +177,10 @@ def _what(models: Models, size: str, dtype: str, decoder: str, attention: str) -
         "attention": attention,
         "decoder": "tiny (taew2_1 layout)" if decoder == "tiny" else f"Wan VAE, base width {models.vae.base_dim}",
     }
+
+
+def _spent(times: list[Seconds]) -> Spread:
+    return Spread.of([time.spent for time in times])
 
 
 def _passes(variant: Variant) -> int:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
@@ -48,8 +50,47 @@ def since(began: Seconds, device: torch.device, wait: bool = True) -> Seconds:
 
 
 def smallest(times: list[Seconds]) -> Seconds:
-    """The least of each clock: noise only adds."""
+    """The least of each clock: noise only adds. For limits and shares of them, never for a speed."""
     return Seconds(min(t.spent for t in times), min(t.wall for t in times))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One thing timed several times, in seconds: `mean` is what a speed is made of."""
+
+    mean: float
+    median: float
+    slowest: float
+    fastest: float
+    count: int
+
+    @classmethod
+    def of(cls, seconds: list[float]) -> Spread:
+        """Of at least one time."""
+        mean, median = statistics.fmean(seconds), statistics.median(seconds)
+        return cls(mean, median, max(seconds), min(seconds), len(seconds))
+
+    def as_json(self) -> dict[str, float]:
+        """By name, for a report."""
+        return asdict(self)
+
+
+def sustained(work: Callable[[], object], device: torch.device, calls: int = 20) -> float:
+    """Seconds a call where many follow each other: the best of some rounds of calls between two waits.
+
+    A single call between two waits also takes what launching it takes. On a CPU, where a call is long and nothing
+    waits, there is one round, of a third of a second.
+    """
+    work()
+    rates = []
+    slow = device.type == "cpu"
+    for _ in range(1 if slow else 3):
+        began, done = now(device), 0
+        while done < calls and not (slow and done and since(began, device).wall > 1 / 3):
+            work()
+            done += 1
+        rates.append(since(began, device).spent / done)
+    return min(rates)
 
 
 def best(work: Callable[[], object], device: torch.device, repeats: int = 3) -> Seconds:

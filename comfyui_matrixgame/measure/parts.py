@@ -48,7 +48,8 @@ class Part:
     flops: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def as_json(self, limits: dict[str, float], dtype: str) -> dict[str, Any]:
-        """limits: of `machine_limits`. of_limit: least time these operations take there over the time taken."""
+        """limits: of `machine_limits`. of_limit: least time these operations take there over the time taken; more than
+        1 says that the limit was measured too low, and such a report is not published (`check.faults`)."""
         ideal = [count / limits[f"{kind}_{dtype}"] / 1e9 for kind, count in self.flops.items() if count]
         known = bool(ideal) and self.ms > 0
         return {

@@ -17,14 +17,15 @@ from ..play.engine import with_early_frames
 from ..variants import FRAMES_PER_BLOCK
 from ..vision import ImageEncoder
 from ..world import Models, PassProgress, Rollout, World, rollout, start_world
-from .clock import Seconds, memory, now, since, smallest, start_memory
+from .clock import Seconds, Spread, memory, now, since, start_memory
 from .networks import SIZES
 
 RING = 4  # blocks until the window is full and its ring has been in each of its states
 WARM = 10  # blocks until the condition is complete too; until then each block encodes three latent frames of it
+ENOUGH = 20  # times that a published speed is the mean of
 
 
-class Enough(Exception):
+class Stopped(Exception):
     """Stops a rollout before a pass."""
 
 
@@ -64,9 +65,9 @@ def time_blocks(models: Models, world: World, blocks: int) -> tuple[list[Seconds
     return times, run
 
 
-def steady(times: list[Seconds]) -> Seconds:
-    """The fastest of the blocks that are not there to warm up."""
-    return smallest(times[min(WARM, len(times) - 1) :])
+def warm_blocks(times: list[Seconds]) -> list[Seconds]:
+    """The blocks that are not there to warm up; the last one where all are."""
+    return times[min(WARM, len(times) - 1) :]
 
 
 def flatness(times: list[Seconds]) -> float | None:
@@ -82,23 +83,30 @@ def while_encoding(times: list[Seconds]) -> float | None:
     return statistics.median(early) if early else None
 
 
-def time_passes(models: Models, world: World, warm: int = RING) -> Seconds:
-    """Seconds of the fastest pass of the block after `warm` others, formulas between passes included."""
+def time_passes(models: Models, world: World, warm: int = RING, wanted: int = 1) -> list[Seconds]:
+    """Seconds of each of at least `wanted` passes, of blocks after `warm` others, formulas between passes included."""
+    times: list[Seconds] = []
     marks: list[Seconds] = []
 
     def on_pass(progress: PassProgress) -> None:
-        if progress.done == warm and (warm or progress.step):  # the first pass of all also makes constants
+        if progress.done < warm:
+            return
+        if progress.step == 0:
+            marks.clear()
+        if progress.done or progress.step:  # the first pass of all also makes constants
             marks.append(now(models.device))
-            if progress.step == progress.steps - 1:
-                raise Enough
+        if progress.step == progress.steps - 1:
+            times.extend(Seconds(b.spent - a.spent, b.wall - a.wall) for a, b in itertools.pairwise(marks))
+            if len(times) >= wanted:
+                raise Stopped
 
-    _stopped(models, world, warm + 1, on_pass)
-    return smallest([Seconds(b.spent - a.spent, b.wall - a.wall) for a, b in itertools.pairwise(marks)])
+    _stopped(models, world, warm + wanted, on_pass)
+    return times
 
 
-def time_first_frames(models: Models, world: World, blocks: int = 4) -> Seconds:
+def time_first_frames(models: Models, world: World, blocks: int = 4) -> list[Seconds]:
     """Seconds from the call for a block, its inputs given, to its first four frames on the host, as live play has
-    them; the fastest of a few blocks."""
+    them; of each block after a few to warm up."""
     early_models, early = with_early_frames(models)
     run = rollout(early_models, world, ActionTrack.idle(world.variant, rows_of_blocks(blocks + RING, world.block)))
     times: list[Seconds] = []
@@ -108,7 +116,7 @@ def time_first_frames(models: Models, world: World, blocks: int = 4) -> Seconds:
         early.on_frames = lambda *_, seen=seen, began=began: seen.append(since(began, models.device, wait=False))
         next(run)
         times += seen[:1] if block >= RING else []
-    return smallest(times)
+    return times
 
 
 def pass_arguments(models: Models, world: World) -> tuple[Any, ...]:
@@ -118,7 +126,7 @@ def pass_arguments(models: Models, world: World) -> tuple[Any, ...]:
 
     def on_pass(_: PassProgress) -> None:
         if found:
-            raise Enough
+            raise Stopped
 
     try:
         _stopped(models, world, 1, on_pass)
@@ -134,7 +142,7 @@ def _stopped(
     on_pass: Callable[[PassProgress], None],
 ) -> None:
     track = ActionTrack.idle(world.variant, rows_of_blocks(blocks, world.block))
-    with contextlib.suppress(Enough):
+    with contextlib.suppress(Stopped):
         for _ in rollout(models, world, track, blocks, on_pass=on_pass):
             pass
 
@@ -151,8 +159,9 @@ def time_batches(models: Models, size: str, batches: list[int], blocks: int) -> 
         except (RuntimeError, MemoryError) as error:  # torch's out-of-memory error is a RuntimeError
             rows.append({"worlds": worlds, "failed": _first_line(error)})
             break
-        seconds = steady(times).spent
-        row = {"worlds": worlds, "block_s": seconds, "frames_per_s": worlds * FRAMES_PER_BLOCK / seconds}
+        block = Spread.of([time.spent for time in warm_blocks(times)])
+        row: dict[str, Any] = {"worlds": worlds, "block": block.as_json()}
+        row["frames_per_s"] = worlds * FRAMES_PER_BLOCK / block.mean
         row["state_bytes_per_world"] = run.state_bytes // worlds
         rows.append(row | (memory(models.device) if models.device.type == "cuda" else {}))
         del world, run

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .rollouts import ENOUGH
+
 
 def table(report: dict[str, Any]) -> str:
     """What `measure` or `measure_pieces` found, with `date`, `machine` and `limits` where given."""
@@ -22,22 +24,39 @@ def table(report: dict[str, Any]) -> str:
         "first_frames_s": "image to first block",
         "first_frame_s": "image to first frame",
         "first_start_s": "of this, start of the world",
-        "pass_s": "one pass",
         "decode_piece_s": f"decode, {report.get('decode_piece')}",
-        "block_while_encoding_s": "one of blocks 1 to 9, which encode the condition",
-        "block_s": "one block",
-        "action_to_first_frame_s": "inputs to their first frame",
-        "action_to_last_frame_s": "inputs to their last frame",
+        "block_while_encoding_s": "one of blocks 1 to 9, which encode the condition (median)",
     }
     rows += [(text, f"{1e3 * report[name]:,.1f} ms") for name, text in seconds.items() if report.get(name)]
-    rates = {"transformer_only_fps": "transformer only", "end_to_end_fps": "end to end"}
-    rows += [(text, f"{report[name]:.2f} frames/s") for name, text in rates.items() if name in report]
+    spreads = {
+        "pass": "one pass",
+        "block": "one block",
+        "inputs_to_first_frame": "inputs to their first frame",
+        "inputs_to_last_frame": "inputs to their last frame",
+    }
+    rows += [(text, spread_text(report[name])) for name, text in spreads.items() if name in report]
+    rates = {"transformer_only_fps": ("transformer only", "pass"), "end_to_end_fps": ("end to end", "block")}
+    rows += [
+        (text, f"{report[name]:.2f} frames/s{_too_few(report[times])}")
+        for name, (text, times) in rates.items()
+        if name in report
+    ]
     if report.get("last_over_first_quarter"):
         rows.append(("late blocks over early ones", f"{report['last_over_first_quarter']:.3f}"))
     rows += [(name.replace("_", " "), f"{count / 1e9:.2f} GB") for name, count in report["memory"].items()]
     rows += [(f"  {part['part']}", part_text(part)) for part in report["parts"]]
     width = max(len(name) for name, _ in rows)
     return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)
+
+
+def spread_text(spread: dict[str, float]) -> str:
+    """Mean, median and slowest of several times, in milliseconds."""
+    mean, median, slowest = (1e3 * spread[name] for name in ("mean", "median", "slowest"))
+    return f"{mean:,.1f} ms (mean of {spread['count']}; median {median:,.1f}, slowest {slowest:,.1f})"
+
+
+def _too_few(spread: dict[str, float]) -> str:
+    return "" if spread["count"] >= ENOUGH else f" (of {spread['count']}: too few to quote)"
 
 
 def part_text(part: dict[str, Any]) -> str:
