@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from PIL.Image import Image
 
 from ..errors import ActionError, MatrixGameError
+from ..textfile import cannot_be_read, decode
 from ..variants import FPS, VARIANTS
 from . import exporters, lanes, text
 from .bench import bench_track
+from .document import MAX_FILE
 from .lexer import ScriptError
 from .presets import PRESETS, preset_script
 from .track import blocks_of_rows
@@ -85,7 +88,7 @@ def _load(source: str, args: argparse.Namespace) -> text.Loaded:
 def _read(source: str, args: argparse.Namespace) -> text.Loaded:
     variant = VARIANTS[args.variant or "universal"]
     if source == "-":
-        return text.read_text(sys.stdin.read(), args.variant, args.kind)
+        return _read_pipe(args)
     name, _, rest = source.partition(":")
     if name == "preset":
         return text.read_text(preset_script(rest, variant), variant)
@@ -95,6 +98,22 @@ def _read(source: str, args: argparse.Namespace) -> text.Loaded:
             raise ActionError(f"'{source}' should be bench:SEED or bench:SEED:ROWS, with whole numbers.")
         return text.Loaded(bench_track(variant, int(seed), int(rows or 597)), "bench")
     return text.read_file(source, args.variant, args.kind)
+
+
+def _read_pipe(args: argparse.Namespace) -> text.Loaded:
+    """The inputs that are piped in, in whatever letters they come."""
+    pipe = getattr(sys.stdin, "buffer", None)
+    if pipe is None:  # text, put there by another program's code
+        return text.read_text(sys.stdin.read(), args.variant, args.kind)
+    data = pipe.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ActionError(f"More than {MAX_FILE >> 20} MiB were piped in, which no input needs.")
+    try:
+        piped = decode(data)
+    except OSError as error:
+        raise ActionError(cannot_be_read("What is piped in", error)) from None
+    loaded = text.read_text(piped.text, args.variant, args.kind)
+    return replace(loaded, notes=(f"What is piped in is {piped.note}.", *loaded.notes)) if piped.note else loaded
 
 
 def _check(source: str, args: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ActionError
+from ..textfile import read_text_file
 from ..variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks, get_variant
 from . import curve
 from .check import FORMAT, VERSION, NewerVersionError, check_document
@@ -18,6 +19,7 @@ from .track import ActionTrack
 from .vocabulary import AXES, camera_axes, held_keys
 
 KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active")
+MAX_FILE = 64 << 20  # bytes of a file of inputs
 MAIN = "main"  # what the branch is called that is none
 Lanes = dict[str, list[list[Any]]]
 # version -> the pure function that makes a document of the next version out of one of this version
@@ -197,9 +199,9 @@ def save_document(timeline: Timeline, path: str | Path) -> None:
     path = Path(path)
     if path.exists():
         try:
-            Timeline.from_text(path.read_text(encoding="utf-8"))
+            Timeline.from_text(read_text_file(path, MAX_FILE).text)
         except NewerVersionError as error:
             raise NewerVersionError(f"{path} was not overwritten. {error}") from None
-        except (ActionError, UnicodeDecodeError, OSError):
+        except (ActionError, OSError):
             pass  # whatever it is, it is not a document that we would lose something of
     path.write_text(json.dumps(timeline.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")

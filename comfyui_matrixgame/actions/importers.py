@@ -1,18 +1,14 @@
-"""Inputs recorded or written for other programs, as tracks.
+"""Inputs written for other programs, as tracks: arrays of rows, and the strings and lists of Hunyuan's models.
 
 Every reader returns an `Imported`: the track, and notes on what could not be taken over.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,134 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ActionError
-from ..variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, Variant
+from ..variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, Variant
+from .arrays import Arrays
 from .check import MAX_FRAMES
+from .imported import Imported, Notes, keyboard_of, track_of
 from .lexer import ScriptError
-from .resample import nearest, spread
+from .poses import POSE_NAMES, track_of_poses
+from .recordings import minedojo_of, read_vpt
 from .script import parse_script
-from .track import ActionTrack
+from .tables import read_csv
 from .vocabulary import CAMERA, key_words
 
-VPT_FPS = 20
-VPT_DEGREES = 360 / 2400  # of turning per pixel of mouse movement
+__all__ = ["read_arrays", "read_csv", "read_gamecraft", "read_gamecraft_text", "read_hy", "read_npy", "read_vpt"]
 HY_SPEED = 3 / 4 / CAMERA_UNIT_DEGREES  # 3 degrees a latent frame
 GAMECRAFT_FRAMES = 33  # of one action, at 25 a second
 GAMECRAFT_SPEED = 0.2  # the speed that stands for the usual camera speed
 NPY_NAMES = (("keyboard_cond", "keyboard_condition", "keyboard"), ("mouse_cond", "mouse_condition", "mouse"))
-
-
-@dataclass(frozen=True)
-class Imported:
-    """A track, and in `notes` one sentence for each thing that was changed or left out."""
-
-    track: ActionTrack
-    notes: tuple[str, ...] = ()
-
-
-def read_vpt(text: str, variant: Variant, fps: float = VPT_FPS) -> Imported:
-    """A VPT or MineRL recording: JSON lines with `keyboard.keys` and `mouse.dx`, `mouse.dy` in pixels.
-
-    Resampled from `fps` to 25 rows a second with all turning kept; mouse down (dy > 0) is pitch down (< 0).
-    """
-    held: list[list[str]] = []
-    moved: list[tuple[float, float]] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip():
-            continue
-        keys, dx, dy = _vpt_line(line, number)
-        held.append([key.rsplit(".", 1)[-1] for key in keys])
-        moved.append((-dy, dx))
-        if len(held) > MAX_FRAMES:
-            raise ActionError(f"The recording has more than {MAX_FRAMES} lines; split it.")
-    if not held:
-        raise ActionError("The recording has no lines.")
-    notes = _Notes()
-    keyboard = nearest(_keyboard(held, variant, notes), fps)
-    units = spread(np.array(moved) * VPT_DEGREES / CAMERA_UNIT_DEGREES, fps)
-    return Imported(_track(variant, keyboard, units, notes), notes.all())
-
-
-def _vpt_line(line: str, number: int) -> tuple[list[str], float, float]:
-    try:
-        step = json.loads(line)
-        keys = [str(key) for key in (step.get("keyboard") or {}).get("keys", ())]
-        mouse = step.get("mouse") or {}
-        dx, dy = float(mouse.get("dx", 0)), float(mouse.get("dy", 0))
-    except (ValueError, AttributeError, TypeError, RecursionError, OverflowError):
-        raise ActionError(
-            f'Line {number} of the recording is not a step like {{"keyboard": {{"keys": [...]}}, "mouse": {{"dx": 0, '
-            '"dy": 0}}.'
-        ) from None
-    if not (math.isfinite(dx) and math.isfinite(dy)):
-        raise ActionError(f"Line {number} of the recording has a mouse movement that is not a number.")
-    return keys, dx, dy
-
-
-def read_csv(text: str, variant: Variant) -> Imported:
-    """Rows of a table. Columns are keys (any of their names), `pitch`, `yaw`, and `frame` or nothing.
-
-    With a `frame` column a row holds until the next one. Without a header the columns are the variant's keys in
-    their order, then pitch and yaw. Separators: comma, semicolon or tab.
-    """
-    first = next((line for line in text.splitlines() if line.strip()), "")
-    separator = max(",;\t", key=first.count)
-    try:
-        table = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if any(c.strip() for c in row)]
-    except csv.Error as error:
-        raise ActionError(f"The table cannot be read: {error}.") from None
-    if not table:
-        raise ActionError("The table is empty.")
-    names = [name.strip().lower() for name in table[0]]
-    if all(_is_number(name) for name in names):
-        plain = [*variant.keys, *(("pitch", "yaw") if variant.mouse else ())]
-        names, body, above = plain[: len(names)] if len(names) in (len(variant.keys), len(plain)) else [], table, 0
-        if not names:
-            raise ActionError(
-                f"A table for {variant.name} has the columns {', '.join(plain)}; name them in a first row."
-            )
-    else:
-        body, above = table[1:], 1
-    notes = _Notes()
-    rows, frames = _cells(names, body, above, variant, notes)
-    return Imported(_held_until(rows, frames, variant, notes), notes.all())
-
-
-def _cells(
-    names: Sequence[str], body: Sequence[Sequence[str]], above: int, variant: Variant, notes: _Notes
-) -> tuple[list[dict[str, float]], list[int]]:
-    words = key_words(variant)
-    ours = [words.get(name, name if name in ("pitch", "yaw", "frame", "t") else None) for name in names]
-    for name in (name for name, mine in zip(names, ours, strict=True) if mine is None):
-        notes.add(f"the column '{name}' means nothing to {variant.name}")
-    rows, frames = [], []
-    for number, cells in enumerate(body, above + 1):
-        if len(cells) > len(ours):
-            raise ActionError(f"Row {number} of the table has {len(cells)} values, and there are {len(ours)} columns.")
-        row: dict[str, float] = {}
-        for name, mine, cell in zip(names, ours, cells, strict=False):
-            if mine is None or not cell.strip():
-                continue
-            if not _is_number(cell):
-                raise ActionError(f"Row {number} of the table, column {name}: '{cell.strip()}' is not a number.")
-            row[mine] = max(float(cell), row.get(mine, -math.inf)) if mine in words.values() else float(cell)
-        at = row.pop("frame", row.pop("t", len(frames)))
-        if at != int(at) or not 0 <= at <= MAX_FRAMES or (frames and at <= frames[-1]):
-            raise ActionError(f"Row {number} of the table: frame {at:g} does not follow the frame before it.")
-        rows.append(row)
-        frames.append(int(at))
-    return rows, frames
-
-
-def _held_until(rows: list[dict[str, float]], frames: list[int], variant: Variant, notes: _Notes) -> ActionTrack:
-    if not rows:
-        raise ActionError("The table has a header but no rows.")
-    if frames[0] != 0:
-        rows, frames = [{}, *rows], [0, *frames]
-    lengths = np.diff([*frames, frames[-1] + 1])
-    held = [[key for key, value in row.items() if key in variant.keys and value > 0.5] for row in rows]
-    keyboard = np.repeat(_keyboard(held, variant, notes), lengths, axis=0)
-    units = np.repeat(np.array([[row.get("pitch", 0.0), row.get("yaw", 0.0)] for row in rows]), lengths, axis=0)
-    return _track(variant, keyboard, units, notes)
 
 
 def read_arrays(keyboard: Any, mouse: Any, variant: Variant) -> Imported:
@@ -155,7 +39,7 @@ def read_arrays(keyboard: Any, mouse: Any, variant: Variant) -> Imported:
 
     Rows of an exclusive variant in which nothing is held become idle.
     """
-    notes = _Notes()
+    notes = Notes()
     keys = _plain_array(keyboard, len(variant.keys), "keyboard_cond", variant)
     held = keys > 0.5
     if variant.exclusive:
@@ -166,24 +50,50 @@ def read_arrays(keyboard: Any, mouse: Any, variant: Variant) -> Imported:
     units = np.zeros((len(keys), 2)) if mouse is None else _plain_array(mouse, 2, "mouse_cond", variant)
     if len(units) != len(keys):
         raise ActionError(f"keyboard_cond has {len(keys)} rows and mouse_cond {len(units)}; make them equal.")
-    return Imported(_track(variant, held.astype(np.float32), units, notes), notes.all())
+    return Imported(track_of(variant, held.astype(np.float32), units, notes), notes.all())
 
 
 def read_npy(path: str | Path, variant: Variant) -> Imported:
     """A folder with `keyboard_cond.npy` and `mouse_cond.npy`, one of the two files, an .npz with both, or an .npy file
-    of keys with any other name, which is read alone."""
+    of keys with any other name, which is read alone; also an .npz as MineDojo writes it."""
     path = Path(path)
-    try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                found = [next((arrays[n] for n in names if n in arrays), None) for names in NPY_NAMES]
-        else:
-            found = [None if file is None else np.load(file, allow_pickle=False) for file in _npy_files(path)]
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise ActionError(f"{path.name} is not a readable array file: {error}.") from None
-    if found[0] is None:
-        raise ActionError(f"{path.name} holds no keyboard_cond; expected keyboard_cond and mouse_cond.")
-    return read_arrays(found[0], found[1], variant)
+    if path.is_dir() or path.suffix.lower() == ".npy":
+        keyboard, mouse = (None if file is None else _whole(file) for file in _npy_files(path))
+        if keyboard is None:
+            raise ActionError(f"{path.name} holds no keyboard_cond; expected keyboard_cond and mouse_cond.")
+        return read_arrays(keyboard, mouse, variant)
+    with Arrays(path) as arrays:
+        if "" in arrays:
+            return read_arrays(arrays.read(), None, variant)
+        keyboard, mouse = (arrays.first(names) for names in NPY_NAMES)
+        if keyboard is not None:
+            read = read_arrays(arrays.read(keyboard), mouse and arrays.read(mouse), variant)
+            return replace(read, notes=(*read.notes, *_left_out(arrays, (keyboard, mouse, *POSE_NAMES))))
+        poses = arrays.first(POSE_NAMES)
+        if poses is not None:
+            track, report = track_of_poses(arrays.read(poses), variant)
+            return Imported(track, (str(report),))
+        if "actions" in arrays and {"yaws", "pitches"} & arrays.names.keys():
+            yaws, pitches = (arrays.read(name) if name in arrays else None for name in ("yaws", "pitches"))
+            return minedojo_of(arrays.read("actions"), yaws, pitches, variant)
+        raise ActionError(
+            f"{path.name} holds no keyboard_cond; expected keyboard_cond and mouse_cond, and there is "
+            f"{', '.join(arrays.names)[:200] or 'nothing'}."
+        )
+
+
+def _whole(path: Path) -> np.ndarray:
+    """The one array of a .npy file, whatever its ending says."""
+    with Arrays(path) as arrays:
+        if "" not in arrays:
+            raise ActionError(f"{path.name} is an archive of arrays; let its name end in .npz.")
+        return arrays.read()
+
+
+def _left_out(arrays: Arrays, used: Iterable[str | None]) -> list[str]:
+    """A sentence on the arrays of an archive that were not asked for."""
+    left = [name for name in arrays.names if name not in used]
+    return [f"Left out: {', '.join(left)[:200]}."] if left else []
 
 
 def _npy_files(path: Path) -> list[Path | None]:
@@ -222,7 +132,7 @@ def read_gamecraft(actions: Sequence[str], speeds: Sequence[float] | None, varia
         raise ActionError(f"The list has {len(actions)} actions and {len(speeds)} speeds; make them equal.")
     if not actions or len(actions) * GAMECRAFT_FRAMES > MAX_FRAMES:
         raise ActionError(f"The list needs 1 to {MAX_FRAMES // GAMECRAFT_FRAMES} actions, got {len(actions)}.")
-    notes = _Notes()
+    notes = Notes()
     words = key_words(variant)
     held, units = [], []
     for action, speed in zip(actions, speeds, strict=True):
@@ -237,8 +147,8 @@ def read_gamecraft(actions: Sequence[str], speeds: Sequence[float] | None, varia
         units.append([value * turn[1] * (turn[0] == "pitch"), value * turn[1] * (turn[0] == "yaw")] if turn else [0, 0])
         if not turn and speed != GAMECRAFT_SPEED:
             notes.add("keys have no speed, so the speeds of walking were left out")
-    keyboard = np.repeat(_keyboard(held, variant, notes), GAMECRAFT_FRAMES, axis=0)
-    track = _track(variant, keyboard, np.repeat(np.array(units, float), GAMECRAFT_FRAMES, axis=0), notes)
+    keyboard = np.repeat(keyboard_of(held, variant, notes), GAMECRAFT_FRAMES, axis=0)
+    track = track_of(variant, keyboard, np.repeat(np.array(units, float), GAMECRAFT_FRAMES, axis=0), notes)
     return Imported(track, notes.all())
 
 
@@ -255,69 +165,6 @@ def read_gamecraft_text(text: str, variant: Variant) -> Imported:
     return read_gamecraft(actions, speeds, variant)
 
 
-# ---- common
-
-
-class _Notes:
-    """Sentences, each once, in the order they came up."""
-
-    def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-
-    def add(self, text: str) -> None:
-        self._counts[text] += 1
-
-    def all(self) -> tuple[str, ...]:
-        return tuple(text[0].upper() + text[1:] + "." for text in self._counts)
-
-
-def _keyboard(held: Iterable[Iterable[str]], variant: Variant, notes: _Notes) -> NDArray[np.float32]:
-    """Names of held keys, row by row, as [T, keys]; unknown keys are noted and left out."""
-    words: Mapping[str, str] = {**key_words(variant), **({"space": "jump"} if "jump" in variant.keys else {})}
-    rows = []
-    for names in held:
-        row = np.zeros(len(variant.keys), np.float32)
-        for name in names:
-            key = words.get(name.lower())
-            if key is None:
-                notes.add(f"the key '{name[:40]}' means nothing to {variant.name}")
-            elif key in variant.keys:
-                row[variant.keys.index(key)] = 1
-        if variant.exclusive:
-            idle = variant.keys.index("idle")
-            pressed = np.flatnonzero(row)
-            if len(pressed) > 1:
-                pressed = pressed[pressed != idle]
-            if len(pressed) > 1:
-                notes.add(f"{variant.name} takes one action at a time; of several, the first was kept")
-            row[:] = 0
-            row[pressed[0] if len(pressed) else idle] = 1
-        rows.append(row)
-    return np.stack(rows)
-
-
-def _track(variant: Variant, keyboard: NDArray[Any], units: NDArray[Any], notes: _Notes) -> ActionTrack:
-    """The track of these rows, its camera cut to what the variant takes, with notes of what was cut."""
-    if len(keyboard) > MAX_FRAMES:
-        raise ActionError(f"This makes {len(keyboard)} rows, and a track has at most {MAX_FRAMES}.")
-    if not np.isfinite(units).all():
-        raise ActionError("The camera movement has a value that is not a number.")
-    units = np.array(units, np.float64)
-    if not variant.mouse:
-        if units.any():
-            notes.add(f"{variant.name} has no camera input, so the camera movement was left out")
-        return ActionTrack(variant, keyboard.astype(np.float32), None)
-    if not variant.pitch and units[:, 0].any():
-        notes.add(f"{variant.name} never uses pitch, so looking up and down was left out")
-        units[:, 0] = 0
-    beyond = int((np.abs(units) > CAMERA_LIMIT).any(axis=1).sum())
-    if beyond:
-        notes.add(
-            f"{beyond} rows turned faster than {CAMERA_LIMIT * CAMERA_UNIT_DEGREES:g} degrees and were slowed down"
-        )
-    return ActionTrack(variant, keyboard.astype(np.float32), np.clip(units, -CAMERA_LIMIT, CAMERA_LIMIT))
-
-
 def _plain_array(values: Any, width: int, name: str, variant: Variant) -> NDArray[np.float64]:
     array = np.asarray(values)
     while array.ndim > 2 and array.shape[0] == 1:
@@ -330,10 +177,3 @@ def _plain_array(values: Any, width: int, name: str, variant: Variant) -> NDArra
     if not np.isfinite(array).all():
         raise ActionError(f"{name} has a value that is not a number.")
     return array
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text))
-    except ValueError:
-        return False

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import ActionError
+from ..files import TooLarge
+from ..textfile import cannot_be_read, read_text_file
 from ..variants import FPS, Variant
+from .formats import TEXT_ENDINGS, certain_kind
 from .lexer import MAX_TEXT, ScriptError
-from .text import ENDINGS, Part, read_part, split_texts
+from .text import Part, read_part, split_texts
 from .track import ActionTrack
 
 MAX_PATHS = 256  # scripts of a batch
 MAX_ROWS = 500_000  # of all of them together
-PATH_ENDINGS = (*ENDINGS, ".txt")
+PATH_ENDINGS = (*TEXT_ENDINGS, ".txt")
 _NAME = re.compile(r"\w[\w .\-]{0,99}")
 
 
@@ -41,14 +44,12 @@ def file_source(path: Path) -> Source:
     if path.suffix.lower() not in PATH_ENDINGS:
         raise ActionError(f"{path.name} holds no scripts; use a file that ends with {', '.join(PATH_ENDINGS)}.")
     try:
-        if path.stat().st_size > 4 * MAX_TEXT:
-            raise _too_long(path.name)
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ActionError(f"{path.name} is not text in UTF-8; save it as that.") from None
+        text = read_text_file(path, 4 * MAX_TEXT).text
+    except TooLarge:
+        raise _too_long(path.name) from None
     except OSError as error:
-        raise ActionError(f"{path.name} cannot be read: {error.strerror or error}.") from None
-    return Source(text, plain_name(path.stem), path.name, ENDINGS.get(path.suffix.lower()))
+        raise ActionError(cannot_be_read(path.name, error)) from None
+    return Source(text, plain_name(path.stem), path.name, certain_kind(path.suffix))
 
 
 def read_paths(sources: Iterable[Source], variant: Variant | str) -> list[NamedPath]:

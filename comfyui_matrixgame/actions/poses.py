@@ -16,11 +16,16 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
+from .arrays import Arrays
 from .check import MAX_FRAMES
+from .tables import lines_of
 from .track import ActionTrack
 
 Numbers = NDArray[np.float64]
+MAX_POSES = 2 * MAX_FRAMES  # of a path: an hour at 50 a second
+FARTHEST = 1e12  # of a position
 STILL = 0.25  # of the usual speed: slower than this is standing
+POSE_NAMES = ("c2w", "extrinsics_c2w", "cam_c2w", "poses", "camera_to_world")
 STEP = 0.05  # length of one row of walking in the poses that a track makes
 
 
@@ -61,9 +66,10 @@ def track_of_poses(poses: Any, variant: Variant, fps: float = FPS, times: Any = 
     seconds = _seconds(times, len(matrices), fps)
     matrices = np.linalg.inv(matrices[0]) @ matrices
     angles = _angles(matrices[:, :3, :3])  # [N, 3] yaw, pitch, roll in degrees
-    grid = np.arange(max(2, round((seconds[-1] - seconds[0]) * FPS) + 1)) / FPS + seconds[0]
-    if len(grid) > MAX_FRAMES:
-        raise ActionError(f"The path makes {len(grid)} rows, and a track has at most {MAX_FRAMES}.")
+    rows = max(2, round((seconds[-1] - seconds[0]) * FPS) + 1)
+    if rows > MAX_FRAMES:
+        raise ActionError(f"The path makes {rows} rows, and a track has at most {MAX_FRAMES}.")
+    grid = np.arange(rows) / FPS + seconds[0]
     path = np.concatenate([angles, matrices[:, :3, 3]], axis=1)
     path = np.stack([np.interp(grid, seconds, column) for column in path.T], axis=1)  # [T, 6]
     mouse, heading = _turns(path, variant)
@@ -136,21 +142,12 @@ def poses_of_track(track: ActionTrack, step: float = STEP) -> Numbers:
 
 
 def read_poses(path: str | Path, variant: Variant, fps: float = FPS) -> tuple[ActionTrack, PoseReport]:
-    """A camera path of a file: .npz or .npy with camera-to-world matrices, or RealEstate10K text."""
-    path = Path(path)
-    if path.suffix not in (".npz", ".npy"):
-        return read_realestate(path.read_text(encoding="utf-8", errors="replace"), variant, fps)
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            return track_of_poses(loaded, variant, fps)
-        with loaded:
-            names = [n for n in ("c2w", "extrinsics_c2w", "cam_c2w", "poses", "camera_to_world") if n in loaded]
-            if not names:
-                raise ActionError(f"{path.name} holds {', '.join(loaded)}; the poses must be called c2w.")
-            return track_of_poses(loaded[names[0]], variant, fps)
-    except (ValueError, OSError, EOFError, KeyError) as error:
-        raise ActionError(f"{path.name} is not a readable array file: {error}.") from None
+    """The camera path of an .npz or .npy file with camera-to-world matrices."""
+    with Arrays(path) as arrays:
+        name = "" if "" in arrays else arrays.first(POSE_NAMES)
+        if name is None:
+            raise ActionError(f"{Path(path).name} holds {', '.join(arrays.names)[:200]}; the poses must be called c2w.")
+        return track_of_poses(arrays.read(name), variant, fps)
 
 
 def read_realestate(text: str, variant: Variant, fps: float = FPS) -> tuple[ActionTrack, PoseReport]:
@@ -159,8 +156,10 @@ def read_realestate(text: str, variant: Variant, fps: float = FPS) -> tuple[Acti
     Times are microseconds; where they do not grow, `fps` counts.
     """
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
-        words = line.split()
+    for number, line in enumerate(lines_of(text), 1):
+        words = line.split(maxsplit=19)
+        if len(rows) > MAX_POSES:
+            raise ActionError(f"The camera path has more than {MAX_POSES} poses; split it.")
         if len(words) != 19:
             if number == 1 or not words:
                 continue  # the address of the video stands in the first line
@@ -199,6 +198,8 @@ def _matrices(poses: Any) -> Numbers:
     out[:, :3] = array[:, :3]
     if not np.isfinite(out).all():
         raise ActionError("The camera path has a value that is not a number.")
+    if np.abs(out).max() > FARTHEST:
+        raise ActionError("The camera path has a value that is too large to be a place.")
     turned = out[:, :3, :3] @ out[:, :3, :3].transpose(0, 2, 1)
     if np.abs(turned - np.eye(3)).max() > 0.01 or (np.linalg.det(out[:, :3, :3]) < 0).any():
         raise ActionError("The camera path has a matrix that is not a rotation; give camera-to-world poses.")

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from ..errors import ActionError
+from ..files import TooLarge
+from ..textfile import cannot_be_read, half_character, read_text_file
 from ..variants import UNIVERSAL, Variant, get_variant
 from . import importers, poses
-from .document import Lanes, Timeline, track_of_lanes
+from .arrays import ENDINGS as ARRAY_ENDINGS
+from .document import MAX_FILE, Timeline
+from .formats import BY_NAME, ENDINGS, FORMATS, KINDS, Sample, kind_of_file, recognise, recognise_sample
 from .lexer import normalise
-from .script import parse_script
 from .track import ActionTrack
 
-MAX_BYTES = 64 << 20  # of a file that is read
-ENDINGS = {".json": "timeline", ".mgs": "script", ".csv": "csv", ".tsv": "csv", ".jsonl": "vpt"}
-KINDS = ("timeline", "script", "csv", "vpt", "hy", "gamecraft", "realestate", "npy")
+__all__ = ["ENDINGS", "KINDS", "Loaded", "Part", "load_actions", "read_actions", "read_file", "read_part", "read_text",
+           "read_texts", "recognise", "split_texts"]  # fmt: skip
+
 _SEPARATOR = re.compile(r"\s*---(?:[ \t]+(.*))?\s*")
 
 
@@ -64,42 +64,36 @@ def read_file(path: str | Path, variant: Variant | str | None = None, kind: str 
     """The inputs of a file or folder; raises ActionError that names it."""
     path = Path(path)
     chosen = get_variant(variant) if isinstance(variant, str) else variant
+    if kind == "npy" or (kind is None and (path.suffix.lower() in ARRAY_ENDINGS or path.is_dir())):
+        return _read_arrays(path, chosen or UNIVERSAL)
     try:
-        if path.is_dir() or path.suffix.lower() in (".npy", ".npz"):
-            return _read_arrays(path, chosen or UNIVERSAL)
-        if path.stat().st_size > MAX_BYTES:
-            raise ActionError(f"{path.name} has more than {MAX_BYTES >> 20} MiB, which no input needs.")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise ActionError(f"{path.name} is not text, and not .npy or .npz.") from None
+        text, note = read_text_file(path, MAX_FILE)
+    except TooLarge:
+        raise ActionError(f"{path.name} has more than {MAX_FILE >> 20} MiB, which no input needs.") from None
     except OSError as error:
-        raise ActionError(f"{path} cannot be read: {error.strerror or error}.") from None
-    return read_text(text, chosen, kind or ENDINGS.get(path.suffix.lower()))
+        raise ActionError(cannot_be_read(path, error)) from None
+    sample = Sample(text)
+    loaded = _read(sample, chosen, kind or kind_of_file(path.suffix, sample))
+    return replace(loaded, notes=(f"{path.name} is {note}.", *loaded.notes)) if note else loaded
 
 
 def read_text(text: str, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
     """The inputs that `text` says; no file is touched. Raises ActionError."""
     chosen = get_variant(variant) if isinstance(variant, str) else variant
-    text = normalise(text)
-    kind = kind or recognise(text)
-    if kind == "timeline":
-        timeline = Timeline.from_text(text)
-        if chosen is not None and timeline.variant != chosen:
-            raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
-        _check_source(timeline)
-        return Loaded(timeline.track(), kind, timeline)
-    if kind == "script":
-        script = parse_script(text, chosen)
-        return Loaded(script.track, kind, script.document, tuple(w.format() for w in script.warnings))
-    if kind not in KINDS or kind == "npy":
-        raise ActionError(f"There is no text format '{kind}'; use one of {', '.join(KINDS[:-1])}.")
-    chosen = chosen or UNIVERSAL
-    if kind == "realestate":
-        track, report = poses.read_realestate(text, chosen)
-        return Loaded(track, kind, None, (str(report),))
-    readers = {"csv": importers.read_csv, "vpt": importers.read_vpt, "hy": importers.read_hy}
-    imported = readers.get(kind, importers.read_gamecraft_text)(text, chosen)
-    return Loaded(imported.track, kind, None, imported.notes)
+    sample = Sample(normalise(text))
+    return _read(sample, chosen, kind or recognise_sample(sample))
+
+
+def _read(sample: Sample, chosen: Variant | None, kind: str) -> Loaded:
+    line = half_character(sample.text)
+    if line is not None:
+        raise ActionError(f"Line {line} of the text holds half a character (a lone surrogate); write it whole.")
+    found = BY_NAME.get(kind)
+    if found is None or found.read is None:
+        kinds = [each.name for each in FORMATS if each.read is not None]
+        raise ActionError(f"There is no text format '{kind}'; use one of {', '.join(kinds)}.")
+    imported = found.read(sample, chosen)
+    return Loaded(imported.track, kind, imported.timeline, imported.notes)
 
 
 class Part(NamedTuple):
@@ -142,62 +136,18 @@ def read_part(part: Part, variant: Variant | str | None = None, kind: str | None
     return read_text("\n" * (part.line - 1) + part.text, variant, kind)
 
 
-def _check_source(timeline: Timeline) -> None:
-    """Raises ActionError where the script that a timeline was made from cannot be read, or says something else.
-
-    An editor keeps the lanes of the last script that could be read while its text is broken; playing those would
-    show what nobody wrote.
-    """
-    source = timeline.extra.get("source")
-    if not isinstance(source, dict) or source.get("kind") != "script" or not isinstance(source.get("text"), str):
-        return
-    made = parse_script(source["text"], timeline.variant).document
-    lanes = (timeline.lanes, timeline.active_lanes())
-    if made.length != timeline.length or not any(_same_rows(made.lanes, each, timeline) for each in lanes):
-        raise ActionError(
-            "The timeline's lanes are not those of the script it says it was made from; open it in the editor and "
-            "change either, or take its 'source' out."
-        )
-
-
-def _same_rows(one: Lanes, other: Lanes, timeline: Timeline) -> bool:
-    a, b = (track_of_lanes(timeline.variant, lanes, timeline.length) for lanes in (one, other))
-    same = a.mouse is None or b.mouse is None or np.allclose(a.mouse, b.mouse, rtol=0, atol=1e-6)
-    return same and np.array_equal(a.keyboard, b.keyboard)
-
-
-def recognise(text: str) -> str:
-    """The format of normalised text: one of KINDS; what is nothing else is a script."""
-    lines = [line for line in (line.strip() for line in text.split("\n", 50)[:50]) if line]
-    if not lines:
-        return "script"
-    if lines[0].startswith("{"):
-        return "vpt" if _is_step(lines[0]) else "timeline"
-    if "--action-list" in text[:100_000]:
-        return "gamecraft"
-    if any(len(line.split()) == 19 and _numbers(line.split()) for line in lines[:2]):
-        return "realestate"
-    second = lines[1] if len(lines) > 1 else lines[0]
-    for separator in ",;\t":
-        if separator in second and second.count(separator) == lines[0].count(separator):
-            cells = [cell.strip() for cell in second.split(separator)]
-            if any(cells) and _numbers([cell for cell in cells if cell]):
-                return "csv"
-    return "script"
-
-
 def _read_arrays(path: Path, variant: Variant) -> Loaded:
-    """Key and camera arrays, or the camera poses that .npz files and `poses.npy` may hold instead."""
+    """Key and camera arrays, or the camera poses that a .npy file may hold instead, `poses.npy` in a folder."""
     poses_file = path / "poses.npy" if path.is_dir() else path
     try:
         imported = importers.read_npy(path, variant)
     except ActionError as first:
-        if poses_file.suffix.lower() != ".npz" and not ("pose" in poses_file.stem and poses_file.is_file()):
+        if poses_file.suffix.lower() != ".npy" or not poses_file.is_file():
             raise
         try:
             track, report = poses.read_poses(poses_file, variant)
         except ActionError as second:
-            raise (first if poses_file.suffix.lower() == ".npz" else second) from None
+            raise (second if "pose" in poses_file.stem else first) from None
         return Loaded(track, "npy", None, (str(report),))
     return Loaded(imported.track, "npy", None, imported.notes)
 
@@ -213,22 +163,6 @@ def _path_of(text: str) -> Path | None:
             return path
     except OSError:
         return None
-    if path.suffix.lower() in (*ENDINGS, ".npy", ".npz") and " " not in name:
+    if path.suffix.lower() in ENDINGS and " " not in name:
         raise ActionError(f"There is no file {name}.")
     return None
-
-
-def _is_step(line: str) -> bool:
-    """Whether a line is one step of a recording."""
-    try:
-        step = json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(step, dict) and "format" not in step and bool(step.keys() & {"keyboard", "mouse", "tick"})
-
-
-def _numbers(words: list[str]) -> bool:
-    try:
-        return bool([float(word) for word in words])
-    except ValueError:
-        return False
