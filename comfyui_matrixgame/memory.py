@@ -12,15 +12,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-import torch.nn as nn
 
 from .errors import BackendError
 from .generator import Generator, GeneratorConfig
 from .vae import TinyDecoder, WanVAE
 from .vae.base import SPATIAL_STRIDE
 from .vae.small import tiles_of
-from .vae.tiny import WIDTHS
-from .vae.wan import AT_ONCE, MEMORY, Downsample, Upsample
+from .vae.wan import AT_ONCE, MEMORY
 from .variants import LATENTS_PER_BLOCK
 
 MODES = ("auto", "full", "fp8", "stream")
@@ -99,11 +97,11 @@ def estimate_memory(
     # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
     # GPU with room a third one lies between them, after the first latent frame (see Rollout)
     copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
-    one_state = state_elements(decoder, batch * rows * spans[0][1]) * cache_dtype.itemsize
+    one_state = decoder.decoder_state_elements(batch * rows * spans[0][1]) * cache_dtype.itemsize
     state_bytes = one_state * copies
     one_world = rings + one_state
     worlds_bytes = one_world * (worlds_kept(one_world) - 1) if played else 0
-    seen_bytes = encoder_elements(vae, batch * height * columns * SPATIAL_STRIDE) * cache_dtype.itemsize
+    seen_bytes = vae.encoder_state_elements(batch * height * columns * SPATIAL_STRIDE) * cache_dtype.itemsize
     encoder_bytes = 0 if encode_at_once else seen_bytes
     widest = 64 if tiny else vae_width
     frames = 4 if tiny else DECODED_AT_ONCE.get("" if device is None else device.type, 6)
@@ -193,35 +191,6 @@ def free_memory(device: torch.device) -> int | None:
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
-
-
-def state_elements(decoder: TinyDecoder | WanVAE, places: int) -> int:
-    """Numbers in a decoder's state for latents of so many places: what its layers keep, each at its own size.
-
-    Counted and not run, which is twenty times quicker and needs no compiler (torch imports one for the meta device).
-    """
-    total = 0
-    if isinstance(decoder, TinyDecoder):
-        for stage, width in zip(decoder.stages, WIDTHS, strict=False):
-            total += width * places * len(stage.blocks)  # type: ignore[arg-type]  # one frame each
-            places *= 4
-        return total
-    layers = decoder.decoder
-    for layer in (layers.conv1, *layers.middle, *layers.upsamples, layers.head):
-        over_time = [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
-        total += sum(MEMORY * conv.in_channels * places for conv in over_time)
-        places *= 4 if isinstance(layer, Upsample) else 1
-    return total
-
-
-def encoder_elements(vae: WanVAE, places: int) -> int:
-    """Numbers in the encoder's state for frames of so many pixels, counted as in state_elements."""
-    total, layers = 0, vae.encoder
-    for layer in (layers.conv1, *layers.downsamples, *layers.middle, layers.head):
-        places //= 4 if isinstance(layer, Downsample) else 1
-        over_time = [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
-        total += sum((1 if conv.stride[0] > 1 else MEMORY) * conv.in_channels * places for conv in over_time)
-    return total
 
 
 def give_back(device: torch.device) -> None:

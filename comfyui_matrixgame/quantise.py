@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn as nn
@@ -19,6 +20,9 @@ from torch import Tensor
 
 from .errors import BackendError
 from .fused import quantise_rows
+
+if TYPE_CHECKING:
+    from .generator import Generator
 
 EXACT = "exact"
 PRECISIONS = (EXACT, "fp8", "int8")
@@ -94,16 +98,16 @@ def quantise(generator: nn.Module, precision: str) -> None:
             generator.get_submodule(parent)._modules[last] = QuantisedLinear(linear, precision)
 
 
-def precision_of(generator: nn.Module) -> str:
+def precision_of(generator: Generator) -> str:
     """How a generator computes, as every figure names it: `exact`, `fp8`, `int8`, or `exact, sage attention`.
 
     It is part of a world's name: a world goes on in the mode that it was made in, and in no other.
     """
-    named = getattr(generator, "precision", None)  # a host quantises when a layer first runs
+    named = generator.precision
     if named is None:
         dtypes = {m.weight.dtype for m in generator.modules() if isinstance(m, QuantisedLinear)}
         named = next((name for name, dtype in _DTYPES.items() if dtype in dtypes), EXACT)
-    attention = getattr(getattr(generator, "attention", None), "approximation", None)
+    attention = generator.attention.approximation
     return f"{named}, {attention} attention" if attention else named
 
 

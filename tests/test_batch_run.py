@@ -178,10 +178,7 @@ def test_finished_jobs_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_another_attention_makes_other_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    def coarse(*given: torch.Tensor) -> torch.Tensor:
-        return attention.sdpa(*given) * 0.5
-
-    coarse.approximation = "sage"  # type: ignore[attr-defined]
+    coarse = attention.Attention("sage", lambda *given: attention.sdpa(*given) * 0.5, approximation="sage")
     monkeypatch.setattr(render, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
     for name in ("sdpa", "sage"):
         assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import sys
+import types
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +13,13 @@ import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.generator.attention import get_attention
+from comfyui_matrixgame.play.engine import EarlyDecoder
+from comfyui_matrixgame.vae import VideoDecoder, WanVAE
+from comfyui_matrixgame.vae.small import TiledDecoder, VisitingEncoder
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import BlockCache, Models, World, rollout, start_world
-from comfyui_matrixgame.world import replay as replay_module
-from comfyui_matrixgame.world.chain import Chain
+from comfyui_matrixgame.world.chain import Chain, lineage_of
 from comfyui_matrixgame.world.replay import context_blocks, decoder_blocks, replay_context
 
 from .cache_support import cached, edited, plain, same, without_snapshots
@@ -67,13 +73,30 @@ def seen_by_next(a: World, b: World) -> bool:
     return True
 
 
-@pytest.mark.parametrize(("tiny", "latents"), [(False, 38), (True, 8)])
-def test_the_decoder_sees_exactly_as_far_as_counted(tiny: bool, latents: int) -> None:
-    decoder = small_models(tiny=tiny).decoder
-    count = replay_module._tiny_latents() if tiny else replay_module._wan_latents()
-    assert count == latents
+def wrapped_decoders() -> dict[str, VideoDecoder]:
+    """Each decoder, and each thing that stands in front of one."""
+    wan, tiny, cpu = small_models().decoder, small_models(tiny=True).decoder, torch.device("cpu")
+    assert isinstance(wan, WanVAE)
+    return {
+        "wan": wan,
+        "tiny": tiny,
+        "early wan": EarlyDecoder(wan),
+        "early tiny": EarlyDecoder(tiny),
+        "tiles of tiny": TiledDecoder(tiny, 2),
+        "visiting": VisitingEncoder(copy.deepcopy(wan), cpu, decodes=True),
+        "early tiles of visiting": EarlyDecoder(TiledDecoder(VisitingEncoder(copy.deepcopy(wan), cpu, True), 2)),
+    }
+
+
+DECODERS = wrapped_decoders()
+
+
+@pytest.mark.parametrize("name", DECODERS)
+def test_a_decoder_sees_exactly_as_far_as_it_says(name: str) -> None:
+    decoder, latents = DECODERS[name], 8 if "tiny" in name else 38
+    assert decoder.latents_behind == latents
     assert decoder_blocks(decoder) == -(-latents // LATENTS_PER_BLOCK)
-    clip = stream("clip of latents", (1, 16, latents + 6, 2, 2))
+    clip = stream("clip of latents", (1, 16, latents + 2, 1, 32 if "tiles" in name else 2))
 
     def equal_after(seen: int) -> bool:
         with torch.inference_mode():
@@ -89,6 +112,35 @@ def test_the_published_sizes() -> None:
     assert context_blocks(universal) == 45
     assert context_blocks(replace(universal, window=4)) == 45
     assert context_blocks(templerun) == 30
+
+
+@pytest.mark.parametrize("name", ["early wan", "visiting"])
+def test_an_edit_resumes_from_latents_alone_whatever_stands_before_the_decoder(name: str, tmp_path: Path) -> None:
+    models = replace(small_models(), decoder=DECODERS[name])
+    world = start_world(models, small_image(16, 16), seed=3)
+    track = random_track(UNIVERSAL, rows_of_blocks(15))
+    cached(models, world, track, BlockCache(tmp_path, "p"))
+    other = edited(track, 14)
+    blocks, run = cached(models, world, other, without_snapshots(tmp_path, "p"))
+    assert (run.counts.made, run.counts.reused) == (1, 14)
+    assert same(blocks, plain(models, world, other))
+
+
+@pytest.mark.parametrize("name", ["sdpa", "flash2", "flash3", "sage"])
+def test_each_attention_has_keys_of_its_own(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They differ in the last bits. Those of the default stay what they were."""
+    for package in ("flash_attn", "flash_attn_interface", "sageattention"):
+        module = types.ModuleType(package)
+        module.__dict__.update(flash_attn_func=None, sageattn=None)
+        monkeypatch.setitem(sys.modules, package, module)
+    attention = get_attention(name)
+    assert attention.name == name
+    assert attention.approximation == ("sage" if name == "sage" else None)
+    models = copy.copy(small_models())
+    models.generator = copy.copy(models.generator)
+    models.generator.attention = attention
+    world = start_world(small_models(), small_image(16, 16), seed=3)
+    assert f"/{name}/{torch.__version__}" in lineage_of(models, world).numbers
 
 
 @pytest.mark.parametrize(("name", "tiny"), [("universal", False), ("templerun", True)])

@@ -19,6 +19,7 @@ from comfyui_matrixgame.cli import main, parser
 from comfyui_matrixgame.errors import BackendError, WorldError
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.generator.action_module import ActionInputs
+from comfyui_matrixgame.generator.attention import Attention
 from comfyui_matrixgame.memory import (
     MOST_WORLDS,
     WORLD_BYTES,
@@ -129,7 +130,7 @@ def test_tiles_are_close_to_the_whole_and_go_on_in_pieces(tiny: bool) -> None:
     assert torch.equal(torch.cat([first, rest], dim=2), pixels)
     off = (pixels - expected).abs().mean() / expected.std()
     assert off < (0.01 if tiny else 0.2)  # the Wan decoder looks at the whole frame
-    assert fingerprint(tiled) != fingerprint(whole)  # type: ignore[arg-type]
+    assert fingerprint(tiled) != fingerprint(whole)
     same = TiledDecoder(whole, 1).decode(latents)[0]
     assert torch.equal(same, expected)
 
@@ -257,7 +258,7 @@ def test_a_full_size_block_stays_inside_its_plan(card: int, tiny: bool) -> None:
         outside = [*generator.parameters(), *vae.parameters(), *tiny_decoder.parameters()]
         for network in (generator, vae, tiny_decoder):
             network.compute_dtype = half
-        generator.attention = attention_without_room
+        generator.attention = Attention("on paper", attention_without_room)
         decoder: Any = tiny_decoder if tiny else vae
         decoder = TilesOnPaper(decoder, plan.tiles) if plan.tiles > 1 else decoder
         with LiveMemory(outside, limit=plan.estimate.total - plan.estimate.weights) as device:

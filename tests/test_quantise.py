@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from comfyui_matrixgame import quantise as q
 from comfyui_matrixgame.errors import BackendError, WorldError
+from comfyui_matrixgame.generator.attention import Attention
 from comfyui_matrixgame.ops import Linear
 from comfyui_matrixgame.world import Models, rollout, start_world
 
@@ -127,11 +129,9 @@ def test_an_attention_that_approximates_is_named_and_part_of_a_world() -> None:
     models = fast_models("int8")
     plain = models.identity()
 
-    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return q
-
-    models.generator.attention = attention
+    coarse = Attention("coarse", lambda q, k, v: q)
+    models.generator.attention = coarse
     assert models.identity() == plain
-    attention.approximation = "sage"  # type: ignore[attr-defined]  # as generator/attention.py marks it
+    models.generator.attention = replace(coarse, approximation="sage")
     assert q.precision_of(models.generator) == "int8, sage attention"
     assert models.identity() != plain

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from comfyui_matrixgame.errors import ImageError
-from comfyui_matrixgame.memory import state_elements
 from comfyui_matrixgame.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.vae.base import denormalise, normalise, to_uint8
 
@@ -92,7 +91,7 @@ def test_decoder_state_is_as_large_as_the_estimate_says(decoder: WanVAE | TinyDe
     with torch.inference_mode():
         _, first = decoder.decode(latents)
         _, later = decoder.decode(latents, first)
-    counted = state_elements(decoder, 2 * 2 * 3)
+    counted = decoder.decoder_state_elements(2 * 2 * 3)
     assert counted == sum(part.numel() for part in first) == sum(part.numel() for part in later)
 
 

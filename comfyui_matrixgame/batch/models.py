@@ -92,7 +92,7 @@ def timing_signature(files: Files, jobs: JobFile) -> str:
 def identities(models: Models) -> Identity:
     """The names of a variant's networks."""
     tower = "" if models.vision is None else fingerprint(models.vision)
-    return Identity(models.identity(), fingerprint(models.decoder), tower)  # type: ignore[arg-type]
+    return Identity(models.identity(), fingerprint(models.decoder), tower)
 
 
 def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:

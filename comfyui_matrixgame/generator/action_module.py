@@ -150,7 +150,7 @@ def attend_along_time(q: Tensor, ring: Ring, end_frame: int, attention: Attentio
     On a CPU thousands of 3 x 6 problems are faster as one batched product than as one attention call.
     """
     k, v = ring.read(end_frame, q.dtype)
-    if q.device.type != "cpu" or attention is not sdpa:
+    if q.device.type != "cpu" or attention != sdpa:
         y = few_keys(q, k, v)
         return attention(q, k, v) if y is None else y
     q, k, v = (y.transpose(1, 2) for y in (q, k, v))  # [N, heads, F, dim]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,8 +17,22 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from ..errors import BackendError
 from ..ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
 
-Attention = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(q [B, Lq, H, D], k [B, Lk, H, D], v [B, Lk, H, D]) -> [B, Lq, H, D]; scale 1/sqrt(D), no mask."""
+
+@dataclass(frozen=True)
+class Attention:
+    """(q [B, Lq, H, D], k [B, Lk, H, D], v [B, Lk, H, D]) -> [B, Lq, H, D]; scale 1/sqrt(D), no mask.
+
+    name: in the keys of a cache, so no two that differ in a bit may share one. approximation: what figures and worlds
+    call it where it is coarser than its inputs; None where it is not.
+    """
+
+    name: str
+    run: Callable[[Tensor, Tensor, Tensor], Tensor]
+    approximation: str | None = None
+
+    def __call__(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return self.run(q, k, v)
+
 
 _MODULES = {"flash2": "flash_attn", "flash3": "flash_attn_interface", "sage": "sageattention"}
 BACKENDS = ("sdpa", *_MODULES)
@@ -30,8 +46,7 @@ MANY_KEYS = 512  # from here on, tiles pay on a CPU in bfloat16
 TILE_ROWS = 120  # queries whose scores are made at once: 2.5 MB of them at full size
 
 
-def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """PyTorch's own attention: runs everywhere, picks the fastest kernel it has."""
+def _sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if _tiles_pay(q, k) and not torch.is_grad_enabled():
         return _tiled(q, k, v)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
@@ -39,6 +54,10 @@ def sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         with sdpa_kernel(_KERNELS, set_priority=True):
             return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+
+
+sdpa = Attention("sdpa", _sdpa)
+"""PyTorch's own attention: runs everywhere, picks the fastest kernel it has."""
 
 
 def _tiles_pay(q: Tensor, k: Tensor) -> bool:
@@ -91,29 +110,28 @@ def get_attention(name: str) -> Attention:
             f"Attention '{name}' was asked for, but the package {_MODULES[name]} cannot be imported ({error}); "
             f"install it or choose sdpa."
         ) from error
-    return {"flash2": _flash, "flash3": _flash, "sage": _sage}[name](module)
+    return _sage(module) if name == "sage" else _flash(name, module)
 
 
-def _flash(module: object) -> Attention:
-    function = module.flash_attn_func  # type: ignore[attr-defined]
+def _flash(name: str, module: Any) -> Attention:
+    function = module.flash_attn_func
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         _needs_half(q, "flash-attn")
         result = function(q, k, v)
         return result[0] if isinstance(result, tuple) else result  # some releases return the log-sums too
 
-    return attention
+    return Attention(name, attention)
 
 
-def _sage(module: object) -> Attention:
-    function = module.sageattn  # type: ignore[attr-defined]
+def _sage(module: Any) -> Attention:
+    function = module.sageattn
 
     def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         _needs_half(q, "SageAttention")
         return function(q, k, v, tensor_layout="NHD", is_causal=False)
 
-    attention.approximation = "sage"  # type: ignore[attr-defined]  # see quantise.precision_of
-    return attention
+    return Attention("sage", attention, approximation="sage")
 
 
 def _needs_half(q: Tensor, name: str) -> None:

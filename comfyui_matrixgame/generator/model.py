@@ -212,13 +212,15 @@ class ImageEmbedding(nn.Module):
 class Generator(nn.Module):
     """The network of one variant; see the module's text for how its three entries share the work.
 
-    compute_dtype: dtype of the activations; weights may be stored in another one.
+    compute_dtype: dtype of the activations; weights may be stored in another one. precision: of the large linears,
+    where they are quantised only when they first run (host/layers.py); None where their weights say it.
     """
 
     def __init__(self, config: GeneratorConfig, operations: OperationsLike = Operations) -> None:
         super().__init__()
         self.config = config
         self.compute_dtype = torch.float32
+        self.precision: str | None = None
         self.attention: Attention = sdpa
         dim = config.dim
         self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))

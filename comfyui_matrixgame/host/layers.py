@@ -16,6 +16,8 @@ from ..ops import convolve2d, convolve3d, linear
 from ..quantise import Quantised, can_be_quantised, named_layers, quantise_weight, quantised_linear, quantised_size
 
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
+# of core's attentions, those that compute in 8 bits
+_APPROXIMATIONS = {"attention_sage": "sage", "attention_comfy_kitchen_int8": "int8"}
 
 
 class HostOperations(comfy.ops.manual_cast):
@@ -90,12 +92,17 @@ def attention_function(choice: str) -> Attention:
     """The attention for a choice of the loader; `auto` respects the flags ComfyUI was started with."""
     flags = ("use_sage_attention", "use_flash_attention", "use_ck_attention")
     if choice == "comfyui" or (choice == "auto" and any(getattr(args, flag, False) for flag in flags)):
-        _core_attention.approximation = "sage" if args.use_sage_attention else None  # type: ignore[attr-defined]
-        return _core_attention
+        return _core_attention()
     return get_attention("sdpa" if choice == "auto" else choice)
 
 
-def _core_attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+def _core_attention() -> Attention:
+    """The attention that core chose at its start, under the name of that one."""
     function = comfy.ldm.modules.attention.optimized_attention
-    return function(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True).transpose(1, 2)
+
+    def attention(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        q, k, v = (x.transpose(1, 2) for x in (q, k, v))
+        return function(q, k, v, q.shape[1], skip_reshape=True, skip_output_reshape=True).transpose(1, 2)
+
+    name = function.__name__
+    return Attention(f"comfyui {name}", attention, _APPROXIMATIONS.get(name))

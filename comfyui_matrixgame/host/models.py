@@ -33,7 +33,7 @@ from ..generator import Generator
 from ..images import HEIGHT, WIDTH
 from ..memory import estimate_memory, gigabytes
 from ..quantise import EXACT, check_precision, precision_of
-from ..vae import TinyDecoder, WanVAE
+from ..vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
 from ..vae.base import State
 from ..world import Models
 from ..world.models import fingerprint
@@ -132,7 +132,7 @@ def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT
     generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
     generator.attention = function
     if precision != EXACT:
-        generator.precision = precision  # type: ignore[assignment]
+        generator.precision = precision
         quantise_when_run(generator, precision)
     size = (HEIGHT, WIDTH) if demo is None else (demo.height, demo.width)
     return _patcher(MatrixGameModel(generator, demo is not None, size))
@@ -156,27 +156,46 @@ def _model_path(folder: str, name: str) -> Path:
     return Path(folder_paths.get_full_path_or_raise(folder, name))
 
 
-class OnDevice:
-    """A VAE or decoder that takes its inputs to the device it computes on, wherever core keeps its weights."""
+class DecoderOnDevice:
+    """A decoder that takes its inputs to the device it computes on, wherever core keeps its weights."""
 
-    def __init__(self, module: WanVAE | TinyDecoder, device: torch.device) -> None:
-        self._module, self._device = module, device
+    def __init__(self, decoder: VideoDecoder, device: torch.device) -> None:
+        self._decoder, self._device = decoder, device
 
-    def parameters(self) -> Iterator[Tensor]:
-        """One empty tensor: the engine asks it for the device."""
-        yield torch.empty(0, device=self._device)
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind."""
+        return self._decoder.latents_behind
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The weights, for their fingerprint."""
-        return self._module.named_parameters()
-
-    def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See WanVAE.encode."""
-        return self._module.encode(pixels.to(self._device), state)  # type: ignore[union-attr]
+        """Those of the decoder itself."""
+        return self._decoder.named_parameters()
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
-        return self._module.decode(latents.to(self._device), state)
+        return self._decoder.decode(latents.to(self._device), state)
+
+
+class VaeOnDevice(DecoderOnDevice):
+    """The same for a VAE, which also encodes there."""
+
+    def __init__(self, vae: VideoAutoencoder, device: torch.device) -> None:
+        super().__init__(vae, device)
+        self._vae = vae
+
+    @property
+    def encode_at_once(self) -> bool:
+        """See VideoEncoder.encode_at_once."""
+        return self._vae.encode_at_once
+
+    @property
+    def input_device(self) -> torch.device:
+        """See VideoEncoder.input_device."""
+        return self._device
+
+    def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See VideoEncoder.encode."""
+        return self._vae.encode(pixels.to(self._device), state)
 
 
 class HostModels(Models):
@@ -190,14 +209,14 @@ class HostModels(Models):
 
     def __init__(self, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> None:
         self._patcher = model
-        parts = {id(module): OnDevice(module, model.load_device) for module in (vae.vae, vae.decoder)}
+        autoencoder = VaeOnDevice(vae.vae, model.load_device)
+        decoder = autoencoder if vae.decoder is vae.vae else DecoderOnDevice(vae.decoder, model.load_device)
         weights_id = model.model.weights_id
         if model.patches:
             weights_id += f"+{_patches_id(model.patches)}"
         if model.injections:
             weights_id += f"+{_injections_id(model.injections)}"
-        decoders: Any = (parts[id(vae.vae)], parts[id(vae.decoder)])
-        super().__init__(model.model.diffusion_model, *decoders, weights_id=weights_id)
+        super().__init__(model.model.diffusion_model, autoencoder, decoder, weights_id=weights_id)
 
     @property
     def device(self) -> torch.device:
@@ -262,7 +281,7 @@ def plan_memory(models: HostModels, vae: HostVae, height: int, width: int, playe
         cache_dtype=models.cache_dtype,
         compute_dtype=vae.decoder.compute_dtype,
         vae_width=vae.vae.base_dim,
-        tiny=isinstance(vae.decoder, TinyDecoder),
+        tiny=vae.decoder is not vae.vae,
         device=models.device,
         played=played,
     )

@@ -18,6 +18,7 @@ import torch
 from ..errors import MatrixGameError
 from ..quantise import EXACT
 from ..render import find_device
+from ..vae import WanVAE
 from ..vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
 from ..world import Models
@@ -168,6 +169,7 @@ def time_decode(models: Models, repeats: int = 1) -> Seconds:
 
 def _what(models: Models, size: str, dtype: str, decoder: str, attention: str) -> dict[str, Any]:
     height, width = SIZES[size]
+    assert isinstance(models.vae, WanVAE)
     return {
         "variant": models.variant.name,
         "size": f"{width}x{height}",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -71,7 +71,7 @@ class EarlyDecoder:
     """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers."""
 
     def __init__(self, decoder: VideoDecoder) -> None:
-        self.module = decoder
+        self._decoder = decoder
         self.on_frames: OnFrames | None = None
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -79,7 +79,7 @@ class EarlyDecoder:
         parts: list[Tensor] = []
         for latent in latents.split(1, dim=2):
             began = time.perf_counter()
-            pixels, state = self.module.decode(latent, state)
+            pixels, state = self._decoder.decode(latent, state)
             parts.append(pixels)
             if self.on_frames is not None:
                 frames = to_uint8(pixels)[0].cpu().numpy()
@@ -87,9 +87,14 @@ class EarlyDecoder:
         assert state is not None
         return torch.cat(parts, dim=2), state
 
-    def named_parameters(self) -> Any:
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind."""
+        return self._decoder.latents_behind
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Those of the decoder itself: a world made with it is one made with the decoder."""
-        return self.module.named_parameters()  # type: ignore[attr-defined]
+        return self._decoder.named_parameters()
 
 
 def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
@@ -268,7 +273,7 @@ class WorldEngine:
             del self._worlds[least_useful(sorted([*self._worlds, block]))]
 
     def _check_decoder(self, decoder: VideoDecoder) -> None:
-        if self.start.decoder_state is not None and self.start.decoder_id != fingerprint(decoder):  # type: ignore[arg-type]
+        if self.start.decoder_state is not None and self.start.decoder_id != fingerprint(decoder):
             raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
 
 

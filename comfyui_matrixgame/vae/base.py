@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterator
 from typing import Protocol
 
 import torch
@@ -27,6 +28,15 @@ State = tuple[Tensor, ...]
 class VideoDecoder(Protocol):
     """Latents to pixels, a latent frame at a time, with the state outside."""
 
+    @property
+    def latents_behind(self) -> int:
+        """How many latent frames decide a state: to the last bit it is the same whatever was decoded before them."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """What the frames follow from, and so the decoder's name: its weights, and numbers for how it uses them."""
+        ...
+
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Decode the next latent frames of a clip.
 
@@ -35,6 +45,38 @@ class VideoDecoder(Protocol):
         to pass with the frames that follow. The state passed in is left as it was.
         """
         ...
+
+
+class VideoEncoder(Protocol):
+    """Pixels to latents, four frames at a time, with the state outside."""
+
+    @property
+    def encode_at_once(self) -> bool:
+        """Whether a world's condition is to be encoded as far as it will ever be needed when the world starts, because
+        the encoder then leaves; else it is encoded block by block."""
+        ...
+
+    @property
+    def input_device(self) -> torch.device:
+        """Where pixels are to be."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """What the latents follow from, and so the encoder's name."""
+        ...
+
+    def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """Encode the next frames of a clip.
+
+        pixels: [B, 3, N, H, W] in [-1, 1], H and W multiples of 8; N = 1 + 4k at the start, else 4k.
+        Returns normalised latents [B, 16, L, H/8, W/8], one for the first frame and one for every 4 after it,
+        and the state to pass with the frames that follow. Raises ImageError for any other shape.
+        """
+        ...
+
+
+class VideoAutoencoder(VideoEncoder, VideoDecoder, Protocol):
+    """A VAE: it can be its own decoder."""
 
 
 def normalise(latents: Tensor) -> Tensor:

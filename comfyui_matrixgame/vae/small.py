@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from .base import SPATIAL_STRIDE, State, VideoDecoder
 from .wan import WanVAE
@@ -22,8 +22,7 @@ OVERLAP = 8  # latent columns that two neighbouring tiles share
 class VisitingEncoder:
     """A VAE whose encoder is on the device only while it encodes. Its decoder stays, unless there is another.
 
-    encode_at_once: the condition is encoded as far as it will ever be needed when a world starts, instead of block by
-    block; then nothing of the encoder, nor of its state, is kept.
+    Nothing of the encoder, nor of its state, is kept once a world has started.
     """
 
     encode_at_once = True
@@ -34,16 +33,22 @@ class VisitingEncoder:
         for module in (vae.conv2, vae.decoder) if decodes else ():
             module.to(device)
 
-    def parameters(self) -> Iterator[Tensor]:
-        """An empty tensor where the VAE computes: it is asked for the device."""
-        yield torch.empty(0, device=self._device)
+    @property
+    def input_device(self) -> torch.device:
+        """See VideoEncoder.input_device."""
+        return self._device
+
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind."""
+        return self._vae.latents_behind
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The weights, for their fingerprint."""
+        """The VAE's own."""
         return self._vae.named_parameters()
 
     def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See WanVAE.encode."""
+        """See VideoEncoder.encode."""
         self._move(self._device)
         try:
             return self._vae.encode(pixels.to(self._device), state)
@@ -68,9 +73,13 @@ class TiledDecoder:
     def __init__(self, decoder: VideoDecoder, tiles: int) -> None:
         self._decoder, self.tiles = decoder, tiles
 
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind: a tile looks back as far as a whole frame."""
+        return self._decoder.latents_behind
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The weights, and how frames are cut: a world's frames go on only in the same tiles."""
-        assert isinstance(self._decoder, (nn.Module, VisitingEncoder))
         yield from self._decoder.named_parameters()
         yield "tiles", torch.tensor([float(self.tiles), float(OVERLAP)])
 

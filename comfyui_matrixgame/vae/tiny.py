@@ -7,6 +7,8 @@ those of the published files (measured: golden/taehv, golden/manifest/taehv).
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -17,6 +19,7 @@ from .base import LATENT_CHANNELS, State, denormalise
 
 WIDTHS = (256, 128, 64, 64)
 TIME_GROWTH = (1, 2, 2)
+BLOCKS = 3  # memory blocks of each stage
 LEADING_FRAMES = 3  # the first latent frame stands for one pixel frame; the decoder makes four of it
 
 
@@ -48,7 +51,7 @@ class Stage(nn.Module):
 
     def __init__(self, ops: OperationsLike, dim: int, dim_out: int, growth: int) -> None:
         super().__init__()
-        self.blocks = nn.ModuleList([MemoryBlock(ops, dim) for _ in range(3)])
+        self.blocks = nn.ModuleList([MemoryBlock(ops, dim) for _ in range(BLOCKS)])
         self.grow = ops.Conv2d(dim, dim * growth, 1, bias=False)
         self.out = ops.Conv2d(dim, dim_out, 3, padding=1, bias=False)
         self.growth = growth
@@ -80,6 +83,20 @@ class TinyDecoder(nn.Module):
             [Stage(operations, WIDTHS[i], WIDTHS[i + 1], growth) for i, growth in enumerate(TIME_GROWTH)]
         )
         self.conv_out = operations.Conv2d(WIDTHS[-1], 3, 3, padding=1)
+
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind: 8."""
+        rate, latents = 1, 0.0
+        for growth in TIME_GROWTH:  # three memory blocks a stage, one frame back each
+            latents += BLOCKS / rate
+            rate *= growth
+        return math.ceil(latents)
+
+    @staticmethod
+    def decoder_state_elements(places: int) -> int:
+        """Numbers in the state for latents of so many places: one frame for each memory block, at its own size."""
+        return sum(BLOCKS * width * places * 4**stage for stage, width in enumerate(WIDTHS[: len(TIME_GROWTH)]))
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""

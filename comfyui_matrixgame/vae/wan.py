@@ -363,6 +363,8 @@ class WanVAE(nn.Module):
     smaller of the two.
     """
 
+    encode_at_once = False
+
     def __init__(self, base_dim: int = 96, operations: OperationsLike = Operations) -> None:
         super().__init__()
         self.base_dim = base_dim
@@ -373,12 +375,7 @@ class WanVAE(nn.Module):
         self.decoder = Decoder(operations, base_dim)
 
     def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """Encode the next frames of a clip.
-
-        pixels: [B, 3, N, H, W] in [-1, 1], H and W multiples of 8; N = 1 + 4k at the start, else 4k.
-        Returns normalised latents [B, 16, L, H/8, W/8], one for the first frame and one for every 4 after it,
-        and the state to pass with the frames that follow. Raises ImageError for any other shape.
-        """
+        """See VideoEncoder.encode."""
         _check_pixels(pixels, state)
         latents: list[Tensor] = []
         history = History(state, self.state_dtype)
@@ -398,10 +395,50 @@ class WanVAE(nn.Module):
         return torch.cat(pixels, dim=2), history.state()
 
     @property
+    def input_device(self) -> torch.device:
+        """See VideoEncoder.input_device."""
+        return self.conv1.weight.device
+
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind: 38."""
+        # at the rate of latents: the first convolution, two blocks in the middle, three in the first stage, the
+        # doubling of time; then a stage of three blocks and a doubling at twice that rate; then all others and the
+        # last one at four times
+        quarters = 4 * (1 + 2 * 2 + 3 * 2 + 1) + 2 * (3 * 2 + 1) + (len(STAGES) - 2) * 3 * 2 + 1
+        return math.ceil(MEMORY * quarters / 4)
+
+    def decoder_state_elements(self, places: int) -> int:
+        """Numbers in the decoder's state for latents of so many places: what its layers keep, each at its own size.
+
+        Counted and not run, which is twenty times quicker and needs no compiler (torch imports one for the meta
+        device).
+        """
+        total, layers = 0, self.decoder
+        for layer in (layers.conv1, *layers.middle, *layers.upsamples, layers.head):
+            total += sum(MEMORY * conv.in_channels * places for conv in _over_time(layer))
+            places *= 4 if isinstance(layer, Upsample) else 1
+        return total
+
+    def encoder_state_elements(self, places: int) -> int:
+        """Numbers in the encoder's state for frames of so many pixels, counted in the same way."""
+        total, layers = 0, self.encoder
+        for layer in (layers.conv1, *layers.downsamples, *layers.middle, layers.head):
+            places //= 4 if isinstance(layer, Downsample) else 1
+            total += sum(
+                (1 if conv.stride[0] > 1 else MEMORY) * conv.in_channels * places for conv in _over_time(layer)
+            )
+        return total
+
+    @property
     def state_dtype(self) -> torch.dtype:
         """What the state is kept in."""
         stored = self.conv2.weight.dtype
         return stored if stored.itemsize == 2 else self.compute_dtype
+
+
+def _over_time(layer: nn.Module) -> list[nn.Conv3d]:
+    return [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
 
 
 def _fast_layout(x: Tensor) -> Tensor:

@@ -51,7 +51,7 @@ def lineage_of(models: Models, world: World) -> Lineage:
     """The lineage of a world that goes on with these models; raises WorldError for a batch."""
     if world.batch != 1:
         raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
-    decoder = fingerprint(models.decoder)[:16]  # type: ignore[arg-type]
+    decoder = fingerprint(models.decoder)[:16]
     return Lineage(world.names[0], world.block, _numbers(models, world), decoder)
 
 
@@ -116,9 +116,8 @@ class Chain:
 def _numbers(models: Models, world: World) -> str:
     device = models.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    attention = getattr(models.generator.attention, "__name__", str(models.generator.attention))
     features = hashlib.sha256(world.features.cpu().contiguous().numpy().tobytes()).hexdigest()
-    return f"{features}/{list(world.image.shape)}/{name}/{attention}/{torch.__version__}"
+    return f"{features}/{list(world.image.shape)}/{name}/{models.generator.attention.name}/{torch.__version__}"
 
 
 def _picture(world: World) -> str:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..vae import WanVAE
+from ..vae import VideoEncoder
 from ..variants import FRAMES_PER_LATENT
 from .world import World
 
@@ -19,15 +19,15 @@ CONSTANT_FROM = 29
 MASK_CHANNELS = 4
 
 
-def encode_start(vae: WanVAE, image: Tensor, latents: int) -> tuple[Tensor, tuple[Tensor, ...]]:
+def encode_start(vae: VideoEncoder, image: Tensor, latents: int) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The condition's first `latents` latent frames for image [B, 3, H, W], and the encoder's state."""
-    device = next(vae.parameters()).device
+    device = vae.input_device
     frames = image.new_zeros(image.shape[0], 3, 1 + FRAMES_PER_LATENT * (latents - 1), *image.shape[2:], device=device)
     frames[:, :, 0] = image
     return vae.encode(frames)
 
 
-def with_condition(world: World, vae: WanVAE, latents: int) -> World:
+def with_condition(world: World, vae: VideoEncoder, latents: int) -> World:
     """The world with its condition made up to `latents` latent frames, or to where it becomes constant."""
     wanted = min(latents, CONSTANT_FROM + 1)
     have = world.condition.shape[2]
@@ -45,9 +45,9 @@ def with_condition(world: World, vae: WanVAE, latents: int) -> World:
     return replace(world, condition=condition, encoder_state=None if wanted > CONSTANT_FROM else state)
 
 
-def whole_condition(world: World, vae: WanVAE) -> World:
+def whole_condition(world: World, vae: VideoEncoder) -> World:
     """The world with all of its condition where the VAE's encoder is to leave the device (vae/small.py)."""
-    return with_condition(world, vae, CONSTANT_FROM + 1) if getattr(vae, "encode_at_once", False) else world
+    return with_condition(world, vae, CONSTANT_FROM + 1) if vae.encode_at_once else world
 
 
 def block_condition(world: World, first_frame: int, frames: int) -> Tensor:

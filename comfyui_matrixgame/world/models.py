@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
-import torch.nn as nn
 from torch import Tensor
 
 from ..checkpoints.formats import generator_config
 from ..errors import WorldError
 from ..generator import Generator
 from ..quantise import EXACT, precision_of
-from ..vae import VideoDecoder, WanVAE
+from ..vae import VideoAutoencoder, VideoDecoder
 from ..variants import Variant
 from ..vision import ImageEncoder
 
 _SAMPLES = 64  # values of each tensor that enter its name
+
+
+class Named(Protocol):
+    """A network that has a name: the generator, an image tower, and every encoder and decoder (vae/base.py)."""
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """What the name follows from."""
+        ...
 
 
 @dataclass
@@ -30,7 +38,7 @@ class Models:
     """
 
     generator: Generator
-    vae: WanVAE
+    vae: VideoAutoencoder
     decoder: VideoDecoder = None  # type: ignore[assignment]
     vision: ImageEncoder | None = None
     weights_id: str | None = None
@@ -66,7 +74,7 @@ class Models:
         return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
-def fingerprint(module: nn.Module) -> str:
+def fingerprint(module: Named) -> str:
     """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values, in the order of the
     names. It is the same wherever the tensors lie."""
     digest = hashlib.sha256()

@@ -6,7 +6,7 @@ How far back that must begin for the same bits:
   made of the blocks inside the window, and so does each camera attention, which lies between two layers. With S such
   stages and a window that reaches w blocks back, the keys of all layers depend on the w * S blocks before, and on no
   earlier one: passes over these, begun with empty caches, end with the very numbers of the rollout.
-- Decoder. Its convolutions over time see a bounded past, counted below.
+- Decoder. Its convolutions over time see a bounded past, which each decoder counts itself (`latents_behind`).
 
 Both bounds are held to the last bit in tests/test_cache_resume.py, from above and from below.
 """
@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,10 +24,8 @@ from ..actions.track import ActionTrack
 from ..generator import GeneratorConfig
 from ..generator.model import RolloutConstants
 from ..generator.schedule import Schedule
-from ..vae import WanVAE
+from ..vae import VideoDecoder
 from ..vae.base import State
-from ..vae.tiny import TIME_GROWTH
-from ..vae.wan import MEMORY, STAGES
 from ..variants import LATENTS_PER_BLOCK
 from .condition import block_condition, with_condition
 from .inputs import block_windows, tail_after
@@ -47,26 +44,9 @@ def context_blocks(config: GeneratorConfig) -> int:
     return stages * behind
 
 
-def decoder_blocks(decoder: Any) -> int:
+def decoder_blocks(decoder: VideoDecoder) -> int:
     """Blocks whose latents decide a decoder's state."""
-    decoder = getattr(decoder, "module", decoder)
-    latents = _wan_latents() if isinstance(decoder, WanVAE) else _tiny_latents()
-    return math.ceil(latents / LATENTS_PER_BLOCK)
-
-
-def _wan_latents() -> int:
-    # at the rate of latents: the first convolution, two blocks in the middle, three in the first stage, the doubling
-    # of time; then a stage of three blocks and a doubling at twice that rate; then all others and the last one at four
-    quarters = 4 * (1 + 2 * 2 + 3 * 2 + 1) + 2 * (3 * 2 + 1) + (len(STAGES) - 2) * 3 * 2 + 1
-    return math.ceil(MEMORY * quarters / 4)
-
-
-def _tiny_latents() -> int:
-    rate, latents = 1, 0.0
-    for growth in TIME_GROWTH:  # three memory blocks a stage, one frame back each
-        latents += 3 / rate
-        rate *= growth
-    return math.ceil(latents)
+    return math.ceil(decoder.latents_behind / LATENTS_PER_BLOCK)
 
 
 def replay_context(

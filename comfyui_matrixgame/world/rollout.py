@@ -113,7 +113,7 @@ class Rollout:
         recorder = recorder_for(models.generator, models.device) if worthwhile else None
         self._passes = Passes(models.generator, self._world.caches, recorder)
         # latent frames that are decoded before the context pass; where memory is short their state has no room
-        self._ahead = 0 if getattr(models.vae, "encode_at_once", False) else 1
+        self._ahead = 0 if models.vae.encode_at_once else 1
         self._side = torch.cuda.Stream(models.device, priority=-1) if models.device.type == "cuda" else None
 
     def extend(self, rows: ActionTrack) -> None:
@@ -270,7 +270,7 @@ def check_fits(models: Models, world: World) -> None:
             "The world was made with other weights or another dtype than the loaded ones, and going on would not be "
             "the same rollout; load what it was made with, or start a new world."
         )
-    if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):  # type: ignore[arg-type]
+    if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):
         raise WorldError(
             "The world's frames were made with another decoder; load the one it was made with, or start a new world."
         )

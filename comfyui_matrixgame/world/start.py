@@ -57,7 +57,7 @@ def start_world(
         seeds=seeds,
         names=tuple(first_name(identity, models.variant, im, s, steps) for im, s in zip(image, seeds, strict=True)),
         models_id=identity,
-        decoder_id=fingerprint(models.decoder),  # type: ignore[arg-type]
+        decoder_id=fingerprint(models.decoder),
         image=image.to(models.device),
         features=features.to(models.device),
         condition=condition.to(models.device),
@@ -97,7 +97,7 @@ def start_world_from_clip(
     short = next((track for track in given if len(track) < rows), None)
     if short is not None:
         raise WorldError(f"The clip of {frames} frames needs {rows} input rows, and {len(short)} were given.")
-    latents, _ = models.vae.encode(clip.to(next(models.vae.parameters()).device))
+    latents, _ = models.vae.encode(clip.to(models.vae.input_device))
     digest = pixels_name(clip)
     world = replace(world, names=tuple(clip_name(name, digest, given[i]) for i, name in enumerate(world.names)))
     return fill_from_latents(models, world, latents.to(models.device), [track.slice(0, rows) for track in given])

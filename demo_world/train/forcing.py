@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from comfyui_matrixgame.generator.action_module import ActionInputs, TimeSpan
+from comfyui_matrixgame.generator.attention import Attention
 from comfyui_matrixgame.generator.kv_cache import LayerCache
 from comfyui_matrixgame.generator.model import HEAD_DIM, PATCH, BlockConstants, Generator, RolloutConstants
 from comfyui_matrixgame.generator.rope import action_table, video_table
@@ -103,7 +104,7 @@ class Passes:
     def __init__(self, model: Generator, clips: LatentClips, timesteps: Sequence[float] | Tensor) -> None:
         """timesteps: all that `run` will be asked for, each for the whole batch."""
         self.model, self.clips, self.timesteps = model, clips, timesteps
-        model.attention = attend
+        model.attention = Attention("training", attend)
         height, width = clips.latents.shape[3:]
         self.rows, self.columns = int(height) // PATCH, int(width) // PATCH
         places = self.rows * self.columns

@@ -95,7 +95,7 @@ def test_early_frames_have_the_numbers_of_late_ones() -> None:
         models = small_models(tiny=tiny)
         world = start_world(models, small_image(16, 16), seed=1)
         early = EarlyDecoder(models.decoder)
-        assert fingerprint(early) == fingerprint(models.decoder)  # type: ignore[arg-type]
+        assert fingerprint(early) == fingerprint(models.decoder)
         track = random_track(UNIVERSAL, 20)
         ours = [b.frames for b in rollout(replace(models, decoder=early), world, track)]
         theirs = [b.frames for b in rollout(models, world, track)]
