@@ -89,15 +89,19 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
 
 def _inspect(args: argparse.Namespace) -> int:
     from .checkpoints import inspect_file
+    from .checkpoints.tensors import readable
+    from .files import readable_path
 
     status = 0
     for path in args.files:
         report = inspect_file(path)
-        print(f"{path}: {report.title}")
+        print(f"{readable_path(path)}: {report.title}")
         print(f"  parameters  {report.parameters:,}")
         print(f"  stored as   {', '.join(f'{name} ({count:,})' for name, count in report.dtypes.items())}")
         if report.layout:
             print(f"  layout      {report.layout}")
+        if report.origin:
+            print(f"  read from   {report.origin}")
         if report.variant:
             variant = report.variant
             print(f"  variant     {variant.name}: {len(variant.steps)} steps, window {variant.window}")
@@ -106,13 +110,14 @@ def _inspect(args: argparse.Namespace) -> int:
             ("missing", report.missing),
             ("unexpected", report.unexpected),
             ("wrong shape", report.wrong_shape),
+            ("wrong dtype", report.wrong_dtype),
         ):
             for name in names:
-                print(f"  {what:<11} {name}")
+                print(f"  {what:<11} {readable(name)}")
         if report.advice:
             print(f"  {report.advice}")
         print(f"  {'complete' if report.complete else 'not usable'}")
-        status |= not report.complete
+        status |= not report.whole
     return int(status)
 
 

@@ -100,6 +100,17 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{name}.{secrets.token_hex(4)}{PART}")
 
 
+def readable_path(path: str | Path) -> str:
+    """A path for a message, also where it is no text that can be printed."""
+    text = os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def readable_name(path: str | Path) -> str:
+    """A file's name for a message."""
+    return readable_path(Path(path).name or path)
+
+
 def _check_mode(mode: int, path: str | Path) -> None:
     if not stat.S_ISREG(mode):
         words = _KINDS.get(stat.S_IFMT(mode), "it is not a regular file")

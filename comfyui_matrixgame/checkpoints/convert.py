@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -10,17 +9,20 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ..errors import CheckpointError, MatrixGameError
+from ..files import readable_path, written_whole
 from .formats import recognise
 from .load import DTYPES
 from .names import LAYOUTS, to_layout
 from .reader import open_weights
+from .scaled import plain_dtype
+from .tensors import torch_dtype
 
 
 def convert_generator(source: str | Path, target: str | Path, layout: str = "published", dtype: str = "auto") -> Path:
     """Write the generator in `source` to `target` with the names of `layout`.
 
-    layout: one of names.LAYOUTS. dtype: `auto` keeps each tensor's own. The file appears under its name only
-    when it is whole. Raises CheckpointError where the source is not a complete generator.
+    layout: one of names.LAYOUTS. dtype: `auto` keeps each tensor's own, or bfloat16 of packed ones. The file
+    appears under its name only when it is whole. Raises CheckpointError where the source is not a complete generator.
     """
     target = Path(target)
     if layout not in LAYOUTS:
@@ -31,20 +33,18 @@ def convert_generator(source: str | Path, target: str | Path, layout: str = "pub
         report = recognise(file)
         if report.kind != "generator" or not report.complete:
             detail = report.problems() or f"it is {report.title}"
-            raise CheckpointError(f"{file.path.name} is not a complete generator: {detail}.")
+            raise CheckpointError(f"{file.name} is not a complete generator: {detail}.")
         tensors: dict[str, torch.Tensor] = {}
         for ours, theirs in report.names.items():
             tensor = file.tensor(theirs)
-            tensors[to_layout(ours, layout)] = (tensor if dtype == "auto" else tensor.to(DTYPES[dtype])).contiguous()
-        part = target.with_name(target.name + ".part")
+            wanted = plain_dtype(file.tensors[theirs].dtype) if dtype == "auto" else dtype
+            tensors[to_layout(ours, layout)] = tensor.to(torch_dtype(wanted)).contiguous()
+        variant = report.variant.name if report.variant else ""
         try:
-            save_file(
-                tensors,
-                part,
-                metadata={"format": "pt", "matrixgame.variant": report.variant.name if report.variant else ""},
-            )
-            os.replace(part, target)
-        except (OSError, SafetensorError) as error:
-            part.unlink(missing_ok=True)
-            raise MatrixGameError(f"{target} could not be written ({error}); check space and rights.") from None
+            with written_whole(target) as part:
+                save_file(tensors, part, metadata={"format": "pt", "matrixgame.variant": variant})
+        except (OSError, SafetensorError, UnicodeError) as error:
+            raise MatrixGameError(
+                f"{readable_path(target)} could not be written ({error}); check space and rights."
+            ) from None
     return target

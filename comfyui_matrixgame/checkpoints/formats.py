@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-
-from ..generator import Generator, GeneratorConfig
-from ..vae import TinyDecoder, WanVAE
+from ..errors import CheckpointError
+from ..generator import GeneratorConfig
 from ..vae.tiny import PUBLISHED_NAMES
-from ..variants import VARIANTS, Variant
-from .names import from_layout, layout_of
-from .reader import TensorInfo, WeightsFile, open_weights
+from ..variants import Variant
+from .gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
+from .names import generator_names, without_wrappers
+from .reader import GENERATOR, TensorInfo, WeightsFile, open_weights
+from .scaled import plain_dtype
+from .sizes import (
+    HEAD_DIM_OF_H,
+    HEAD_DIM_OF_SMALL,
+    Impossible,
+    Shape,
+    generator_config,
+    generator_layers,
+    generator_shapes,
+    tiny_shapes,
+    vae_shapes,
+    vae_width,
+    vision_shapes,
+    vision_sizes,
+)
+from .tensors import first_line, is_weights, readable
 
-Shape = tuple[int, ...]
-HEAD_DIM_OF_H = 80  # ViT-H: 1280 / 16
-HEAD_DIM_OF_SMALL = 16
+__all__ = [
+    "HEAD_DIM_OF_H", "HEAD_DIM_OF_SMALL", "FileReport", "generator_config", "inspect_file", "recognise", "vision_name",
+    "vision_sizes",
+]  # fmt: skip
 
 
 @dataclass
 class FileReport:
     """What a file is and whether it is whole.
 
-    kind: `generator`, `vae`, `decoder`, `vision`, or `unknown`. names: our tensor name -> the file's.
+    kind: `generator`, `vae`, `decoder`, `vision`, `foundation`, `other` for a file of another model that is known, or
+    `unknown`. names: our tensor name -> the file's. wrong_dtype: tensors that are stored as no weights are. origin:
+    which part of the file this is, where it has several.
     """
 
     path: Path
@@ -40,43 +59,78 @@ class FileReport:
     missing: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     wrong_shape: list[str] = field(default_factory=list)
+    wrong_dtype: list[str] = field(default_factory=list)
     advice: str = ""
+    origin: str = ""
 
     @property
     def complete(self) -> bool:
         """Whether every tensor is there with the right shape, and nothing else."""
-        return self.kind != "unknown" and not (self.missing or self.unexpected or self.wrong_shape)
+        return self.kind not in ("unknown", "other") and not any(names for _, names in self._faults())
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is wrong with the file, whatever it is of."""
+        return self.complete or self.kind == "other"
 
     @property
     def dtype(self) -> str:
-        """The dtype that most of the parameters are stored in."""
-        return max(self.dtypes, key=lambda name: self.dtypes[name])
+        """The dtype to keep the parameters in: that of most of them, and bfloat16 where their scales would be lost."""
+        return plain_dtype(max(self.dtypes, key=lambda name: self.dtypes[name]))
 
     def problems(self) -> str:
-        """One line on what is missing, unexpected or of the wrong shape."""
-        parts = [
-            f"{len(names)} {what} ({', '.join(names[:2])}{', ...' if len(names) > 2 else ''})"
-            for what, names in (
-                ("missing", self.missing), ("unexpected", self.unexpected), ("of the wrong shape", self.wrong_shape),
-            )
+        """One line on what is missing, unexpected, of the wrong shape or no weights."""
+        return "; ".join(
+            f"{len(names)} {what} ({', '.join(map(readable, names[:2]))}{', ...' if len(names) > 2 else ''})"
+            for what, names in self._faults()
             if names
-        ]  # fmt: skip
-        return "; ".join(parts)
+        )
+
+    def _faults(self) -> tuple[tuple[str, list[str]], ...]:
+        return (
+            ("missing", self.missing),
+            ("unexpected", self.unexpected),
+            ("of the wrong shape", self.wrong_shape),
+            ("stored as no weights are", self.wrong_dtype),
+        )
 
 
-def inspect_file(path: str | Path) -> FileReport:
-    """Recognise a weights file. Raises CheckpointError where it cannot be read at all."""
-    with open_weights(path) as file:
+def inspect_file(path: str | Path, part: str = GENERATOR) -> FileReport:
+    """Recognise a weights file. part: which folder of a Diffusers model. Raises CheckpointError where it cannot be read
+    at all, or where its shapes are those of no model."""
+    with open_weights(path, part) as file:
         return recognise(file)
 
 
 def recognise(file: WeightsFile) -> FileReport:
-    """Recognise an open weights file."""
+    """Recognise an open weights file. Raises CheckpointError where its shapes are those of no model."""
     dtypes: Counter[str] = Counter()
     for info in file.tensors.values():
         dtypes[info.dtype] += info.size
-    report = FileReport(file.path, "unknown", "", sum(dtypes.values()), dict(dtypes or {"none": 0}))
+    report = FileReport(file.path, "unknown", "", sum(dtypes.values()), dict(dtypes or {"none": 0}), origin=file.origin)
+    try:
+        _describe(report, file)
+    except Impossible as error:
+        raise CheckpointError(
+            f"{file.name} is no model that can be built: {error}. It is damaged or made up; get the published file."
+        ) from None
+    except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, MemoryError) as error:
+        raise CheckpointError(
+            f"{file.name} is not a file this program knows ({first_line(error)}); get the published file."
+        ) from None
+    return report
+
+
+def _describe(report: FileReport, file: WeightsFile) -> None:
+    if file.packed:
+        report.kind, report.title = "other", f"a model whose weights are packed by {file.packed}"
+        report.advice = "That is not read here; use the bfloat16 or the scaled fp8 file of the same model."
+        return
     names = set(file.tensors)
+    other = next((row for row in _OTHERS_FIRST if any(row[0].search(name) for name in names)), None)
+    if other is not None:
+        report.kind, report.title, report.advice = "other", *other[1:]
+        return
     for test, describe in (
         (_is_generator, _describe_generator),
         (_is_vae, _describe_vae),
@@ -85,47 +139,20 @@ def recognise(file: WeightsFile) -> FileReport:
     ):
         if test(names):
             describe(report, file.tensors)
-            return report
-    report.title, report.advice = _guess(names)
-    return report
+            report.wrong_dtype += [
+                f"{readable(name)} {file.tensors[name].dtype}"
+                for name in sorted(set(report.names.values()))
+                if not is_weights(file.tensors[name])
+            ]
+            _say_what_is_needed(report)
+            return
+    report.kind, report.title, report.advice = _guess(names, file.metadata)
 
 
-def generator_config(shapes: Mapping[str, Shape]) -> tuple[GeneratorConfig, Variant | None]:
-    """Sizes of a generator from our names' shapes, and the variant whose inputs it takes (None: no known one)."""
-    numbers = {int(name.split(".")[1]) for name in shapes if name.startswith("blocks.")}
-    acting = sorted({int(n.split(".")[1]) for n in shapes if n.startswith("blocks.") and ".action_model." in n})
-    first = f"blocks.{acting[0]}.action_model." if acting else ""
-    mouse = first + "t_qkv.weight" in shapes
-    keyboard = shapes.get(first + "keyboard_embed.0.weight", (0, 0))
-    variant = next((v for v in VARIANTS.values() if len(v.keys) == keyboard[1] and v.mouse == mouse), None)
-    config = GeneratorConfig(
-        dim=shapes["patch_embedding.weight"][0],
-        ffn_dim=shapes.get("blocks.0.ffn.0.weight", (0,))[0],
-        layers=max(numbers) + 1,
-        visual_dim=shapes.get("img_emb.proj.0.weight", (0,))[0],
-        action_layers=tuple(acting),
-        action_dim=shapes.get(first + "mouse_attn_q.weight", (0,))[0],
-        keyboard_dim=keyboard[1],
-        keyboard_hidden=keyboard[0],
-        mouse=mouse,
-        window=variant.window if variant else 0,
-    )
-    return config, variant
-
-
-def vision_sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
-    """Sizes of an image tower from the names of transformers' CLIP vision model."""
-    hidden, _, patch, _ = shapes["embeddings.patch_embedding.weight"]
-    places = shapes["embeddings.position_embedding.weight"][0] - 1
-    head_dim = HEAD_DIM_OF_H if hidden % HEAD_DIM_OF_H == 0 else HEAD_DIM_OF_SMALL
-    return {
-        "hidden": hidden,
-        "mlp": shapes["encoder.layers.0.mlp.fc1.weight"][0],
-        "layers": 1 + max(int(name.split(".")[2]) for name in shapes if name.startswith("encoder.layers.")),
-        "heads": hidden // head_dim,
-        "image_size": round(places**0.5) * patch,
-        "patch_size": patch,
-    }
+def _say_what_is_needed(report: FileReport) -> None:
+    packed = sorted(PACKED_NAMES & report.dtypes.keys())
+    if packed and not package_is_there():
+        report.advice = f"Its {', '.join(packed)} weights need the gguf package: pip install gguf."
 
 
 def vision_name(name: str) -> tuple[str, int | None] | None:
@@ -143,15 +170,18 @@ def vision_name(name: str) -> tuple[str, int | None] | None:
         if name == theirs or name.startswith(theirs + "."):
             return ours + name[len(theirs) :], None
     if name.startswith("transformer."):
-        _, number, rest = name.split(".", 2)
-        module, suffix = rest.rsplit(".", 1)
+        found = _OPEN_CLIP_LAYER.fullmatch(name)
+        if found is None:
+            return name.replace("{", "").replace("}", ""), None  # no name of a tower
+        number, module, suffix = found.groups()
         prefix = f"encoder.layers.{number}."
         if module == "attn.to_qkv":
             return f"{prefix}self_attn.{{}}_proj.{suffix}", 3
-        return f"{prefix}{_OPEN_CLIP_BLOCK[module]}.{suffix}", None
+        return f"{prefix}{_OPEN_CLIP_BLOCK.get(module, module)}.{suffix}", None
     return None
 
 
+_OPEN_CLIP_LAYER = re.compile(r"transformer\.([0-9]{1,9})\.([a-z0-9_.]+)\.([a-z]+)")
 _OPEN_CLIP = {
     "cls_embedding": "embeddings.class_embedding",
     "patch_embedding": "embeddings.patch_embedding",
@@ -168,9 +198,48 @@ _OPEN_CLIP_BLOCK = {
 }
 
 
+# first what is a part of a name, then what such a file is, and what to do; these look like models of ours
+_OTHERS_FIRST = (
+    (
+        re.compile(r"lora_(A|B|up|down)\b"),
+        "a LoRA",
+        "Load it with a LoRA loader, on top of a generator.",
+    ),
+    (
+        re.compile(r"(decoder|encoder)\.(up|down)samples\.\d+\.(up|down)samples\.\d+\."),
+        "the Wan 2.2 VAE",
+        "The generators were trained with Wan 2.1's; use Wan2.1_VAE.pth or wan_2.1_vae.safetensors.",
+    ),
+    (
+        re.compile(r"^(vision_model\.)?(embeddings\.patch_embedding\.bias|head\.probe)$"),
+        "a SigLIP image tower",
+        "The generators were trained with CLIP's; use clip_vision_h.safetensors.",
+    ),
+)
+_GENERATORS = "Use a Matrix-Game 2.0 file: base_distill, gta_keyboard2dim or templerun_7dim_onlykey."
+_OTHERS = (
+    (
+        re.compile(r"double_blocks|input_blocks|single_transformer"),
+        "an image or video model of another family",
+        _GENERATORS,
+    ),
+    (
+        re.compile(r"^(encoder\.down_blocks|decoder\.up_blocks|decoder\.up\.)"),
+        "a VAE in another layout or of another model",
+        "Use Wan2.1_VAE.pth or wan_2.1_vae.safetensors.",
+    ),
+    (
+        re.compile(r"^(encoder\.block\.|text_model\.|token_embedding)"),
+        "a text encoder",
+        "Matrix-Game 2.0 has none; an image tower is clip_vision_h.safetensors.",
+    ),
+)
+
+
 def _is_generator(names: set[str]) -> bool:
-    ours = {from_layout(name, layout_of(names)) for name in names}
-    return "patch_embedding.weight" in ours and any(".action_model." in name for name in ours)
+    return any(name.endswith(("patch_embedding.weight", "patch_embedding.proj.weight")) for name in names) and any(
+        ".action_model." in name for name in names
+    )
 
 
 def _is_vae(names: set[str]) -> bool:
@@ -187,31 +256,35 @@ def _is_vision(names: set[str]) -> bool:
 
 def _describe_generator(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
     report.kind = "generator"
-    report.layout = layout_of(tensors)
-    report.names = {from_layout(name, report.layout): name for name in tensors}
-    shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
-    config, report.variant = generator_config(shapes)
-    report.config = config
-    name = report.variant.title if report.variant else f"unknown variant with {config.keyboard_dim} keys"
-    report.title = f"Matrix-Game 2.0 generator, {name}"
-    if len(config.action_layers) == config.layers == 30:
-        report.kind, report.variant = "foundation", None
+    report.names, report.layout, prefix = generator_names(tensors)
+    if prefix:
+        report.origin = f"names behind {readable(prefix)}" + (f"; {report.origin}" if report.origin else "")
+    report.parameters = sum(tensors[name].size for name in report.names.values())
+    layers, acting = generator_layers(report.names)
+    if len(acting) == layers == 30:
+        report.kind = "foundation"
         report.title = "Matrix-Game 2.0 foundation model (the many-step teacher)"
         report.advice = "It cannot generate block by block; use one of the three distilled files."
         return
-    with torch.device("meta"):
-        _compare(report, shapes, _shapes(Generator(config)))
+    shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
+    report.config, report.variant = generator_config(shapes)
+    name = report.variant.title if report.variant else f"unknown variant with {report.config.keyboard_dim} keys"
+    report.title = f"Matrix-Game 2.0 generator, {name}"
+    _compare(report, shapes, generator_shapes(report.config))
 
 
 def _describe_vae(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
     report.kind, report.title = "vae", "Wan 2.1 VAE"
     end = "decoder.head.2.weight"
-    head = next(name for name in tensors if name.endswith(end))
-    report.names = _without_prefix(tensors, head.removesuffix(end))
+    bare = {without_wrappers(name): name for name in tensors}
+    prefix = min((name.removesuffix(end) for name in bare if name.endswith(end)), key=len)
+    report.names = {name.removeprefix(prefix): theirs for name, theirs in bare.items()}
     shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
-    width = tensors[head].shape[1]
-    with torch.device("meta"):
-        _compare(report, shapes, _shapes(WanVAE(width)))
+    width = vae_width(shapes)
+    if shapes[end][0] == 12:  # a patch of 2 x 2 pixels at once
+        report.kind, report.title, report.advice = "other", *_OTHERS_FIRST[1][1:]
+        return
+    _compare(report, shapes, vae_shapes(width))
     if width != 96:
         report.title = f"Wan 2.1 VAE of base width {width}"
 
@@ -232,8 +305,7 @@ def _describe_tiny(report: FileReport, tensors: Mapping[str, TensorInfo]) -> Non
         base = next((m for m in theirs if module == m or module.startswith(m + ".")), None)
         ours = name if base is None else f"{theirs[base]}{module[len(base) :]}.{rest}"
         report.names[ours] = name
-    with torch.device("meta"):
-        _compare(report, {ours: tensors[n].shape for ours, n in report.names.items()}, _shapes(TinyDecoder()))
+    _compare(report, {ours: tensors[n].shape for ours, n in report.names.items()}, tiny_shapes())
 
 
 def _describe_vision(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
@@ -246,37 +318,21 @@ def _describe_vision(report: FileReport, tensors: Mapping[str, TensorInfo]) -> N
             continue
         ours, parts = known
         for part in "qkv" if parts else ("",):
-            report.names[ours.format(part)] = name
-            shapes[ours.format(part)] = (info.shape[0] // 3, *info.shape[1:]) if parts else info.shape
+            report.names[ours.format(part) if parts else ours] = name
+            third = (info.shape[0] // 3, *info.shape[1:]) if parts and info.shape else info.shape
+            shapes[ours.format(part) if parts else ours] = third
     shapes["embeddings.class_embedding"] = shapes.get("embeddings.class_embedding", ())[-1:]
     shapes["embeddings.position_embedding.weight"] = shapes.get("embeddings.position_embedding.weight", ())[-2:]
     try:
         sizes = vision_sizes(shapes)
-    except (KeyError, IndexError, ValueError):
+    except KeyError:
         report.title, report.missing = "CLIP image tower", ["embeddings or first block"]
         return
     report.title = f"CLIP image tower, {sizes['layers']} blocks of {sizes['hidden']}"
     last = f"encoder.layers.{sizes['layers'] - 1}."
     for name in [name for name in shapes if name.startswith(last)]:
         del shapes[name], report.names[name]  # the last block is never run
-    _compare(report, shapes, _vision_shapes(sizes))
-
-
-def _vision_shapes(sizes: Mapping[str, int]) -> dict[str, Shape]:
-    from ..vision import ImageEncoder
-
-    with torch.device("meta"):
-        shapes = _shapes(ImageEncoder(**sizes).model)
-    # transformers before 5 puts `vision_model.` in front and lists position ids
-    return {k.removeprefix("vision_model."): v for k, v in shapes.items() if not k.endswith("position_ids")}
-
-
-def _shapes(module: torch.nn.Module) -> dict[str, Shape]:
-    return {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-
-
-def _without_prefix(tensors: Mapping[str, TensorInfo], prefix: str) -> dict[str, str]:
-    return {name.removeprefix(prefix): name for name in tensors}
+    _compare(report, shapes, vision_shapes(sizes))
 
 
 def _compare(report: FileReport, found: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
@@ -289,17 +345,14 @@ def _compare(report: FileReport, found: Mapping[str, Shape], wanted: Mapping[str
     ]
 
 
-def _guess(names: set[str]) -> tuple[str, str]:
-    """What a file that is none of ours probably is, and what to use instead."""
-    generator = "Use a Matrix-Game 2.0 file: base_distill, gta_keyboard2dim or templerun_7dim_onlykey."
+def _guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
+    """The kind of a file that is none of ours, what it probably is, and what to use instead."""
     if any("cross_attn" in n or "attn2" in n for n in names) and any("patch_embedding" in n for n in names):
-        return "a Wan video model without action modules", generator
-    if any("double_blocks" in n or "input_blocks" in n or "single_transformer" in n for n in names):
-        return "an image or video model of another family", generator
-    if any(n.endswith((".lora_A.weight", ".lora_up.weight", ".lora_down.weight")) for n in names):
-        return "a LoRA", "Load it with a LoRA loader, on top of a generator."
-    if any(n.startswith(("encoder.down_blocks", "decoder.up_blocks", "decoder.up.")) for n in names):
-        return "a VAE in another layout or of another model", "Use Wan2.1_VAE.pth or wan_2.1_vae.safetensors."
-    if any(n.startswith(("encoder.block.", "text_model.", "token_embedding")) for n in names):
-        return "a text encoder", "Matrix-Game 2.0 has none; an image tower is clip_vision_h.safetensors."
-    return "not a file this program knows", generator
+        return "other", "a Wan video model without action modules", _GENERATORS
+    for pattern, title, advice in _OTHERS:
+        if any(pattern.search(name) for name in names):
+            return "other", title, advice
+    if ARCHITECTURE in metadata or not names:
+        family = readable(metadata.get(ARCHITECTURE, ""), 40)
+        return "other", f"a file of another model{f' ({family})' if family else ', without tensors'}", _GENERATORS
+    return "unknown", "not a file this program knows", _GENERATORS

@@ -18,7 +18,7 @@ from ..streaming import streamed_bytes
 from ..vae import TinyDecoder, WanVAE
 from ..vision import ImageEncoder
 from .formats import FileReport, recognise, vision_name, vision_sizes
-from .reader import WeightsFile, open_weights
+from .reader import VAE, VISION, WeightsFile, open_weights
 
 DTYPES = {
     "float32": torch.float32,
@@ -50,7 +50,7 @@ def load_generator(
     with open_weights(path) as file:
         report = _expect(file, "generator", "a Matrix-Game 2.0 generator")
         if report.variant is None or report.config is None:
-            raise CheckpointError(f"{file.path.name} is a {report.title}, which no known variant has.")
+            raise CheckpointError(f"{file.name} is a {report.title}, which no known variant has.")
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
             model = Generator(report.config, operations)
@@ -67,7 +67,7 @@ def load_vae(
     path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu", operations: OperationsLike = Operations
 ) -> WanVAE:
     """The Wan VAE in a file; dtype and errors as in load_generator."""
-    with open_weights(path) as file:
+    with open_weights(path, VAE) as file:
         report = _expect(file, "vae", "a Wan 2.1 VAE")
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
@@ -109,7 +109,7 @@ def load_decoder(
 
 def load_vision(path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> ImageEncoder:
     """The image tower in a file; dtype and errors as in load_generator."""
-    with open_weights(path) as file:
+    with open_weights(path, VISION) as file:
         report = _expect(file, "vision", "a CLIP image tower (clip_vision_h)")
         # transformers computes in what it stores, and the tower is gone after the start: store what is fast
         storage = compute_dtype(storage_dtype(dtype, report.dtype), torch.device(device))
@@ -178,7 +178,7 @@ def _generator_dtype(name: str, storage: torch.dtype) -> torch.dtype:
 
 def _expect(file: WeightsFile, kind: str, what: str) -> FileReport:
     report = recognise(file)
-    name = file.path.name
+    name = file.name
     if report.kind != kind:
         raise CheckpointError(f"{name} is not {what}: it is {report.title}. {report.advice}".rstrip())
     if not report.complete:

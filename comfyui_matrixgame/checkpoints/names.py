@@ -1,7 +1,7 @@
-"""The generator's tensor names in the layouts that are about, and the way between them.
+"""Every way in which files name a generator's tensors, and the way between them.
 
 Ours are the published ones without `model.`. Each row gives a module's name in the three layouts; what follows
-the module (`.weight`, `.bias`) is kept.
+the module (`.weight`, `.bias`) stays as it is. What other programs put in front, around and in between is below them.
 """
 
 from __future__ import annotations
@@ -40,6 +40,24 @@ _BLOCK = (
 _COLUMN = {"diffusers": 1, "fastvideo": 2}
 _IN_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
 
+WRAPPERS = ("_fsdp_wrapped_module.", "_checkpoint_wrapped_module.", "_orig_mod.", "_forward_module.")
+"""What training and torch.compile put between a module and its name, anywhere."""
+
+CONTAINERS = (
+    "generator_ema", "ema_generator", "generator", "ema", "model_ema", "ema_model", "state_dict_ema", "state_dict",
+    "model_state_dict", "model", "module", "net", "network", "transformer", "dit", "params_ema", "params", "weights",
+)  # fmt: skip
+"""The dicts in which training programs save weights, the one to use first: averaged weights are what they run."""
+
+BESIDE = (
+    "generator", "generator_ema", "critic", "fake_score", "real_score", "discriminator", "optimizer", "ema",
+    "model_ema", "first_stage_model", "cond_stage_model", "conditioner", "text_encoder", "text_encoders",
+    "clip_vision", "vae",
+)  # fmt: skip
+"""First words of other networks' names, which may lie in the same file and are not looked at."""
+
+_ANCHORS = ("patch_embedding.weight", "patch_embedding.proj.weight")  # that every layout has, before any block
+
 
 def to_layout(name: str, layout: str) -> str:
     """One of our names in another layout."""
@@ -66,6 +84,45 @@ def layout_of(names: Iterable[str]) -> str:
         if any(name.startswith(PREFIXES[layout] + "blocks.") for name in names):
             return layout
     return "plain"
+
+
+def generator_names(names: Iterable[str]) -> tuple[dict[str, str], str, str]:
+    """Our name -> the file's, of a generator's tensors; the layout; and what else stands in front of each name.
+
+    Names of other networks in the file are left out; names that nothing explains are in it as they are.
+    """
+    bare = {without_wrappers(name): name for name in names}
+    prefix = _prefix_of(bare)
+    inner = {name[len(prefix) :]: theirs for name, theirs in bare.items() if name.startswith(prefix)}
+    others = {name: theirs for name, theirs in bare.items() if not name.startswith(prefix)}
+    strange = {name: theirs for name, theirs in others.items() if name.partition(".")[0] not in BESIDE}
+    layout = layout_of(inner)
+    if layout in _COLUMN:
+        inner = {from_layout(name, layout): theirs for name, theirs in inner.items()}
+        return inner | strange, layout, prefix
+    layout = next((layout for layout, own in PREFIXES.items() if own == prefix), None)
+    return inner | strange, layout or "plain", "" if layout else prefix
+
+
+def without_wrappers(name: str) -> str:
+    """A name without what training and torch.compile put into it."""
+    for wrapper in WRAPPERS:
+        name = name.replace(wrapper, "")
+    return name
+
+
+def _prefix_of(names: Iterable[str]) -> str:
+    """What stands in front of a generator's names; of several generators in front of the one to use."""
+    found = {name[: -len(end)] for name in names for end in _ANCHORS if name.endswith(end)}
+    found = {prefix for prefix in found if not prefix or prefix.endswith(".")}
+    return min(found, key=lambda prefix: (_rank(prefix), len(prefix), prefix), default="")
+
+
+def _rank(prefix: str) -> int:
+    first = prefix.partition(".")[0]
+    if first in CONTAINERS:
+        return CONTAINERS.index(first)
+    return 2 * len(CONTAINERS) if first in BESIDE else len(CONTAINERS)
 
 
 def _translate(name: str, source: int, target: int) -> str:

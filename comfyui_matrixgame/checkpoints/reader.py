@@ -1,124 +1,125 @@
-"""Reading weights files without trusting them and without loading more than is asked for."""
+"""Reading weights files without trusting them and without loading more than is asked for.
+
+This is the one way into a file of weights: what it is in is told from its first bytes, and everything that is wrong
+with it ends in a CheckpointError that names it and the fix.
+"""
 
 from __future__ import annotations
 
-import pickle
-import zipfile
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from typing import TypeVar
 
 from ..errors import CheckpointError
+from ..files import NotARegularFile, open_regular, readable_name
+from .gguf_file import MAGIC as GGUF
+from .gguf_file import open_gguf
+from .mapped import looks_like_safetensors, open_mapped
+from .pickles import PICKLE, ZIP, HoldsCode, NoTensors, open_pickled
+from .scaled import unscaled
+from .shards import find_weights, shards_of
+from .tensors import Damaged, TensorInfo, WeightsFile, checked_count, first_line, merged, readable
 
-_DTYPES = {
-    "F64": "float64",
-    "F32": "float32",
-    "F16": "float16",
-    "BF16": "bfloat16",
-    "F8_E4M3": "float8_e4m3fn",
-    "F8_E5M2": "float8_e5m2",
-    "I64": "int64",
-}
+__all__ = ["TensorInfo", "WeightsFile", "open_weights"]
 
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """Shape and dtype of a tensor in a file; the dtype by torch's name."""
-
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        size = 1
-        for side in self.shape:
-            size *= side
-        return size
-
-
-class WeightsFile:
-    """An open weights file: names with shapes, and tensors one at a time, memory-mapped."""
-
-    def __init__(self, path: Path, tensors: dict[str, TensorInfo], source: Any, metadata: dict[str, str]) -> None:
-        self.path = path
-        self.tensors = tensors
-        self.metadata = metadata
-        self._source = source
-
-    def tensor(self, name: str) -> Tensor:
-        """The tensor called `name`, on the CPU; its data is read when it is used."""
-        return self._source[name] if isinstance(self._source, dict) else self._source.get_tensor(name)
+T = TypeVar("T")
+PYTORCH = (".pth", ".pt", ".ckpt", ".bin")
+GENERATOR, VAE, VISION = "transformer", "vae", "image_encoder"  # folders of a Diffusers model
+_HEAD = 512  # bytes that tell what a file is
+_PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 
 
 @contextmanager
-def open_weights(path: str | Path) -> Iterator[WeightsFile]:
-    """Open a .safetensors or PyTorch file. Raises CheckpointError that says what is wrong with it."""
-    path = Path(path)
-    _check_plausible(path)
-    if zipfile.is_zipfile(path) or path.suffix in (".pth", ".pt", ".ckpt", ".bin"):
-        yield _open_pickle(path)
-        return
+def open_weights(path: str | Path, part: str = GENERATOR) -> Iterator[WeightsFile]:
+    """Open a file of weights: .safetensors, PyTorch's or GGUF, alone or in several parts, or the folder it is in.
+
+    part: which folder of a Diffusers model. Raises CheckpointError that says what is wrong with it.
+    """
+    yield _open_all(Path(path), part)
+
+
+def _open_all(path: Path, part: str) -> WeightsFile:
     try:
-        file = safe_open(str(path), framework="pt")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"{path.name} is damaged or incomplete ({error}); download it again and compare its checksum."
-        ) from None
-    with file as handle:
-        slices = {name: handle.get_slice(name) for name in handle.keys()}  # noqa: SIM118 (not a mapping)
-        tensors = {
-            name: TensorInfo(tuple(part.get_shape()), _DTYPES.get(str(part.get_dtype()), str(part.get_dtype())))
-            for name, part in slices.items()
-        }
-        yield WeightsFile(path, tensors, handle, handle.metadata() or {})
+        path = find_weights(path, part)
+        shards = shards_of(path)
+        if shards is None:
+            file = _open(path)
+        else:
+            name, places, paths = shards
+            file = _open_shards(name, places, paths)
+        return _in_words(file.path, lambda: unscaled(file))
+    except OSError as error:
+        raise CheckpointError(f"{readable_name(path)} cannot be read: {error.strerror or first_line(error)}.") from None
 
 
-def _open_pickle(path: Path) -> WeightsFile:
+def _open_shards(path: Path, places: dict[str, str] | None, paths: list[Path]) -> WeightsFile:
+    files: dict[str, WeightsFile] = {}
+    for each in paths:
+        files[each.name] = _open(each)
+        _in_words(path, lambda: checked_count(sum(len(file.tensors) for file in files.values())))
+    for name, place in (places or {}).items():
+        if name not in files[place].tensors:
+            raise CheckpointError(
+                f"{readable_name(path)} says that {readable(name)} is in {readable(place)}, and it is not; the files "
+                "are not parts of one model, download them again."
+            )
+    tensors, read = _in_words(path, lambda: merged(files))
+    first = next(iter(files.values()))
+    return replace(first, path=path, tensors=tensors, read=read)
+
+
+def _open(path: Path) -> WeightsFile:
+    name = readable_name(path)
     try:
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError:
+        with open_regular(path) as file:
+            head = file.read(_HEAD)
+            size = file.seek(0, 2)
+    except FileNotFoundError:
         raise CheckpointError(
-            f"{path.name} holds Python objects other than tensors, which can run code, so it was not loaded; "
-            "use the .safetensors file of the same model."
+            f"There is no file {path}; check the path, or get it with `matrixgame download`."
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+    except NotARegularFile as error:
+        raise CheckpointError(f"{name} is no weights file: {error.strerror}.") from None
+    _check_head(name, head, size)
+    if head.startswith(GGUF):
+        return _in_words(path, lambda: open_gguf(path))
+    if head.startswith((ZIP, PICKLE)) or (path.suffix in PYTORCH and not looks_like_safetensors(head, size)):
+        return _in_words(path, lambda: open_pickled(path))
+    return _in_words(path, lambda: open_mapped(path))
+
+
+def _in_words(path: Path, action: Callable[[], T]) -> T:
+    """What `action` gives; what it finds wrong with a file becomes a CheckpointError."""
+    name = readable_name(path)
+    try:
+        return action()
+    except HoldsCode:
         raise CheckpointError(
-            f"{path.name} is damaged or incomplete ({str(error).splitlines()[0]}); download it again."
+            f"{name} holds Python objects other than tensors, which can run code, so it was not loaded; use the "
+            ".safetensors file of the same model."
         ) from None
-    while isinstance(state, dict) and len(state) <= 4 and isinstance(inner := _first_mapping(state), dict):
-        state = inner
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path.name} is not a file of named tensors; use a weights file of the model.")
-    tensors = {
-        str(name): TensorInfo(tuple(value.shape), str(value.dtype).removeprefix("torch."))
-        for name, value in state.items()
-    }
-    return WeightsFile(path, tensors, {str(name): value for name, value in state.items()}, {})
+    except NoTensors:
+        raise CheckpointError(f"{name} is not a file of named tensors; use a weights file of the model.") from None
+    except Damaged as error:
+        raise CheckpointError(
+            f"{name} is damaged or incomplete ({error}); download it again and compare its checksum."
+        ) from None
+    except MemoryError:
+        raise CheckpointError(f"There is no memory to open {name}; close other programs and try again.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or first_line(error)
+        raise CheckpointError(f"{name} cannot be read: {reason}.") from None
 
 
-def _first_mapping(state: dict[str, Any]) -> Any:
-    return next((state[name] for name in ("state_dict", "model", "module") if isinstance(state.get(name), dict)), None)
-
-
-def _check_plausible(path: Path) -> None:
-    if not path.exists():
-        raise CheckpointError(f"There is no file {path}; check the path, or get it with `matrixgame download`.")
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; name the weights file inside it.")
-    with path.open("rb") as file:
-        head = file.read(64)
+def _check_head(name: str, head: bytes, size: int) -> None:
     if not head:
-        raise CheckpointError(f"{path.name} is empty (0 bytes); download it again.")
+        raise CheckpointError(f"{name} is empty (0 bytes); download it again.")
+    if looks_like_safetensors(head, size):
+        return
     if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path.name} is a git-lfs pointer, not the file itself; run `git lfs pull` or download it."
-        )
-    if head.lstrip()[:1] == b"<":
-        raise CheckpointError(f"{path.name} is a web page, not a weights file; the download went wrong, try it again.")
+        raise CheckpointError(f"{name} is a git-lfs pointer, not the file itself; run `git lfs pull` or download it.")
+    if _PAGE.match(head):
+        raise CheckpointError(f"{name} is a web page, not a weights file; the download went wrong, try it again.")
