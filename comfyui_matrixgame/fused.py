@@ -68,6 +68,23 @@ def residual_norm(
     return total, normed
 
 
+def residual_norm_rows(
+    x: Tensor, gate: Tensor | None, y: Tensor, weight: Tensor, bias: Tensor, eps: float,
+    dtype: torch.dtype, largest: float, smallest: float,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+    """residual_norm with its norm as quantise_rows gives it: x + gate y, the rows [N, W] of 8 bits, and their scales
+    [N, 1]. The norm itself never goes through memory."""
+    module = triton_for(x)
+    if module is None or not (x.is_contiguous() and y.is_contiguous()):
+        total, normed = residual_norm(x, gate, y, weight, bias, eps)
+        return total, *quantise_rows(normed.flatten(0, -2), dtype, largest, smallest)
+    total = torch.empty_like(x)
+    values = torch.empty(x.numel() // x.shape[-1], x.shape[-1], dtype=dtype, device=x.device)
+    scales = torch.empty(values.shape[0], 1, dtype=torch.float32, device=x.device)
+    module.residual_norm_rows(x, gate, y, weight, bias, eps, total, values, scales, largest, smallest)
+    return total, values, scales
+
+
 def channel_norm_silu_into(out: Tensor, x: Tensor, gamma: Tensor) -> None:
     """Unit RMS over the channels of x [B, C, T, H, W], times gamma [C, 1, 1, 1], then SiLU, into out of that shape."""
     module = triton_for(x)
@@ -147,3 +164,15 @@ def quantise_rows(
     scales = (size / largest).clamp_min_(smallest)
     scaled = x.float() / scales
     return (scaled if dtype.is_floating_point else scaled.round_()).to(dtype), scales
+
+
+def scale_product(sums: Tensor, rows: Tensor, columns: Tensor, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
+    """What comes after a product of 8-bit numbers: its sums [N, out] of any dtype times the scales of rows [N, 1] and
+    columns [out], plus bias [out], in float32 -> [N, out] of dtype."""
+    module = triton_for(sums)
+    if module is None or not sums.is_contiguous():
+        y = sums * (rows * columns)
+        return (y if bias is None else y + bias.to(y.dtype)).to(dtype)
+    out = torch.empty(sums.shape, dtype=dtype, device=sums.device)
+    module.scale_product(sums, rows, columns, bias, out)
+    return out

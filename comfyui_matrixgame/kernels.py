@@ -53,7 +53,8 @@ def _norm_rotate(
 
 
 @triton.jit
-def _residual_norm(x, gate, y, weight, bias, x_out, normed, eps, WIDTH: tl.constexpr, GATED: tl.constexpr,
+def _residual_norm(x, gate, y, weight, bias, x_out, normed, scales, eps, largest, smallest,
+                   WIDTH: tl.constexpr, GATED: tl.constexpr, QUANTISED: tl.constexpr, INTEGER: tl.constexpr,
                    BLOCK: tl.constexpr):  # fmt: skip
     row = tl.program_id(0).to(tl.int64) * WIDTH
     column = tl.arange(0, BLOCK)
@@ -69,7 +70,24 @@ def _residual_norm(x, gate, y, weight, bias, x_out, normed, eps, WIDTH: tl.const
     weights = tl.load(weight + column, mask=inside, other=0.0).to(tl.float32)
     biases = tl.load(bias + column, mask=inside, other=0.0).to(tl.float32)
     result = centred * scale * weights + biases
+    if QUANTISED:
+        result = result.to(x.dtype.element_ty).to(tl.float32)  # as it is when it goes through memory
+        size = _scale_of_row(tl.where(inside, result, 0.0), largest, smallest)
+        tl.store(scales + tl.program_id(0), size)
+        result = _in_8_bits(result / size, INTEGER)
     tl.store(normed + row + column, result.to(normed.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def _scale_of_row(value, largest, smallest):
+    return tl.maximum(tl.max(tl.abs(value)) / largest, smallest)
+
+
+@triton.jit
+def _in_8_bits(value, INTEGER: tl.constexpr):
+    if INTEGER:
+        value = (value + 12582912.0) - 12582912.0  # to the nearest integer, halves to even
+    return value
 
 
 @triton.jit
@@ -136,12 +154,24 @@ def _quantise_rows(x, values, scales, x_row, largest, smallest, WIDTH: tl.conste
         z = 0.7978845608028654 * (value + 0.044715 * value * value * value)
         value = value * (1.0 - 1.0 / (1.0 + tl.exp(2.0 * z)))
         value = value.to(x.dtype.element_ty).to(tl.float32)  # as it is when it goes through memory
-    scale = tl.maximum(tl.max(tl.abs(value)) / largest, smallest)
-    value = value / scale
-    if INTEGER:
-        value = (value + 12582912.0) - 12582912.0  # to the nearest integer, halves to even
+    scale = _scale_of_row(value, largest, smallest)
+    value = _in_8_bits(value / scale, INTEGER)
     tl.store(values + row * WIDTH + column, value.to(values.dtype.element_ty), mask=inside)
     tl.store(scales + row, scale)
+
+
+@triton.jit
+def _scale_product(sums, rows, columns, bias, out, total, WIDTH: tl.constexpr, BIASED: tl.constexpr,
+                   ROWS: tl.constexpr, BLOCK: tl.constexpr):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64) * ROWS + tl.arange(0, ROWS)[:, None]
+    column = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)[None, :]
+    inside = (row < total) & (column < WIDTH)
+    wide = column < WIDTH
+    scale = tl.load(rows + row, mask=row < total, other=0.0) * tl.load(columns + column, mask=wide, other=0.0)
+    value = tl.load(sums + row * WIDTH + column, mask=inside, other=0).to(tl.float32) * scale
+    if BIASED:
+        value += tl.load(bias + column, mask=wide, other=0.0).to(tl.float32)
+    tl.store(out + row * WIDTH + column, value.to(out.dtype.element_ty), mask=inside)
 
 
 @triton.jit
@@ -215,8 +245,32 @@ def residual_norm(
     """x + gate y into x_out, and its layer norm into normed; all contiguous, [rows, width] but for the vectors."""
     width = x.shape[-1]
     _residual_norm[(x.numel() // width,)](
-        x, gate if gate is not None else x, y, weight, bias, x_out, normed, eps,
-        WIDTH=width, GATED=gate is not None, BLOCK=triton.next_power_of_2(width),
+        x, gate if gate is not None else x, y, weight, bias, x_out, normed, normed, eps, 1.0, 1.0,
+        WIDTH=width, GATED=gate is not None, QUANTISED=False, INTEGER=False, BLOCK=triton.next_power_of_2(width),
+    )  # fmt: skip
+
+
+def residual_norm_rows(
+    x: Tensor, gate: Tensor | None, y: Tensor, weight: Tensor, bias: Tensor, eps: float, x_out: Tensor, values: Tensor,
+    scales: Tensor, largest: float, smallest: float,
+) -> None:  # fmt: skip
+    """residual_norm, with the norm as rows of 8 bits with a scale each."""
+    width = x.shape[-1]
+    _residual_norm[(x.numel() // width,)](
+        x, gate if gate is not None else x, y, weight, bias, x_out, values, scales, eps, largest, smallest,
+        WIDTH=width, GATED=gate is not None, QUANTISED=True, INTEGER=not values.is_floating_point(),
+        BLOCK=triton.next_power_of_2(width),
+    )  # fmt: skip
+
+
+def scale_product(sums: Tensor, rows: Tensor, columns: Tensor, bias: Tensor | None, out: Tensor) -> None:
+    """Sums [N, W] times the scales of rows [N, 1] and columns [W], plus bias [W], into out [N, W]."""
+    total, width = sums.shape
+    block = min(1024, triton.next_power_of_2(width))
+    tile = 4096 // block
+    _scale_product[(triton.cdiv(total, tile), triton.cdiv(width, block))](
+        sums, rows, columns, columns if bias is None else bias, out, total,
+        WIDTH=width, BIASED=bias is not None, ROWS=tile, BLOCK=block,
     )  # fmt: skip
 
 

@@ -121,8 +121,11 @@ def _convolution_pays(x: Tensor, rows: int) -> bool:
     )
 
 
-def feed_forward(first: nn.Module, second: nn.Module, x: Tensor) -> Tensor:
-    """second(GELU(first(x))), the GELU in its tanh form, inside the layer that has room for it."""
+def feed_forward(first: nn.Module, second: nn.Module, x: Any) -> Tensor:
+    """second(GELU(first(x))), the GELU in its tanh form, inside the layer that has room for it.
+
+    x: what `first` takes; a tensor, unless it computes in 8 bits (quantise.QuantisedRows).
+    """
     if getattr(second, "TAKES_GELU_BEFORE", False) and not is_wrapped(second):
         return second(first(x), gelu_first=True)
     if not getattr(first, "TAKES_GELU_AFTER", False) or is_wrapped(first):

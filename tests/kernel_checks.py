@@ -132,6 +132,32 @@ def test_rows_of_8_bits(interpreted: None, gelu: bool) -> None:
     assert ours[0].abs().max() == 127
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("gated", [False, True])
+@torch.inference_mode()
+def test_a_norm_in_8_bits_is_the_norm_and_then_the_8_bits(interpreted: None, dtype: torch.dtype, gated: bool) -> None:
+    x, y = torch.randn(2, 2, 5, 96, dtype=dtype, device=DEVICE).unbind(0)
+    gate, weight, bias = torch.randn(3, 96, dtype=dtype, device=DEVICE).unbind(0)
+    values = (x, gate if gated else None, y, weight, bias, 1e-6)
+    total, rows, scales = fused.residual_norm_rows(*values, torch.int8, 127.0, 1e-12)
+    wanted_total, normed = fused.residual_norm(*values)
+    assert torch.equal(total, wanted_total)
+    wanted_rows, wanted_scales = fused.quantise_rows(normed.flatten(0, -2), torch.int8, 127.0, 1e-12)
+    assert torch.equal(scales, wanted_scales)
+    assert torch.equal(rows, wanted_rows)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("kind", [torch.int32, torch.float32, torch.float16])
+@torch.inference_mode()
+def test_what_comes_after_a_product_of_8_bits(interpreted: None, kind: torch.dtype, biased: bool) -> None:
+    sums = (torch.randn(7, 1100, device=DEVICE) * 1000).to(kind)  # more columns than a tile has
+    rows, columns = torch.rand(7, 1, device=DEVICE) * 1e-3, torch.rand(1100, device=DEVICE)
+    bias = torch.randn(1100, device=DEVICE).half() if biased else None
+    for dtype in DTYPES:
+        close(*reversed(both(lambda dtype=dtype: fused.scale_product(sums, rows, columns, bias, dtype))))
+
+
 @pytest.mark.parametrize("added", [False, True])
 @torch.inference_mode()
 def test_bias_and_sum_in_one_pass(interpreted: None, added: bool) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import functools
+from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from comfyui_matrixgame import fused
 from comfyui_matrixgame import quantise as q
 from comfyui_matrixgame.errors import BackendError, WorldError
 from comfyui_matrixgame.generator.attention import Attention
@@ -102,6 +105,87 @@ def test_a_device_without_the_arithmetic_is_told(monkeypatch: pytest.MonkeyPatch
     q.check_precision("fp8", torch.device("cpu"))  # computed there in plain torch
     with pytest.raises(BackendError, match="no precision 'fp4'"):
         q.check_precision("fp4", torch.device("cpu"))
+
+
+class Card:
+    """A CUDA card as torch sees it, whose products fail as those of a platform do; the numbers come from the CPU."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], fails: str = "") -> None:
+        self.device = torch.device("cuda")
+        self.fails = fails
+        self._real = torch._scaled_mm
+        monkeypatch.setattr(torch, "_scaled_mm", self._scaled_mm)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA GeForce RTX 4090")
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+        monkeypatch.setattr(q.platform, "system", lambda: "Windows")
+        monkeypatch.setattr(q, "_tried", functools.cache(self._tried))
+
+    def _scaled_mm(self, x: Tensor, y: Tensor, **options: Tensor) -> Tensor:
+        self.used = "rows" if options["scale_a"].numel() > 1 else "tensor"
+        if self.used in self.fails:
+            raise RuntimeError(f"{self.used}-wise scaling was not built for this platform.\nMore follows.")
+        return self._real(x, y, **options)
+
+    def _tried(self, precision: str, _: torch.device) -> tuple[q._Tried, ...]:
+        here = torch.device("cpu")
+        ways = (q._fp8_by_rows, q._fp8_by_tensor) if precision == "fp8" else (q._int8_product,)
+        return tuple(q._Tried(way, q._what_fails(way, q._DTYPES[precision], here)) for way in ways)
+
+
+@pytest.mark.parametrize("fails", ["", "rows"])
+def test_8_bit_floats_where_no_kernel_has_scales_for_rows(fails: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch is built for Windows: cuBLAS multiplies, and the scales of rows and columns come after it."""
+    x, linear = layer(40, 96, 64)
+    for dtype in (torch.float32, torch.bfloat16, torch.float16):
+        fast = q.QuantisedLinear(linear.to(dtype), "fp8")
+        rows = (x * 0.01).to(dtype)
+        expected = fast(rows).float()
+        with pytest.MonkeyPatch.context() as patch:
+            card = Card(patch, (8, 9), fails)
+            q.check_precision("fp8", card.device)
+            y = fast(rows)
+        assert card.used == ("tensor" if fails else "rows")
+        assert y.dtype == dtype
+        assert ((y.float() - expected).norm(dim=-1) / expected.norm(dim=-1).clamp_min(1e-3)).max() < 0.01
+
+
+def test_what_a_platform_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(monkeypatch, (8, 9), "rows, tensor")
+    with pytest.raises(BackendError) as told:
+        q.check_precision("fp8", card.device)
+    text = str(told.value)
+    assert f"torch {torch.__version__} for Windows" in text
+    assert "rows-wise scaling was not built for this platform;" in text
+    assert "More follows" not in text
+    assert text.endswith("Install a newer torch. Choose int8 or exact.")
+    assert "8.9" not in text  # the card is not to blame
+
+
+def test_what_a_card_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = Card(monkeypatch, (8, 6), "rows, tensor")
+    with pytest.raises(
+        BackendError, match=r"8\.9 or newer .*; NVIDIA GeForce RTX 4090 has 8\.6\. Choose int8 or exact"
+    ):
+        q.check_precision("fp8", card.device)
+
+
+@pytest.mark.parametrize("precision", FAST)
+def test_an_input_of_several_layers_becomes_8_bits_once(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    models = fast_models(precision)
+    wanted = one_block(models)
+    sizes: Counter[int] = Counter()
+    of = fused.quantise_rows
+
+    def counted(x: Tensor, *options: object, **more: object) -> tuple[Tensor, Tensor]:
+        sizes[x.shape[1]] += 1
+        return of(x, *options, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(q, "quantise_rows", counted)
+    monkeypatch.setattr(fused, "quantise_rows", counted)
+    assert torch.equal(one_block(models), wanted)
+    passes, layers = 4, 2
+    wide = 5 * layers + 1  # once for q, k, v; o; the image's q and o; ffn 0 and 2 (as wide here); the keys' q
+    assert sizes[128] == passes * (wide + layers) + 2 * layers  # the image's k and v, once a rollout
 
 
 def test_odd_shapes_stay_exact() -> None:

@@ -58,6 +58,7 @@ def load_generator(
         _fill(model, place, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
     quantise(model, precision)
     model.to(device)
+    model.lay_weights(device)
     give_back(device)
     model.compute_dtype = compute_dtype(storage, device)
     return model

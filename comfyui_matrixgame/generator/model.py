@@ -15,8 +15,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..fused import residual_norm
+from ..joined import lay_together, outputs_of
 from ..ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu
+from ..quantise import QuantisedRows, norm_for
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
@@ -95,18 +96,23 @@ class SelfAttention(nn.Module):
         self.q, self.k, self.v, self.o = (ops.Linear(dim, dim) for _ in range(4))
         self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
 
-    def forward(self, x: Tensor, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
-        q, k, v = self.q(x), self.k(x), self.v(x)
+    @property
+    def of_one_input(self) -> list[nn.Module]:
+        """The layers that take what goes in."""
+        return [self.q, self.k, self.v]
+
+    def forward(self, x: Tensor | QuantisedRows, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
+        q, k, v = outputs_of(self.of_one_input, x)
         first, turns = block.span.first_frame, block.rotations
         if is_wrapped(self.norm_q):
             q = rotate(self.norm_q(q).unflatten(-1, (-1, HEAD_DIM)), turns)
         else:
-            q = norm_rotate(q, self.norm_q.scale(x), turns, HEAD_DIM, EPS)
+            q = norm_rotate(q, self.norm_q.scale(q), turns, HEAD_DIM, EPS)
         if is_wrapped(self.norm_k):
             k = rotate(self.norm_k(k).unflatten(-1, (-1, HEAD_DIM)), turns)
             ring.write(first, k, v.unflatten(-1, (-1, HEAD_DIM)))
         else:
-            norm_rotate_into(ring, first, k, v, self.norm_k.scale(x), turns, HEAD_DIM, EPS)
+            norm_rotate_into(ring, first, k, v, self.norm_k.scale(k), turns, HEAD_DIM, EPS)
         return self.o(attention(q, *ring.read(block.span.end_frame, q.dtype)).flatten(2))
 
 
@@ -125,7 +131,7 @@ class CrossAttention(nn.Module):
             self.v(image).unflatten(-1, (-1, HEAD_DIM)),
         )
 
-    def forward(self, x: Tensor, image_kv: tuple[Tensor, Tensor], attention: Attention) -> Tensor:
+    def forward(self, x: Tensor | QuantisedRows, image_kv: tuple[Tensor, Tensor], attention: Attention) -> Tensor:
         q = self.norm_q(self.q(x)).unflatten(-1, (-1, HEAD_DIM))
         return self.o(attention(q, *image_kv).flatten(2))
 
@@ -151,7 +157,7 @@ class Layer(nn.Module):
     def forward(
         self,
         x: Tensor,
-        y: Tensor,
+        y: Tensor | QuantisedRows,
         modulation: Tensor,
         image_kv: tuple[Tensor, Tensor],
         block: BlockConstants,
@@ -162,21 +168,21 @@ class Layer(nn.Module):
         """x: tokens. y: their norm, modulated. Returns x, and what is to be added to it, times the last gate: whoever
         takes the next norm adds it on the way."""
         _, _, gate1, shift2, scale2, _ = modulation.unbind(0)
-        y = self.self_attn(y, block, cache.video, attention)
-        x, y = self._before_image(x, gate1, y)
-        y = self.cross_attn(y, image_kv, attention)
+        moved = self.self_attn(y, block, cache.video, attention)
+        x, y = self._before_image(x, gate1, moved)
+        seen: Tensor = self.cross_attn(y, image_kv, attention)
         if self.action_model is not None:
-            x, y = self.action_model(x + y, camera, block.span, cache, attention)
-        x, y = residual_norm(x, None, y, scale2, shift2, EPS)
+            x, seen = self.action_model(x + seen, camera, block.span, cache, attention)
+        x, y = norm_for([self.ffn["0"]], x, None, seen, scale2, shift2, EPS)
         return x, feed_forward(self.ffn["0"], self.ffn["2"], y)
 
-    def _before_image(self, x: Tensor, gate: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def _before_image(self, x: Tensor, gate: Tensor, y: Tensor) -> tuple[Tensor, Tensor | QuantisedRows]:
         """x + gate y, and what the image's attention sees of it."""
         if is_wrapped(self.norm3):
             x = torch.addcmul(x, gate, y)
             return x, self.norm3(x)
         weight, bias = self._weights_of(self.norm3, x)
-        return residual_norm(x, gate, y, weight, bias, EPS)
+        return norm_for([self.cross_attn.q], x, gate, y, weight, bias, EPS)
 
 
 class Head(nn.Module):
@@ -233,6 +239,12 @@ class Generator(nn.Module):
             [Layer(operations, config, i in config.action_layers) for i in range(config.layers)]
         )
         self.head = Head(operations, dim)
+
+    def lay_weights(self, device: torch.device) -> None:
+        """Store the weights as `device` takes them quickest, once they are where they stay (see joined.py)."""
+        if device.type != "cpu":
+            for layer in self.blocks:
+                lay_together(layer.self_attn.of_one_input)  # type: ignore[union-attr, arg-type]
 
     def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
         """Rings for `batch` worlds with latents of height x width."""
@@ -310,9 +322,10 @@ class Generator(nn.Module):
         shifts = [*(modulation[0] for modulation in modulations), rollout.head_modulations[step][0]]
         scales = [*(modulation[1] for modulation in modulations), rollout.head_modulations[step][1]]
         y = F.layer_norm(x, x.shape[-1:], scales[0], shifts[0], EPS)
+        readers = [*(layer.self_attn.of_one_input for layer in self.blocks), []]  # type: ignore[union-attr]
         for i, layer in enumerate(self.blocks):
             x, y = layer(x, y, modulations[i], rollout.image_kv[i], block, block.cameras[i], caches[i], self.attention)
-            x, y = residual_norm(x, modulations[i][5], y, scales[i + 1], shifts[i + 1], EPS)
+            x, y = norm_for(readers[i + 1], x, modulations[i][5], y, scales[i + 1], shifts[i + 1], EPS)  # type: ignore[arg-type]
         x = self.head(y)
         frames, rows, columns = grid
         x = x.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))

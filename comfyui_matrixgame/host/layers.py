@@ -35,6 +35,11 @@ class HostOperations(comfy.ops.manual_cast):
         def TAKES_GELU_BEFORE(self) -> bool:
             return self.precision is not None
 
+        @property
+        def quantised(self) -> Quantised | None:
+            """The weight in 8 bits, once there is one."""
+            return None if self.kept is None else self.kept[0]
+
         def forward_comfy_cast_weights(self, x: Tensor, gelu: bool = False, gelu_first: bool = False) -> Tensor:
             if self.kept is not None:
                 return quantised_linear(x, *self.kept, gelu_first)
