@@ -18,6 +18,7 @@ from ..images import HEIGHT, WIDTH, check_size
 from ..variants import FPS, VARIANTS
 from .entries import MOST_BLOCKS, MOST_JOBS, Entry, Job, Totals
 from .names import check_names, default_template, parse_template
+from .patterns import home_path
 from .scripts import MOST_SEEDS, read_scripts
 from .starts import Start, known_fields, read_clips, read_images
 from .tree import Value, read_tree, shown
@@ -65,7 +66,8 @@ class JobFile:
     """A job file that holds.
 
     size: height and width. output: folder or URL. keep: of KEEP. worlds: how many are made at once on a device.
-    cache: folder of the World Cache, so that what several jobs begin with is made once; None for none.
+    cache: folder of the World Cache, so that what several jobs begin with is made once; None for none. notes:
+    sentences on what was left out, assumed, or is read without effect.
     """
 
     path: Path
@@ -77,6 +79,7 @@ class JobFile:
     worlds: int
     cache: Path | None
     entries: list[Entry]
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return sum(len(entry) for entry in self.entries)
@@ -108,7 +111,7 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     for name, value in top.items():
         if name not in SETTINGS and name not in AXES:
             value.fail(f"there is no setting '{name}'; use {', '.join((*SETTINGS, *AXES[:-1]))}.")
-    if "version" in top and top["version"].data != 1:
+    if "version" in top and top["version"].data != "1":
         top["version"].fail(f"this program reads version 1 of job files, got {shown(top['version'].data)}.")
     folder = path.parent
     models = _models(top["models"]) if "models" in top else ModelPaths({})
@@ -119,22 +122,23 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     worlds = top["worlds"].whole("worlds", 1) if "worlds" in top else 1
     if worlds > MOST_WORLDS:
         top["worlds"].fail(f"at most {MOST_WORLDS} worlds run at once, got {worlds}.")
-    cached = folder / Path(top["cache"].text("cache")).expanduser() if "cache" in top else None
+    cached = folder / _home(top["cache"], "cache") if "cache" in top else None
     if cache:
-        cached = Path(cache).expanduser().absolute()
+        cached = home_path(cache).absolute()
     if cached is not None and worlds > 1:
         top["worlds"].fail(
             "a cache holds worlds that were made alone, and several at once have other last digits; leave out one of "
             "`worlds` and `cache`."
         )
     shared = {name: value for name, value in top.items() if name in (*AXES, "variant")}
-    entries = [_entry(value, shared, models, folder, size) for value in _entry_values(tree, top)]
+    notes = dict.fromkeys(tree.notes)
+    entries = [_entry(value, shared, models, folder, size, notes) for value in _entry_values(tree, top)]
     check_names(entries, path.name)
     if output:
-        where = output if is_url(output) else str(Path(output).expanduser().absolute())
+        where = output if is_url(output) else str(home_path(output).absolute())
     elif not is_url(where):
-        where = str(folder / Path(where).expanduser())
-    return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries)
+        where = str(folder / (_home(top["output"], "output") if "output" in top else where))
+    return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries, tuple(notes))
 
 
 def is_url(where: str) -> bool:
@@ -152,7 +156,23 @@ def _entry_values(tree: Value, top: dict[str, Value]) -> Sequence[Value]:
     return values
 
 
-def _entry(value: Value, shared: dict[str, Value], models: ModelPaths, folder: Path, size: tuple[int, int]) -> Entry:
+def _home(value: Value, what: str) -> Path:
+    """A path of the job file with ~ as the home folder."""
+    try:
+        return home_path(value.text(what))
+    except BatchError as error:
+        value.fail(str(error)) if value.file not in str(error) else None
+        raise
+
+
+def _entry(
+    value: Value,
+    shared: dict[str, Value],
+    models: ModelPaths,
+    folder: Path,
+    size: tuple[int, int],
+    notes: dict[str, None],
+) -> Entry:
     given = value.items("A job")
     named = {}
     for name, field in given.items():
@@ -173,14 +193,14 @@ def _entry(value: Value, shared: dict[str, Value], models: ModelPaths, folder: P
     variants = _variants(fields.get("variants"), models, folder)
     starts: list[Start] = []
     if "images" in fields:
-        starts += read_images(fields["images"], folder, size)
+        starts += read_images(fields["images"], folder, size, notes)
     if "clips" in fields:
-        starts += read_clips(fields["clips"], folder, variants)
+        starts += read_clips(fields["clips"], folder, variants, notes)
     if not starts and models.is_demo and not {"images", "clips"} & fields.keys():
         starts = [Start(path.stem, str(path)) for path in start_images()]
     if not starts:
         value.fail("a job needs images, or clips to continue.")
-    scripts = read_scripts(fields["scripts"], folder, variants)
+    scripts = read_scripts(fields["scripts"], folder, variants, notes)
     lengths = _lengths(fields["lengths"]) if "lengths" in fields else [None]
     seeds = _seeds(fields["seeds"]) if "seeds" in fields else [0]
     axes = (variants, starts, lengths, scripts, seeds)
@@ -242,7 +262,7 @@ def _size(value: Value | None, models: ModelPaths) -> tuple[int, int]:
     if value is None:
         return HEIGHT, WIDTH
     parts = value.text("size").lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+    if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
         value.fail(f"size is WIDTHxHEIGHT such as {WIDTH}x{HEIGHT}, got {shown(value.data)}.")
     width, height = (int(part) for part in parts)
     try:

@@ -17,6 +17,7 @@ from ..render import Files, estimate_for, find_files, load_models
 from ..world import Models
 from ..world.models import fingerprint
 from .jobfile import JobFile
+from .patterns import home_path
 from .task import Identity
 
 
@@ -46,7 +47,7 @@ def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
             raise MatrixGameError(f"clip: {files.vision.name} is not a CLIP image tower (clip_vision_h).")
         if files.decoder is not None and not inspect_file(files.decoder).complete:
             raise MatrixGameError(f"{files.decoder.name} is not a whole tiny decoder.")
-    except MatrixGameError as error:
+    except (MatrixGameError, OSError) as error:
         raise BatchError(f"{where}: {error}") from None
     if found != variant:
         raise BatchError(
@@ -60,7 +61,7 @@ def variant_in_file(path: str, folder: Path) -> str | None:
     """The variant of a generator's file, where it can be read."""
     try:
         variant = inspect_file(_locate(path, folder) or path).variant
-    except MatrixGameError:
+    except (MatrixGameError, OSError):  # of a name that no disk takes
         return None
     return None if variant is None else variant.name
 
@@ -110,4 +111,4 @@ def _tower_weights(path: Path) -> int:
 
 def _locate(path: str | None, folder: Path) -> Path | None:
     """A path that counts from the job file's folder."""
-    return None if path is None else folder / Path(path).expanduser()
+    return None if path is None else folder / home_path(path)

@@ -13,6 +13,7 @@ from .jobfile import JobFile, is_url
 from .outputs import latents_bytes
 from .task import wanted_items
 
+MOST_NOTES = 20  # that a plan shows
 MANY = 100_000  # jobs that need a --yes
 ASSUMED = {"mp4": 0.15, "overlay": 0.2, "png": 2.0, "jpeg": 0.6}  # bytes a pixel, where nothing was measured
 WORLD_SHARE = 0.5  # of a rollout's caches and decoder state: it counts both twice
@@ -21,7 +22,8 @@ WORLD_SHARE = 0.5  # of a rollout's caches and decoder state: it counts both twi
 @dataclass(frozen=True)
 class Plan:
     """What was worked out. seconds: of all devices together, None where nothing was measured. done: jobs that
-    were made before, None where they were not looked for. measured: jobs that the time comes from."""
+    were made before, None where they were not looked for. measured: jobs that the time comes from. notes: what was
+    left out or assumed."""
 
     count: int
     frames: int
@@ -36,6 +38,7 @@ class Plan:
     free: int | None
     cache: Path | None
     done: int | None
+    notes: tuple[str, ...] = ()
 
     @property
     def refusal(self) -> str | None:
@@ -73,6 +76,9 @@ class Plan:
             lines.append(
                 f"cache     up to {gigabytes(CACHE_BYTES)} more, in {self.cache}; common beginnings are made once"
             )
+        lines += [f"note      {' '.join(note.split())}" for note in self.notes[:MOST_NOTES]]
+        if len(self.notes) > MOST_NOTES:
+            lines.append(f"note      and {len(self.notes) - MOST_NOTES:,} more of this kind")
         return lines
 
 
@@ -110,6 +116,7 @@ def make_plan(
         free=free_space(jobs.output),
         cache=jobs.cache,
         done=done,
+        notes=jobs.notes,
     )
 
 

@@ -5,26 +5,46 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import yaml
 
+from ..actions.tables import separator_of
 from ..errors import BatchError
+from ..files import TooLarge
+from ..textfile import cannot_be_read, half_character, read_text_file
 
 MAX_BYTES = 64 << 20
+MAX_YAML = 8 << 20  # characters of YAML or JSON: reading takes a second for each
 MAX_ROWS = 200_000  # of a CSV
 MAX_DIGITS = 100  # of a whole number
+MAX_SHOWN = 80  # characters of a value in a message
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAGS = "tag:yaml.org,2002:"
+_TAGS_READ = [_TAGS + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")]
+_NOTHING = ("", "~", "null", "Null", "NULL")
+_DIGITS = re.compile(r"\+?[0-9]+(?:_[0-9]+)*")
+_HALF = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # after an even number of backslashes
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Value:
-    """A scalar, a list of Values, or a dict of names to Values, and the line (from 1) it begins on."""
+    """A scalar, a list of Values, or a dict of names to Values, and the line (from 1) it begins on.
+
+    A scalar is text as it is written (007, 1.10, 1:30 and 2026-11-29 stay that), None, or what YAML takes for yes and
+    no, whose `written` is the word. notes: of the whole file, sentences on how it was read.
+    """
 
     data: Any
     line: int
     file: str
+    written: str = ""
+    notes: tuple[str, ...] = ()
 
     def fail(self, message: str) -> NoReturn:
         """Raise BatchError with the file and the line in front."""
@@ -41,19 +61,20 @@ class Value:
         return self.data if isinstance(self.data, list) else [self]
 
     def text(self, what: str) -> str:
-        """A string, or a number as it is written; raises BatchError for anything else."""
-        if isinstance(self.data, bool) or not isinstance(self.data, (str, int, float)) or self.data == "":
-            self.fail(f"{what} needs text, got {shown(self.data)}.")
-        return str(self.data)
+        """A string as it is written; raises BatchError for a list, a group, and nothing."""
+        if isinstance(self.data, bool):
+            return self.written
+        if not isinstance(self.data, str) or self.data == "":
+            hint = "; in YAML ~ alone is nothing, so put it in quotes" if self.written == "~" else ""
+            self.fail(f"{what} needs text, got {shown(self.data)}{hint}.")
+        return self.data
 
     def whole(self, what: str, least: int = 0) -> int:
-        """A whole number of at least `least`; raises BatchError for anything else."""
-        number = self.data
-        if isinstance(number, str) and number.strip().isdecimal() and len(number) < MAX_DIGITS:
-            number = int(number)
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        """A whole number of at least `least`, in plain digits; raises BatchError for anything else."""
+        text = self.data.strip() if isinstance(self.data, str) else ""
+        if not _DIGITS.fullmatch(text) or len(text) >= MAX_DIGITS or int(text) < least:
             self.fail(f"{what} needs a whole number of {least} or more, got {shown(self.data)}.")
-        return number
+        return int(text)
 
 
 def shown(data: Any) -> str:
@@ -62,45 +83,65 @@ def shown(data: Any) -> str:
         return "a group of keys"
     if isinstance(data, list):
         return "a list"
-    return "nothing" if data is None else f"'{data}'"
+    if data is None:
+        return "nothing"
+    text = str(data).lower() if isinstance(data, bool) else str(data)
+    return f"'{text}'" if len(text) <= MAX_SHOWN else f"'{text[:MAX_SHOWN]} ...'"
 
 
 def read_tree(path: Path) -> Value:
     """The values of a .yaml, .yml, .json or .csv file. Raises BatchError that names file and line."""
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise BatchError(f"{path.name} has more than {MAX_BYTES >> 20} MiB; say it with lists and ranges instead.")
-        text = path.read_text(encoding="utf-8-sig")
+        text, note = read_text_file(path, MAX_BYTES)
     except FileNotFoundError:
         raise BatchError(f"There is no job file {path}; check the path.") from None
-    except UnicodeDecodeError:
-        raise BatchError(f"{path.name} is not text; a job file is YAML, JSON or CSV.") from None
+    except TooLarge:
+        raise BatchError(
+            f"{path.name} has more than {MAX_BYTES >> 20} MiB; say it with lists and ranges instead."
+        ) from None
     except OSError as error:
-        raise BatchError(f"{path} cannot be read: {error.strerror or error}.") from None
+        raise BatchError(cannot_be_read(path, error)) from None
+    if (line := half_character(text)) is not None:
+        raise BatchError(f"{path.name}, line {line}: this holds half a character; write it whole.")
+    value = _read(text, path)
+    return replace(value, notes=(f"{path.name} is {note}.",)) if note else value
+
+
+def _read(text: str, path: Path) -> Value:
     kind = path.suffix.lower()
     if kind == ".csv":
         return _read_csv(text, path.name)
+    if kind not in (".yaml", ".yml", ".json"):
+        raise BatchError(f"{path.name} should end in .yaml, .json or .csv, so that it is clear what it is.")
+    if len(text) > MAX_YAML:
+        raise BatchError(
+            f"{path.name} has more than {MAX_YAML >> 20} MiB; say it with lists and ranges, or as a CSV table."
+        )
     if kind == ".json":
         try:
             json.loads(text)
+        except RecursionError:
+            raise BatchError(f"{path.name} is nested too deeply to be a job file.") from None
         except ValueError as error:
             line = getattr(error, "lineno", 1)
             raise BatchError(f"{path.name}, line {line}: this is not JSON ({getattr(error, 'msg', error)}).") from None
         text = text.replace("\t", " ")  # JSON is YAML but for tabs between values
-    elif kind not in (".yaml", ".yml"):
-        raise BatchError(f"{path.name} should end in .yaml, .json or .csv, so that it is clear what it is.")
     return _read_yaml(text, path.name)
 
 
 def _read_yaml(text: str, file: str, first_line: int = 1) -> Value:
+    text = _halves_joined(text, file, first_line)
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_LOADER)
         return Value({}, 1, file) if node is None else _value(node, file, first_line, {}, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        line = mark.line + first_line if mark else first_line
-        raise BatchError(f"{file}, line {line}: {error.problem or error.context or 'this is not YAML'}.") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        line = min(mark.line, text.count("\n")) + first_line if mark else first_line
+        words = [words for words in (error.problem, error.context) if words]
+        raise BatchError(f"{file}, line {line}: this is not YAML: {' '.join(words)}.") from None
+    except RecursionError:
+        raise BatchError(f"{file} is nested too deeply to be a job file.") from None
+    except (yaml.YAMLError, ValueError) as error:
         raise BatchError(f"{file} is not YAML: {str(error).splitlines()[0]}.") from None
 
 
@@ -115,50 +156,104 @@ def _value(node: yaml.Node, file: str, first_line: int, made: dict[int, Value], 
     if isinstance(node, yaml.MappingNode):
         data: Any = {}
         for key, value in node.value:
-            name = _joined(str(getattr(key, "value", "")), file, key.start_mark.line + first_line)
+            at = key.start_mark.line + first_line
+            if not isinstance(key, yaml.ScalarNode):
+                raise BatchError(f"{file}, line {at}: a name is text, not a list or a group.")
+            name = key.value
             if name in data:
-                raise BatchError(f"{file}, line {key.start_mark.line + first_line}: '{name}' is given twice.")
+                raise BatchError(f"{file}, line {at}: '{name[:MAX_SHOWN]}' is given twice.")
             data[name] = _value(value, file, first_line, made, deeper)
+        made[id(node)] = Value(data, line, file)
     elif isinstance(node, yaml.SequenceNode):
-        data = [_value(entry, file, first_line, made, deeper) for entry in node.value]
+        made[id(node)] = Value([_value(entry, file, first_line, made, deeper) for entry in node.value], line, file)
     else:
-        data = yaml.SafeLoader("").construct_object(node)
-        data = _joined(data, file, line) if isinstance(data, str) else data
-    made[id(node)] = Value(data, line, file)
+        made[id(node)] = _scalar(node, file, line)
     return made[id(node)]
 
 
-def _joined(text: str, file: str, line: int) -> str:
-    """Text with the halves of a character joined, which JSON writes apart: "\\ud83d\\ude00"."""
-    try:
-        return text.encode("utf-16", "surrogatepass").decode("utf-16")
-    except UnicodeDecodeError:
-        raise BatchError(f"{file}, line {line}: this holds half a character; write it whole.") from None
+def _scalar(node: yaml.Node, file: str, line: int) -> Value:
+    """A scalar as it is written: YAML's own reading would make 12 of 014, 90 of 1:30 and a date of 2026-11-29."""
+    text = str(node.value)
+    if node.tag not in _TAGS_READ:
+        raise BatchError(f"{file}, line {line}: a job file has no tags such as {node.tag[:60]}; leave it out.")
+    if getattr(node, "style", None):  # in quotes, or a block
+        return Value(text, line, file, text)
+    if text in _NOTHING:
+        return Value(None, line, file, text)
+    if node.tag == _TAGS + "bool":
+        return Value(text.lower() in ("yes", "true", "on"), line, file, text)
+    return Value(text, line, file, text)
+
+
+def _halves_joined(text: str, file: str, first_line: int) -> str:
+    """Text in which no character is written in halves, as JSON does: "\\ud83d\\ude00"."""
+    if not _HALF.search(text):
+        return text
+    text = _PAIR.sub(lambda m: m[1] + chr(0x10000 + ((int(m[2], 16) & 0x3FF) << 10) + (int(m[3], 16) & 0x3FF)), text)
+    if (left := _HALF.search(text)) is not None:
+        line = text.count("\n", 0, left.start()) + first_line
+        raise BatchError(f"{file}, line {line}: this holds half a character; write it whole.")
+    return text
 
 
 def _read_csv(text: str, file: str) -> Value:
-    """One job for each row; lines with # at the top are settings, as in YAML, and empty ones there mean nothing."""
-    lines = text.splitlines()
-    head = next((i for i, line in enumerate(lines) if line.strip() and not line.startswith("#")), len(lines))
-    settings = _read_yaml("\n".join(line[1:].removeprefix(" ") for line in lines[:head]), file)
-    found = dict(settings.items("The head of a CSV job file"))
-    reader = csv.reader(io.StringIO("\n".join(lines[head:])))
+    """One job for each row; lines with # at the top are settings, as in YAML, and empty ones there mean nothing.
+
+    As spreadsheets save it: any separator, `sep=`, and columns that are empty.
+    """
+    lines = text.split("\n")
+    head = next((i for i, line in enumerate(lines) if line.strip(' ;,\t"') and not _is_setting(line)), len(lines))
+    said = next((match for line in lines[:head] if (match := _SEP.fullmatch(line))), None)
+    settings = "\n".join(_setting(line) for line in lines[:head])
+    found = dict(_read_yaml(settings, file).items("The head of a CSV job file"))
+    if len(lines) - head > MAX_ROWS and '"' not in text:
+        raise _too_many(file)
+    separator = said[1] if said else separator_of(lines[head] if head < len(lines) else "").replace(" ", ",")
+    reader = csv.reader(io.StringIO("\n".join(lines[head:])), delimiter=separator)
+    try:
+        rows = _rows(reader, head, file)
+    except csv.Error as error:
+        raise BatchError(f"{file}, line {head + reader.line_num}: this cannot be read ({error}).") from None
+    found["jobs"] = Value(rows, head + 1, file)
+    return Value(found, 1, file)
+
+
+def _rows(reader: Any, head: int, file: str) -> list[Value]:
     columns = [cell.strip() for cell in next(reader, [])]
-    if not columns:
+    if not any(columns):
         raise BatchError(f"{file} has no rows; its first line names the columns, such as image,script,seed.")
     twice = next((name for name in columns if name and columns.count(name) > 1), None)
     if twice is not None:
-        raise BatchError(f"{file}, line {head + 1}: the column '{twice}' is given twice; keep one of them.")
+        raise BatchError(f"{file}, line {head + 1}: the column '{twice[:MAX_SHOWN]}' is given twice; keep one of them.")
     rows = []
     for cells in reader:
         line = head + reader.line_num
         if not any(cell.strip() for cell in cells):
             continue
+        while len(cells) > len(columns) and not cells[-1].strip():
+            cells.pop()
         if len(cells) != len(columns):
             raise BatchError(f"{file}, line {line}: {len(cells)} cells for {len(columns)} columns.")
         if len(rows) == MAX_ROWS:
-            raise BatchError(f"{file} has more than {MAX_ROWS:,} rows; say it with lists and ranges in YAML instead.")
+            raise _too_many(file)
         row = {name: Value(cell.strip(), line, file) for name, cell in zip(columns, cells, strict=True) if cell.strip()}
         rows.append(Value(row, line, file))
-    found["jobs"] = Value(rows, head + 1, file)
-    return Value(found, 1, file)
+    return rows
+
+
+def _is_setting(line: str) -> bool:
+    return line.lstrip('"').startswith("#") or _SEP.fullmatch(line) is not None
+
+
+def _setting(line: str) -> str:
+    """The YAML of a line with #, which a spreadsheet may have put in quotes and filled up with separators."""
+    if not line.lstrip('"').startswith("#"):
+        return ""
+    if line.startswith('"'):
+        cells = next(csv.reader([line], delimiter=separator_of(line)), [""])
+        line = cells[0]
+    return line.rstrip(";,\t ")[1:].removeprefix(" ")
+
+
+def _too_many(file: str) -> BatchError:
+    return BatchError(f"{file} has more than {MAX_ROWS:,} rows; say it with lists and ranges in YAML instead.")
