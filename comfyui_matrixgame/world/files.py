@@ -5,26 +5,31 @@ The encoder's state is left out: it can be made again from the image, and it is 
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..actions.track import ActionTrack
+from ..checkpoints.mapped import open_mapped
+from ..checkpoints.tensors import Damaged, WeightsFile, first_line, readable
 from ..errors import MatrixGameError, WorldError
+from ..files import readable_name, readable_path, written_whole
 from ..generator.kv_cache import Caches, LayerCache, Ring
 from ..vae.base import State
-from ..variants import get_variant
+from .check import Fields, NoWorld, check_tensors, check_values, checked_fields
 from .world import World
 
 FORMAT = "matrixgame.world"
 VERSION = 1
+CHECKSUM = "checksum"
 
 
 def save_world(world: World, path: str | Path) -> Path:
@@ -50,40 +55,77 @@ def save_world(world: World, path: str | Path) -> Path:
         "decoder_id": world.decoder_id,
         "tokens": world.caches[0].video.tokens if world.caches else 0,
     }
-    part = path.with_name(path.name + ".part")
+    kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    about[CHECKSUM] = _checksum(about, kept)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({k: v.cpu().contiguous() for k, v in tensors.items()}, part, metadata={FORMAT: json.dumps(about)})
-        os.replace(part, path)
-    except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
-        raise WorldError(f"The world could not be saved to {path} ({error}); check free space and rights.") from None
+        with written_whole(path) as part:
+            save_file(kept, part, metadata={FORMAT: json.dumps(about)})
+    except (OSError, SafetensorError, UnicodeError) as error:
+        raise WorldError(
+            f"The world could not be saved to {readable_path(path)} ({error}); check free space and rights."
+        ) from None
     return path
 
 
 def load_world(path: str | Path, device: torch.device | str = "cpu") -> World:
-    """Read a world. Raises WorldError where the file is missing, damaged, of another version, or no world."""
+    """Read a world, and check it whole. Raises WorldError where the file is missing, damaged, of another version, or no
+    world."""
     path = Path(path)
-    if not path.is_file():
-        raise WorldError(f"There is no world file {path}; check the path.")
+    name = readable_name(path)
+    if not path.exists():
+        raise WorldError(f"There is no world file {readable_path(path)}; check the path.")
     try:
-        with safe_open(str(path), framework="pt") as file:
-            about = json.loads((file.metadata() or {}).get(FORMAT, "null"))
-            if not isinstance(about, dict):
-                raise WorldError(f"{path.name} is not a world; use a file that Save World or `render --world` wrote.")
-            if about["version"] != VERSION:
-                raise WorldError(
-                    f"{path.name} was written by another version of this program (format {about['version']}, this one "
-                    f"reads {VERSION}); update, or start a new world."
-                )
-            tensors = {name: file.get_tensor(name).to(device) for name in file.keys()}  # noqa: SIM118
-        return _build(about, tensors)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
-        raise WorldError(f"{path.name} is damaged ({error}); start a new world or use another copy.") from None
+        file = open_mapped(path)
+        about = _about(file, name)
+        fields = checked_fields(about)
+        check_tensors(fields, file.tensors)
+        tensors = {key: file.read(key) for key in file.tensors}
+        if CHECKSUM in about and about[CHECKSUM] != _checksum(about, tensors):  # files of before have none
+            raise NoWorld("its checksum is another one")
+        check_values(tensors)
+        return _build(fields, {key: tensor.to(device) for key, tensor in tensors.items()})
+    except (Damaged, NoWorld) as error:
+        raise WorldError(f"{name} is damaged ({error}); start a new world or use another copy.") from None
+    except OSError as error:
+        raise WorldError(f"{name} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, MemoryError) as error:
+        raise WorldError(f"{name} cannot be read ({first_line(error)}); use another copy.") from None
     except WorldError:
         raise
     except MatrixGameError as error:
-        raise WorldError(f"{path.name} is damaged: {error}") from None
+        raise WorldError(f"{name} is damaged: {error}") from None
+
+
+def _about(file: WeightsFile, name: str) -> dict[str, Any]:
+    """What a world's file says beside its tensors."""
+    try:
+        about = json.loads(file.metadata.get(FORMAT, "null"))
+    except (ValueError, RecursionError):
+        raise NoWorld("what it says of its world is not JSON") from None
+    if not isinstance(about, dict):
+        raise WorldError(f"{name} is not a world; use a file that Save World or `render --world` wrote.")
+    if "version" not in about:
+        raise NoWorld("it does not say its version")
+    if about["version"] != VERSION:
+        raise WorldError(
+            f"{name} was written by another version of this program (format {readable(str(about['version']), 20)}, "
+            f"this one reads {VERSION}); update, or start a new world."
+        )
+    return about
+
+
+def _checksum(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """BLAKE2b of all fields and tensors."""
+    digest = hashlib.blake2b(digest_size=32)
+    fields = {name: value for name, value in about.items() if name != CHECKSUM}
+    digest.update(json.dumps(fields, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(f"{name}{tensor.dtype}{list(tensor.shape)}".encode())
+        if tensor.numel():
+            digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def state_tensors(caches: Caches, decoder_state: State | None) -> dict[str, Tensor]:
@@ -113,20 +155,19 @@ def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int) -> tuple[Caches
     return caches, decoder or None
 
 
-def _build(about: dict, tensors: dict[str, Tensor]) -> World:
-    variant = get_variant(about["variant"])
-    caches, decoder_state = state_of_tensors(tensors, about["tokens"])
+def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
+    caches, decoder_state = state_of_tensors(tensors, fields.tokens)
     tail = tuple(
-        ActionTrack(variant, tensors[f"tail.{i}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"tail.{i}.mouse")))
-        for i in range(sum(name.startswith("tail.") and name.endswith("keyboard") for name in tensors))
+        ActionTrack(fields.variant, tensors[f"tail.{i}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"tail.{i}.mouse")))
+        for i in range(len(fields.seeds) if fields.block else 0)
     )
     return World(
-        variant=variant,
-        block=int(about["block"]),
-        seeds=tuple(about["seeds"]),
-        names=tuple(about["names"]),
-        models_id=about["models_id"],
-        decoder_id=about["decoder_id"],
+        variant=fields.variant,
+        block=fields.block,
+        seeds=fields.seeds,
+        names=fields.names,
+        models_id=fields.models_id,
+        decoder_id=fields.decoder_id,
         image=tensors["image"],
         features=tensors["features"],
         condition=tensors["condition"],

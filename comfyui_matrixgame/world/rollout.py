@@ -18,6 +18,7 @@ from ..memory import give_back
 from ..ops import upload
 from ..vae.base import LATENT_CHANNELS, State, to_uint8
 from ..variants import LATENTS_PER_BLOCK
+from .check import fits_caches
 from .condition import block_condition, with_condition
 from .files import state_tensors
 from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
@@ -273,4 +274,11 @@ def check_fits(models: Models, world: World) -> None:
     if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):
         raise WorldError(
             "The world's frames were made with another decoder; load the one it was made with, or start a new world."
+        )
+    config = models.generator.config
+    wanted = models.generator.empty_caches(world.batch, *world.latent_size, torch.device("meta"), models.cache_dtype)
+    if (world.caches and not fits_caches(world.caches, wanted)) or world.features.shape[-1] != config.visual_dim:
+        raise WorldError(
+            "The world's caches or features are not those of the loaded generator; its file is damaged, use another "
+            "copy or start a new world."
         )

@@ -1,0 +1,219 @@
+"""What a world's file must say to be one: fields, and shapes that fit each other. No tensor is read for that."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.tensors import TensorInfo, is_weights, readable, torch_dtype
+from ..generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
+from ..generator.kv_cache import Caches
+from ..generator.model import HEAD_DIM, PATCH
+from ..images import SIZE_STEP
+from ..vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
+from ..vae.tiny import WIDTHS
+from ..vae.wan import MEMORY, STAGES
+from ..variants import Variant, get_variant
+from .condition import CONSTANT_FROM
+from .inputs import TAIL_ROWS
+
+Shape = tuple[int, ...]
+MOST_BLOCKS = 100_000_000  # one and a half years of frames
+MOST_WORLDS = 1024
+LARGEST_SIDE = 8192
+MOST_LAYERS = 200
+LONGEST_TEXT = 500
+_CACHE = re.compile(r"cache\.([0-9]{1,9})\.(video|mouse|keyboard)\.([kv])")
+_NUMBERED = re.compile(r"(decoder|tail)\.([0-9]{1,9})(\.keyboard|\.mouse)?")
+_CHUNK = 1 << 22  # values that are looked at together
+
+
+class NoWorld(ValueError):
+    """Fields or tensors that are not those of a world. Its text is a clause."""
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a world's file says beside its tensors, checked. tokens: of a latent frame."""
+
+    variant: Variant
+    block: int
+    seeds: tuple[int, ...]
+    names: tuple[str, ...]
+    models_id: str
+    decoder_id: str
+    tokens: int
+
+
+def checked_fields(about: Mapping[str, Any]) -> Fields:
+    """The fields of a file. Raises NoWorld, and MatrixGameError for a variant that this program does not have."""
+    seeds, names = (_list(about, name) for name in ("seeds", "names"))
+    if not all(type(seed) is int for seed in seeds):
+        raise NoWorld("a seed is not a whole number")
+    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT for name in names):
+        raise NoWorld("a name is none")
+    if not 0 < len(seeds) == len(names) <= MOST_WORLDS:
+        raise NoWorld(f"it has {len(seeds)} seeds and {len(names)} names")
+    return Fields(
+        variant=get_variant(_text(about, "variant")),
+        block=_whole(about, "block", MOST_BLOCKS),
+        seeds=tuple(seeds),
+        names=tuple(names),
+        models_id=_text(about, "models_id"),
+        decoder_id=_text(about, "decoder_id"),
+        tokens=_whole(about, "tokens", LARGEST_SIDE**2),
+    )
+
+
+def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
+    """Raise NoWorld where the tensors are not those of a world with these fields."""
+    for name, info in tensors.items():
+        if not is_weights(info) or torch_dtype(info.dtype) is None:
+            raise NoWorld(f"{readable(name)} is stored as {info.dtype}")
+    shapes = {name: info.shape for name, info in tensors.items()}
+    worlds, variant = len(fields.seeds), fields.variant
+    height, width = _sides(shapes, "image", 4)[2:]
+    if not all(0 < side <= LARGEST_SIDE and side % SIZE_STEP == 0 for side in (height, width)):
+        raise NoWorld(f"its picture is {width}x{height}")
+    rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
+    features, latents = _sides(shapes, "features", 3), _sides(shapes, "condition", 5)[2]
+    if not 0 < latents <= CONSTANT_FROM + 1 or not features[1] or not features[2]:
+        raise NoWorld("it has no condition, or no features")
+    wanted: dict[str, Shape] = {
+        "image": (worlds, 3, height, width),
+        "features": (worlds, *features[1:]),
+        "condition": (worlds, LATENT_CHANNELS, latents, rows, columns),
+    }
+    tokens = (rows // PATCH) * (columns // PATCH)
+    wanted |= _rings(shapes, worlds, variant, tokens)
+    if fields.tokens != (tokens if fields.block else 0) or bool(fields.block) != ("cache.0.video.k" in shapes):
+        raise NoWorld("its caches do not belong to its picture, or to its block")
+    for i in range(worlds if fields.block else 0):
+        wanted[f"tail.{i}.keyboard"] = (TAIL_ROWS, len(variant.keys))
+        if variant.mouse:
+            wanted[f"tail.{i}.mouse"] = (TAIL_ROWS, 2)
+    wanted |= _decoder(shapes, worlds, rows, columns)
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if shapes.get(name) != wanted.get(name):
+            found, right = ("none" if it is None else list(it) for it in (shapes.get(name), wanted.get(name)))
+            raise NoWorld(f"{readable(name)} is {found}, and should be {right}")
+
+
+def check_values(tensors: Mapping[str, Tensor]) -> None:
+    """Raise NoWorld where values are not numbers."""
+    for name, tensor in tensors.items():
+        for part in tensor.reshape(-1).split(_CHUNK):
+            if part.numel() and not torch.isfinite(torch.stack(torch.aminmax(part))).all():
+                raise NoWorld(f"{name} holds values that are not numbers")
+
+
+def fits_caches(caches: Caches, wanted: Caches) -> bool:
+    """Whether caches have the layers and the shapes of those that a generator makes."""
+    return len(caches) == len(wanted) and all(
+        {name: ring.k.shape for name, ring in a.rings().items()}
+        == {name: ring.k.shape for name, ring in b.rings().items()}
+        for a, b in zip(caches, wanted, strict=True)
+    )
+
+
+def _rings(shapes: Mapping[str, Shape], worlds: int, variant: Variant, tokens: int) -> dict[str, Shape]:
+    found = [match for name in shapes if (match := _CACHE.fullmatch(name))]
+    layers = 1 + max((int(match[1]) for match in found), default=-1)
+    if layers > min(MOST_LAYERS, len(found)):
+        raise NoWorld(f"it names layer {layers - 1} and has {len(found)} parts of caches")
+    heads = _sides(shapes, "cache.0.video.k", 4)[2] if layers else 0
+    first = next((name for name in shapes if name.endswith(".keyboard.k") and _CACHE.fullmatch(name)), None)
+    action_heads = _sides(shapes, first, 4)[2] if first else 0
+    if layers and not (heads and (action_heads or not first)):
+        raise NoWorld("its caches are empty")
+    wanted: dict[str, Shape] = {}
+    for layer in range(layers):
+        rings = {"video": (worlds, variant.window * tokens, heads, HEAD_DIM)}
+        if any(f"cache.{layer}.{name}.{part}" in shapes for name in ("mouse", "keyboard") for part in "kv"):
+            rings["keyboard"] = (worlds, variant.window, action_heads, ACTION_HEAD_DIM)
+            if variant.mouse:
+                rings["mouse"] = (worlds * tokens, variant.window, action_heads, ACTION_HEAD_DIM)
+        wanted |= {f"cache.{layer}.{name}.{part}": shape for name, shape in rings.items() for part in "kv"}
+    return wanted
+
+
+def _decoder(shapes: Mapping[str, Shape], worlds: int, rows: int, columns: int) -> dict[str, Shape]:
+    """What the decoder's state should be, of the decoder that the first of it looks like; it may be cut into tiles."""
+    count = sum(name.startswith("decoder.") for name in shapes)
+    if not count:
+        return {}
+    first = _sides(shapes, "decoder.0", 5)
+    width = first[4]
+    if not 0 < width <= columns:
+        raise NoWorld("its decoder's state does not belong to its picture")
+    if first[1] == 1:
+        one = _tiny_state(worlds, rows, width)
+    else:
+        base, rest = divmod(_sides(shapes, "decoder.1", 5)[1], STAGES[-1])
+        if rest or not base:
+            raise NoWorld("its decoder's state is that of no decoder")
+        one = _wan_state(base, worlds, rows, width)
+    tiles, rest = divmod(count, len(one))
+    if rest or (tiles == 1) != (width == columns):
+        raise NoWorld(f"its decoder's state has {count} parts")
+    return {f"decoder.{i}": one[i % len(one)] for i in range(count)}
+
+
+def _tiny_state(worlds: int, rows: int, columns: int) -> list[Shape]:
+    return [(worlds, 1, width, rows << i, columns << i) for i, width in enumerate(WIDTHS[:-1]) for _ in range(3)]
+
+
+def _wan_state(base: int, worlds: int, rows: int, columns: int) -> list[Shape]:
+    """Of the VAE's decoder: the last frames that each of its convolutions over time has seen, in their order."""
+    state: list[Shape] = []
+
+    def convolution(channels: int, scale: int) -> None:
+        state.append((worlds, channels, MEMORY, rows * scale, columns * scale))
+
+    dim = STAGES[-1] * base
+    convolution(LATENT_CHANNELS, 1)
+    for _ in range(4):  # two blocks of two
+        convolution(dim, 1)
+    for stage, multiple in enumerate(STAGES[::-1]):
+        scale, dim_out = 2 ** min(stage, len(STAGES) - 1), multiple * base
+        for channels in (dim, *[dim_out] * 5):  # three blocks of two
+            convolution(channels, scale)
+        dim = dim_out
+        if stage < 2:
+            convolution(dim, scale)
+        if stage < len(STAGES) - 1:
+            dim //= 2
+    convolution(dim, 2 ** (len(STAGES) - 1))
+    return state
+
+
+def _sides(shapes: Mapping[str, Shape], name: str, count: int) -> Shape:
+    shape = shapes.get(name)
+    if shape is None or len(shape) != count:
+        raise NoWorld(f"{name} is {'missing' if shape is None else list(shape)}")
+    return shape
+
+
+def _list(about: Mapping[str, Any], name: str) -> list[Any]:
+    return _field(about, name, lambda value: isinstance(value, list), "a list")
+
+
+def _text(about: Mapping[str, Any], name: str) -> str:
+    return _field(about, name, lambda value: isinstance(value, str) and len(value) <= LONGEST_TEXT, "a text")
+
+
+def _whole(about: Mapping[str, Any], name: str, most: int) -> int:
+    return _field(about, name, lambda value: type(value) is int and 0 <= value <= most, "a number that can be")
+
+
+def _field(about: Mapping[str, Any], name: str, test: Callable[[Any], bool], what: str) -> Any:
+    if name not in about:
+        raise NoWorld(f"it does not say its {name}")
+    if not test(about[name]):
+        raise NoWorld(f"its {name} is not {what}")
+    return about[name]
