@@ -7,6 +7,7 @@ so a network may be stored in bfloat16, float16 or float8 and computed in anothe
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -22,8 +23,9 @@ FEED_FORWARD_ROWS = 660  # that a CPU takes through both layers at once: a quart
 
 
 OperationsLike = Any
-"""A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_of(module, like)`, which gives a
-module's weight and bias as the tensors to compute with beside `like`. No one type fits both ours and a host's."""
+"""A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_in_use(module, like)`, a context in
+which a module's weight and bias are there as the tensors to compute with beside `like`; after it a host may take their
+memory. No one type fits both ours and a host's."""
 
 
 @cache
@@ -62,6 +64,11 @@ def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
     """A layer's weight and bias, cast to the dtype and device of `like`."""
     bias = module.bias
     return cast(module.weight, like), None if bias is None else cast(bias, like)  # type: ignore[arg-type]
+
+
+def weights_in_use(module: nn.Module, like: Tensor) -> AbstractContextManager[tuple[Tensor, Tensor | None]]:
+    """See OperationsLike."""
+    return nullcontext(weights_of(module, like))
 
 
 def is_wrapped(layer: nn.Module) -> bool:
@@ -220,4 +227,4 @@ class Operations:
     LayerNorm = LayerNorm
     Conv2d = Conv2d
     Conv3d = Conv3d
-    weights_of = staticmethod(weights_of)
+    weights_in_use = staticmethod(weights_in_use)

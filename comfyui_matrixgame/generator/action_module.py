@@ -85,7 +85,7 @@ class ActionModule(nn.Module):
         self.mouse_attn_q = ops.Linear(dim, hidden, bias=False)  # the keyboard's query, whatever the file calls it
         self.keyboard_attn_kv = ops.Linear(keyboard_hidden * INPUT_ROWS, 2 * hidden, bias=False)
         self.proj_keyboard = ops.Linear(hidden, dim, bias=False)
-        self._weights_of = ops.weights_of
+        self._weights_in_use = ops.weights_in_use
 
     def prepare(self, inputs: ActionInputs, span: TimeSpan, cache: LayerCache, like: Tensor) -> Tensor | None:
         """What the block's inputs alone decide: the keys' entries go into the cache; returns the camera's share of the
@@ -100,8 +100,8 @@ class ActionModule(nn.Module):
             return None
         if is_wrapped(self.mouse_mlp["0"]):
             return inputs.mouse.unsqueeze(2)
-        weight, bias = self._weights_of(self.mouse_mlp["0"], like)
-        return F.linear(inputs.mouse, weight[:, self.dim :], bias).unsqueeze(2)
+        with self._weights_in_use(self.mouse_mlp["0"], like) as (weight, bias):
+            return F.linear(inputs.mouse, weight[:, self.dim :], bias).unsqueeze(2)
 
     def forward(
         self, x: Tensor, camera: Tensor | None, span: TimeSpan, cache: LayerCache, attention: Attention
@@ -132,8 +132,8 @@ class ActionModule(nn.Module):
         if is_wrapped(first):
             tokens = x.unflatten(1, (span.frames, span.places))
             return first(torch.cat([tokens, camera.expand(-1, -1, span.places, -1)], dim=-1))
-        weight, _ = self._weights_of(first, x)
-        return linear(x, weight[:, : self.dim], None).unflatten(1, (span.frames, span.places)) + camera
+        with self._weights_in_use(first, x) as (weight, _):
+            return linear(x, weight[:, : self.dim], None).unflatten(1, (span.frames, span.places)) + camera
 
     def _keyboard(self, x: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert cache.keyboard is not None

@@ -142,7 +142,7 @@ class Layer(nn.Module):
     def __init__(self, ops: OperationsLike, config: GeneratorConfig, has_actions: bool) -> None:
         super().__init__()
         dim = config.dim
-        self._weights_of = ops.weights_of
+        self._weights_in_use = ops.weights_in_use
         self.modulation = nn.Parameter(torch.empty(1, 6, dim))
         self.self_attn = SelfAttention(ops, dim)
         self.norm3 = ops.LayerNorm(dim, eps=EPS)
@@ -181,8 +181,8 @@ class Layer(nn.Module):
         if is_wrapped(self.norm3):
             x = torch.addcmul(x, gate, y)
             return x, self.norm3(x)
-        weight, bias = self._weights_of(self.norm3, x)
-        return norm_for([self.cross_attn.q], x, gate, y, weight, bias, EPS)
+        with self._weights_in_use(self.norm3, x) as (weight, bias):
+            return norm_for([self.cross_attn.q], x, gate, y, weight, bias, EPS)
 
 
 class Head(nn.Module):

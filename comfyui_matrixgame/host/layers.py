@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import comfy.ldm.modules.attention
@@ -43,15 +44,12 @@ class HostOperations(comfy.ops.manual_cast):
         def forward_comfy_cast_weights(self, x: Tensor, gelu: bool = False, gelu_first: bool = False) -> Tensor:
             if self.kept is not None:
                 return quantised_linear(x, *self.kept, gelu_first)
-            weight, bias, stream = comfy.ops.cast_bias_weight(self, x, offloadable=True)
-            if self.precision is None:
-                y = linear(x, weight, bias, gelu)
-            else:
+            with HostOperations.weights_in_use(self, x) as (weight, bias):
+                if self.precision is None:
+                    return linear(x, weight, bias, gelu)
                 # patched and on the device, whatever core did for that: a LoRA is in what is quantised
                 self.kept = quantise_weight(weight, self.precision), None if bias is None else bias.clone()
-                y = quantised_linear(x, *self.kept, gelu_first)
-            comfy.ops.uncast_bias_weight(self, weight, bias, stream)
-            return y
+            return quantised_linear(x, *self.kept, gelu_first)
 
         def _load_from_state_dict(self, *arguments: Any) -> None:
             # core makes a layer's parameters late unless it brings its own reader; the engine fills them one by one
@@ -68,9 +66,9 @@ class HostOperations(comfy.ops.manual_cast):
             return super()._conv_forward(x, weight, bias, *rest, **options)  # core's ways around faults of cuDNN
 
     @staticmethod
-    def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
-        """See ops.OperationsLike."""
-        return comfy.ops.cast_bias_weight(module, like)
+    def weights_in_use(module: nn.Module, like: Tensor) -> AbstractContextManager[tuple[Tensor, Tensor | None]]:
+        """See ops.OperationsLike. Core pins what it brings; without an end of the use it would keep it for good."""
+        return comfy.ops.CastBiasWeightContext(module, like, offloadable=True)
 
 
 def quantise_when_run(generator: nn.Module, precision: str) -> None:

@@ -112,7 +112,7 @@ class History:
 def causal_conv3d(ops: OperationsLike, dim_in: int, dim_out: int, kernel: tuple[int, int, int]) -> nn.Module:
     """A convolution padded in space only: `convolve` puts the frames before in front."""
     conv = ops.Conv3d(dim_in, dim_out, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
-    conv.weights_of = ops.weights_of
+    conv.weights_in_use = ops.weights_in_use
     return conv
 
 
@@ -143,13 +143,13 @@ def convolve(
 
 def _convolve_fused(conv: Any, joined: Tensor, added: Tensor | None) -> Tensor:
     """The convolution with its bias and what is added in one pass, which cuDNN makes two of."""
-    weight, bias = conv.weights_of(conv, joined)
-    y = narrow_convolution(joined, weight, bias, added)
-    if y is None:
-        y = _fast_layout(F.conv3d(joined, weight, None, conv.stride, conv.padding))
-        if not add_into(y, bias, added):
-            y = y.add_(bias.view(-1, 1, 1, 1))
-            y = y if added is None else y.add_(added)
+    with conv.weights_in_use(conv, joined) as (weight, bias):
+        y = narrow_convolution(joined, weight, bias, added)
+        if y is None:
+            y = _fast_layout(F.conv3d(joined, weight, None, conv.stride, conv.padding))
+            if not add_into(y, bias, added):
+                y = y.add_(bias.view(-1, 1, 1, 1))
+                y = y if added is None else y.add_(added)
     return y
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from comfyui_matrixgame.checkpoints.formats import HEAD_DIM_OF_SMALL
 from comfyui_matrixgame.generator.action_module import ActionModule
 from comfyui_matrixgame.generator.model import HEAD_DIM, PATCH, Generator, GeneratorConfig, SelfAttention
-from comfyui_matrixgame.ops import weights_of
+from comfyui_matrixgame.ops import weights_in_use
 from comfyui_matrixgame.vae.base import LATENT_CHANNELS, LATENT_MEAN, LATENT_STD, denormalise, normalise
 from comfyui_matrixgame.vae.wan import History, ResidualBlock, SpatialAttention, WanVAE
 from comfyui_matrixgame.variants import UNIVERSAL
@@ -84,7 +84,7 @@ class TrainOperations:
     LayerNorm: Any = nn.LayerNorm
     Conv2d: Any = nn.Conv2d
     Conv3d: Any = Conv3d
-    weights_of = staticmethod(weights_of)
+    weights_in_use = staticmethod(weights_in_use)
 
 
 def make_vae(preset: Preset) -> WanVAE:

@@ -1,0 +1,48 @@
+"""Scripts in a process of core's own, on a pretended GPU (tests/pretend_gpu), with or without its dynamic VRAM."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+from .launch import comfyui_path
+from .server import PACK, host_python
+
+CARD = 24e9  # bytes
+
+ON_GPU = """
+import json, os, sys
+given = json.loads(sys.argv[1])
+sys.argv = ["main.py", "--base-directory", given["base"]]
+sys.path[:0] = [given["pack"]]
+import torch
+torch.set_num_threads(1)
+from tests.host.launch import install_stand_ins
+from tests.pretend_gpu import pretend_gpus
+install_stand_ins()
+with pretend_gpus(1, total=given["card"]) as gpus:
+    sys.path[:0] = [given["root"]]  # its tests folder has the name of ours
+    import comfy.options
+    comfy.options.enable_args_parsing()
+    if given["dynamic"]:
+        from tests.host.pretend_aimdo import VBar, turn_on
+        turn_on()
+    exec(compile(given["script"], "script", "exec"), {**globals(), **given["names"]})
+assert not gpus.races, gpus.races
+"""
+
+
+def run_on_gpu(script: str, base: Path, dynamic: bool = True, card: float = CARD, **names: str | int) -> str:
+    """What a script prints, where these names have these values, and `gpus` is the pretended machine. dynamic: whether
+    core's dynamic VRAM is on, as it is by default; then `VBar.all` are the models' places on the device. card: bytes
+    of the device."""
+    root = comfyui_path()
+    given = {"script": script, "base": str(base), "pack": str(PACK), "root": str(root), "dynamic": dynamic}
+    given |= {"card": card, "names": names}
+    command = [str(host_python(root)), "-c", ON_GPU, json.dumps(given)]
+    environment = {**os.environ, "MATRIXGAME_TRITON": "0", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr[-6000:]
+    return done.stdout
