@@ -60,6 +60,23 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
+def wants_channels_last(device: torch.device) -> bool:
+    """Whether convolutions run channels last there, as tensor cores have it, whatever layout they are given.
+
+    A CPU takes either; there frames keep the layout in which they have always been made, to the last bit.
+    """
+    return device.type != "cpu"
+
+
+def lay_channels_last(network: nn.Module) -> None:
+    """Store the weights of convolutions channels last, as tensor cores take them: kernels that find them otherwise
+    lay them anew at every call."""
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Conv3d)):
+            layout = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
+            module.weight.data = module.weight.data.contiguous(memory_format=layout)
+
+
 def weights_of(module: nn.Module, like: Tensor) -> tuple[Tensor, Tensor | None]:
     """A layer's weight and bias, cast to the dtype and device of `like`."""
     bias = module.bias

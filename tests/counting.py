@@ -97,6 +97,7 @@ def meta_models(variant: Variant, tiny: bool = False) -> Models:
     for network in (generator, vae, decoder):
         if network is not None:
             network.bfloat16().requires_grad_(False).compute_dtype = torch.bfloat16
+            network.lay_weights(META)
     return NamedModels(generator, vae, decoder)  # type: ignore[arg-type]
 
 

@@ -75,6 +75,7 @@ def load_vae(
             width = file.tensors[report.names["decoder.head.2.weight"]].shape[1]
             model = WanVAE(width, operations)
         _fill(model, torch.device(device), lambda _: storage, lambda name: file.tensor(report.names[name]))
+    model.lay_weights(torch.device(device))
     model.compute_dtype = compute_dtype(storage, torch.device(device))
     return model
 
@@ -104,6 +105,7 @@ def load_decoder(
             return file.tensor(report.names[name])
 
         _fill(model, torch.device(device), lambda _: storage, read)
+    model.lay_weights(torch.device(device))
     model.compute_dtype = compute_dtype(storage, torch.device(device))
     return model
 

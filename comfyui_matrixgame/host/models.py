@@ -148,6 +148,7 @@ def load_vae(file: str, decoder: str, dtype: str) -> HostVae:
         path = _model_path("vae_approx", decoder)
         modules.append(read_decoder(path, dtype, memory.vae_offload_device(), HostOperations))
     for module in modules:
+        module.lay_weights(memory.get_torch_device())
         module.compute_dtype = compute_dtype(next(module.parameters()).dtype, memory.get_torch_device())
     return HostVae(vae, modules[-1], tuple(_patcher(module) for module in modules), is_demo)
 

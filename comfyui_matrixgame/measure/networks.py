@@ -53,7 +53,8 @@ def random_models(
     networks[0].attention = get_attention(attention)
     check_precision(precision, device)
     quantise(networks[0], precision)
-    networks[0].lay_weights(device)
+    for network in networks:
+        network.lay_weights(device)
     return Models(*networks, weights_id="random")
 
 

@@ -30,6 +30,7 @@ class VisitingEncoder:
     def __init__(self, vae: WanVAE, device: torch.device, decodes: bool) -> None:
         self._vae, self._device = vae, device
         self._encoder = (vae.encoder, vae.conv1)
+        vae.lay_weights(device)
         for module in (vae.conv2, vae.decoder) if decodes else ():
             module.to(device)
 

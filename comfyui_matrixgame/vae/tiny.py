@@ -14,8 +14,9 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..ops import Operations, OperationsLike
+from ..ops import Operations, OperationsLike, lay_channels_last, wants_channels_last
 from .base import LATENT_CHANNELS, State, denormalise
+from .doubling import double_and_convolve, doubling_conv2d
 
 WIDTHS = (256, 128, 64, 64)
 TIME_GROWTH = (1, 2, 2)
@@ -38,22 +39,39 @@ class MemoryBlock(nn.Module):
 
     def forward(self, x: Tensor, past: Tensor | None) -> Tensor:
         """x: [B, T, C, H, W]; past: [B, 1, C, H, W], the last frame of the chunk before, None at the start."""
-        before = torch.cat([torch.zeros_like(x[:, :1]) if past is None else past, x[:, :-1]], dim=1)
         batch = x.shape[0]
-        x, before = x.flatten(0, 1), before.flatten(0, 1)
-        h = F.relu(self.conv["0"](torch.cat([x, before], dim=1)), inplace=True)
+        x, both = x.flatten(0, 1), _beside_the_one_before(x, past)
+        h = F.relu(self.conv["0"](both), inplace=True)
         h = F.relu(self.conv["2"](h), inplace=True)
         return F.relu(self.conv["4"](h) + x).unflatten(0, (batch, -1))
 
 
+def _beside_the_one_before(x: Tensor, past: Tensor | None) -> Tensor:
+    """Frames [B, T, C, H, W], each with the frame before it in its channels [BT, 2C, H, W]."""
+    batch, frames, channels, height, width = x.shape
+    both = torch.empty(
+        batch * frames, 2 * channels, height, width, dtype=x.dtype, device=x.device, memory_format=_layout(x)
+    )
+    here, before = both.unflatten(0, (batch, frames)).chunk(2, dim=2)
+    here.copy_(x)
+    before[:, :1] = 0 if past is None else past
+    if frames > 1:
+        before[:, 1:] = x[:, :-1]
+    return both
+
+
+def _layout(x: Tensor) -> torch.memory_format:
+    return torch.channels_last if wants_channels_last(x.device) else torch.contiguous_format
+
+
 class Stage(nn.Module):
-    """Three memory blocks, then twice the size in space and `growth` times as many frames."""
+    """Three memory blocks, then `growth` times as many frames and twice the size in space."""
 
     def __init__(self, ops: OperationsLike, dim: int, dim_out: int, growth: int) -> None:
         super().__init__()
         self.blocks = nn.ModuleList([MemoryBlock(ops, dim) for _ in range(BLOCKS)])
         self.grow = ops.Conv2d(dim, dim * growth, 1, bias=False)
-        self.out = ops.Conv2d(dim, dim_out, 3, padding=1, bias=False)
+        self.out = doubling_conv2d(ops, dim, dim_out, bias=False)
         self.growth = growth
 
     def forward(self, x: Tensor, past: State | None) -> tuple[Tensor, State]:
@@ -62,10 +80,17 @@ class Stage(nn.Module):
             memory.append(x[:, -1:].clone())
             x = block(x, None if past is None else past[i])
         batch = x.shape[0]
-        y = F.interpolate(x.flatten(0, 1), scale_factor=2.0, mode="nearest")
-        y = self.grow(y)  # [BT, growth * C, 2H, 2W]: the frames of one input frame lie in its channels
-        y = self.out(y.reshape(y.shape[0] * self.growth, -1, *y.shape[2:]))
+        y = self.grow(x.flatten(0, 1))  # before the doubling: of one value, the same sums four times
+        y = double_and_convolve(self.out, _frames_of_channels(y, self.growth))
         return y.unflatten(0, (batch, -1)), tuple(memory)
+
+
+def _frames_of_channels(x: Tensor, growth: int) -> Tensor:
+    """[N, growth C, H, W] -> [growth N, C, H, W]: the frames of one input frame lie in its channels."""
+    if not wants_channels_last(x.device):
+        return x.unflatten(1, (growth, -1)).flatten(0, 1)
+    x = x.permute(0, 2, 3, 1).unflatten(3, (growth, -1))  # stays channels last
+    return x.permute(0, 3, 1, 2, 4).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 class TinyDecoder(nn.Module):
@@ -83,6 +108,11 @@ class TinyDecoder(nn.Module):
             [Stage(operations, WIDTHS[i], WIDTHS[i + 1], growth) for i, growth in enumerate(TIME_GROWTH)]
         )
         self.conv_out = operations.Conv2d(WIDTHS[-1], 3, 3, padding=1)
+
+    def lay_weights(self, device: torch.device) -> None:
+        """Store the weights as `device`, on which they are or will be, takes them quickest."""
+        if wants_channels_last(device):
+            lay_channels_last(self)
 
     @property
     def latents_behind(self) -> int:
@@ -110,7 +140,8 @@ class TinyDecoder(nn.Module):
         outputs = []
         for latent in latents.to(self.compute_dtype).split(1, dim=2):  # one at a time: the same sums whatever the chunk
             x = latent.transpose(1, 2)  # [B, 1, C, h, w]
-            x = F.relu(self.conv_in(torch.tanh(x.flatten(0, 1) / 3) * 3), inplace=True).unflatten(0, x.shape[:2])
+            scaled = (torch.tanh(x.flatten(0, 1) / 3) * 3).contiguous(memory_format=_layout(x))
+            x = F.relu(self.conv_in(scaled), inplace=True).unflatten(0, x.shape[:2])
             memories: list[Tensor] = []
             for i, stage in enumerate(self.stages):
                 x, memory = stage(x, None if state is None else state[3 * i : 3 * i + 3])

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from ..errors import ImageError
 from ..fused import add_into, channel_norm_silu_into, narrow_convolution, triton_for, under_autocast
-from ..ops import Operations, OperationsLike, cast, is_wrapped, on_cpu
+from ..ops import Operations, OperationsLike, cast, is_wrapped, lay_channels_last, on_cpu, wants_channels_last
 from .base import LATENT_CHANNELS, SPATIAL_STRIDE, State, denormalise, normalise
+from .doubling import double_and_convolve, doubling_conv2d
 
 STAGES = (1, 2, 4, 4)  # width of each resolution, in base widths
 MEMORY = 2  # frames a causal convolution looks back
@@ -243,13 +244,13 @@ class Upsample(nn.Module):
 
     def __init__(self, ops: OperationsLike, dim: int, time: bool) -> None:
         super().__init__()
-        self.resample = nn.ModuleDict({"1": ops.Conv2d(dim, dim // 2, 3, padding=1)})
+        self.resample = nn.ModuleDict({"1": doubling_conv2d(ops, dim, dim // 2)})
         self.time_conv = causal_conv3d(ops, dim, dim * 2, (3, 1, 1)) if time else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         if self.time_conv is not None:
             x = self._double_time(self.time_conv, x, history)
-        return per_frame(lambda y: self.resample["1"](double(y)), x)
+        return per_frame(lambda y: double_and_convolve(self.resample["1"], y), x)
 
     @staticmethod
     def _double_time(time_conv: nn.Module, x: Tensor, history: History) -> Tensor:
@@ -258,20 +259,11 @@ class Upsample(nn.Module):
             return x
         batch, dim, frames, height, width = x.shape
         x = convolve(time_conv, x, history)
-        if x.device.type != "cuda":
+        if not wants_channels_last(x.device):
             x = x.reshape(batch, 2, dim, frames, height, width)
             return x.permute(0, 2, 3, 1, 4, 5).reshape(batch, dim, frames * 2, height, width)
         x = x.permute(0, 2, 3, 4, 1).reshape(batch, frames, height, width, 2, dim)  # stays channels last
         return x.permute(0, 1, 4, 2, 3, 5).reshape(batch, frames * 2, height, width, dim).permute(0, 4, 1, 2, 3)
-
-
-def double(y: Tensor) -> Tensor:
-    """Images [N, C, H, W] at twice the size, each value four times."""
-    if not y.is_cuda:
-        return F.interpolate(y, scale_factor=2.0, mode="nearest")
-    count, channels, height, width = y.shape  # a copy with channels last: torch's kernel takes twice as long
-    wide = y.permute(0, 2, 3, 1)[:, :, None, :, None].expand(-1, -1, 2, -1, 2, -1)
-    return wide.reshape(count, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
 
 
 def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
@@ -393,6 +385,11 @@ class WanVAE(nn.Module):
             history = history.following() if pixels else history
             pixels.append(self.decoder(self.conv2(_fast_layout(latent)), history))
         return torch.cat(pixels, dim=2), history.state()
+
+    def lay_weights(self, device: torch.device) -> None:
+        """Store the weights as `device`, on which they are or will be, takes them quickest."""
+        if wants_channels_last(device):
+            lay_channels_last(self)
 
     @property
     def input_device(self) -> torch.device:
