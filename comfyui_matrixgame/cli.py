@@ -6,29 +6,89 @@ Only what a command needs is imported, so that `--help` answers at once.
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from . import __version__
 from .errors import MatrixGameError
-from .options import add_models
+from .options import Parser, add_models
+from .stopping import Stopped, stopping
+from .targets import check_target, shown
 from .variants import VARIANTS
+
+DEBUG = "MATRIXGAME_DEBUG"  # set to anything, it shows where an unexpected error came from
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status: 0, 1 for an error that was said in a sentence, 130 for Ctrl-C."""
-    args = parser().parse_args(arguments)
+    """Run a command; returns the exit status: 0, 1 for an error that was said in a sentence, 2 for arguments that are
+    none, 128 and the signal's number where one ended it, so 130 for Ctrl-C and 143 for SIGTERM."""
+    for stream in (sys.stdout, sys.stderr):  # names of files may hold what a terminal's encoding does not
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return args.run(args)
+        with stopping():
+            status = _run(arguments)
+            _flush()
+            return status
     except MatrixGameError as error:
-        print(f"matrixgame: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("matrixgame: stopped.", file=sys.stderr)
-        return 130
+        return _fail(str(error))
+    except KeyboardInterrupt as stop:
+        _fail("stopped.")
+        return 128 + (stop.number if isinstance(stop, Stopped) else 2)
     except BrokenPipeError:
+        _let_go_of_output()
         return 0
+    except Exception as error:
+        if os.environ.get(DEBUG):
+            raise
+        return _fail(_unexpected(error))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        args = parser().parse_args(arguments)
+        return args.run(args)
+    except SystemExit as end:  # of argparse, which has said everything
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+
+
+def _flush() -> None:
+    """What was printed is written now, so that a full disk is an error here and not a traceback after the end."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
+def _fail(text: str) -> int:
+    with suppress(OSError, ValueError):
+        print(f"matrixgame: {text}", file=sys.stderr)
+    with suppress(OSError, ValueError):
+        _flush()
+        return 1
+    _let_go_of_output()
+    return 1
+
+
+def _let_go_of_output() -> None:
+    """Nobody reads it, or no disk has room for it: what is left in the buffer must not fail once more at the end."""
+    with suppress(OSError, ValueError, AttributeError):
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+
+
+def _unexpected(error: Exception) -> str:
+    """An error that nobody thought of, in a sentence."""
+    text = " ".join(str(error).split())[:300]
+    out_of_memory = "DefaultCPUAllocator" in text or "out of memory" in text.lower() or "Cannot allocate" in text
+    if isinstance(error, MemoryError) or out_of_memory:
+        return "There is not enough memory; use a smaller --size, another --dtype, or end other programs."
+    if isinstance(error, OSError) and error.strerror:
+        names = " and ".join(shown(str(name)) for name in (error.filename, error.filename2) if name is not None)
+        return f"{names or 'The output'} cannot be read or written: {error.strerror}."
+    return f"{type(error).__name__}: {text}. This should not happen; set {DEBUG}=1 to see where, and report it."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     from .batch import cli as batch_cli
     from .play import cli as play_cli
 
-    top = argparse.ArgumentParser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
+    top = Parser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
     top.add_argument("--version", action="version", version=__version__)
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_render(commands)
@@ -59,10 +119,13 @@ def _add(commands: argparse._SubParsersAction, name: str, run: Callable, text: s
 
 def _add_render(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "render", _render, "Render a video from an image (or on from a clip) and inputs.")
+    from .actions.text import KINDS
+
     command.add_argument("image", nargs="?", help="start image; not needed with --continue-clip or the demo world")
     add_models(command)
     inputs = command.add_argument_group("inputs")
     inputs.add_argument("--actions", metavar="FILE|TEXT", help="script, timeline, CSV, JSON lines or .npy folder")
+    inputs.add_argument("--from", dest="kind", choices=KINDS, help="format of --actions, instead of recognising it")
     inputs.add_argument("--branch", metavar="NAME", help="branch of the timeline in --actions (default: that in use)")
     inputs.add_argument("--keys", default="", metavar="K,K", help="keys held all the time, such as w or w,d")
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
@@ -71,9 +134,12 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     inputs.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
     inputs.add_argument("--continue-clip", metavar="VIDEO", help="go on from this clip of 9 + 12k frames")
     inputs.add_argument("--clip-actions", metavar="FILE|TEXT", help="the inputs that belong to that clip")
+    inputs.add_argument("--clip-from", dest="clip_kind", choices=KINDS, help="format of --clip-actions")
     out = command.add_argument_group("output")
-    out.add_argument("-o", "--output", default="out.mp4", metavar="FILE")
-    out.add_argument("--world", metavar="FILE", help="go on from this world if it exists, and save to it at the end")
+    out.add_argument("-o", "--output", default="out.mp4", metavar="FILE", help="a .mp4 or .gif (default: out.mp4)")
+    out.add_argument(
+        "--world", metavar="FILE", help="go on from this world if it exists, and save to it on the way and at the end"
+    )
 
 
 def _render(args: argparse.Namespace) -> int:
@@ -132,8 +198,14 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
 
 
 def _convert(args: argparse.Namespace) -> int:
-    from .checkpoints import convert_generator
+    from .checkpoints import convert_generator, inspect_file
 
+    def is_generator(path: Path) -> bool:
+        with suppress(MatrixGameError):
+            return inspect_file(path).kind == "generator"
+        return False
+
+    check_target(args.target, "OUT", {"the file to convert": args.source}, is_generator, "generator")
     path = convert_generator(args.source, args.target, args.layout, args.dtype)
     print(f"{path}: {path.stat().st_size / 1e9:.2f} GB")
     return 0

@@ -11,7 +11,6 @@ An episode counts as recorded once its table is there: it is written last, and m
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,12 +18,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
 import numpy as np
 from numpy.typing import NDArray
 
 from .actions.track import ActionTrack
+from .clips import open_video, read_video, url_of
 from .errors import MatrixGameError, VideoError
+from .files import written_whole
 from .variants import FPS, UNIVERSAL, Variant
 
 VIDEO_KEY = "observation.images.view"
@@ -65,32 +65,18 @@ def video_path(root: Path, number: int) -> Path:
     return root / "videos" / f"chunk-{number // CHUNK:03d}" / VIDEO_KEY / f"episode_{number:06d}.mp4"
 
 
-def read_video(path: Path) -> Iterator[NDArray[np.uint8]]:
-    """Frames [H, W, 3] of a video file; raises VideoError where it is none."""
-    try:
-        with av.open(str(path)) as container:
-            for frame in container.decode(video=0):
-                yield frame.to_ndarray(format="rgb24")
-    except (av.error.FFmpegError, IndexError) as error:
-        raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
-
-
 def rate_and_length(path: Path) -> tuple[float, int]:
-    """Frames a second and frames of a video file, without decoding it."""
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            return float(stream.average_rate or FPS), sum(packet.size > 0 for packet in container.demux(stream))
-    except (av.error.FFmpegError, IndexError) as error:
-        raise VideoError(f"{path.name} cannot be read as a video: {error}.") from error
+    """Frames a second and frames of a video file, without decoding it. Raises VideoError where it is none."""
+    with open_video(path) as container:
+        stream = container.streams.video[0]
+        return float(stream.average_rate or FPS), sum(packet.size > 0 for packet in container.demux(stream))
 
 
 def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) -> tuple[int, dict[str, list]]:
     """Write frames [H, W, 3]; returns how many, and the statistics of their colours in 0..1 (odd sides lose a row)."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".partial.mp4")
     count, seen = 0, []
-    with av.open(str(partial_path), "w") as container:
+    with written_whole(path) as part, av.open(url_of(part), "w", format="mp4") as container:
         stream = None
         for pixels in frames:
             if stream is None:
@@ -106,7 +92,6 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) ->
         if stream is None:
             raise VideoError(f"There are no frames to write to {path.name}.")
         container.mux(stream.encode())
-    os.replace(partial_path, path)
     return count, _colours(seen)
 
 
@@ -137,10 +122,9 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
     }
     path = table_path(root, episode.number)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial_path = path.with_suffix(".partial")
     table = pa.table(columns).replace_schema_metadata({"statistics": json.dumps(statistics)})
-    pq.write_table(table, partial_path)
-    os.replace(partial_path, path)
+    with written_whole(path) as part:
+        pq.write_table(table, part)
 
 
 def write_meta(root: Path, episodes: int, tasks: Sequence[str], variant: Variant = UNIVERSAL) -> None:
@@ -194,9 +178,8 @@ def copy_video(path: Path, source: Path) -> tuple[int, dict[str, list]]:
         count += 1
     if not count:
         raise VideoError(f"There are no frames in {source.name}.")
-    partial_path = path.with_suffix(".partial.mp4")
-    shutil.copyfile(source, partial_path)
-    os.replace(partial_path, path)
+    with written_whole(path) as part:
+        shutil.copyfile(source, part)
     return count, _colours(seen)
 
 
@@ -216,7 +199,7 @@ def _statistics(values: NDArray) -> dict[str, list]:
 def _info(
     episodes: int, frames: int, tasks: int, first: Path, has_state: bool, actions: tuple[str, ...]
 ) -> dict[str, object]:
-    with av.open(str(first)) as container:
+    with open_video(first) as container:
         height, width = container.streams.video[0].height, container.streams.video[0].width
     rate: float = rate_and_length(first)[0]
     rate = int(rate) if rate.is_integer() else rate
@@ -253,6 +236,5 @@ def _info(
 
 
 def _write(path: Path, text: str) -> None:
-    partial_path = path.with_name(path.name + ".partial")
-    partial_path.write_text(text, encoding="utf-8")
-    os.replace(partial_path, path)
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")

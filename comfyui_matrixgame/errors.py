@@ -27,6 +27,10 @@ class VideoError(MatrixGameError):
     """A video that cannot be read or written."""
 
 
+class TargetError(MatrixGameError):
+    """A place for results that cannot be written, or that holds something of the user's."""
+
+
 class BackendError(MatrixGameError):
     """An attention backend, device or dtype that was asked for and is not available here."""
 

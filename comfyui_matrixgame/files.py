@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 PART = ".part"
+DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
+"""Of Windows: no file has one of these names, with any ending and in any case."""
+FORBIDDEN = '<>:"|?*\\'
+"""Characters that no name of a file on Windows has, beside / and those before the space."""
 _LONGEST_NAME = 200  # bytes of a name that is kept in the name of its part: file systems take 255
 _KINDS = {
     stat.S_IFDIR: "it is a folder, not a file",

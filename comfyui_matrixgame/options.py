@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import re
+from typing import Any
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes values such as -0.05,0.1 for what they are: no option here begins with a digit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
 
 
 def add_models(command: argparse.ArgumentParser) -> None:

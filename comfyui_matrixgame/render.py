@@ -14,20 +14,25 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from .actions.held import held_track
 from .actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from .builtin import NAME as DEMO_WORLD
 from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
-from .errors import ActionError, BackendError, ImageError, MatrixGameError, VideoError, WorldError
+from .clips import Clip, read_clip
+from .errors import ActionError, BackendError, ImageError, MatrixGameError, TargetError, VideoError, WorldError
 from .generator.attention import get_attention
-from .images import HEIGHT, WIDTH, check_size, fit_image, read_start
+from .gif import GifWriter, is_own_gif
+from .images import HEIGHT, WIDTH, check_size, read_start
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .quantise import EXACT, check_precision, precision_of
+from .stopping import finishing
 from .streaming import stream_weights
+from .targets import check_target, shown
 from .vae.small import TiledDecoder, VisitingEncoder
-from .variants import FPS, FRAMES_PER_BLOCK, Variant, first_input_of_block, frames_of_blocks
-from .video import VideoWriter, read_video, recover, video_tensor
+from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
+from .video import VideoWriter, is_own_video, recover
 from .world import (
     Models,
     PassProgress,
@@ -44,6 +49,9 @@ from .world.models import fingerprint
 from .world.warm import passes_of_warm_up, warm_up
 
 STORED_FP8 = "float8_e4m3fn"
+ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
+SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
+SAVE_SHARE = 0.05  # of the time that may go into them
 
 
 @dataclass(frozen=True)
@@ -82,10 +90,10 @@ def render(args: argparse.Namespace) -> int:
     asked = parse_size(args.size) if args.size else files.size
     height, width = asked if world is None else world.size
     get_attention(args.attention)
-    if Path(args.output).is_dir():
-        raise VideoError(f"--output {args.output} is a folder; name a file in it, such as out.mp4.")
+    _check_targets(args, files)
     track = _inputs(args, files.variant)
-    clip_blocks = _clip_blocks(args.continue_clip) if args.continue_clip else 0
+    clip = read_clip(args.continue_clip, height, width) if args.continue_clip else None
+    clip_blocks = _clip_blocks(clip) if clip is not None else 0
     blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
@@ -100,10 +108,14 @@ def render(args: argparse.Namespace) -> int:
         own = f"its own picture, seed {world.seeds[0]} and size {width}x{height}"
         say(f"going on from {args.world} at block {world.block}, with {own}")
     else:
-        source = _source(args, files, height, width)
-        features = image_features(files, source if source.ndim == 3 else source[:, 0])
+        rows = _clip_rows(args, clip, files.variant) if clip is not None else None
+        image = start_picture(args.image, files, height, width) if clip is None else clip.pixels[:, 0]
+        features = image_features(files, image)
         models = load_models(files, args.attention, room)
-        world = _start(args, models, source, features)
+        if clip is None or rows is None:
+            world = start_world(models, image, args.seed, features=features)
+        else:
+            world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
     plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
     return _render_blocks(models, world, plan)
 
@@ -117,6 +129,11 @@ class Plan:
     last: int
     output: Path
     world_file: Path | None
+
+    @property
+    def is_gif(self) -> bool:
+        """Whether the output is an animated GIF."""
+        return self.output.suffix.lower() == ".gif"
 
     def rows_from(self, block: int) -> ActionTrack:
         """The inputs that block `block` is the first to read, and all after them."""
@@ -198,6 +215,32 @@ def say(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
 
 
+def _check_targets(args: argparse.Namespace, files: Files) -> None:
+    """Raise TargetError where the video or the world cannot be written, or would take the place of something else."""
+    ending = Path(args.output).suffix.lower()
+    if not Path(args.output).is_dir() and ending not in ENDINGS:
+        raise TargetError(
+            f"--output {shown(args.output)}: a video is written as .mp4 or .gif; name it such as out.mp4."
+        )
+    inputs = {
+        "the start image": args.image,
+        "the clip to go on from": args.continue_clip,
+        "the file of --actions": args.actions,
+        "the file of --clip-actions": args.clip_actions,
+        "the generator": files.generator.path,
+        "the VAE": files.vae.path,
+        "the image tower": files.vision,
+        "the decoder": files.decoder,
+    }
+    check_target(args.output, "--output", {**inputs, "the file of --world": args.world}, _is_own, "video")
+    if args.world:
+        check_target(args.world, "--world", inputs)
+
+
+def _is_own(path: Path) -> bool:
+    return is_own_gif(path) if path.suffix.lower() == ".gif" else is_own_video(path)
+
+
 def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     left = plan.last - world.block
     if left < 1 or world.block < plan.first:
@@ -208,6 +251,8 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     passes = len(models.variant.steps) + 1
     recover(plan.output)
     keep = plan.frames_before(world.block) if plan.output.exists() else 0
+    if keep and plan.is_gif:
+        raise VideoError(f"{plan.output} cannot be gone on with, as a GIF is written in one go; name an .mp4.")
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
     bar = tqdm(total=left * passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
@@ -239,19 +284,41 @@ def warm_up_with_bar(models: Models, size: tuple[int, int]) -> None:
 
 
 def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) -> int:
-    writer = VideoWriter(plan.output, *size, keep=keep)
+    writer = GifWriter(plan.output, *size) if plan.is_gif else VideoWriter(plan.output, *size, keep=keep)
+    saves = _Saves(plan.world_file)
     try:
         with writer:
             for block in run:
+                if plan.world_file is not None:
+                    writer.cut()  # so that it makes no difference in which block a run was ended and gone on with
                 writer.write(block.frames[0])
+                saves.now_and_then(run.world_before)
     except BaseException:
         say(f"stopped; {plan.output} holds {writer.frames} frames and plays")
         raise
     finally:
-        if plan.world_file is not None and _stands_with_video(run, plan, writer.frames):
-            save_world(run.world, plan.world_file)
-            say(f"{plan.world_file} stands at block {run.block}; run the same command to go on from there")
+        with finishing():
+            if plan.world_file is not None and _stands_with_video(run, plan, writer.frames):
+                save_world(run.world, plan.world_file)
+                say(f"{plan.world_file} stands at block {run.block}; run the same command to go on from there")
     return writer.frames
+
+
+class _Saves:
+    """The world on its way, so that a kill costs a minute and not the rollout."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._due = time.monotonic() + SAVE_EVERY
+
+    def now_and_then(self, world: World | None) -> None:
+        """Save the world before a block of which all frames but for the last are in the video."""
+        if self._path is None or world is None or time.monotonic() < self._due:
+            return
+        began = time.monotonic()
+        save_world(world, self._path)
+        took = time.monotonic() - began
+        self._due = time.monotonic() + max(SAVE_EVERY, took / SAVE_SHARE)
 
 
 def _stands_with_video(run: Rollout, plan: Plan, frames: int) -> bool:
@@ -314,15 +381,6 @@ def find_device(name: str | None) -> torch.device:
     return device
 
 
-def _source(args: argparse.Namespace, files: Files, height: int, width: int) -> Tensor:
-    """The start image [3, H, W], or the clip to continue [3, N, H, W]."""
-    check_size(height, width)
-    if args.continue_clip:
-        frames = video_tensor(read_video(args.continue_clip))
-        return fit_image(frames.transpose(0, 1), height, width).transpose(0, 1)
-    return start_picture(args.image, files, height, width)
-
-
 def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:
     """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
     if image is None and files.is_demo:
@@ -343,49 +401,45 @@ def image_features(files: Files, image: Tensor) -> Tensor:
         return tower(image.unsqueeze(0))
 
 
-def _start(args: argparse.Namespace, models: Models, source: Tensor, features: Tensor) -> World:
-    if source.ndim == 3:
-        return start_world(models, source, args.seed, features=features)
-    if not args.clip_actions:
-        raise ActionError("Continuing a clip needs the inputs that belong to it; give them with --clip-actions.")
-    rows = _read(args.clip_actions, models.variant)
-    return start_world_from_clip(models, source, rows, args.seed, features=features)
-
-
 def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
     if args.actions:
-        return _read(args.actions, variant, args.branch)
+        return _read(args.actions, variant, args.branch, args.kind)
     if args.branch:
         raise ActionError("--branch names a branch of a timeline; give its file with --actions.")
-    keys = {key.strip(): 1.0 for key in args.keys.split(",") if key.strip()}
-    try:
-        pitch, yaw = (float(value) for value in args.mouse.split(","))
-    except ValueError:
-        raise ActionError(f"--mouse takes two numbers, pitch,yaw such as 0,0.1; got '{args.mouse}'.") from None
-    camera = {"pitch": pitch, "yaw": yaw} if variant.mouse or pitch or yaw else {}
-    row = ActionTrack.from_rows(variant, [{**keys, **camera}])
-    return row.padded(rows_of_blocks(args.blocks if args.blocks and args.blocks > 0 else 3))
+    rows = rows_of_blocks(args.blocks if args.blocks and args.blocks > 0 else 3)
+    return held_track(variant, args.keys, args.mouse, rows)
 
 
-def _read(source: str, variant: Variant, branch: str | None = None) -> ActionTrack:
+def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> ActionTrack:
     from .actions.text import load_actions
 
-    loaded = load_actions(source, variant)
+    loaded = load_actions(source, variant, kind)
     loaded = loaded.on_branch(branch) if branch else loaded
     for note in loaded.notes:
         say(f"inputs: {note}")
     return loaded.track
 
 
-def _clip_blocks(path: str) -> int:
-    frames = sum(1 for _ in read_video(path))
-    blocks = (frames + 3) // FRAMES_PER_BLOCK
-    if blocks < 1 or frames != frames_of_blocks(blocks):
-        fitting = frames_of_blocks(max(1, blocks))
-        raise ImageError(
-            f"{Path(path).name} has {frames} frames; a clip needs 9 + 12k to be continued, such as {fitting}."
+def _clip_blocks(clip: Clip) -> int:
+    blocks = clip.blocks
+    if not clip.exact:
+        say(
+            f"clip: {clip.name} plays {clip.rate:.4g} frames a second; it is resampled to {FPS} frames a second, "
+            f"of which the first {clip.count} are used"
         )
     return blocks
+
+
+def _clip_rows(args: argparse.Namespace, clip: Clip, variant: Variant) -> ActionTrack:
+    """The inputs that belong to the clip."""
+    if not args.clip_actions:
+        raise ActionError("Continuing a clip needs the inputs that belong to it; give them with --clip-actions.")
+    rows = clip.rows(_read(args.clip_actions, variant, kind=args.clip_kind), lambda text: say(f"clip: {text}"))
+    if len(rows) < clip.count - 1:
+        raise WorldError(
+            f"{clip.name} has {clip.count} frames and needs {clip.count - 1} input rows; there are {len(rows)}."
+        )
+    return rows
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -6,6 +6,8 @@ closing it rewrites the container (not the pictures) with the index in front.
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import av.bitstream
 import av.container
 import numpy as np
 import torch
@@ -24,11 +25,15 @@ from av.packet import Packet
 from av.video.codeccontext import VideoCodecContext
 from torch import Tensor
 
+from .clips import open_video, read_video, reason, url_of
 from .errors import VideoError
+from .images import image_tensor
 from .variants import FPS
 
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}
+LONGEST_NAME = 255  # bytes
+_ENCODERS_MARKS = (b"x264", b" crf=18.0 ", b" keyint=25 ")  # in the first packet
 ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"}  # a frame in, a packet out
 
 
@@ -42,6 +47,7 @@ class VideoWriter:
     def __init__(self, path: str | Path, height: int, width: int, fps: int = FPS, keep: int = 0) -> None:
         self.path = Path(path)
         self.frames = 0
+        self._taken_over = False  # the file from before is still beside this one
         self._size = (height, width)
         self._part = part_of(self.path)
         self._container: av.container.OutputContainer | None = None
@@ -51,6 +57,8 @@ class VideoWriter:
             if keep:
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
                 os.replace(self.path, self._part)
+                self._taken_over = True
+            _make_new(self.path)
             try:
                 self._begin(fps)
                 if keep:
@@ -60,14 +68,15 @@ class VideoWriter:
                 if keep:
                     os.replace(self._part, self.path)
                 raise
-            self._part.unlink(missing_ok=True)
+            if not keep:
+                self._part.unlink(missing_ok=True)
         except (OSError, FFmpegError) as error:
             raise VideoError(
-                f"{self.path} cannot be written ({_reason(error)}); check the folder and free space."
+                f"{self.path} cannot be written ({reason(error)}); check the folder and free space."
             ) from None
 
     def _begin(self, fps: int) -> None:
-        self._container = container = av.open(_url(self.path), "w", format="mp4", options=FRAGMENTED)
+        self._container = container = av.open(url_of(self.path), "w", format="mp4", options=FRAGMENTED)
         self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
         self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
@@ -90,9 +99,10 @@ class VideoWriter:
                 frame.pts, frame.time_base = self.frames, self._stream.codec_context.time_base
                 self._mux(self._encoder.encode(frame))
                 self.frames += 1
+                self._let_go()
         except (OSError, FFmpegError) as error:
             raise VideoError(
-                f"Writing {self.path} stopped at frame {self.frames} ({_reason(error)}); what is there plays. Free "
+                f"Writing {self.path} stopped at frame {self.frames} ({reason(error)}); what is there plays. Free "
                 "some space and go on."
             ) from None
 
@@ -124,8 +134,14 @@ class VideoWriter:
                 _rewrite(self.path, self._part)
         except (OSError, FFmpegError) as error:
             self.frames = _count_packets(self.path)
-            raise VideoError(f"{self.path} could not be finished ({_reason(error)}); what is there plays.") from None
+            raise VideoError(f"{self.path} could not be finished ({reason(error)}); what is there plays.") from None
         finally:
+            self._part.unlink(missing_ok=True)
+
+    def _let_go(self) -> None:
+        """The file from before may go once a new frame was muxed: until then its last frame is in memory only."""
+        if self._taken_over:
+            self._taken_over = False
             self._part.unlink(missing_ok=True)
 
     def abandon(self) -> None:
@@ -146,21 +162,19 @@ class VideoWriter:
         """Put the first `keep` frames of the old file in front: as they are where the encoder agrees, else anew."""
         assert self._container is not None
         self._container.start_encoding()
-        with av.open(_url(self._part)) as old:
-            source = old.streams.video[0]
-            same = _same_parameters(source.codec_context.extradata, self._stream.codec_context.extradata)
-            annex_b = av.bitstream.BitStreamFilterContext("h264_mp4toannexb", source)  # as the encoder's packets are
-            for packet in old.demux(source) if same else ():
-                if self.frames == keep:
-                    break
-                for part in annex_b.filter(packet) if packet.size else ():
-                    part.stream = self._stream
-                    part.time_base = self._stream.codec_context.time_base
-                    part.pts = part.dts = self.frames
-                    part.duration = 1
-                    self._container.mux(part)
-                    self.frames += 1
-        if not same:
+        with open_video(self._part) as old:
+            parameters = old.streams.video[0].codec_context.extradata
+        if _same_parameters(parameters, self._stream.codec_context.extradata):
+            for packet in itertools.islice(_packets(self._part), keep):
+                part = Packet(_annex_b(bytes(packet)))
+                part.is_keyframe = packet.is_keyframe
+                part.stream = self._stream
+                part.time_base = self._stream.codec_context.time_base
+                part.pts = part.dts = self.frames
+                part.duration = 1
+                self._container.mux(part)
+                self.frames += 1
+        else:
             for picture in read_video(self._part, count=keep):
                 self.write(picture[None, : self._size[0], : self._size[1]])
 
@@ -175,23 +189,6 @@ class VideoWriter:
         except VideoError:
             if error is None:  # else the first error is the one to tell
                 raise
-
-
-def read_video(path: str | Path, first: int = 0, count: int | None = None) -> Iterator[np.ndarray]:
-    """Frames [H, W, 3] of 8 bits of a video, from frame `first` on. Raises VideoError."""
-    try:
-        with av.open(_url(path)) as container:
-            if not container.streams.video:
-                raise VideoError(f"{Path(path).name} has no pictures; use a video file.")
-            for index, frame in enumerate(container.decode(container.streams.video[0])):
-                if count is not None and index >= first + count:
-                    return
-                if index >= first:
-                    yield frame.to_ndarray(format="rgb24")
-    except FileNotFoundError:
-        raise VideoError(f"There is no video {path}; check the path.") from None
-    except (OSError, FFmpegError) as error:
-        raise VideoError(f"{Path(path).name} cannot be read as a video ({_reason(error)}).") from None
 
 
 def playable_frames(path: str | Path) -> int:
@@ -211,33 +208,49 @@ def recover(path: str | Path) -> None:
 def part_of(path: str | Path) -> Path:
     """Where a video's frames are for a moment: a name that no download and no other program gives a file."""
     path = Path(path)
-    return path.with_name(f"{path.stem}.matrixgame{path.suffix}.part")
+    name = f"{path.stem}.matrixgame{path.suffix}.part"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f"{hashlib.sha256(os.fsencode(path.name)).hexdigest()}.matrixgame{path.suffix[:9]}.part"
+    return path.with_name(name)
+
+
+def is_own_video(path: str | Path) -> bool:
+    """Whether a file is a video that VideoWriter wrote, whole or not, or one without any picture."""
+    try:
+        with open_video(path) as container:
+            if len(container.streams) != 1 or "mp4" not in container.format.name:
+                return False
+            stream = container.streams.video[0]
+            if stream.codec_context.name != "h264":
+                return False
+            first = next((bytes(packet) for packet in container.demux(stream) if packet.size), None)
+    except VideoError:
+        return False
+    return first is None or all(mark in first for mark in _ENCODERS_MARKS)
 
 
 def _count_packets(path: str | Path) -> int:
     count = 0
-    try:
-        with av.open(_url(path)) as container:
-            for packet in container.demux(container.streams.video[0]):
-                count += packet.size > 0 and not packet.is_corrupt
-    except (OSError, FFmpegError, IndexError):
-        return count
+    with suppress(VideoError):
+        for packet in _packets(path):
+            count += not packet.is_corrupt
     return count
 
 
-def _url(path: str | Path) -> str:
-    """A path for FFmpeg, which takes what stands before a colon for a protocol."""
-    return f"file:{path}"
+def _packets(path: Path | str) -> Iterator[Packet]:
+    with open_video(path) as container:
+        for packet in container.demux(container.streams.video[0]):
+            if packet.size:
+                yield packet
 
 
 def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:
     """Frames -> [3, N, H, W] float32 in [-1, 1]."""
-    array = np.stack(list(frames))
-    return torch.from_numpy(array).permute(3, 0, 1, 2).float() / 127.5 - 1
+    return torch.stack([image_tensor(frame) for frame in frames], dim=1)
 
 
 def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
-    with av.open(_url(path)) as container:
+    with open_video(path) as container:
         codec = container.streams.video[0].codec_context
         have = (codec.height, codec.width)
     frames = _count_packets(path)
@@ -245,13 +258,14 @@ def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
         raise VideoError(f"{path.name} is {have[1]}x{have[0]} and cannot be continued; choose another name.")
     if frames < keep:
         raise VideoError(
-            f"{path.name} has {frames} frames and the world stands at frame {keep}; they do not belong together."
+            f"{path.name} has {frames} frames and the world stands at frame {keep}; they do not belong together. Name "
+            "another file to write what follows there, or delete both to begin again."
         )
 
 
 def _same_parameters(in_file: bytes | None, of_encoder: bytes | None) -> bool:
     """Whether an mp4's H.264 parameter sets (its avcC record) are the ones an encoder writes (Annex B)."""
-    if not in_file or not of_encoder or in_file[0] != 1:
+    if not in_file or not of_encoder or in_file[0] != 1 or in_file[4] & 3 != 3:  # lengths of 4 bytes
         return False
     length = int.from_bytes(in_file[6:8], "big")
     sequence, rest = in_file[8 : 8 + length], in_file[8 + length :]
@@ -259,8 +273,26 @@ def _same_parameters(in_file: bytes | None, of_encoder: bytes | None) -> bool:
     return sequence in of_encoder and picture in of_encoder
 
 
+def _annex_b(packet: bytes) -> bytes:
+    """An H.264 packet of an mp4, whose units have their length in front, as an encoder writes it. FFmpeg's filter for
+    that would put the parameter sets into every keyframe, and the file would be another than one written at once."""
+    units, at = [], 0
+    while at + 4 <= len(packet):
+        length = int.from_bytes(packet[at : at + 4], "big")
+        units.append(packet[at + 4 : at + 4 + length])
+        at += 4 + length
+    return b"".join(b"\0\0\0\1" + unit for unit in units)
+
+
+def _make_new(path: Path) -> None:
+    """An empty file at `path`: FFmpeg would write through a link, and into every other name of the old file."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+
+
 def _rewrite(path: Path, part: Path) -> None:
-    with av.open(_url(path)) as source, av.open(_url(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
+    _make_new(part)
+    with av.open(url_of(path)) as source, av.open(url_of(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         for packet in source.demux(stream):
@@ -268,7 +300,3 @@ def _rewrite(path: Path, part: Path) -> None:
                 packet.stream = copy
                 target.mux(packet)
     os.replace(part, path)
-
-
-def _reason(error: BaseException) -> str:
-    return getattr(error, "strerror", None) or str(error)

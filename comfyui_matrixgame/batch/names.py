@@ -12,13 +12,13 @@ from string import Formatter
 import numpy as np
 
 from ..errors import BatchError
-from ..world.store import DEVICES
+from ..files import DEVICES, FORBIDDEN
 from .entries import FIELDS, MOST_BLOCKS, Entry, Job
 from .scripts import BenchScripts
 
 ALIASES = {"action": "script", "start": "image", "clip": "image", "blocks": "length"}
 MOST_NAMES = 4_000_000  # that are compared one by one, 8 bytes each
-_BAD = re.compile(r'[<>:"|?*\\\x00-\x1f]')
+_BAD = re.compile(rf"[{re.escape(FORBIDDEN)}\x00-\x1f]")
 MOST_BYTES = 215  # of a file's name: disks take 255, and endings come on top
 _RESERVED = re.compile(rf"({'|'.join(DEVICES)})(\.|$)", re.IGNORECASE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import MatrixGameError
 from ..images import ENDINGS, check_picture
-from ..variants import FRAMES_PER_BLOCK, frames_of_blocks
+from ..variants import FPS, frames_of_blocks
 from .scripts import Script, files_of, plain_name
 from .tree import Value
 
@@ -150,14 +150,15 @@ def _check_picture(entry: Value, path: Path, size: tuple[int, int]) -> None:
 
 
 def _clip_blocks(entry: Value, path: Path) -> int:
-    from ..dataset import rate_and_length
+    from ..clips import blocks_of_clip, clip_frames
 
     try:
-        frames = rate_and_length(path)[1]
+        frames, rate, exact = clip_frames(path)
+        if not exact:
+            entry.fail(
+                f"{path.name} plays {rate:.4g} frames a second; a clip in a job file needs {FPS}: "
+                f"`ffmpeg -i {path.name} -r {FPS} new.mp4` writes one."
+            )
+        return blocks_of_clip(path.name, frames)
     except MatrixGameError as error:
         entry.fail(str(error))
-    blocks = (frames + 3) // FRAMES_PER_BLOCK
-    if blocks < 1 or frames != frames_of_blocks(blocks):
-        fitting = frames_of_blocks(max(1, blocks))
-        entry.fail(f"{path.name} has {frames} frames; a clip needs 9 + 12k to be continued, such as {fitting}.")
-    return blocks

@@ -14,15 +14,18 @@ from torch import Tensor
 
 from ..actions.lanes import lane_names, lane_values
 from ..actions.track import ActionTrack, rows_of_blocks
+from ..clips import read_clip
 from ..errors import BatchError
-from ..images import fit_image, read_start
+from ..files import read_bytes
+from ..images import read_start
 from ..variants import Variant, frames_of_blocks, get_variant
-from ..video import read_video, video_tensor
 from ..world.start import clip_name
 from ..world.world import first_name, next_name, pixels_name
 from .entries import Job
 from .jobfile import Overlay
 from .starts import Start
+
+LARGEST_SOURCE = 4 << 30  # bytes of a picture or a clip
 
 
 class Identity(NamedTuple):
@@ -54,8 +57,7 @@ class Source:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"clip{self.suffix}"
             path.write_bytes(self.data)
-            frames = video_tensor(read_video(path))
-        return fit_image(frames.transpose(0, 1), *size).transpose(0, 1)
+            return read_clip(path, *size).pixels
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def wanted_items(keep: tuple[str, ...], overlay: Overlay | None) -> tuple[str, .
 def read_source(start: Start, variant: str) -> Source:
     """The bytes of a start. Raises MatrixGameError."""
     try:
-        data = Path(start.path).read_bytes()
+        data = read_bytes(start.path, LARGEST_SOURCE)
     except OSError as error:
         raise BatchError(f"{start.path} cannot be read: {error.strerror or error}.") from None
     track = start.actions.track(variant) if start.actions is not None else None

@@ -160,6 +160,11 @@ class Rollout:
             return self._world  # nothing will change it any more
         return replace(self._world, caches=[layer.copy() for layer in self._world.caches])
 
+    @property
+    def world_before(self) -> World | None:
+        """The world before the last finished block, until the next one is begun; its caches are the rollout's own."""
+        return self._before
+
     def __iter__(self) -> Iterator[Block]:
         return self
 

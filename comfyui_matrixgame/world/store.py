@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WorldError
+from ..files import DEVICES, read_bytes, written_whole
 
+LARGEST_NOTE = 1 << 20  # bytes
 _NAME = re.compile(r"\w[\w \-]{0,99}")
-DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
-"""Of Windows: no file has one of these names, with any ending and in any case."""
 
 
 def problem_with_name(name: str, of: str = "world") -> str | None:
@@ -42,8 +42,8 @@ class WorldStore:
         """What the kept world was made from; None where there is no such world."""
         note = self.path(name).with_suffix(".json")
         try:
-            return json.loads(note.read_text(encoding="utf-8"))["signature"] if self.path(name).exists() else None
-        except (OSError, ValueError, KeyError):
+            return json.loads(read_bytes(note, LARGEST_NOTE))["signature"] if self.path(name).exists() else None
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
 
     def keep(self, name: str, signature: str, write: Callable[[Path], object], limit_bytes: float) -> None:
@@ -53,13 +53,10 @@ class WorldStore:
         """
         path = self.path(name)
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
-        try:
+        with written_whole(path) as part:
             write(part)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-        path.with_suffix(".json").write_text(json.dumps({"signature": signature}), encoding="utf-8")
+        with written_whole(path.with_suffix(".json")) as part:
+            part.write_text(json.dumps({"signature": signature}), encoding="utf-8")
         self._prune(limit_bytes, newest=path)
 
     def find(self, name: str) -> Path:
