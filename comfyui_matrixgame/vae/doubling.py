@@ -25,7 +25,7 @@ _TAPS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
 def doubling_conv2d(ops: OperationsLike, dim: int, dim_out: int, bias: bool = True) -> Any:
     """The 3x3 convolution after a doubling; `double_and_convolve` does both."""
     conv = ops.Conv2d(dim, dim_out, 3, padding=1, bias=bias)
-    conv.weights_of = ops.weights_of
+    conv.weights_in_use = ops.weights_in_use
     return conv
 
 
@@ -36,8 +36,8 @@ def double_and_convolve(conv: Any, x: Tensor) -> Tensor:
     """
     if not wants_channels_last(x.device) or torch.is_grad_enabled() or under_autocast(x) or is_wrapped(conv):
         return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-    weight, bias = conv.weights_of(conv, x)
-    return in_phases(x, weight, bias)
+    with conv.weights_in_use(conv, x) as (weight, bias):
+        return in_phases(x, weight, bias)
 
 
 def in_phases(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
