@@ -5,6 +5,7 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import { addElement } from "./node_widget.mjs";
 
 const NODE = "MatrixGameWorldCache";
 const ROLL_OUT = "MatrixGameRollOut";
@@ -147,17 +148,7 @@ class CachePanel {
 function addPanel(node) {
   const panel = new CachePanel();
   open.add(panel);
-  const widget = node.addDOMWidget("projects", "MATRIXGAME_CACHE_PANEL", panel.root, {
-    serialize: false,
-    hideOnZoom: false,
-    getMinHeight: () => 120,
-  });
-  widget.serialize = false;
-  const { onRemove } = widget;
-  widget.onRemove = function () {
-    open.delete(panel);
-    return onRemove?.apply(this, arguments);
-  };
+  addElement(node, "projects", "MATRIXGAME_CACHE_PANEL", panel.root, { serialize: false, margin: 10, getMinHeight: () => 120 }, () => open.delete(panel));
 }
 
 /** Show on Roll Out what it took from a cache, once it has one. @param {any} node */
@@ -176,8 +167,7 @@ function showReport(node) {
       report.append(line);
       const { least, most, margin } = REPORT;
       const getMinHeight = () => 2 * margin + Math.min(most, Math.max(least, line.offsetHeight));
-      const widget = node.addDOMWidget("report", "MATRIXGAME_REPORT", report, { serialize: false, hideOnZoom: false, margin, getMinHeight });
-      widget.serialize = false;
+      addElement(node, "report", "MATRIXGAME_REPORT", report, { serialize: false, margin, getMinHeight });
     }
     line.textContent = [output.text].flat().join(" ");
     const least = node.computeSize?.()[1] ?? 0;

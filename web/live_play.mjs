@@ -4,6 +4,7 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import { addElement } from "./node_widget.mjs";
 import { findNode, land } from "./player/landing.mjs";
 import { Player } from "./player/player.mjs";
 import { translator } from "./player/words.mjs";
@@ -62,14 +63,10 @@ class Place {
 /** @param {any} node */
 function addPlace(node) {
   const place = new Place();
-  const widget = node.addDOMWidget("player", "MATRIXGAME_PLAYER", place.root, { serialize: false, getMinHeight: () => MIN_HEIGHT, hideOnZoom: false, margin: 6 });
-  widget.serialize = false;
-  const { onRemove } = widget;
-  widget.onRemove = function () {
+  addElement(node, "player", "MATRIXGAME_PLAYER", place.root, { serialize: false, getMinHeight: () => MIN_HEIGHT }, () => {
     place.dispose();
     for (const [id, other] of places) if (other === place) places.delete(id);
-    return onRemove?.apply(this, arguments);
-  };
+  });
   queueMicrotask(() => node.setSize?.([Math.max(node.size[0], 520), Math.max(node.size[1], 560)]));
   node.matrixGamePlay = place;
 }
@@ -84,10 +81,17 @@ function placeOf(id) {
   return place;
 }
 
+const SETTLED_MS = 500; // the frontend says which workflow is open only some time after its graph is there
+
+/** The session that this page saw begin, and in which workflow: an undo of the graph takes the node's property back. */
+let began = { token: "", workflow: /** @type {any} */ (null) };
+const openWorkflow = () => app.extensionManager?.workflow?.activeWorkflow;
+
 /** A session has begun. @param {{node: string | number, token: string}} session */
 function begin({ node: id, token }) {
   const node = nodeOf(String(id));
   if (node) node.properties[PLAYED] = token;
+  began = { token, workflow: openWorkflow() };
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.();
   sessionStorage.setItem(SESSION, JSON.stringify({ node: id, token }));
   show(String(id), token);
@@ -103,7 +107,9 @@ function show(id, token) {
 const session = () => JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
 
 /** Whether a node is the one that a session began in. @param {any} node @param {string} token */
-const isOf = (node, token) => node?.comfyClass === NODE && node.properties[PLAYED] === token;
+function isOf(node, token) {
+  return node?.comfyClass === NODE && (node.properties[PLAYED] === token || (began.token === token && began.workflow === openWorkflow()));
+}
 
 /** A session is over: its take goes into a timeline, unless its node is not in the graph that is open now. @param {{node: string | number, timeline: any}} ended */
 function end({ node: id, timeline }) {
@@ -130,7 +136,11 @@ async function comeBack() {
   const told = answer.ok ? await answer.json() : { state: "unknown" };
   if (session()?.token !== token) return; // it was heard of while we asked
   if (told.state === "playing") {
-    if (isOf(nodeOf(String(id)), token)) show(String(id), token);
+    if (nodeOf(String(id))?.properties[PLAYED] !== token) await new Promise((done) => setTimeout(done, SETTLED_MS));
+    const node = nodeOf(String(id));
+    if (!isOf(node, token)) return;
+    node.properties[PLAYED] = token;
+    show(String(id), token);
   } else if (told.state === "over") end(told);
   else sessionStorage.removeItem(SESSION);
 }

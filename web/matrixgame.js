@@ -5,6 +5,7 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 import "./live_play.mjs";
+import { addElement } from "./node_widget.mjs";
 import { translator } from "./timeline/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 
@@ -64,15 +65,12 @@ function timelineOf(input, changed, resized) {
  * @param {() => string} getValue @param {(text: string) => void} setValue
  */
 function addTimeline(node, name, timeline, getValue, setValue) {
-  const widget = node.addDOMWidget(name, TYPE, timeline.root, { getValue, setValue, getMinHeight: () => timeline.minHeight, hideOnZoom: false, margin: 6 });
-  widget.timeline = timeline;
-  open.add(timeline);
-  const { onRemove } = widget;
-  widget.onRemove = function () {
+  const widget = addElement(node, name, TYPE, timeline.root, { getValue, setValue, getMinHeight: () => timeline.minHeight }, () => {
     open.delete(timeline);
     timeline.dispose();
-    return onRemove?.apply(this, arguments);
-  };
+  });
+  widget.timeline = timeline;
+  open.add(timeline);
   return widget;
 }
 

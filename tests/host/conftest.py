@@ -1,4 +1,5 @@
-"""One ComfyUI for all tests of this folder. Without one they are skipped, and say so; REQUIRE_HOST=1 forbids that."""
+"""One ComfyUI for all tests of this folder, and another with the newest frontend for those of the page. Without one
+they are skipped, and say so; REQUIRE_HOST=1 forbids that."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ import pytest
 from PIL import Image
 
 from ..conftest import skip_or_fail
+from ..web.stub import frontend_path
+from .archive import install
 from .models import write_models
 from .server import Host, why_no_host
 
@@ -22,11 +25,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.host)
 
 
-@pytest.fixture(scope="session")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A base directory with small models, a picture, and a node that tells what a timeline gave it."""
+def make_base(folder: Path) -> Path:
+    """Fill a base directory with small models, a picture, and a node that tells what a timeline gave it."""
     skip_or_fail(why_no_host())
-    folder = tmp_path_factory.mktemp("comfyui")
     (folder / "custom_nodes").mkdir()
     (folder / "custom_nodes" / "timeline_probe").symlink_to(PROBE, target_is_directory=True)
     write_models(folder / "models")
@@ -39,7 +40,32 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_base(tmp_path_factory.mktemp("comfyui"))
+
+
+@pytest.fixture(scope="session")
 def host(base: Path) -> Iterator[Host]:
+    """With the frontend that the host asks for, the oldest one that it takes, and this checkout as its pack."""
     running = Host(base)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """With the newest frontend there is, and the pack as the registry installs it."""
+    frontend = frontend_path()
+    skip_or_fail(None if frontend else "comfyui-frontend-package is not installed; set COMFYUI_FRONTEND to its folder.")
+    pytest.importorskip("pathspec", reason="pathspec is not installed")
+    folder = make_base(tmp_path_factory.mktemp("newest"))
+    install(folder / "custom_nodes")
+    running = Host(folder, "--front-end-root", str(frontend))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", params=["oldest", "newest"])
+def page_host(request: pytest.FixtureRequest) -> Host:
+    """Each host, for what is done in its page: nothing of it is started before it is needed."""
+    return request.getfixturevalue({"oldest": "host", "newest": "newest"}[request.param])
