@@ -22,10 +22,10 @@ GENERATOR, VAE, CLIP = "generator.safetensors", "vae.safetensors", "clip.safeten
 MODELS = {"generator": GENERATOR, "vae": VAE, "clip": CLIP, "dtype": "float32"}
 
 
-def write_files(folder: Path) -> Path:
+def write_files(folder: Path, layers: int = 2) -> Path:
     """Models of a few thousand weights in published layouts, and two pictures; returns the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    config = replace(small_models().generator.config, visual_dim=SMALL_VISION["hidden"])
+    config = replace(small_models().generator.config, visual_dim=SMALL_VISION["hidden"], layers=layers)
     generator = weights("batch/generator", shapes_of(Generator(config)))
     save_file({f"model.{name}": tensor for name, tensor in generator.items()}, folder / GENERATOR)
     save_file(weights("batch/vae", shapes_of(WanVAE(base_dim=4))), folder / VAE)

@@ -5,20 +5,26 @@
 ComfyUI is that of $COMFYUI_PATH, else ~/ComfyUI. On a machine with a CPU build of torch there are no fitting
 wheels of torchvision and torchaudio; core imports both, but only nodes that no test here uses call them, so an
 import of either gives empty stand-ins. What is really installed is left alone.
+
+Where $PRETEND_GPUS says how many, it runs on so many pretended GPUs (tests/pretend_gpu); the file $PRETEND_REPORT gets
+a line for each race and each recorded graph.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.abc
 import importlib.util
 import os
 import runpy
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 STAND_INS = ("torchvision", "torchaudio")
+GPUS, REPORT = "PRETEND_GPUS", "PRETEND_REPORT"
 
 
 class Absent:
@@ -78,12 +84,25 @@ def install_stand_ins() -> None:
         sys.meta_path.append(StandInFinder(missing))
 
 
+def pretended_gpus() -> AbstractContextManager[object]:
+    """The pretended GPUs that are asked for; nothing where none are."""
+    count, report = os.environ.get(GPUS), os.environ.get(REPORT)
+    if not count:
+        return nullcontext()
+    tests = str(Path(__file__).resolve().parents[1])
+    sys.path.insert(0, tests)
+    pretend = importlib.import_module("pretend_gpu")
+    sys.path.remove(tests)
+    return pretend.pretend_gpus(int(count), report=Path(report) if report else None)
+
+
 def main() -> None:
     root = comfyui_path()
     install_stand_ins()
     sys.argv[0] = str(root / "main.py")
     sys.path[0] = str(root)
-    runpy.run_path(sys.argv[0], run_name="__main__")
+    with pretended_gpus():
+        runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 if __name__ == "__main__":

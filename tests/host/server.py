@@ -21,7 +21,7 @@ from typing import Any
 
 import aiohttp
 
-from .launch import comfyui_path
+from .launch import GPUS, REPORT, comfyui_path
 
 PACK = Path(__file__).parents[2]
 LAUNCHER = Path(__file__).with_name("launch.py")
@@ -103,10 +103,14 @@ class Rejected(Exception):
 
 
 class Host:
-    """One running ComfyUI with a base directory of its own, with this pack and no other."""
+    """One running ComfyUI with a base directory of its own, with this pack and no other.
 
-    def __init__(self, base: Path, *options: str) -> None:
-        self.base = base
+    gpus: pretended ones that it runs on, instead of the CPU; what they found is in `gpu_report`.
+    """
+
+    def __init__(self, base: Path, *options: str, gpus: int = 0) -> None:
+        self.base, self.gpus = base, gpus
+        self.gpu_report = base / "gpu_report.txt"
         self.log_path = base / "host.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -124,10 +128,12 @@ class Host:
             str(host_python(root)), str(LAUNCHER), "--port", str(self.port), "--base-directory", str(self.base),
             "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:", *options,
         ]  # fmt: skip
-        if not any(option.startswith("--cuda-device") for option in options):
+        if not self.gpus and not any(option.startswith("--cuda-device") for option in options):
             command.append("--cpu")
         # these networks are so small that threads would only wait for each other
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        if self.gpus:  # Triton's kernels are for real ones
+            environment |= {GPUS: str(self.gpus), REPORT: str(self.gpu_report), "MATRIXGAME_TRITON": "0"}
         with self.log_path.open("wb") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=root, env=environment)
         deadline = time.monotonic() + START_SECONDS

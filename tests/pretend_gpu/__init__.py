@@ -25,7 +25,8 @@ Modelled, as CUDA and torch have it:
 
 Not modelled: speed; the numbers and failures of CUDA's kernels (cuDNN, Triton, flash attention, 8 bits); fragmentation,
 workspaces; parts of one piece of memory used by two streams (reported, though fine); order between the host's threads
-(what one has waited for counts for all); forks within a capture; gradients; pickled tensors; `torch.Generator`.
+(what one has waited for counts for all); forks within a capture; gradients; pickled tensors; random numbers of a
+device (they are the CPU's).
 """
 
 from .machine import Machine, Wait

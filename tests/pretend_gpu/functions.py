@@ -17,11 +17,11 @@ class Functions(TorchFunctionMode):
     """Devices without a number, `.data`, tensors from numbers, page-locked memory."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
+        kwargs = kwargs or {}
         if running() is None:
             return func(*args, **kwargs)
         if kwargs.get("device") is not None:
-            kwargs["device"] = explicit(kwargs["device"])
+            kwargs = {**kwargs, "device": explicit(kwargs["device"])}
         special = SPECIAL.get(func)
         return func(*args, **kwargs) if special is None else special(func, args, kwargs)
 
@@ -43,8 +43,8 @@ def _device(func: Any, args: Any, kwargs: Any) -> torch.device:
 
 
 def _from_numbers(func: Any, args: Any, kwargs: Any) -> Tensor:
-    device = kwargs.pop("device", None)
-    out = func(*args, **kwargs)
+    device = kwargs.get("device")
+    out = func(*args, **{key: value for key, value in kwargs.items() if key != "device"})
     return out if device is None else out.to(device)
 
 
@@ -56,8 +56,9 @@ def _to(func: Any, args: Any, kwargs: Any) -> Tensor:
 
 def _cuda(func: Any, args: Any, kwargs: Any) -> Tensor:
     first, *rest = args
-    device = kwargs.pop("device", rest[0] if rest else None)
-    return first.to(explicit("cuda" if device is None else device), **kwargs)
+    device = kwargs.get("device", rest[0] if rest else None)
+    more = {key: value for key, value in kwargs.items() if key != "device"}
+    return first.to(explicit("cuda" if device is None else device), **more)
 
 
 def _is_pinned(func: Any, args: Any, kwargs: Any) -> bool:

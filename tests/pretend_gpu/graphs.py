@@ -73,8 +73,9 @@ class Graph:
             tensor.untyped_storage().fill_(NOTHING)
         if self.broken:
             raise RuntimeError(f"CUDA error: operation failed due to a previous error during capture ({self.broken})")
-        machine().captures += bool(self.work)
-        if not self.work:
+        if self.work:
+            machine().captured()
+        else:
             warnings.warn("The CUDA Graph is empty. Was it captured on the wrong device or stream?", stacklevel=2)
 
     @torch.inference_mode()

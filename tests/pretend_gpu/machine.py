@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
 import warnings
 from collections import Counter
+from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -35,10 +38,14 @@ class Machine:
     """`count` devices of `total` bytes each.
 
     races: what was found, in words. waits: how often the host waited. captures: how many graphs hold work. taken:
-    bytes that other programs have, by device. lock: held while an operation is looked at.
+    bytes that other programs have, by device. lock: held while an operation is looked at. report: a file that gets a
+    line for each race and each graph at once, for a process that others end.
     """
 
-    def __init__(self, count: int, total: float, capability: tuple[int, int], name: str) -> None:
+    def __init__(
+        self, count: int, total: float, capability: tuple[int, int], name: str, report: Path | None = None
+    ) -> None:
+        self.report = report
         self.count, self.total, self.capability, self.name = count, int(total), capability, name
         self.races: list[str] = []
         self.waits: list[Wait] = []
@@ -61,6 +68,18 @@ class Machine:
         text = f"{place()}: {text}"
         if text not in self.races:
             self.races.append(text)
+            self.note("race", text)
+
+    def captured(self) -> None:
+        """A graph holds work."""
+        self.captures += 1
+        self.note("graph", place())
+
+    def note(self, kind: str, text: str) -> None:
+        """Add a line to the report."""
+        if self.report is not None:
+            with self.report.open("a", encoding="utf-8") as file:
+                file.write(f"{kind}: {text}\n")
 
     def lose(self, index: int) -> None:
         """From now on a device answers to nothing, as after a fault of the driver or the cable."""
@@ -116,6 +135,16 @@ def set_running(gpus: Machine | None) -> None:
 def place() -> str:
     """Where the program is: the first line outside of torch and this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((HERE, TORCH)):
+    while frame.f_back is not None and _is_inside(frame.f_code):
         frame = frame.f_back
-    return f"{'/'.join(frame.f_code.co_filename.split(os.sep)[-2:])}:{frame.f_lineno}"
+    return f"{_short(frame.f_code)}:{frame.f_lineno}"
+
+
+@functools.cache
+def _is_inside(code: CodeType) -> bool:
+    return code.co_filename.startswith((HERE, TORCH))
+
+
+@functools.cache
+def _short(code: CodeType) -> str:
+    return "/".join(code.co_filename.split(os.sep)[-2:])

@@ -10,11 +10,17 @@ from torch import Tensor
 
 def tensors_in(value: Any) -> list[Tensor]:
     """The tensors of a value, also in lists within it."""
+    found: list[Tensor] = []
+    _find(value, found)
+    return found
+
+
+def _find(value: Any, found: list[Tensor]) -> None:
     if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [tensor for part in value for tensor in tensors_in(part)] if isinstance(value, (list, tuple)) else []
+        found.append(value)
+    elif isinstance(value, (list, tuple)):
+        for part in value:
+            _find(part, found)
 
 
 def swapped(value: Any, swap: Callable[[Any], Any]) -> Any:

@@ -65,7 +65,7 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 def _dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     kind = kind_of(func)
     given = {**dict(zip(kind.arguments, args, strict=False)), **kwargs}
-    tensors = tensors_in(given)
+    tensors = tensors_in(list(given.values()))
     ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
     wanted = None if given.get("device") is None else explicit(given["device"])
     written = tensors_in([given.get(name) for name in kind.writes])
@@ -177,6 +177,10 @@ def _check_devices(
 
 class Operations(TorchDispatchMode):
     """Brings every operation here, also those that make tensors of nothing."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and guarding against it costs as much as an operation
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return dispatch(func, args, kwargs or {})

@@ -6,6 +6,7 @@ import contextlib
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from unittest import mock
 
 import torch
@@ -15,20 +16,26 @@ from .guard import let_devices_be_guarded
 from .machine import Machine, running, set_running
 from .operations import Operations
 from .streams import Stream
+from .tensors import DeviceGenerator
 from .torch_cuda import stand_ins
 
 
 @contextlib.contextmanager
 def pretend_gpus(
-    count: int = 1, total: float = 80e9, capability: tuple[int, int] = (9, 0), name: str = "Pretend GPU"
+    count: int = 1,
+    total: float = 80e9,
+    capability: tuple[int, int] = (9, 0),
+    name: str = "Pretend GPU",
+    report: Path | None = None,
 ) -> Iterator[Machine]:
     """Have `count` devices of `total` bytes and of a compute capability within this block, and in all threads that are
-    started in it; a count of 0 is a machine whose CUDA finds no device. Yields what they are and what was found."""
+    started in it; a count of 0 is a machine whose CUDA finds no device. report: see Machine. Yields what they are and
+    what was found."""
     if torch.backends.cuda.is_built():
         raise RuntimeError("The pretended GPU stands in for CUDA where torch was built without it; this torch has it.")
     assert running() is None, "a GPU is pretended already"
     let_devices_be_guarded()
-    gpus = Machine(count, total, capability, name)
+    gpus = Machine(count, total, capability, name, report)
     for index in range(count):
         Stream.made(gpus, torch.device("cuda", index))
     set_running(gpus)
@@ -36,6 +43,7 @@ def pretend_gpus(
         with contextlib.ExitStack() as stack:
             for key, value in stand_ins(gpus).items():
                 stack.enter_context(mock.patch.object(torch.cuda, key, value, create=True))
+            stack.enter_context(mock.patch.object(torch, "Generator", DeviceGenerator))
             stack.enter_context(mock.patch.object(torch._C, "_host_emptyCache", create=True))
             stack.enter_context(mock.patch.object(torch.cuda.graphs.graph, "default_capture_stream", None))
             stack.enter_context(mock.patch.object(threading.Thread, "start", _start_inside(threading.Thread.start)))

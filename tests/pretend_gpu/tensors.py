@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .memory import Allocation
-from .streams import Stream, current_stream
+from .streams import Stream, current_stream, explicit
 
 
 class PretendTensor(Tensor):
@@ -46,6 +46,9 @@ class PretendTensor(Tensor):
 
     def data_ptr(self) -> int:
         return self.elem.data_ptr()
+
+    def untyped_storage(self) -> torch.UntypedStorage:
+        return self.elem.untyped_storage()
 
     def tolist(self) -> list:
         return self.cpu().tolist()
@@ -92,3 +95,11 @@ def on_device(elem: Tensor, device: torch.device) -> PretendTensor:
         storage.memory = weakref.ref(memory)  # type: ignore[attr-defined]
     with torch.inference_mode(False):  # a view of what was made outside inference mode must not count as made inside
         return PretendTensor(elem, device, memory)
+
+
+class DeviceGenerator(torch.Generator):
+    """torch.Generator: one of a device draws what the CPU's draws."""
+
+    def __new__(cls, device: Any = "cpu") -> DeviceGenerator:
+        explicit(device)
+        return super().__new__(cls)
