@@ -139,7 +139,9 @@ class CachePanel {
 
   /** @param {Project} project @param {"free" | "forget"} what */
   async ask(project, what) {
-    await api.fetchApi(`${ROUTE}/${encodeURIComponent(project.name)}/${what}`, { method: "POST" });
+    await api.fetchApi(`${ROUTE}/${encodeURIComponent(project.name)}/${what}`, {
+      method: "POST", headers: { "Content-Type": "application/json" }, body: "{}",
+    });
     for (const panel of open) panel.refresh();
   }
 }

@@ -132,7 +132,9 @@ function end({ node: id, timeline }) {
 async function comeBack() {
   const { node: id, token } = session() ?? {};
   if (!token) return;
-  const answer = await api.fetchApi("/matrixgame/take", { method: "POST", body: JSON.stringify({ token }) });
+  const answer = await api.fetchApi("/matrixgame/take", {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }),
+  });
   const told = answer.ok ? await answer.json() : { state: "unknown" };
   if (session()?.token !== token) return; // it was heard of while we asked
   if (told.state === "playing") {

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ActionError
+from ..files import written_whole
 from ..textfile import read_text_file
 from ..variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks, get_variant
 from . import curve
@@ -204,4 +205,5 @@ def save_document(timeline: Timeline, path: str | Path) -> None:
             raise NewerVersionError(f"{path} was not overwritten. {error}") from None
         except (ActionError, OSError):
             pass  # whatever it is, it is not a document that we would lose something of
-    path.write_text(json.dumps(timeline.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
+    with written_whole(path) as part:
+        part.write_text(json.dumps(timeline.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")

@@ -57,7 +57,11 @@ def save_world(start: LiveWorld, filename_prefix: str) -> str:
     output = Path(folder_paths.get_output_directory()).resolve()
     if not (output / filename_prefix).resolve().is_relative_to(output):
         raise WorldError(f"'{filename_prefix}' leads out of the output folder; use a name, with or without folders.")
-    folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, str(output))
+    try:
+        folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, str(output))
+    except OSError as error:
+        why = error.strerror or error
+        raise WorldError(f"The world is not saved: {output} cannot be written ({why}); check its rights.") from None
     path = engine.save_world(start.world, Path(folder) / f"{name}_{counter:05}_.safetensors")
     return f"{subfolder}/{path.name} ({path.stat().st_size / 1e6:.0f} MB, before block {start.world.block})"
 
@@ -128,12 +132,20 @@ def cached_world(
         _tell_many(node_id)
     elif mode != "forget":
         kept = world.world
-        store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
+        try:
+            store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
+        except (OSError, WorldError) as error:
+            if mode == "keep":
+                raise WorldError(f"World Cache could not keep the world: {error}") from None
+            _tell(node_id, f"World Cache could not keep the world, and the run goes on without: {error}")
     return world
 
 
 def _tell_many(node_id: str) -> None:
-    message = "World Cache keeps no world of a list, as one name holds one; put it before the list to keep one."
+    _tell(node_id, "World Cache keeps no world of a list, as one name holds one; put it before the list to keep one.")
+
+
+def _tell(node_id: str, message: str) -> None:
     log.warning(message)
     Progress(node_id).tell(message)
 

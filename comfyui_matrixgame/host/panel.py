@@ -28,6 +28,7 @@ from ..world.cache import (
 from ..world.records import DamagedRecord, OtherVersion, read_record
 from .cache import open_caches
 from .files import cache_folder
+from .requests import read_object
 
 THUMBNAIL = (160, 88)
 ROOT = "/matrixgame/cache"
@@ -55,12 +56,14 @@ async def thumbnail(request: web.Request) -> web.Response:
 
 async def free(request: web.Request) -> web.Response:
     """Let go of what a project has in memory."""
+    await read_object(request)
     await _answer(lambda: _free(request.match_info["project"]))
     return web.json_response({})
 
 
 async def forget(request: web.Request) -> web.Response:
     """Delete a project."""
+    await read_object(request)
     await _answer(lambda: _forget(request.match_info["project"]))
     return web.json_response({})
 

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import hmac
+import inspect
+import logging
 import uuid
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import comfy.model_management as memory
 import torch
+from aiohttp import web
 from comfy_api.latest import InputImpl
 from server import PromptServer
 from torch import Tensor
@@ -27,6 +31,8 @@ from . import takes
 from .models import ready
 from .worlds import LiveWorld, live, temporary_folder
 
+log = logging.getLogger(__name__)
+
 BEGUN = "matrixgame.play"  # the event that tells the page of a session
 LOST_SECONDS = 15.0  # without a player, after which the node ends
 _hubs: list[Hub] = []  # of the sessions that run: core runs one node at a time
@@ -43,8 +49,21 @@ class Played(NamedTuple):
 
 def add_routes() -> None:
     """Offer the player's socket, and the takes; once, before the server starts."""
+    _look_for_another_copy()
     PromptServer.instance.routes.get(ROUTE)(Sockets(_find).handle)
     takes.add_routes(lambda token: _find(token) is not None)
+
+
+def _look_for_another_copy() -> None:
+    """Say where this pack is installed twice: the page would reach the routes of one and the sessions of the other."""
+    for route in PromptServer.instance.routes:
+        if isinstance(route, web.RouteDef) and route.path == ROUTE:
+            other = Path(inspect.getfile(type(getattr(route.handler, "__self__", route.handler)))).parents[2]
+            here = Path(__file__).parents[2]
+            log.error(
+                "Matrix-Game is installed twice, in %s and in %s; Live Play and World Cache work in neither. Delete "
+                "one of the two folders and start ComfyUI again.", other, here,
+            )  # fmt: skip
 
 
 def play(

@@ -29,6 +29,7 @@ from ..world.records import DamagedRecord, OtherVersion, read_record
 from ..world.reuse import MAKING
 from .files import cache_folder
 from .inputs import read_inputs
+from .requests import read_object
 
 EVENT = "matrixgame.strip"
 EMPTY, STALE, CACHED, RESUMABLE, FAILED = "empty", "stale", "cached", "resumable", "failed"
@@ -83,7 +84,7 @@ def add_routes() -> None:
 
 async def _states(request: web.Request) -> web.Response:
     """{node, script, variant} -> {project, blocks: [{state, key}]}; no blocks where nothing is known of the node."""
-    asked = await request.json()
+    asked = await read_object(request)
     strip = _strips.get(str(asked.get("node")))
     if strip is None:
         return web.json_response({"blocks": []})

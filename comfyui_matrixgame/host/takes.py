@@ -16,9 +16,9 @@ from server import PromptServer
 
 from ..actions.document import save_document
 from ..errors import MatrixGameError
-from ..play.server import same_origin
 from ..play.take import Take
 from .files import world_folder
+from .requests import read_object
 
 log = logging.getLogger(__name__)
 
@@ -33,12 +33,9 @@ def add_routes(runs: Callable[[str], bool]) -> None:
 
     async def take(request: web.Request) -> web.Response:
         """{token} -> {state: "playing" | "over" | "unknown"}, with node and timeline where one is over."""
-        if not same_origin(request):
-            raise web.HTTPForbidden
-        try:
-            token = str((await request.json())["token"])
-        except (ValueError, KeyError, TypeError):
-            raise web.HTTPBadRequest(text="A session is asked for by its token.") from None
+        token = (await read_object(request)).get("token")
+        if not isinstance(token, str):
+            raise web.HTTPBadRequest(text="A session is asked for by its token.")
         if runs(token):
             return web.json_response({"state": "playing"})
         ended = _ended.get(token)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check_address(host: str, token: str) -> None:
     """Raise MatrixGameError where others could reach the player without a token that was chosen for them."""
-    from .server import is_loopback
+    from .origin import is_loopback
 
     if not is_loopback(host) and len(token) < 16:
         raise MatrixGameError(

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import ipaddress
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from aiohttp import WSMsgType, web
 
 from ..errors import MatrixGameError
 from .hub import Client, Hub
+from .origin import is_loopback, name_of, same_origin
 from .protocol import BAD_TOKEN, MAX_MESSAGE, TIMED_OUT, ProtocolError, read_message
 
 ROUTE = "/matrixgame/play"
 HELLO_SECONDS = 5.0  # a socket that says nothing for so long is closed
 HEARTBEAT = 10.0  # seconds between pings; who does not answer is lost
-STRANGERS = 32  # sockets that have not said hello yet
+STRANGERS = 32  # sockets that have not said hello yet; one more takes the place of the oldest of the busiest address
 RATE, BURST = 120, 240  # messages a second of the player, and at once; who sends more is read more slowly
 WATCHER_RATE, WATCHER_BURST = 10, 20  # of who only watches, and acknowledges six batches a second
 REFUSE_SECONDS = 1.0  # that a stranger waits for a refusal, so that guessing costs more than being guessed at
@@ -33,16 +34,16 @@ class Sockets:
 
     def __init__(self, find: FindHub) -> None:
         self._find = find
-        self._strangers = 0
+        self._strangers: list[Stranger] = []  # the oldest first
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """The route's handler."""
         if not same_origin(request):
             return web.Response(status=403, text="Pages of other sites may not open this.")
-        if self._strangers >= STRANGERS:
-            return web.Response(status=503, text="Too many sockets are waiting to say hello.")
         socket = web.WebSocketResponse(compress=False, heartbeat=HEARTBEAT, max_msg_size=MAX_MESSAGE)
-        self._strangers += 1
+        stranger = Stranger(request.remote or "", request.transport)
+        self._make_room()
+        self._strangers.append(stranger)
         try:
             await socket.prepare(request)
             hub = await self._greet(socket)
@@ -53,10 +54,21 @@ class Sockets:
         except ConnectionError:
             return socket  # it went before it was greeted
         finally:
-            self._strangers -= 1
+            if stranger in self._strangers:
+                self._strangers.remove(stranger)
         if hub is not None:
             await self._serve(socket, hub)
         return socket
+
+    def _make_room(self) -> None:
+        """Players say hello at once: whoever is silent for longest leaves first, so that nobody keeps them out."""
+        if len(self._strangers) < STRANGERS:
+            return
+        sockets = Counter(stranger.address for stranger in self._strangers)
+        oldest = max(self._strangers, key=lambda stranger: sockets[stranger.address])  # the first of equals
+        self._strangers.remove(oldest)
+        if oldest.transport is not None:
+            oldest.transport.abort()
 
     async def _greet(self, socket: web.WebSocketResponse) -> Hub | None:
         try:
@@ -88,6 +100,14 @@ class Sockets:
             hub.leave(client)
 
 
+@dataclass(frozen=True, eq=False)
+class Stranger:
+    """A socket that has not said hello yet."""
+
+    address: str
+    transport: asyncio.WriteTransport | None
+
+
 class Bucket:
     """Lets so many messages through a second, and some at once."""
 
@@ -114,29 +134,13 @@ def one_hub(hub: Hub) -> FindHub:
     return lambda token: hub if hmac.compare_digest(token.encode(), hub.token.encode()) else None
 
 
-def same_origin(request: web.Request) -> bool:
-    """Whether a request comes from this server's own page, or from no page at all."""
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc.lower() == request.host.lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
 def make_app(hub: Hub, host: str) -> web.Application:
     """The player's page and its socket, for one session. On loopback, requests for other names are refused: a page
     elsewhere could have had its name point here."""
 
     @web.middleware
     async def known_host(request: web.Request, handler: Callable) -> web.StreamResponse:
-        if is_loopback(host) and not is_loopback(_name_of(request.host)):
+        if is_loopback(host) and not is_loopback(name_of(request.host)):
             return web.Response(status=403, text="This server answers to localhost only.")
         response = await handler(request)
         if not response.prepared:
@@ -144,7 +148,8 @@ def make_app(hub: Hub, host: str) -> web.Application:
         return response
 
     async def index(_: web.Request) -> web.StreamResponse:
-        raise web.HTTPFound("/web/player/index.html")  # a browser takes what is behind the # along
+        # relative, for a proxy that serves this below a path; a browser takes what is behind the # along
+        raise web.HTTPFound("web/player/index.html")
 
     app = web.Application(client_max_size=MAX_MESSAGE, middlewares=[known_host])
     app.router.add_get("/", index)
@@ -162,7 +167,3 @@ def page_folder() -> Path:
             "installed with `pip install -e .`."
         )
     return PAGE
-
-
-def _name_of(host: str) -> str:
-    return urlsplit(f"//{host}").hostname or ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from ..errors import MatrixGameError
 from ..render import say
 from .engine import Engine
 from .hub import Hub
+from .origin import addresses
 from .server import make_app
 from .session import Limits, Session
 from .take import Take
@@ -24,12 +26,16 @@ GOODBYE = 0.3  # seconds for the last words to reach the browser
 
 
 class Server:
-    """The player's page and its socket in a thread of their own. url: what to open in a browser."""
+    """The player's page and its socket in a thread of their own.
+
+    urls: what to open in a browser, the first on this machine. The token is behind the #, which a browser keeps to
+    itself.
+    """
 
     def __init__(self, host: str, port: int, token: str = "") -> None:
         self._loop = asyncio.new_event_loop()
         self.hub = Hub(self._loop, token)
-        self._host, self._port = host, port
+        self._host, self._port = host.strip("[]"), port
         self._problem: Exception | None = None
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), name="player", daemon=True)
@@ -41,10 +47,14 @@ class Server:
             raise self._problem
 
     @property
+    def urls(self) -> list[str]:
+        """See the class."""
+        return [f"{address}/#{self.hub.token}" for address in addresses(self._host, self._port)]
+
+    @property
     def url(self) -> str:
-        """The page's address. The token is behind the #, which a browser keeps to itself."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}/#{self.hub.token}"
+        """The page on this machine."""
+        return self.urls[0]
 
     def stop(self) -> None:
         """Send what is left, and close."""
@@ -74,7 +84,9 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
     server = Server(args.host, args.port, args.token)
     session = Session(engine, server.hub.listen, mode=args.mode, limits=Limits())
     server.hub.session = session
-    say(f"play at {server.url}\nStop in the page, or press Ctrl-C here; your inputs are kept in {args.output}.")
+    elsewhere = server.urls[1:]
+    say(f"play at {server.url}" + "".join(f"\nfrom other machines: {url}" for url in elsewhere))
+    say(f"Stop in the page, or press Ctrl-C here; your inputs are kept in {args.output}.")
     if not args.no_browser:
         webbrowser.open(server.url)
     try:
@@ -89,13 +101,33 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
 
 
 def keep(take: Take, path: Path) -> Path | None:
-    """Write a take where nothing is overwritten; returns where, or None where nothing was played."""
+    """Write a take where nothing is overwritten; returns where, or None where nothing was played.
+
+    Where it cannot be written it goes to the home folder, then to that for temporary files: nobody plays it again.
+    Raises MatrixGameError where no place is left.
+    """
     if not take.blocks and not take.branches:
         return None
+    timeline = take.timeline()
+    problem: Exception | None = None
+    for folder in (path.parent, Path.home(), Path(tempfile.gettempdir())):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            written = _free_name(folder / path.name)
+            save_document(timeline, written)
+        except (OSError, RuntimeError, MatrixGameError) as error:  # RuntimeError: there is no home
+            problem = problem or error
+            continue
+        if problem is not None:
+            say(f"{path} could not be written ({problem}); the take is in {written}")
+        again = f"matrixgame render --seed {take.seed} --actions {written}"
+        say(f"{written}: {take.blocks} blocks; `{again}`, with the same image and models, makes the same frames")
+        return written
+    raise MatrixGameError(f"The take of {take.blocks} blocks could not be written anywhere ({problem}).")
+
+
+def _free_name(path: Path) -> Path:
     number, free = 2, path
     while free.exists():
         free, number = path.with_stem(f"{path.stem}-{number}"), number + 1
-    save_document(take.timeline(), free)
-    again = f"matrixgame render --seed {take.seed} --actions {free}"
-    say(f"{free}: {take.blocks} blocks; `{again}`, with the same image and models, makes the same frames")
     return free

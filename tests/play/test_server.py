@@ -19,6 +19,7 @@ from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.play import server as server_module
 from comfyui_matrixgame.play.cli import check_address
 from comfyui_matrixgame.play.hub import MOST_CLIENTS, UNACKED
+from comfyui_matrixgame.play.origin import is_loopback
 from comfyui_matrixgame.play.pattern import CELL
 from comfyui_matrixgame.play.protocol import (
     BAD_MESSAGE,
@@ -30,7 +31,7 @@ from comfyui_matrixgame.play.protocol import (
     ProtocolError,
     read_message,
 )
-from comfyui_matrixgame.play.server import STRANGERS, WATCHER_BURST, WATCHER_RATE, Bucket, is_loopback
+from comfyui_matrixgame.play.server import STRANGERS, WATCHER_BURST, WATCHER_RATE, Bucket
 from comfyui_matrixgame.play.session import Limits
 
 from .client import playing
@@ -289,15 +290,13 @@ def test_sockets_that_say_nothing_are_bounded_and_closed(monkeypatch: pytest.Mon
     async def test() -> None:
         async with playing() as here:
             player = await here.join()
-            tried = await asyncio.gather(*(here.socket() for _ in range(100)), return_exceptions=True)
+            tried = await asyncio.gather(*(here.socket() for _ in range(2 * STRANGERS)), return_exceptions=True)
             silent = [one for one in tried if isinstance(one, aiohttp.ClientWebSocketResponse)]
-            refused = [one for one in tried if isinstance(one, aiohttp.WSServerHandshakeError)]
-            assert {one.status for one in refused} == {503}
-            assert len(refused) + len(silent) == 100
-            assert len(silent) <= 2 * STRANGERS
             await player.say("play")
             await player.until("frames", block=1)
-            assert (await silent[0].receive()).data == TIMED_OUT
+            ends = [await one.receive() for one in silent]
+            timed_out = [end for end in ends if end.data == TIMED_OUT]  # the rest made room for those
+            assert 1 <= len(timed_out) <= STRANGERS
 
     run(test)
 
