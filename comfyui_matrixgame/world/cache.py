@@ -302,8 +302,8 @@ def _check_version(folder: Path) -> None:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         version = about.get("version") if about.get("format") == FORMAT else None
-    except FileNotFoundError:
-        return
+    except (FileNotFoundError, NotADirectoryError):
+        return  # whatever cannot be stored there is kept in memory, and that is said then
     except (OSError, ValueError, AttributeError):
         version = None
     if version != VERSION:
