@@ -27,9 +27,9 @@ from ..builtin import NAME as DEMO_WORLD
 from ..checkpoints import load_decoder as read_decoder
 from ..checkpoints import load_generator as read_generator
 from ..checkpoints import load_vae as read_vae
-from ..checkpoints.load import DTYPES, compute_dtype
+from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
 from ..errors import MatrixGameError
-from ..generator import Generator
+from ..generator import Generator, GeneratorConfig
 from ..images import HEIGHT, WIDTH
 from ..memory import estimate_memory, gigabytes
 from ..quantise import EXACT, check_precision, precision_of
@@ -38,6 +38,7 @@ from ..vae.base import State
 from ..world import Models
 from ..world.models import fingerprint
 from .layers import HostOperations, attention_function, forget_quantised, quantise_when_run, quantised_bytes
+from .residency import bytes_to_stay, how_it_runs, patcher_for
 
 DTYPE_CHOICES = ("auto", *DTYPES)
 FULL_DECODER = "full"
@@ -95,12 +96,6 @@ class HostVae:
         return list(self.patchers)
 
 
-def _patcher(module: nn.Module) -> comfy.model_patcher.ModelPatcher:
-    return comfy.model_patcher.CoreModelPatcher(
-        module, load_device=memory.get_torch_device(), offload_device=memory.unet_offload_device()
-    )
-
-
 def generator_choices() -> list[str]:
     """Entries of the generator loader: what is in models/diffusion_models, and the demo world."""
     return [*folder_paths.get_filename_list("diffusion_models"), *_demo_choice()]
@@ -135,7 +130,11 @@ def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT
         generator.precision = precision
         quantise_when_run(generator, precision)
     size = (HEIGHT, WIDTH) if demo is None else (demo.height, demo.width)
-    return _patcher(MatrixGameModel(generator, demo is not None, size))
+    weights = sum(parameter.nbytes for parameter in generator.parameters()) + quantised_bytes(generator)
+    return patcher_for(
+        MatrixGameModel(generator, demo is not None, size),
+        lambda: bytes_to_stay(generator.config, *size, generator.compute_dtype, weights),
+    )
 
 
 def load_vae(file: str, decoder: str, dtype: str) -> HostVae:
@@ -150,7 +149,13 @@ def load_vae(file: str, decoder: str, dtype: str) -> HostVae:
     for module in modules:
         module.lay_weights(memory.get_torch_device())
         module.compute_dtype = compute_dtype(next(module.parameters()).dtype, memory.get_torch_device())
-    return HostVae(vae, modules[-1], tuple(_patcher(module) for module in modules), is_demo)
+    published = GeneratorConfig()
+
+    def needed() -> int:
+        dtype = vae.compute_dtype
+        return bytes_to_stay(published, HEIGHT, WIDTH, dtype, generator_bytes(published, dtype)[0])
+
+    return HostVae(vae, modules[-1], tuple(patcher_for(module, needed) for module in modules), is_demo)
 
 
 def _model_path(folder: str, name: str) -> Path:
@@ -316,6 +321,8 @@ def ready(
     needed, models.plan = plan_memory(models, vae, height, width, played)
     try:
         memory.load_models_gpu([model, *vae.patchers], memory_required=needed)
+        if how := how_it_runs(models.generator, models.device):
+            models.plan += f". {how}"
         yield models
     except Exception as error:
         if not _out_of_memory(error):

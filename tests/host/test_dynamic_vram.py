@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .models import UNIVERSAL, VAE
+from .models import LORA, UNIVERSAL, VAE
 from .on_gpu import run_on_gpu
 
 PRELUDE = """
@@ -13,18 +13,20 @@ import torch
 import comfy.model_management as memory
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.host import models as host
+from comfyui_matrixgame.vae.base import normalise
 from comfyui_matrixgame.world import rollout, start_world
 
 def load(decoder="full"):
     return host.load_generator(file, "float32", "sdpa"), host.load_vae(vae, decoder, "float32")
 
 @torch.inference_mode()
-def blocks_of(model, parts, blocks=4, image=0.0, **options):
-    with host.ready(model, parts, 64, 96, **options) as models:
+def blocks_of(model, parts, on_pass=None):
+    with host.ready(model, parts, 64, 96) as models:
         features = torch.zeros(1, 257, models.generator.config.visual_dim)
-        world = start_world(models, torch.full((3, 64, 96), image), 3, features=features)
-        track = ActionTrack.idle(models.variant, rows_of_blocks(blocks))
-        return torch.cat([block.frames.cpu() for block in rollout(models, world, track, blocks)], dim=1)
+        world = start_world(models, torch.zeros(3, 64, 96), 3, features=features)
+        track = ActionTrack.idle(models.variant, rows_of_blocks(4))
+        run = rollout(models, world, track, 4, on_pass=on_pass)
+        return torch.cat([block.frames.clone() for block in run], dim=1)
 
 def pins():
     return sum(vbar.pins() for vbar in VBar.all)
@@ -54,3 +56,125 @@ def test_no_weight_stays_pinned_after_its_use(base: Path) -> None:
     assert printed.count("pins: 0") == 2, printed
     assert "left: 0 after: True" in printed
     assert "near: 0.0" in printed or "near: 1.0" in printed
+
+
+STAYS = """
+import comfy.sd
+from safetensors.torch import load_file
+
+def where(model):
+    return sorted({str(parameter.device) for parameter in model.model.parameters()})
+
+live = lambda: gpus.bytes_of(0, "live")
+normalise(torch.zeros(1, 16, 1, 1, 1, device="cuda"))  # the latents' scale stays for good
+before = live()
+model, parts = load()
+print("dynamic:", model.is_dynamic(), [patcher.is_dynamic() for patcher in parts.patchers])
+first, graphs = blocks_of(model, parts), gpus.captures
+print("graphs:", graphs > 0, where(model), where(parts.patchers[0]))
+
+patched, _ = comfy.sd.load_lora_for_models(model, None, load_file(lora), 1.0, 0.0)
+other = blocks_of(patched, parts)
+print("LoRA:", bool((other != first).any()), where(patched), patched.is_clone(model))
+print("without it:", bool((blocks_of(model, parts) == first).all()))
+
+memory.free_memory(1e12, model.load_device)  # as for another model
+print("unloaded:", where(model), where(parts.patchers[0]), len(memory.current_loaded_models))
+print("left:", live() - before)
+print("again:", bool((blocks_of(model, parts) == first).all()))
+
+memory.unload_all_models()
+del patched
+torch.cuda.empty_cache()
+room = memory.minimum_inference_memory() + parts.patchers[0].model_size() + model.model_size() * 0.9
+gpus.taken[0] = int(gpus.total - live() - room)
+with host.ready(model, parts, 64, 96) as models:
+    print("partly:", where(model), "layer by layer" in models.plan)
+print("the same:", bool((blocks_of(model, parts) == first).all()))
+gpus.taken[0] = 0
+with host.ready(model, parts, 64, 96) as models:
+    print("whole:", where(model), "layer by layer" in models.plan)
+memory.unload_all_models()
+print("left:", live() - before)
+
+gpus.total = int(2e9)
+model, parts = load()
+print("dynamic:", model.is_dynamic(), [patcher.is_dynamic() for patcher in parts.patchers])
+before = gpus.captures
+print("the same:", bool((blocks_of(model, parts) == first).all()), "graphs:", gpus.captures > before)
+with host.ready(model, parts, 64, 96) as models:
+    print("told:", "layer by layer" in models.plan)
+"""
+
+
+GIVEN_BACK = """
+import gc
+from tests.pretend_gpu.tensors import is_pinned
+
+def on_device():
+    gc.collect()
+    tensors = [one for one in gc.get_objects() if type(one) is torch.Tensor and one.device.type == "cpu"]
+    return gpus.bytes_of(0, "live"), sum(one.nbytes for one in tensors if is_pinned(one))
+
+normalise(torch.zeros(1, 16, 1, 1, 1, device="cuda"))
+before = on_device()
+model, parts = load()
+whole = blocks_of(model, parts)
+loaded = on_device()
+weights = model.model_size() + parts.patchers[0].model_size()
+print("loaded:", loaded[0] - before[0] < 1.01 * weights, loaded[1] - before[1])
+
+for kind in (memory.InterruptProcessingException, ValueError, torch.OutOfMemoryError):
+    passes = iter(range(7))
+    def stop(at):
+        if next(passes, None) is None:
+            raise kind("a fault")
+    try:
+        blocks_of(model, parts, on_pass=stop)
+    except kind:
+        pass
+    print("after:", kind.__name__, on_device() == loaded)
+print("again:", bool((blocks_of(model, parts) == whole).all()))
+memory.unload_all_models()
+after = on_device()
+print("unloaded:", after[0] - before[0], after[1] - before[1])
+"""
+
+
+def test_memory_is_given_back(base: Path) -> None:
+    """After a run only the weights stay on the device, and nothing in page-locked memory; also after one that the user
+    or an error ended. After Unload nothing stays."""
+    printed = run_on_gpu(PRELUDE + GIVEN_BACK, base, file=UNIVERSAL, vae=VAE)
+    assert [line for line in printed.splitlines() if ": " in line] == [
+        "loaded: True 0",
+        "after: InterruptProcessingException True",
+        "after: ValueError True",
+        "after: OutOfMemoryError True",
+        "again: True",
+        "unloaded: 0 0",
+    ]
+
+
+def test_weights_stay_on_a_card_that_has_room(base: Path) -> None:
+    """Passes are recorded then, with a LoRA too; core takes the weights away for another model, and gives them back.
+    Where there is room for a part, or the card is small, frames are the same, and the node says how it runs."""
+    lora = str(base / "models" / "loras" / LORA)
+    printed = run_on_gpu(PRELUDE + STAYS, base, file=UNIVERSAL, vae=VAE, lora=lora)
+    print(printed)
+    lines = [line for line in printed.splitlines() if ": " in line]
+    assert lines == [
+        "dynamic: False [False]",
+        "graphs: True ['cuda:0'] ['cuda:0']",
+        "LoRA: True ['cuda:0'] True",
+        "without it: True",
+        "unloaded: ['cpu'] ['cpu'] 0",
+        "left: 0",
+        "again: True",
+        "partly: ['cpu', 'cuda:0'] True",
+        "the same: True",
+        "whole: ['cuda:0'] False",
+        "left: 0",
+        "dynamic: True [True]",
+        "the same: True graphs: False",
+        "told: True",
+    ]
