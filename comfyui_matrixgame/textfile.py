@@ -75,7 +75,7 @@ def decode(data: bytes) -> Text:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         raise _not_text(
-            f"it is not text: it begins as {encoding.removesuffix('-sig').upper()} and goes on as something else"
+            f"it is not text in UTF-8, nor whole in {encoding.removesuffix('-sig').upper()}, as which it begins"
         ) from None
     if text and not any(letter < "\x80" for letter in text[:10_000]):
         raise _not_text("it is not text that holds inputs")

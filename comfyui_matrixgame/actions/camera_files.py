@@ -13,7 +13,7 @@ from ..errors import ActionError
 from ..variants import FPS, FRAMES_PER_LATENT, Variant
 from .imported import Imported
 from .poses import MAX_POSES, Numbers, track_of_poses
-from .tables import lines_of
+from .tables import MAX_COMMENTS, lines_of, more_lines_than
 
 KITTI, TUM = 12, 8  # values in a line
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # y up and z backward, as NeRF has its cameras
@@ -29,9 +29,10 @@ def read_tum(text: str, variant: Variant) -> Imported:
     """TUM's trajectories: `time tx ty tz qx qy qz qw` in seconds, camera to world."""
     table = _rows(text, TUM)
     quaternions = table[:, 4:]
-    sizes = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    if (sizes < 1e-6).any():
-        raise ActionError("The camera path has a quaternion of zeros.")
+    with np.errstate(over="ignore"):
+        sizes = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    if not ((sizes > 1e-6) & (sizes < 1e6)).all():
+        raise ActionError("The camera path has a quaternion of zeros, or one that is no rotation.")
     poses = np.tile(np.eye(4), (len(table), 1, 1))
     poses[:, :3, :3] = _rotations(quaternions / sizes)
     poses[:, :3, 3] = table[:, 1:4]
@@ -104,6 +105,8 @@ def _imported(
 
 def _rows(text: str, width: int) -> Numbers:
     """Lines of `width` numbers as [T, width]; lines with # are comments."""
+    if more_lines_than(text, MAX_POSES + MAX_COMMENTS):
+        raise ActionError(f"The camera path has more than {MAX_POSES} poses; split it.")
     rows = []
     for number, line in enumerate(lines_of(text), 1):
         words = line.split(maxsplit=width)

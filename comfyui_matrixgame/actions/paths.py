@@ -13,7 +13,7 @@ from ..textfile import cannot_be_read, read_text_file
 from ..variants import FPS, Variant
 from .formats import TEXT_ENDINGS, certain_kind
 from .lexer import MAX_TEXT, ScriptError
-from .text import Part, read_part, split_texts
+from .text import Loaded, Part, read_part, split_texts
 from .track import ActionTrack
 
 MAX_PATHS = 256  # scripts of a batch
@@ -31,12 +31,13 @@ class NamedPath(NamedTuple):
 
 class Source(NamedTuple):
     """A text with scripts. name: of those without one. shown: of the file it is from, in messages. kind: of
-    `text.KINDS`, or None to recognise it."""
+    `text.KINDS`, or None to recognise it. note: on what was assumed to read it."""
 
     text: str
     name: str
     shown: str = ""
     kind: str | None = None
+    note: str = ""
 
 
 def file_source(path: Path) -> Source:
@@ -44,18 +45,20 @@ def file_source(path: Path) -> Source:
     if path.suffix.lower() not in PATH_ENDINGS:
         raise ActionError(f"{path.name} holds no scripts; use a file that ends with {', '.join(PATH_ENDINGS)}.")
     try:
-        text = read_text_file(path, 4 * MAX_TEXT).text
+        text, note = read_text_file(path, 4 * MAX_TEXT)
     except TooLarge:
         raise _too_long(path.name) from None
     except OSError as error:
         raise ActionError(cannot_be_read(path.name, error)) from None
-    return Source(text, plain_name(path.stem), path.name, certain_kind(path.suffix))
+    note = f"{path.name} is {note}." if note else ""
+    return Source(text, plain_name(path.stem), path.name, certain_kind(path.suffix), note)
 
 
-def read_paths(sources: Iterable[Source], variant: Variant | str) -> list[NamedPath]:
+def read_paths(sources: Iterable[Source], variant: Variant | str, notes: list[str] | None = None) -> list[NamedPath]:
     """The inputs of every script of the sources, in order.
 
     A line `--- NAME` begins a script and names it; one without a name is called after its source and counted.
+    notes: takes sentences on what has no effect or was assumed.
     Raises ActionError that names the script, and its line and column where it is one of the script language.
     """
     paths: list[NamedPath] = []
@@ -63,6 +66,8 @@ def read_paths(sources: Iterable[Source], variant: Variant | str) -> list[NamedP
     for source in sources:
         if len(source.text) > MAX_TEXT:
             raise _too_long(source.shown or "The text")
+        if notes is not None and source.note:
+            notes.append(source.note)
         for name, part in _named_parts(source):
             place = _place(source, part)
             if name.lower() in names:
@@ -73,7 +78,10 @@ def read_paths(sources: Iterable[Source], variant: Variant | str) -> list[NamedP
             names[name.lower()] = place
             if len(paths) == MAX_PATHS:
                 raise ActionError(f"There are more than {MAX_PATHS} scripts; spread them over several nodes.")
-            paths.append(NamedPath(name, _read(source, name, part, variant)))
+            loaded = _read(source, name, part, variant)
+            paths.append(NamedPath(name, loaded.track))
+            if notes is not None and loaded.kind not in ("script", "timeline"):
+                notes.extend(f"{name}: {note}" for note in loaded.notes)
     if not paths:
         raise ActionError("There are no scripts; write one, for example 'w 2s', or choose a file.")
     if (rows := sum(len(path.track) for path in paths)) > MAX_ROWS:
@@ -104,10 +112,10 @@ def _named_parts(source: Source) -> Iterator[tuple[str, Part]]:
         yield part.name or (source.name if only else f"{source.name} {number}"), part
 
 
-def _read(source: Source, name: str, part: Part, variant: Variant | str) -> ActionTrack:
+def _read(source: Source, name: str, part: Part, variant: Variant | str) -> Loaded:
     where = f"{source.shown}, script '{name}'" if source.shown else f"script '{name}'"
     try:
-        return read_part(part, variant, source.kind).track
+        return read_part(part, variant, source.kind)
     except ScriptError as error:
         raise ActionError(error.format(where)) from None
     except ActionError as error:

@@ -18,7 +18,7 @@ from ..errors import ActionError
 from ..variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
 from .arrays import Arrays
 from .check import MAX_FRAMES
-from .tables import lines_of
+from .tables import MAX_COMMENTS, lines_of, more_lines_than
 from .track import ActionTrack
 
 Numbers = NDArray[np.float64]
@@ -155,6 +155,8 @@ def read_realestate(text: str, variant: Variant, fps: float = FPS) -> tuple[Acti
 
     Times are microseconds; where they do not grow, `fps` counts.
     """
+    if more_lines_than(text, MAX_POSES + MAX_COMMENTS):
+        raise ActionError(f"The camera path has more than {MAX_POSES} poses; split it.")
     rows = []
     for number, line in enumerate(lines_of(text), 1):
         words = line.split(maxsplit=19)

@@ -15,7 +15,7 @@ from ..variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, FPS, FRAMES_PER_LATE
 from .check import MAX_FRAMES
 from .imported import Imported, Notes, keyboard_of, parse_json, track_of
 from .resample import nearest, rows_of, spread
-from .tables import lines_of
+from .tables import lines_of, more_lines_than
 from .vocabulary import CAMERA
 
 Numbers = NDArray[np.float64]
@@ -289,6 +289,8 @@ def read_conditions(data: Step, names: Sequence[Sequence[str]], variant: Variant
 
 def json_lines(text: str) -> Iterator[tuple[int, Any]]:
     """(line, value) of a text of JSON lines; raises ActionError at the first that is none."""
+    if more_lines_than(text, MAX_FRAMES):
+        raise ActionError(f"The recording has more than {MAX_FRAMES} lines; split it.")
     for number, line in enumerate(lines_of(text), 1):
         if not line.strip():
             continue

@@ -17,6 +17,7 @@ from .vocabulary import key_words
 
 MAX_LINE = 20_000  # characters: hundreds of columns
 MAX_COLUMNS = 1000
+MAX_COMMENTS = 1000  # lines beside the rows
 SEPARATORS = "\t;,|"  # the first of them that the first line has outside of quotes
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"')
@@ -107,7 +108,7 @@ def read_csv(text: str, variant: Variant) -> Imported:
     With a `frame` or time column a row holds until the next one. Without a header the columns are the variant's keys
     in their order, then pitch and yaw. Separators: comma, semicolon, tab, | or spaces.
     """
-    if text.count("\n") - text.count("\n\n") > 2 * MAX_FRAMES:  # before a line is looked at
+    if more_lines_than(text, MAX_FRAMES + MAX_COMMENTS):  # before a line is looked at
         raise ActionError(f"The table has more than {MAX_FRAMES} rows, which is one hour; split it.")
     table = _Table(text)
     notes = Notes()
@@ -249,11 +250,24 @@ def is_table(lines: Sequence[str]) -> bool:
     second = lines[1] if len(lines) > 1 else lines[0]
     for separator in SEPARATORS:
         if separator in second and _count(second, separator) == _count(lines[0], separator):
-            cells = next(csv.reader([second], delimiter=separator, skipinitialspace=True), [])
+            cells = _cells_of(second, separator)
             filled = [cell for cell in cells if cell.strip()]
             if filled and all(cell_value(cell) is not None for cell in filled):
                 return True
     return len(second.split()) > 1 and all(number_of(word) is not None for line in lines[:2] for word in line.split())
+
+
+def more_lines_than(text: str, most: int) -> bool:
+    """Whether a text has more lines that are not empty than `most`, by a count that costs nothing beside reading."""
+    return text.count("\n") - text.count("\n\n") > most
+
+
+def _cells_of(line: str, separator: str) -> list[str]:
+    """The cells of one line; none of a line that no table has."""
+    try:
+        return next(csv.reader([line], delimiter=separator, skipinitialspace=True), [])
+    except csv.Error:
+        return []
 
 
 def lines_of(text: str) -> Iterator[str]:

@@ -250,8 +250,10 @@ def _setting(line: str) -> str:
     if not line.lstrip('"').startswith("#"):
         return ""
     if line.startswith('"'):
-        cells = next(csv.reader([line], delimiter=separator_of(line)), [""])
-        line = cells[0]
+        try:
+            line = next(csv.reader([line], delimiter=separator_of(line)), [""])[0]
+        except csv.Error:
+            return ""
     return line.rstrip(";,\t ")[1:].removeprefix(" ")
 
 

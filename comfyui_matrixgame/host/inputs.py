@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,16 @@ import torch
 from torch import Tensor, nn
 
 from ..actions.bench import bench_track
+from ..actions.document import MAX_FILE
 from ..actions.overlay import draw_overlay as overlay
 from ..actions.paths import PATH_ENDINGS, Source, file_source, read_paths
 from ..actions.text import read_text
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import ActionError, MatrixGameError
+from ..files import read_bytes
 from ..variants import get_variant
 
+log = logging.getLogger(__name__)
 NO_FILE = "(none)"
 OVERLAY_CHUNK = 48  # frames converted at a time
 
@@ -36,10 +41,13 @@ def problem_with_script(script: str | None, variant: str | None) -> str | None:
     return None
 
 
+@functools.lru_cache(maxsize=8)  # a graph asks three times for each edit: when it is checked, run, and shown
 def read_inputs(script: str, variant: str) -> ActionTrack:
     """The track of a script, or of a timeline or another format that is text, with the pinned markers of a timeline;
-    raises ActionError."""
+    raises ActionError. What a recording holds without effect is said in the console."""
     loaded = read_text(script, variant)
+    if loaded.kind not in ("script", "timeline"):
+        _say(loaded.notes)
     pins = tuple(marker.t for marker in loaded.timeline.markers if marker.pin) if loaded.timeline else ()
     return replace(loaded.track, pins=pins)
 
@@ -56,7 +64,7 @@ def path_file_state(file: str) -> str:
     if file == NO_FILE:
         return ""
     try:
-        return hashlib.sha256(_input_file(file).read_bytes()).hexdigest()
+        return hashlib.sha256(read_bytes(_input_file(file), MAX_FILE)).hexdigest()
     except (OSError, ActionError):
         return "missing"
 
@@ -67,7 +75,9 @@ def camera_paths(variant: str, scripts: str, file: str) -> tuple[list[ActionTrac
     sources = [Source(scripts, "path")]
     if file != NO_FILE:
         sources.append(file_source(_input_file(file)))
-    paths = read_paths(sources, variant)
+    notes: list[str] = []
+    paths = read_paths(sources, variant, notes)
+    _say(tuple(notes))
     return [path.track for path in paths], [path.name for path in paths]
 
 
@@ -80,6 +90,12 @@ def problem_with_paths(variant: str | None, scripts: str | None, file: str | Non
     except MatrixGameError as error:
         return str(error)
     return None
+
+
+@functools.lru_cache(maxsize=256)  # what is checked and then run is said once
+def _say(notes: tuple[str, ...]) -> None:
+    for note in notes:
+        log.warning("Inputs: %s", note)
 
 
 def _input_file(name: str) -> Path:

@@ -107,6 +107,7 @@ BOTH_REFUSE = [
     (example(tracks={"yaw": [[0, 0, "linear", 0, 0.1]]}), "tracks.yaw[0][3]"),
     (example(tracks={"yaw": [[0, 0, "linear", 12, -1.5]]}), "tracks.yaw[0][4]"),
     (example(variant="gta_drive", tracks={"pitch": [[0, 0.1]]}, branches=[]), "tracks.pitch"),
+    (example(variant="gta_drive", tracks={"pitch": [[0, 0, "in", 12, 0.1]]}, branches=[]), "tracks.pitch"),
     (example(variant="gta_drive", tracks={"a": []}, branches=[]), "tracks.a"),
     (templerun(yaw=[]), "tracks.yaw"),
     (templerun(idle=[]), "tracks.idle"),
@@ -174,8 +175,9 @@ def test_checker_refuses_more(data: Any, place: str) -> None:
         example(colour="red", later={"a": [1]}),
         templerun(jump=[[0, 12]], slide=[[12, 12]]),
         example(variant="gta_drive", tracks={"pitch": [], "yaw": [[0, 1]]}, branches=[]),
+        example(variant="gta_drive", tracks={"pitch": [[0, 0], [9, 0, "in", 12, -0.0]]}, branches=[]),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_both_accept(data: Any) -> None:
     assert message_of(data) is None

@@ -355,6 +355,13 @@ def test_vpt_round_trip_keeps_turning(seed: int) -> None:
         ("", "script"),
         ("12 w, 3 d\n4 s, 2 a", "script"),
         ("w-3, right-1", "script"),
+        ("w-3, " + "x" * 140_000 + ", d", "script"),
+        ("sep=;\nw;s", "csv"),
+        ("1 0 0 0\n0 1 0 0", "csv"),
+        ("TRUE;0,5\nFALSE;1", "csv"),
+        ("# taken by hand\n1 0 0 0 0 0 0 1", "tum"),
+        ('{"0": {"w2c": []}}', "hy_poses"),
+        ('{"type": "session_start"}\n{}', "biome"),
     ],
 )
 def test_recognise(text: str, kind: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,12 +12,16 @@ from typing import Any
 
 import pytest
 
+from comfyui_matrixgame.actions.check import NewerVersionError
+from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.actions.lexer import ScriptError
 from comfyui_matrixgame.actions.printer import print_script
 from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import Variant
 
 from . import generate
+from .test_document import BOTH_REFUSE, RELATIONS, example, mutated
 
 NODE = shutil.which("node")
 
@@ -55,3 +60,51 @@ def test_javascript_reads_and_prints_the_same(tmp_path: Path) -> None:
     runner = Path(__file__).parent / "compare.mjs"
     done = subprocess.run([str(NODE), str(runner), str(path)], capture_output=True, text=True, timeout=120, check=True)
     assert json.loads(done.stdout) == {"read": 3000, "different": []}
+
+
+def taken(text: str) -> dict[str, Any]:
+    """What Python makes of the text of a document, in the words of compare_documents.mjs."""
+    try:
+        timeline = Timeline.from_json(json.loads(text))
+    except ActionError as error:
+        kind = "newer" if isinstance(error, NewerVersionError) else "schema"
+        return {"kind": kind, "place": re.split(": | must| is version", str(error))[0]}
+    data, track = timeline.to_json(), timeline.track()
+    mouse = None if track.mouse is None else track.mouse.tolist()
+    kept = {name: data[name] for name in ("tracks", "length", "markers", "loop", "active")}
+    return {**kept, "keyboard": track.keyboard.tolist(), "mouse": mouse}
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node")
+def test_javascript_takes_and_refuses_the_same_documents(tmp_path: Path) -> None:
+    """A branch that an editor takes is never refused where it is rendered, and the other way round."""
+    rng = random.Random(12)
+    zeros = [[0, 0], [5, -0.0, "smooth", 12, 0]]
+    branch = {"id": "b", "name": "b", "fork": 0, "tracks": {"pitch": zeros}}
+    short = example(length=57, tracks={}, loop=None, markers=[], branches=[])
+    documents = [data for data, _ in BOTH_REFUSE + RELATIONS]
+    documents += [
+        example(variant="gta_drive", tracks={"pitch": zeros}, branches=[]),
+        example(variant="gta_drive", tracks={}, branches=[branch]),
+        example(variant="gta_drive", tracks={"pitch": [[0, 0], [5, 0, "in", 3, 0.1]]}, branches=[]),
+        example(fps=None),
+        example(markers=[{"t": 1, "name": "x", "pin": None}]),
+        example(version=10**400),
+        example(length=10**400),
+    ]
+    for i in range(3000):
+        data = generate.timeline(rng).to_json() if i % 3 else short
+        for _ in range(rng.randint(0, 2)):
+            data = mutated(rng, data)
+        documents.append(data)
+    cases = []
+    for data in documents:
+        text = json.dumps(data)
+        if "NaN" not in text and "Infinity" not in text:  # which JSON does not know
+            cases.append([text, taken(text)])
+    assert sum("keyboard" in case[1] for case in cases) in range(700, 2500)
+    path = tmp_path / "cases.json"
+    path.write_text(json.dumps(cases), encoding="utf-8")
+    runner = Path(__file__).parent / "compare_documents.mjs"
+    done = subprocess.run([str(NODE), str(runner), str(path)], capture_output=True, text=True, timeout=120, check=True)
+    assert json.loads(done.stdout) == {"read": len(cases), "different": []}

@@ -69,7 +69,7 @@ def test_any_bytes_are_text_or_a_sentence(data: bytes) -> None:
         (b"\x93NUMPY\x01\x00", "is a NumPy array; let its name end in .npy"),
         ("w 12 # Zürich und Köln".encode() + b"\xfc", "is damaged in line 1: that is not UTF-8, and the rest is"),
         (b"w 12\x00\x00\x00 3", "is not text"),
-        (codecs.BOM_UTF16_LE + b"w\x00 \x00\xd8\xd8", "is not text: it begins as UTF-16"),
+        (codecs.BOM_UTF16_LE + b"w\x00 \x00\xd8\xd8", "is not text in UTF-8, nor whole in UTF-16, as which it begins"),
         (b"w 12\x81\x90", "is not text in UTF-8"),
     ],
 )
@@ -182,6 +182,7 @@ def test_files_of_excel_and_notepad() -> None:
         ('w,s\n"1,0\n' + "1,0\n" * 40_000, "cannot be read: field larger"),
         ("w," + "x" * 30_000, "more than 20000 characters"),
         ("," * 1500 + "w\n1", "more than 1000 columns"),
+        ("w,s\n" + "1" * 140_000 + ",0", "more than 20000 characters"),
         ("sep=;", "empty|no rows|None of"),
     ],
 )
@@ -221,7 +222,7 @@ LARGE = {
     "line.jsonl": lambda: '{"keyboard": {"keys": ["' + "w" * 20_000_000 + '"]}}\n{}',
     "walk.mgs": lambda: "w 1\n" * 5_000_000,
     "empty.txt": lambda: "\n" * 40_000_000,
-    "path.txt": lambda: "1 0 0 0 0 1 0 0 0 0 1 0\n" * 1_000_000,
+    "path.txt": lambda: "1 0 0 0 0 1 0 0 0 0 1 0\n" * 600_000,
 }
 
 

@@ -186,7 +186,7 @@ export function checkDocument(data) {
     );
   }
   need(typeof data.variant === "string" && Object.hasOwn(VARIANTS, data.variant), "variant", `one of ${Object.keys(VARIANTS).join(", ")}`);
-  need((data.fps ?? FPS) === FPS, "fps", String(FPS));
+  need(data.fps === undefined || data.fps === FPS, "fps", String(FPS));
   const { length } = data;
   need(isWhole(length) && length >= 9 && length <= MAX_FRAMES, "length", `9 to ${MAX_FRAMES}`);
   const below = length - ((length - 9) % 12);
@@ -273,7 +273,7 @@ function checkMarkers(markers, length) {
     need(isObject(marker), place, "an object");
     need(isWhole(marker.t) && marker.t >= 0 && marker.t <= length, `${place}.t`, `a row from 0 to ${length}`);
     need(isName(marker.name), `${place}.name`, `a name of 1 to ${MAX_NAME} characters on one line`);
-    need(typeof (marker.pin ?? false) === "boolean", `${place}.pin`, "true or false");
+    need(marker.pin === undefined || typeof marker.pin === "boolean", `${place}.pin`, "true or false");
   });
 }
 
