@@ -11,6 +11,7 @@ from torch import Tensor
 from ..world import BlockCache, Models, World
 from ..world.cache import FRAMES, LATENTS, SNAPSHOT
 from ..world.chain import condition_key, lineage_of
+from ..world.fits import fits_frames, fits_latents
 from ..world.reuse import state_record, store_block, store_condition
 
 
@@ -22,14 +23,18 @@ class KnownBlocks:
         self._cache = cache
         self._lineage = lineage_of(models, world)
         self._condition = condition_key(self._lineage, world)
+        self._fits = fits_latents(world), fits_frames(world, 0), fits_frames(world, 1)
         self._writer = ThreadPoolExecutor(1, "cache")
 
     def read(self, name: str) -> tuple[Tensor, Tensor | None] | None:
         """Latents [1, 16, 3, h, w] and, where this decoder made some, frames [1, N, H, W, 3]; None for a new block."""
-        latents = self._cache.get(LATENTS, self._lineage.key(name))
+        fits, fits_first, fits_later = self._fits
+        latents = self._cache.get(LATENTS, self._lineage.key(name), fits)
         if latents is None:
             return None
-        frames = self._cache.get(FRAMES, self._with_decoder(name))
+        frames = self._cache.get(
+            FRAMES, self._with_decoder(name), lambda record: fits_first(record) or fits_later(record)
+        )
         return latents.tensors["latents"], None if frames is None else frames.tensors["frames"]
 
     def store(self, name: str, latents: Tensor, frames: Tensor) -> None:

@@ -13,12 +13,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WorldError
+from ..files import NotARegularFile, read_bytes, written_whole
 from ..memory import gigabytes
-from .records import PART, DamagedRecord, OtherVersion, Record, read_record, sweep_parts, write_record
+from .records import PART, DamagedRecord, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
 from .store import problem_with_name
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ DISK_BYTES = 20e9  # that all projects of a folder may take, where nothing else 
 SNAPSHOTS_ON_DISK = 4  # of a project, beside the pinned ones: one takes 2.3 GB at full size
 WORTH_KEEPING = 1 / 8  # of the memory budget: a snapshot on the way is kept where it takes less
 _ROOM = 0.9  # of the limit, after files were deleted to make room
+_LARGEST_ABOUT = 1 << 16  # bytes
 _BEING_WRITTEN = 3600  # seconds since the last frame, after which a video that was not finished may go
 _LOOK_AGAIN = 0.05  # of the limit, written before the folder is looked at again: others write there too
 
@@ -64,6 +67,7 @@ class BlockCache:
         self._spare: set[str] = set()  # names in memory that go first
         self._held = 0
         self._lock = threading.RLock()
+        self._broken: set[Path] = set()  # files that cannot be read, to be written over
         self._on_disk: float | None = None  # bytes of all projects, when last looked, and what was written since
         self._since_look = 0
         _check_version(self.folder)
@@ -71,15 +75,17 @@ class BlockCache:
 
     def has(self, kind: str, key: str) -> bool:
         """Whether there is such a record; it may still turn out to be damaged."""
-        return _name(kind, key) in self._memory or self._path(kind, key).exists()
+        return _name(kind, key) in self._memory or self.on_disk(kind, key)
 
     def on_disk(self, kind: str, key: str) -> bool:
         """Whether such a record outlives this process."""
-        return self._path(kind, key).exists()
+        path = self._path(kind, key)
+        return path.is_file() and path not in self._broken
 
-    def get(self, kind: str, key: str) -> Record | None:
+    def get(self, kind: str, key: str, fits: Callable[[Record], bool] | None = None) -> Record | None:
         """A record, from now on the one used last; its tensors must not be written to. None where there is none, or
-        where it is damaged or of another version."""
+        where it is damaged or of another version. fits: whether it holds what it should; one that does not is damaged.
+        """
         name, path = _name(kind, key), self._path(kind, key)
         with self._lock:
             known = self._memory.get(name)
@@ -87,6 +93,9 @@ class BlockCache:
                 self._memory.move_to_end(name)
         if known is None:
             known = self._read(path)
+            if known is not None and fits is not None and not fits(known):
+                self._discard(path)
+                known = None
             if known is None:
                 return None
             self._remember(name, known)
@@ -158,7 +167,7 @@ class BlockCache:
         return self.folder / _name(kind, key)
 
     def _store(self, path: Path, record: Record) -> None:
-        if path.exists():
+        if path.is_file() and path not in self._broken:
             _touch(path)
             return
         if record.nbytes > self.disk_bytes:  # no room could be made
@@ -170,6 +179,7 @@ class BlockCache:
         self._open()
         self._make_room(record.nbytes)
         written = write_record(path, record)
+        self._broken.discard(path)
         self._on_disk = (self._on_disk or 0) + written
         self._since_look += written
 
@@ -179,18 +189,18 @@ class BlockCache:
         if about.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        part = self.folder / f"{os.getpid()}.{threading.get_ident()}{PART}"
-        part.write_text(json.dumps({"format": FORMAT, "version": VERSION}), encoding="utf-8")
-        os.replace(part, about)
+        with written_whole(about) as part:
+            part.write_text(json.dumps({"format": FORMAT, "version": VERSION}), encoding="utf-8")
 
     def _read(self, path: Path) -> Record | None:
         try:
-            return read_record(path)
+            record = read_record(path)
+            self._broken.discard(path)
+            return record
         except FileNotFoundError:
             return None
         except DamagedRecord:
-            self._note(f"{path.name} in the cache project '{self.project}' was damaged; it is made again.")
-            _unlink(path)
+            self._discard(path)
         except OtherVersion as error:
             self._note(
                 f"{path.name} in the cache project '{self.project}' is of another version of this program ({error}); "
@@ -199,7 +209,15 @@ class BlockCache:
             _unlink(path)
         except OSError as error:
             self._note(f"{path} cannot be read ({error.strerror or error}); what it holds is made again.")
+            self._broken.add(path)
+            if isinstance(error, NotARegularFile):
+                remove_odd(path)
         return None
+
+    def _discard(self, path: Path) -> None:
+        self._note(f"{path.name} in the cache project '{self.project}' was damaged; it is made again.")
+        self._broken.add(path)
+        _unlink(path)
 
     def _remember(self, name: str, record: Record, spare: bool = False) -> None:
         if record.nbytes > self.memory_bytes:
@@ -300,11 +318,16 @@ def _name(kind: str, key: str) -> str:
 
 def _check_version(folder: Path) -> None:
     try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        about = json.loads(read_bytes(folder / ABOUT, _LARGEST_ABOUT))
         version = about.get("version") if about.get("format") == FORMAT else None
     except (FileNotFoundError, NotADirectoryError):
         return  # whatever cannot be stored there is kept in memory, and that is said then
-    except (OSError, ValueError, AttributeError):
+    except OSError as error:
+        raise WorldError(
+            f"The cache project '{folder.name}' cannot be used, as its {ABOUT} cannot be read: "
+            f"{error.strerror or error}; choose another project name, or delete that file."
+        ) from None
+    except (ValueError, AttributeError, RecursionError):
         version = None
     if version != VERSION:
         raise WorldError(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..checkpoints.tensors import TensorInfo, is_weights, readable, torch_dtype
 from ..generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
-from ..generator.kv_cache import Caches
+from ..generator.kv_cache import Caches, LayerCache
 from ..generator.model import HEAD_DIM, PATCH
 from ..images import SIZE_STEP
 from ..vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
@@ -98,10 +98,13 @@ def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
         if variant.mouse:
             wanted[f"tail.{i}.mouse"] = (TAIL_ROWS, 2)
     wanted |= _decoder(shapes, worlds, rows, columns)
-    for name in sorted(wanted.keys() | shapes.keys()):
-        if shapes.get(name) != wanted.get(name):
-            found, right = ("none" if it is None else list(it) for it in (shapes.get(name), wanted.get(name)))
-            raise NoWorld(f"{readable(name)} is {found}, and should be {right}")
+    _compare(shapes, wanted)
+
+
+def check_decoder(shapes: Mapping[str, Shape], worlds: int, rows: int, columns: int) -> None:
+    """Raise NoWorld where a decoder's state is not that of a decoder for latents of this size."""
+    state = {name: shape for name, shape in shapes.items() if name.startswith("decoder.")}
+    _compare(state, _decoder(shapes, worlds, rows, columns))
 
 
 def check_values(tensors: Mapping[str, Tensor]) -> None:
@@ -114,11 +117,18 @@ def check_values(tensors: Mapping[str, Tensor]) -> None:
 
 def fits_caches(caches: Caches, wanted: Caches) -> bool:
     """Whether caches have the layers and the shapes of those that a generator makes."""
-    return len(caches) == len(wanted) and all(
-        {name: ring.k.shape for name, ring in a.rings().items()}
-        == {name: ring.k.shape for name, ring in b.rings().items()}
-        for a, b in zip(caches, wanted, strict=True)
-    )
+
+    def shapes(layer: LayerCache) -> dict[str, tuple[torch.Size, torch.Size]]:
+        return {name: (ring.k.shape, ring.v.shape) for name, ring in layer.rings().items()}
+
+    return len(caches) == len(wanted) and all(shapes(a) == shapes(b) for a, b in zip(caches, wanted, strict=True))
+
+
+def _compare(shapes: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
+    for name in sorted(wanted.keys() | shapes.keys()):
+        if shapes.get(name) != wanted.get(name):
+            found, right = ("none" if it is None else list(it) for it in (shapes.get(name), wanted.get(name)))
+            raise NoWorld(f"{readable(name)} is {found}, and should be {right}")
 
 
 def _rings(shapes: Mapping[str, Shape], worlds: int, variant: Variant, tokens: int) -> dict[str, Shape]:

@@ -2,12 +2,13 @@
 
     8 bytes   magic; the last one is the format's version
     4 bytes   length of the header, little endian
-    header    JSON: {"note": {...}, "tensors": [[name, dtype, shape], ...]}
+    header    JSON: {"key": the file's name, "note": {...}, "tensors": [[name, dtype, shape], ...]}
     payload   the tensors' bytes, one after the other
     32 bytes  BLAKE2b of everything before
 
-A file appears under its name only when all of it is on the disk. While it is written it has another name and is
-locked, so that what a killed process left behind can be told from what a living one is writing.
+The name in the header is what the record was written under, so that no file stands for another; records of before
+have none. A file appears under its name only when all of it is on the disk. While it is written it has another name
+and is locked, so that what a killed process left behind can be told from what a living one is writing.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from ..checkpoints.tensors import Damaged, checked_shape
+from ..files import NotARegularFile, open_regular
+
 try:
     import fcntl
 except ImportError:  # Windows refuses to delete a file that is open, which is all that the lock is for
@@ -35,6 +39,8 @@ MAGIC = b"MGBLOCK"
 VERSION = 1
 PART = ".part"
 _CHUNK = 1 << 24
+_LARGEST_HEADER = 8 << 20
+_MOST_TENSORS = 10_000
 _DTYPES = {
     str(dtype).removeprefix("torch."): dtype
     for dtype in (torch.float32, torch.float16, torch.bfloat16, torch.float64, torch.uint8, torch.int64, torch.bool)
@@ -68,7 +74,7 @@ def write_record(path: Path, record: Record) -> int:
     try:
         with part.open("xb") as file:
             _lock(file)
-            size = _write(file, record)
+            size = _write(file, record, path.name)
             file.flush()
             os.fsync(file.fileno())
             if fcntl is not None:
@@ -84,7 +90,7 @@ def write_record(path: Path, record: Record) -> int:
 
 def read_record(path: Path) -> Record:
     """Read a record and check it. Raises FileNotFoundError, OSError, DamagedRecord or OtherVersion."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         left = os.fstat(file.fileno()).st_size
         digest = hashlib.blake2b(digest_size=32)
         start = _take(file, 12, digest)
@@ -93,18 +99,23 @@ def read_record(path: Path) -> Record:
         if start[7] != VERSION:
             raise OtherVersion(f"format {start[7]}")
         (length,) = struct.unpack("<I", start[8:])
-        if length > left:
+        if length > min(left, _LARGEST_HEADER):
             raise DamagedRecord(path.name)
         raw = _take(file, length, digest)
         try:
             header = json.loads(raw)
-            entries = [(name, _DTYPES[kind], tuple(shape)) for name, kind, shape in header["tensors"]]
+            entries = [
+                (str(name), _DTYPES[kind], checked_shape(shape, name)) for name, kind, shape in header["tensors"]
+            ]
+            note = header["note"]
             expected = 12 + length + 32 + sum(kind.itemsize * math.prod(shape) for _, kind, shape in entries)
-            if expected != left:
+            names = {name for name, _, _ in entries}
+            if expected != left or not len(names) == len(entries) <= _MOST_TENSORS or not isinstance(note, dict):
+                raise DamagedRecord(path.name)
+            if header.get("key", path.name) != path.name:
                 raise DamagedRecord(path.name)
             tensors = {name: _read_tensor(file, kind, shape, digest) for name, kind, shape in entries}
-            note = header["note"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, Damaged) as error:
             raise DamagedRecord(path.name) from error
         if file.read(32) != digest.digest():
             raise DamagedRecord(path.name)
@@ -112,23 +123,36 @@ def read_record(path: Path) -> Record:
 
 
 def sweep_parts(folder: Path, ours: str = f"*{PART}") -> int:
-    """Delete what killed processes left half written, but for videos, which are gone on with; returns how many files
-    that were. ours: a pattern of names."""
+    """Delete what killed processes left half written, but for videos, which are gone on with, and what is no file of
+    anybody's; returns how many that were. ours: a pattern of names."""
     swept = 0
     for part in folder.glob(ours):
         if part.name.endswith(f".mp4{PART}"):
             continue
         try:
-            with part.open("rb") as file:
+            with open_regular(part) as file:
                 _lock(file, wait=False)
                 if fcntl is not None:
                     part.unlink()  # while it is locked: from then on it may be another process's
             if fcntl is None:
                 part.unlink()
             swept += 1
+        except NotARegularFile:
+            swept += remove_odd(part)
         except OSError:
             continue  # a living process writes it, or the folder is read-only
     return swept
+
+
+def remove_odd(path: Path) -> bool:
+    """Delete a pipe, a socket or a link that has the name of a file of ours, whether that was possible."""
+    try:
+        if path.is_dir() and not path.is_symlink():
+            return False
+        path.unlink(missing_ok=True)
+    except OSError:
+        return False
+    return True
 
 
 def claim(path: Path) -> BinaryIO | None:
@@ -143,10 +167,10 @@ def claim(path: Path) -> BinaryIO | None:
     return file
 
 
-def _write(file: BinaryIO, record: Record) -> int:
+def _write(file: BinaryIO, record: Record, key: str) -> int:
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in record.tensors.items()}
     entries = [[name, str(t.dtype).removeprefix("torch."), list(t.shape)] for name, t in tensors.items()]
-    header = json.dumps({"note": dict(record.note), "tensors": entries}).encode()
+    header = json.dumps({"key": key, "note": dict(record.note), "tensors": entries}).encode()
     digest = hashlib.blake2b(digest_size=32)
     start = MAGIC + bytes([VERSION]) + struct.pack("<I", len(header)) + header
     for part in (start, *(_bytes(tensor) for tensor in tensors.values())):

@@ -15,6 +15,7 @@ from ..vae.base import State, to_uint8
 from .cache import CONDITION, FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
 from .chain import Chain
 from .files import state_of_tensors, state_tensors
+from .fits import fits_condition, fits_frames, fits_latents, fits_state
 from .inputs import tracks_for
 from .models import Models
 from .records import Record
@@ -105,7 +106,7 @@ class CachedRollout:
 
     def last_frame(self, block: int) -> Tensor | None:
         """The last frame [H, W, 3] of a block, where it is stored."""
-        record = self.cache.get(FRAMES, self.chain.frames_key(block))
+        record = self.cache.get(FRAMES, self.chain.frames_key(block), fits_frames(self.chain.world, block))
         return None if record is None else record.tensors["frames"][0, -1]
 
     def known(self, block: int) -> bool:
@@ -160,7 +161,8 @@ class CachedRollout:
 
     def _reuse(self, index: int) -> Block | None:
         latents = self._stored_latents(index)
-        record = None if latents is None else self.cache.get(FRAMES, self.chain.frames_key(index))
+        fits = fits_frames(self.chain.world, index)
+        record = None if latents is None else self.cache.get(FRAMES, self.chain.frames_key(index), fits)
         if latents is None or record is None:
             return None
         self.counts.reused += 1
@@ -294,7 +296,7 @@ class CachedRollout:
         return self.cache.has(LATENTS, self.chain.latents_key(block))
 
     def _stored_latents(self, block: int) -> Tensor | None:
-        record = self.cache.get(LATENTS, self.chain.latents_key(block))
+        record = self.cache.get(LATENTS, self.chain.latents_key(block), fits_latents(self.chain.world))
         return None if record is None else record.tensors["latents"]
 
     def _latents(self, block: int) -> Tensor:
@@ -305,7 +307,8 @@ class CachedRollout:
 
     def _stored_state(self, block: int) -> World | None:
         key = self.chain.state_key(block)
-        record = self.cache.get(PINNED, key) or self.cache.get(SNAPSHOT, key)
+        fits = fits_state(self.chain.world, self.models)
+        record = self.cache.get(PINNED, key, fits) or self.cache.get(SNAPSHOT, key, fits)
         if record is None:
             return None
         caches, decoder_state = state_of_tensors(record.tensors, record.note["tokens"])
@@ -314,7 +317,7 @@ class CachedRollout:
 
     def _with_condition(self, world: World) -> World:
         """The longest condition that was made for this image."""
-        record = self.cache.get(CONDITION, self.chain.root)
+        record = self.cache.get(CONDITION, self.chain.root, fits_condition(self.chain.world))
         if record is not None and record.tensors["condition"].shape[2] > world.condition.shape[2]:
             condition = record.tensors["condition"].to(self.models.device)
             return replace(world, condition=condition, encoder_state=None)
@@ -371,10 +374,14 @@ def store_block(cache: BlockCache, latents_key: str, frames_key: str, latents: T
 
 def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
     """Keep the condition of an image where it is longer than the one that is kept."""
-    known = cache.get(CONDITION, key)
+    known = cache.get(CONDITION, key, lambda record: _same_but_length(record.tensors.get("condition"), condition))
     if known is None or known.tensors["condition"].shape[2] < condition.shape[2]:
         cache.drop(CONDITION, key)
         cache.put(CONDITION, key, Record({"condition": condition.cpu()}))
+
+
+def _same_but_length(stored: Tensor | None, condition: Tensor) -> bool:
+    return stored is not None and (*stored.shape[:2], *stored.shape[3:]) == (*condition.shape[:2], *condition.shape[3:])
 
 
 def state_record(world: World) -> Record:
