@@ -46,6 +46,21 @@ log = logging.getLogger(__name__)
 _INJECTED: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
+NO_SAMPLER = (
+    "A Matrix-Game generator makes frames block by block from a player's inputs, which a sampler cannot do; connect it "
+    "to Start World, and Start World to Roll Out."
+)
+
+
+class _NoSampling:
+    """In place of what core's samplers and schedulers ask: core's Save Model looks whether it is there."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise MatrixGameError(NO_SAMPLER)
+
+
 class MatrixGameModel(nn.Module):
     """A generator in the shape of core's MODEL: LoRA and patch nodes find `diffusion_model` and its names.
 
@@ -59,6 +74,8 @@ class MatrixGameModel(nn.Module):
         self.weights_id = fingerprint(generator)  # before anything patches them
         self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
         self.manual_cast_dtype = generator.compute_dtype
+        self.model_sampling = _NoSampling()
+        self.model_type = None  # asked for by core's Save Model
 
     def get_dtype(self) -> torch.dtype:
         """What the activations are in; core moves patches to it."""
@@ -67,12 +84,15 @@ class MatrixGameModel(nn.Module):
     @property
     def latent_format(self) -> None:
         """Asked for by core's samplers, which cannot run this network."""
-        raise MatrixGameError(
-            "A Matrix-Game generator makes frames block by block from a player's inputs, which a sampler cannot do; "
-            "connect it to Start World, and Start World to Roll Out."
-        )
+        raise MatrixGameError(NO_SAMPLER)
 
-    model_sampling = latent_format  # asked for by core's schedulers
+    def state_dict_for_saving(self, unet_state_dict: dict[str, Any], *others: Any, **named: Any) -> dict[str, Any]:
+        """The tensors that core's Save Model writes: the weights as they are patched, under core's names."""
+        if any(other is not None for other in (*others, *named.values())):
+            raise MatrixGameError(
+                "A Matrix-Game generator is saved alone; use core's Save Model in place of Save Checkpoint."
+            )
+        return {f"model.diffusion_model.{name}": tensor for name, tensor in unet_state_dict.items()}
 
     def apply_model(self, *_: Any, **__: Any) -> None:
         """Called by core's samplers."""

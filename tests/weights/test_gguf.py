@@ -1,0 +1,128 @@
+"""GGUF files: plain values are read, packed ones where the package is there that unpacks them."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from comfyui_matrixgame.checkpoints import gguf_file, inspect_file, load_generator
+from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.errors import CheckpointError
+
+from .files import generator_tensors
+
+TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 30}
+Q8_0 = 8
+
+
+def text(value: str) -> bytes:
+    return struct.pack("<Q", len(value.encode())) + value.encode()
+
+
+def q8_0(tensor: Tensor) -> tuple[bytes, Tensor]:
+    """A tensor in blocks of 32 with one float16 scale each, as the format says, and the values it stands for."""
+    blocks = tensor.reshape(-1, 32)
+    scales = (blocks.abs().amax(1, keepdim=True) / 127).half()
+    values = (blocks / scales.float().clamp_min(1e-12)).round().clamp(-127, 127).to(torch.int8)
+    raw = b"".join(s.numpy().tobytes() + v.numpy().tobytes() for s, v in zip(scales, values, strict=True))
+    return raw, (values.float() * scales.float()).reshape(tensor.shape)
+
+
+def gguf(tensors: Mapping[str, Tensor], packed: Mapping[str, bytes] | None = None, architecture: str = "wan") -> bytes:
+    """A file as converters write it: a tensor of five sides is stored with four, and its shape beside it."""
+    packed = packed or {}
+    values = [text("general.architecture") + struct.pack("<I", 8) + text(architecture)]
+    entries, data = [], b""
+    for name, tensor in tensors.items():
+        shape = list(tensor.shape)
+        if len(shape) > 4:
+            numbers = struct.pack(f"<{len(shape)}I", *shape)
+            values.append(text(f"comfy.gguf.orig_shape.{name}") + struct.pack("<IIQ", 9, 4, len(shape)) + numbers)
+            shape = [int(np.prod(shape[:-1])), shape[-1]]
+        kind = Q8_0 if name in packed else TYPES[tensor.dtype]
+        entries.append(
+            text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1]) + struct.pack("<IQ", kind, len(data))
+        )
+        data += packed.get(name) or tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        data += bytes(-len(data) % 32)
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(entries), len(values)) + b"".join(values) + b"".join(entries)
+    return head + bytes(-len(head) % 32) + data
+
+
+def test_plain_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gguf_file, "package_is_there", lambda: False)
+    tensors = generator_tensors()
+    stored = {name: tensor.half() if tensor.ndim == 2 else tensor for name, tensor in tensors.items()}
+    stored["blocks.0.ffn.0.weight"] = tensors["blocks.0.ffn.0.weight"].bfloat16()
+    (tmp_path / "x.gguf").write_bytes(gguf(stored))
+    report = inspect_file(tmp_path / "x.gguf")
+    assert report.complete, report.problems()
+    loaded = load_generator(tmp_path / "x.gguf", "float32").state_dict()
+    assert all(torch.equal(loaded[name], tensor.float()) for name, tensor in stored.items())
+
+
+def packed_file(path: Path) -> dict[str, Tensor]:
+    tensors, raw = dict(generator_tensors()), {}
+    for name, tensor in generator_tensors().items():
+        if name.startswith("blocks.") and tensor.ndim == 2 and tensor.shape[1] % 32 == 0:
+            raw[name], tensors[name] = q8_0(tensor)
+    path.write_bytes(gguf(tensors, raw))
+    return tensors
+
+
+def test_packed_values(tmp_path: Path) -> None:
+    pytest.importorskip("gguf", reason="the gguf package, which unpacks them, is not installed")
+    values = packed_file(tmp_path / "x.gguf")
+    assert inspect_file(tmp_path / "x.gguf").complete
+    loaded = load_generator(tmp_path / "x.gguf", "float32").state_dict()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in values.items())
+
+
+def test_without_the_package_packed_files_say_what_they_need(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("comfyui_matrixgame.checkpoints.gguf_file", "comfyui_matrixgame.checkpoints.formats"):
+        monkeypatch.setattr(f"{module}.package_is_there", lambda: False)
+    packed_file(tmp_path / "x.gguf")
+    assert main(["inspect", str(tmp_path / "x.gguf")]) == 0
+    assert "Its Q8_0 weights need the gguf package: pip install gguf." in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="need the gguf package: pip install gguf"):
+        load_generator(tmp_path / "x.gguf")
+
+
+def test_another_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.gguf").write_bytes(gguf({"token_embd.weight": torch.zeros(2, 2)}, architecture="llama"))
+    assert main(["inspect", str(tmp_path / "x.gguf")]) == 0
+    assert "a file of another model (llama)" in capsys.readouterr().out
+
+
+HEAD = b"GGUF" + struct.pack("<I", 3)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        HEAD, HEAD + b"\xff" * 16, HEAD + struct.pack("<QQ", 1 << 40, 0), HEAD + struct.pack("<QQ", 0, 1 << 40),
+        HEAD + struct.pack("<QQ", 10_000, 0) + bytes(100), b"GGUF" + struct.pack("<I", 99) + bytes(100),
+        HEAD + struct.pack("<QQ", 0, 1) + text("a") + struct.pack("<I", 99),
+        HEAD + struct.pack("<QQ", 0, 1) + text("a") + struct.pack("<IIQ", 9, 9, 1) + bytes(100),
+        HEAD + struct.pack("<QQ", 0, 1) + text("a") + struct.pack("<IIQ", 9, 8, 1 << 60),
+        HEAD + struct.pack("<QQ", 0, 1) + text("general.alignment") + struct.pack("<II", 4, 0),
+        HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<IQIQ", 1, 1 << 50, 0, 0),
+        HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<IQIQ", 1, 4, 0, 1 << 60),
+        HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<IQIQ", 1, 4, 99, 0) + bytes(100),
+        HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<IQIQ", 1, 5, 8, 0) + bytes(100),
+        HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<I", 1 << 30) + bytes(100),
+    ],
+    ids=range(15),
+)  # fmt: skip
+def test_heads_that_are_none(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "x.gguf").write_bytes(data)
+    with pytest.raises(CheckpointError, match=r"x\.gguf is damaged"):
+        inspect_file(tmp_path / "x.gguf")
