@@ -103,7 +103,7 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
             hf_hub_download(file.repo, file.path, revision=file.revision, local_dir=staging, endpoint=endpoint)
         )
     except (HfHubHTTPError, LocalEntryNotFoundError, ConnectionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{file.name} could not be fetched from {file.repo} ({reason}); check the network and run the same "
             "command again, it goes on where it was."
