@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -85,12 +86,12 @@ def render(args: argparse.Namespace) -> int:
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device)
     files = replace(files, precision=args.precision, memory=args.memory)
     check_precision(files.precision, device)
+    _check_targets(args, files)
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None
     asked = parse_size(args.size) if args.size else files.size
     height, width = asked if world is None else world.size
     get_attention(args.attention)
-    _check_targets(args, files)
     track = _inputs(args, files.variant)
     clip = read_clip(args.continue_clip, height, width) if args.continue_clip else None
     clip_blocks = _clip_blocks(clip) if clip is not None else 0
@@ -218,7 +219,7 @@ def say(text: str) -> None:
 def _check_targets(args: argparse.Namespace, files: Files) -> None:
     """Raise TargetError where the video or the world cannot be written, or would take the place of something else."""
     ending = Path(args.output).suffix.lower()
-    if not Path(args.output).is_dir() and ending not in ENDINGS:
+    if not os.path.isdir(args.output) and ending not in ENDINGS:
         raise TargetError(
             f"--output {shown(args.output)}: a video is written as .mp4 or .gif; name it such as out.mp4."
         )

@@ -54,7 +54,7 @@ def check_target(
 def check_folder(folder: Path, option: str, text: str | None = None) -> None:
     """Raise TargetError where no file can be made in a folder, which need not exist yet. text: what was asked for."""
     place = folder
-    while not place.exists() and place != place.parent:
+    while not os.path.exists(place) and place != place.parent:
         place = place.parent
     probe = part_of(place / "matrixgame")
     try:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from ..errors import ActionError, MatrixGameError
+from ..errors import ActionError, ImageError, MatrixGameError, TargetError
+from ..files import written_whole
+from ..targets import check_folder, check_target, is_same, shown
 from ..textfile import cannot_be_read, decode
 from ..variants import FPS, VARIANTS
 from . import exporters, lanes, text
@@ -59,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     command = args.actions_command
     if command == "check":
         return max([_check(source, args) for source in args.source])
+    if command in ("convert", "plot"):
+        _check_out(args)
     loaded = _load(args.source, args)
     markers = loaded.timeline.markers if loaded.timeline else ()
     if command == "show":
@@ -134,8 +138,42 @@ def _size(loaded: text.Loaded) -> str:
     return f"{loaded.track.variant.name}, {rows} rows ({rows / FPS:.1f} s, {blocks} block{'s' * (blocks != 1)})"
 
 
+def _check_out(args: argparse.Namespace) -> None:
+    """Raise TargetError where OUT cannot be written, is IN, or is a file that no such command wrote."""
+    inputs = {"the file of the inputs": args.source}
+    if args.actions_command == "plot":
+        check_target(args.out, "OUT", inputs, _is_plot, "plot")
+    elif (args.to or exporters.KINDS.get(args.out.suffix.lower())) != "npy":
+        check_target(args.out, "OUT", inputs, _is_inputs, "file of inputs")
+    elif is_same(args.out, args.source):
+        raise TargetError(f"OUT {shown(str(args.out))} is the folder of the inputs; name another.")
+    else:
+        check_folder(args.out, "OUT")
+
+
+def _is_inputs(path: Path) -> bool:
+    try:
+        text.read_file(path)
+    except ScriptError:
+        return path.suffix.lower() == ".mgs"  # one that somebody is still writing is no loss to be found out here
+    except (MatrixGameError, OSError, ValueError):
+        return False
+    return True
+
+
+def _is_plot(path: Path) -> bool:
+    from ..images import read_pixels
+
+    try:
+        pixels = read_pixels(path)
+    except ImageError:
+        return False
+    return all(tuple(pixels[row, column]) == lanes.GROUND for row in (0, -1) for column in (0, -1))
+
+
 def _save(picture: Image, path: Path) -> None:
     try:
-        picture.save(path, format="PNG")
+        with written_whole(path) as part:
+            picture.save(part, format="PNG")
     except OSError as error:
         raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None

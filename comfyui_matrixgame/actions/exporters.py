@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import ActionError
+from ..files import written_whole
 from .document import Timeline, save_document
 from .formats import FORMATS
 from .lexer import tokens, too_much_text
@@ -45,7 +46,8 @@ def write_actions(timeline: Timeline | None, track: ActionTrack, path: str | Pat
                     f"{path.name} would be longer than a script that can be read again; write a timeline file (.json) "
                     "or .npy instead."
                 )
-            path.write_text(text, encoding="utf-8")
+            with written_whole(path) as part:
+                part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None
     return kind

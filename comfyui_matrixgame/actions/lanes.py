@@ -16,6 +16,7 @@ from .vocabulary import camera_axes, held_keys
 
 _SIGNS = {"yaw": "<>", "pitch": "v^"}
 _FULL = 0.3  # camera value at the edge of a lane of the picture
+GROUND = (250, 250, 250)  # of a plot
 
 
 def lane_values(track: ActionTrack, name: str) -> NDArray[np.float32]:
@@ -83,7 +84,7 @@ def plot_lanes(track: ActionTrack, width: int = 1200, markers: Sequence[Marker] 
     names = lane_names(track)
     left, top, key_high, camera_high = 92, 46, 22, 64
     heights = [key_high if name in track.variant.keys else camera_high for name in names]
-    picture = Image.new("RGB", (max(width, left + 60), top + sum(heights) + 14), (250, 250, 250))
+    picture = Image.new("RGB", (max(width, left + 60), top + sum(heights) + 14), GROUND)
     draw = ImageDraw.Draw(picture)
     font = ImageFont.load_default(12)
     span = picture.width - left - 12

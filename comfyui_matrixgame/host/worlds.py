@@ -27,11 +27,13 @@ from torch import Tensor
 from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIssue] (core's)
 
 from .. import world as engine
+from ..actions.resample import nearest
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ..clips import Clip
 from ..errors import ActionError, CheckpointError, ImageError, WorldError
 from ..images import fit_image
 from ..vae.base import denormalise, to_uint8
-from ..variants import FRAMES_PER_BLOCK, frames_of_blocks
+from ..variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
 from ..video import VideoWriter
 from ..world import PassProgress, World
 from ..world.world import next_name
@@ -134,11 +136,13 @@ def start_world(
         raise ImageError("Connect either an image or a clip to Start World, to say what the world begins with.")
     if clip is not None and clip_actions is None:
         raise ActionError("A clip needs clip_actions: what the player did in it, one input row per frame.")
-    frames = _clip_frames(clip) if image is None else image
+    frames, rate = _clip_frames(clip) if image is None else (image, float(FPS))
     if image is not None and len(frames) != 1:
         raise ImageError(f"Start World takes one image, got {len(frames)}; pick one, or connect them as clip.")
+    own, exact = len(frames), True
     if image is None:
-        frames = _whole_blocks(frames)
+        exact = abs(rate - FPS) * own / FPS < 0.5  # no frame is shown at another one's time
+        frames = _whole_blocks(frames if exact else frames[nearest(np.arange(own), rate)])
     pixels = fit_image(_pixels(frames), *size)  # [N, 3, H, W]
     features = demo_features(pixels[:1]) if demo else image_features(clip_vision, pixels[:1])
     with ready(model, vae, *size) as models:
@@ -146,8 +150,9 @@ def start_world(
             world = engine.start_world(models, pixels[0], seed, features=features)
         else:
             assert clip_actions is not None
-            clip_pixels = pixels.transpose(0, 1)  # [3, N, H, W]
-            world = engine.start_world_from_clip(models, clip_pixels, clip_actions, seed, features=features)
+            footage = Clip(pixels.transpose(0, 1), "the clip", own, rate, exact)
+            rows = footage.rows(clip_actions, lambda text: log.info("%s", text))
+            world = engine.start_world_from_clip(models, footage.pixels, rows, seed, features=features)
     return live(world, model, vae)
 
 
@@ -165,8 +170,12 @@ def _whole_blocks(frames: Tensor) -> Tensor:
     return frames[:kept]
 
 
-def _clip_frames(clip: Any) -> Tensor:
-    return clip if isinstance(clip, Tensor) else clip.get_components().images
+def _clip_frames(clip: Any) -> tuple[Tensor, float]:
+    """Frames [N, H, W, C] of an IMAGE or VIDEO, and how many there are in a second."""
+    if isinstance(clip, Tensor):
+        return clip, float(FPS)
+    components = clip.get_components()
+    return components.images, float(components.frame_rate)
 
 
 def _pixels(images: Tensor) -> Tensor:

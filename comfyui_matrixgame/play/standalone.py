@@ -15,6 +15,7 @@ from aiohttp import web
 from ..actions.document import save_document
 from ..errors import MatrixGameError
 from ..render import say
+from ..stopping import finishing
 from .engine import Engine
 from .hub import Hub
 from .origin import addresses
@@ -94,9 +95,10 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         say("stopped")
     finally:
-        server.stop()
-        keep(session.take, Path(args.output))
-        engine.close()
+        with finishing():  # whoever asks once more for the end waits for the take
+            server.stop()
+            keep(session.take, Path(args.output))
+            engine.close()
     return 0
 
 
