@@ -13,6 +13,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 _waiting: list[int] = []  # signals that came while something had to be finished first
 _depth = 0
+_asked = False  # for the end
 
 
 class Stopped(KeyboardInterrupt):
@@ -32,6 +33,8 @@ def stopping() -> Iterator[None]:
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     ours = [number for number, handler in before.items() if handler in (signal.SIG_DFL, signal.default_int_handler)]
+    global _asked
+    _asked = False
     for number in ours:
         signal.signal(number, _stop)
     try:
@@ -56,8 +59,10 @@ def finishing() -> Iterator[None]:
 
 
 def _stop(number: int, frame: FrameType | None) -> None:
-    if number != signal.SIGINT:  # a logout sends several; one is enough
-        signal.signal(number, signal.SIG_IGN)
+    global _asked
+    if _asked and number != signal.SIGINT:  # a logout sends several; one is enough
+        return
+    _asked = True
     if _depth:
         _waiting.append(number)
     else:
