@@ -47,8 +47,14 @@ def stopping() -> Iterator[None]:
 
 @contextlib.contextmanager
 def finishing() -> Iterator[None]:
-    """What is inside is finished before a signal ends the program: the world is saved, the take is written."""
+    """What is inside is finished before a signal ends the program: the world is saved, the take is written.
+
+    In another thread than the main one it changes nothing, as no signal interrupts that.
+    """
     global _depth
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _depth += 1
     try:
         yield
