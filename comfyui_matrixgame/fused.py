@@ -136,14 +136,15 @@ MOST_FEW = 16  # keys that `few_keys` takes
 
 
 def few_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
-    """Attention of q [N, L, H, D] over a handful of k, v [N, K, H, D], scale 1/sqrt(D); None where no kernel is."""
+    """Attention of q [N, L, H, D] over a handful of k, v [N, K, H, D], scale 1/sqrt(D), in the layout of q; None where
+    no kernel is."""
     module = triton_for(q)
     last = (q.shape[-1], 1)
     if module is None or k.shape[1] > MOST_FEW or k.stride() != v.stride():
         return None
     if q.stride()[2:] != last or k.stride()[2:] != last:
         return None
-    out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
+    out = torch.empty_like(q)
     module.few_keys(q, k, v, out)
     return out
 

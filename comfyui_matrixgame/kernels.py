@@ -118,7 +118,7 @@ def _add(x, bias, y, total, CHANNELS: tl.constexpr, ADDED: tl.constexpr, ROWS: t
 
 
 @triton.jit
-def _few_keys(q, k, v, out, queries, keys, scale, q_batch, q_row, kv_batch, kv_row,
+def _few_keys(q, k, v, out, queries, keys, scale, q_batch, q_row, kv_batch, kv_row, out_batch, out_row,
               HEADS: tl.constexpr, DIM: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     batch = tl.program_id(0).to(tl.int64)
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)  # a query of a head; heads lie beside each other
@@ -139,7 +139,7 @@ def _few_keys(q, k, v, out, queries, keys, scale, q_batch, q_row, kv_batch, kv_r
         value = tl.load(v + at, mask=inside, other=0.0).to(tl.float32)
         result = result * kept[:, None] + weight[:, None] * value
         largest = new
-    place = (batch * queries * HEADS + row[:, None]) * DIM + dim
+    place = batch * out_batch + (row // HEADS)[:, None] * out_row + head + dim
     tl.store(out + place, (result / total[:, None]).to(out.dtype.element_ty), mask=inside)
 
 
@@ -309,7 +309,7 @@ def few_keys(q: Tensor, k: Tensor, v: Tensor, out: Tensor) -> None:
     rows = min(64, triton.next_power_of_2(queries * heads))
     _few_keys[(batch, triton.cdiv(queries * heads, rows))](
         q, k, v, out, queries, k.shape[1], dim**-0.5, q.stride(0), q.stride(1), k.stride(0), k.stride(1),
-        HEADS=heads, DIM=dim, ROWS=rows,
+        out.stride(0), out.stride(1), HEADS=heads, DIM=dim, ROWS=rows,
     )  # fmt: skip
 
 

@@ -8,13 +8,16 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from comfyui_matrixgame import fused
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
-from comfyui_matrixgame.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.generator import Generator, GeneratorConfig, rope
+from comfyui_matrixgame.generator.action_module import ActionInputs
 from comfyui_matrixgame.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.vae.base import LATENT_CHANNELS
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL, Variant
@@ -148,6 +151,41 @@ def block_counts(variant: Variant) -> BlockCounts:
         block = next(run)
     between = [after - before for before, after in itertools.pairwise(launches)]
     return BlockCounts(counts, between, flops.get_total_flops(), tuple(block.frames.shape))
+
+
+class StandIn:
+    """In the place of comfyui_matrixgame.kernels: each call counts as one kernel, and computes nothing."""
+
+    def __init__(self, counts: Counts) -> None:
+        self._counts = counts
+
+    def __getattr__(self, name: str) -> Any:
+        def launched(*_: Any, **__: Any) -> None:
+            self._counts.kernels[f"triton {name}"] += 1
+
+        return launched
+
+
+@functools.cache
+def pass_counts_with_kernels(variant: Variant) -> Counts:
+    """What one pass of the published size over a full window asks for where the Triton kernels serve."""
+    generator = meta_models(variant).generator
+    counts = Counts()
+    features, timesteps = torch.empty(1, 257, 1280, device=META), torch.zeros(1, dtype=torch.float64)
+    keyboard = torch.empty(1, LATENTS_PER_BLOCK, 12, len(variant.keys), device=META)
+    inputs = ActionInputs(keyboard, torch.empty(1, LATENTS_PER_BLOCK, 24, device=META) if variant.mouse else None)
+    caches = generator.empty_caches(1, *LATENT, META, torch.bfloat16)
+    size = (1, LATENT_CHANNELS, LATENTS_PER_BLOCK, *LATENT)
+    with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
+        for module in (fused, rope):
+            patch.setattr(module, "triton_for", lambda _: StandIn(counts))
+        constants = generator.prepare_rollout(features, timesteps)
+        block = generator.prepare_block(LATENTS_PER_BLOCK * 2, LATENTS_PER_BLOCK, *LATENT, inputs, caches)
+        counts.clear()
+        latents, condition = torch.empty(size, device=META), torch.empty(1, 20, *size[2:], device=META)
+        with counts:
+            generator(latents, condition, 0, constants, block, caches)
+    return counts
 
 
 @functools.cache

@@ -16,11 +16,12 @@ from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world
 
-from .counting import Counts, block_counts, decode_counts
+from .counting import Counts, block_counts, decode_counts, pass_counts_with_kernels
 from .support import random_track, small_image, small_models
 
 # Kernels of a pass; the published code launches 4,043 (counted with its own modules).
-PASS_LAUNCHES = {"universal": 1351, "gta_drive": 1441, "templerun": 1021}
+PASS_LAUNCHES = {"universal": 1336, "gta_drive": 1426, "templerun": 1006}
+KERNEL_PASS_LAUNCHES = 758  # of a pass of `universal` where the Triton kernels serve
 DECODE_LAUNCHES = {False: 1075, True: 388}  # of a block, by whether the decoder is a tiny one
 AROUND_LAUNCHES = 1284  # of a block beside its passes: constants, formulas, decoding
 UPLOADS = 7  # inputs, rotations, and the noise of each step
@@ -43,6 +44,18 @@ def test_kernels_of_a_pass(name: str) -> None:
     per_pass = block_counts(VARIANTS[name]).per_pass
     assert len(per_pass) == len(VARIANTS[name].steps)
     assert max(per_pass) <= PASS_LAUNCHES[name], per_pass
+
+
+def test_kernels_of_a_pass_where_triton_serves() -> None:
+    """The counted attention copies its result; those of a device do not."""
+    counts = pass_counts_with_kernels(UNIVERSAL)
+    assert counts.launches <= KERNEL_PASS_LAUNCHES
+    layers, with_actions = 30, 15
+    assert counts.kernels["triton norm_rotate"] == 2 * layers + 3 * with_actions  # q, k; both qs and the camera's k
+    assert counts.kernels["triton few_keys"] == 2 * with_actions
+    linears = counts.kernels["linear"]
+    assert linears == layers * 6 + with_actions * 6 + 1  # q, k, v as one
+    assert counts.kernels["copy_"] == counts.kernels["repeat_interleave"] == 0
 
 
 @pytest.mark.parametrize("tiny", [False, True])

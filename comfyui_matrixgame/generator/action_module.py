@@ -117,10 +117,11 @@ class ActionModule(nn.Module):
         assert cache.mouse is not None
         h = self._first_mouse_layer(x, camera, span)
         h = self.mouse_mlp["3"](self.mouse_mlp["2"](F.gelu(h, approximate="tanh")))
-        # [B, F, S, 3 * hidden] -> three of [B*S, F, hidden]: every place looks along its own time
-        q, k, v = self.t_qkv(h).transpose(1, 2).flatten(0, 1).chunk(3, dim=-1)
+        q, k, v = self.t_qkv(h).flatten(1, 2).chunk(3, dim=-1)  # three of [B, F*S, hidden]
         norm_rotate_into(cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
         q = norm_rotate(q, None, span.rotations, HEAD_DIM, NORM_EPS)
+        # every place looks along its own time: [B*S, F, heads, 64], for one world without a copy, and back
+        q = q.unflatten(1, (span.frames, span.places)).transpose(1, 2).flatten(0, 1)
         y = attend_along_time(q, cache.mouse, span.end_frame, attention)
         y = y.unflatten(0, (x.shape[0], span.places)).transpose(1, 2).flatten(3).flatten(1, 2)  # [B, F*S, hidden]
         return self.proj_mouse(y)
@@ -137,8 +138,7 @@ class ActionModule(nn.Module):
 
     def _keyboard(self, x: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert cache.keyboard is not None
-        rotations = span.rotations.repeat_interleave(span.places, dim=0)  # a row for each token
-        q = norm_rotate(self.mouse_attn_q(x), None, rotations, HEAD_DIM, NORM_EPS)  # [B, F*S, heads, 64]
+        q = norm_rotate(self.mouse_attn_q(x), None, span.rotations, HEAD_DIM, NORM_EPS)  # [B, F*S, heads, 64]
         k, v = cache.keyboard.read(span.end_frame, q.dtype)  # shared by all places: one entry a latent frame
         y = few_keys(q, k, v)
         return self.proj_keyboard((attention(q, k, v) if y is None else y).flatten(2))
@@ -153,6 +153,6 @@ def attend_along_time(q: Tensor, ring: Ring, end_frame: int, attention: Attentio
     if q.device.type != "cpu" or attention != sdpa:
         y = few_keys(q, k, v)
         return attention(q, k, v) if y is None else y
-    q, k, v = (y.transpose(1, 2) for y in (q, k, v))  # [N, heads, F, dim]
+    q, k, v = (y.transpose(1, 2) for y in (q.contiguous(), k, v))  # [N, heads, F, dim]
     weights = torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).softmax(dim=-1)
     return torch.matmul(weights, v).transpose(1, 2)

@@ -48,7 +48,8 @@ def action_table(first_frame: int, frames: int, device: torch.device) -> Tensor:
 
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
-    """Turn the leading pairs of every head of x [..., L, heads, dim] by table [L, 1, pairs]; the rest stays.
+    """Turn the leading pairs of every head of x [..., L, heads, dim] by table [L, 1, pairs]; the rest stays. Both may
+    have more sides that fit together.
 
     The sums are in float32; the result has x's dtype.
     """
@@ -61,16 +62,19 @@ def rotate(x: Tensor, table: Tensor) -> Tensor:
 def norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float) -> Tensor:
     """RMS norm of x [B, L, W] with a weight [W] over the whole width, or of each head without; then rotation.
 
-    table: complex64 [L, 1, pairs]. Returns [B, L, W / head, head].
+    table: complex64 [L, 1, pairs], or a row for each of F frames, whose L / F tokens turn alike. Returns
+    [B, L, W / head, head].
     """
     module = triton_for(x)
     if module is None:
         return _norm_rotate(x, weight, table, head, eps)
     batch, length, width = x.shape
+    frames = len(table)
     out = torch.empty(batch, length, width // head, head, dtype=x.dtype, device=x.device)
     module.norm_rotate(
-        x.reshape(-1, width), weight, torch.view_as_real(table.squeeze(1)), out, frames=1, places=length, first_slot=0,
-        window=1, table_strides=(0, 1), out_strides=(length * width, 0, width),
+        x.reshape(-1, width), weight, torch.view_as_real(table.squeeze(1)), out, frames=frames,
+        places=length // frames, first_slot=0, window=frames, table_strides=(1, 0),
+        out_strides=(length * width, length // frames * width, width),
         width=width if weight is not None else head, head=head, eps=eps,
     )  # fmt: skip
     return out
@@ -79,19 +83,25 @@ def norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps:
 def norm_rotate_into(
     ring: Ring, first_frame: int, x: Tensor, v: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float
 ) -> None:
-    """As norm_rotate, of keys x [N, F * tokens, W]; they go into the ring beside their values v, of the same shape."""
+    """As norm_rotate, of keys x [B, F * places, W]; they go into the ring beside their values v, of the same shape.
+
+    The ring has all places of a world together, or a time of its own for each of them (N = B * places).
+    """
     module = triton_for(x)
-    tokens, width = ring.tokens, x.shape[-1]
-    frames = x.shape[1] // tokens
+    apart = ring.k.shape[0] // x.shape[0]  # places with a time of their own
+    places, width = ring.tokens * apart, x.shape[-1]
+    frames = x.shape[1] // places
     rows = all(y.stride(0) == y.shape[1] * y.stride(1) and y.stride(2) == 1 for y in (x, v))
     if module is None or not isinstance(ring, Ring) or frames > ring.window or not rows:
+        if apart > 1:  # [B * places, F, W]
+            x, v = (y.unflatten(1, (frames, apart)).transpose(1, 2).flatten(0, 1) for y in (x, v))
         ring.write(first_frame, _norm_rotate(x, weight, table, head, eps), v.unflatten(-1, (-1, head)))
         return
     module.norm_rotate(
         x.flatten(0, 1), weight, torch.view_as_real(table.squeeze(1)), ring.k, v.flatten(0, 1), ring.v,
-        frames=frames, places=tokens,
-        first_slot=first_frame % ring.window, window=ring.window, table_strides=(tokens, 1),
-        out_strides=(ring.k.stride(0), tokens * width, width),
+        frames=frames, places=places, first_slot=first_frame % ring.window, window=ring.window,
+        table_strides=(1, 0) if len(table) == frames else (places, 1),
+        out_strides=(apart * ring.k.stride(0), ring.tokens * width, ring.k.stride(0) if apart > 1 else width),
         width=width if weight is not None else head, head=head, eps=eps,
     )  # fmt: skip
 
@@ -122,11 +132,15 @@ def norm_in_pieces(x: Tensor, weight: Tensor | None, table: Tensor | None, head:
 
 def _norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float) -> Tensor:
     if on_cpu(x):
-        return norm_in_pieces(x, weight, table, head, eps)
+        return norm_in_pieces(x, weight, table.repeat_interleave(x.shape[1] // len(table), dim=0), head, eps)
     if weight is not None:
-        return rotate(F.rms_norm(x, x.shape[-1:], weight, eps).unflatten(-1, (-1, head)), table)
-    x = x.unflatten(-1, (-1, head))
-    return rotate(F.rms_norm(x, x.shape[-1:], eps=eps), table)
+        x = F.rms_norm(x, x.shape[-1:], weight, eps).unflatten(-1, (-1, head))
+    else:
+        x = x.unflatten(-1, (-1, head))
+        x = F.rms_norm(x, x.shape[-1:], eps=eps)
+    if len(table) == x.shape[1]:
+        return rotate(x, table)
+    return rotate(x.unflatten(1, (len(table), -1)), table.unsqueeze(1)).flatten(1, 2)
 
 
 def _rotations(positions: range, pairs: int, base: float) -> Tensor:

@@ -52,8 +52,9 @@ def _beside_the_one_before(x: Tensor, past: Tensor | None) -> Tensor:
     both = torch.empty(
         batch * frames, 2 * channels, height, width, dtype=x.dtype, device=x.device, memory_format=_layout(x)
     )
-    here, before = both.unflatten(0, (batch, frames)).chunk(2, dim=2)
-    here.copy_(x)
+    frames_of_both = both.unflatten(0, (batch, frames))
+    here, before = frames_of_both[:, :, :channels], frames_of_both[:, :, channels:]
+    here[:] = x
     before[:, :1] = 0 if past is None else past
     if frames > 1:
         before[:, 1:] = x[:, :-1]
