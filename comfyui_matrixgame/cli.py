@@ -81,6 +81,11 @@ def _let_go_of_output() -> None:
 
 def _unexpected(error: Exception) -> str:
     """An error that nobody thought of, in a sentence."""
+    if "torch" in sys.modules:  # only what a command needs is imported
+        from .faults import device_fault
+
+        if (fault := device_fault(error)) is not None:
+            return str(fault)
     text = " ".join(str(error).split())[:300]
     out_of_memory = "DefaultCPUAllocator" in text or "out of memory" in text.lower() or "Cannot allocate" in text
     if isinstance(error, MemoryError) or out_of_memory:

@@ -15,30 +15,35 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .devices import multiplies_bfloat16
+
 log = logging.getLogger(__name__)
 SWITCH = "MATRIXGAME_TRITON"  # set to 0 to do without
 
 
 @cache
-def kernels() -> ModuleType | None:
+def kernels(device: torch.device) -> ModuleType | None:
     """The Triton kernels, once it is known that they run on this device; None where they do not."""
     if os.environ.get(SWITCH) == "0":
         return None
     try:
         from . import kernels as module
 
-        _try(module)
+        _try(module, device)
     except Exception as error:  # a missing package, a missing compiler, a card that is too old: each its own class
         log.info("Triton kernels are not used (%s); torch's own operations are.", error)
         return None
     return module
 
 
-def _try(module: ModuleType) -> None:
-    x = torch.ones(2, 64, device="cuda")
-    one = torch.ones(64, device="cuda")
-    module.residual_norm(x, None, x, one, one, 1e-6, torch.empty_like(x), torch.empty_like(x))
-    torch.cuda.synchronize()
+def _try(module: ModuleType, device: torch.device) -> None:
+    half = torch.bfloat16 if multiplies_bfloat16(device) else torch.float16
+    with torch.cuda.device(device):  # where Triton launches
+        for dtype in (torch.float32, half):
+            x = torch.ones(2, 64, device=device, dtype=dtype)
+            one = torch.ones(64, device=device, dtype=dtype)
+            module.residual_norm(x, None, x, one, one, 1e-6, torch.empty_like(x), torch.empty_like(x))
+        torch.cuda.synchronize(device)
 
 
 def triton_for(x: Tensor) -> ModuleType | None:
@@ -46,7 +51,7 @@ def triton_for(x: Tensor) -> ModuleType | None:
     other dtypes than the kernels were made for."""
     if not x.is_cuda or torch.is_grad_enabled() or under_autocast(x):
         return None
-    return kernels()
+    return kernels(x.device)
 
 
 def under_autocast(x: Tensor) -> bool:

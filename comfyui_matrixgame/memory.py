@@ -16,7 +16,7 @@ import torch
 from .errors import BackendError
 from .generator import Generator, GeneratorConfig
 from .vae import TinyDecoder, WanVAE
-from .vae.base import SPATIAL_STRIDE
+from .vae.base import SPATIAL_STRIDE, State
 from .vae.small import tiles_of
 from .vae.wan import AT_ONCE, MEMORY
 from .variants import LATENTS_PER_BLOCK
@@ -113,11 +113,15 @@ def estimate_memory(
     passes = tokens * (config.ffn_dim + 10 * config.dim) * compute_dtype.itemsize
     encoding = batch * vae_width * min(frames, 4) * height * columns * SPATIAL_STRIDE * compute_dtype.itemsize
     encoding = encoding * ENCODER_COPIES + 2 * seen_bytes
+    # attention of the VAE over a whole frame: scores and weights in float32, and the weights once more
+    scores = 10 * batch * (rows * columns) ** 2 if compute_dtype.itemsize == 2 else 0
     if encode_at_once:  # before there is anything else
         encoding -= ring_bytes + state_bytes
     else:  # while nothing is being decoded, beside the decoder's last state
         encoding -= encoder_bytes + state_bytes - one_state
-    return MemoryEstimate(weights, ring_bytes, state_bytes, max(pixels, passes, encoding), encoder_bytes, worlds_bytes)
+    return MemoryEstimate(
+        weights, ring_bytes, state_bytes, max(pixels, passes, encoding, scores), encoder_bytes, worlds_bytes
+    )
 
 
 def worlds_kept(nbytes: int, budget: float = WORLD_BYTES) -> int:
@@ -160,20 +164,27 @@ class MemoryPlan:
 
 
 def plan_memory(
-    wanted: str, free: int | None, weights: Mapping[str, int], rest: Callable[[bool, int], MemoryEstimate], tiny: bool
+    wanted: str,
+    free: int | None,
+    weights: Mapping[str, int],
+    rest: Callable[[bool, int], MemoryEstimate],
+    tiny: bool,
+    tiles: int | None = None,
 ) -> MemoryPlan:
     """The first plan that fits, or the smallest where none does.
 
     wanted: one of MODES; `auto` takes only plans that keep every latent: full, then stream. weights: bytes on the
     device in each mode. rest: (encode_at_once, tiles) -> all but the weights. tiny: whether the decoder is, and needs
-    no tiles.
+    no tiles. tiles: how many a world was made in that is gone on with, so that its frames stay.
     Raises BackendError for an unknown mode.
     """
     if wanted not in MODES:
         raise BackendError(f"There is no memory mode '{wanted}'; use {', '.join(MODES)}.")
     last = "stream" if wanted == "auto" else wanted
     first = "full" if wanted == "auto" else wanted
-    steps = [(first, False, 1), (first, True, 1), *((last, True, tiles) for tiles in TILES[: 1 if tiny else None])]
+    least = tiles or 1
+    choices = (tiles,) if tiles else TILES[: 1 if tiny else None]
+    steps = [(first, False, least), (first, True, least), *((last, True, count) for count in choices)]
     steps = steps[2 if first == "stream" else 0 :]
     plans = (
         MemoryPlan(mode, at_once, tiles, replace(rest(at_once, tiles), weights=weights[mode]), free)
@@ -183,6 +194,14 @@ def plan_memory(
     while not smallest.fits and (smaller := next(plans, None)) is not None:
         smallest = smaller
     return smallest
+
+
+def tiles_of_state(state: State | None, columns: int) -> int | None:
+    """In how many tiles a decoder's state was made, of frames with so many latent columns; None for no state."""
+    if not state:
+        return None
+    width = state[0].shape[-1]
+    return next((tiles for tiles in TILES if tiles_of(columns, tiles)[0] == (0, width)), None)
 
 
 def free_memory(device: torch.device) -> int | None:

@@ -22,15 +22,18 @@ from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .clips import Clip, read_clip
-from .errors import ActionError, BackendError, ImageError, MatrixGameError, TargetError, VideoError, WorldError
+from .devices import find_device
+from .errors import ActionError, ImageError, MatrixGameError, TargetError, VideoError, WorldError
+from .faults import device_fault, reason_of
 from .generator.attention import get_attention
 from .gif import GifWriter, is_own_gif
 from .images import HEIGHT, WIDTH, check_size, read_start
-from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
+from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory, tiles_of_state
 from .quantise import EXACT, check_precision, precision_of
 from .stopping import finishing
 from .streaming import stream_weights
 from .targets import check_target, shown
+from .vae.base import SPATIAL_STRIDE
 from .vae.small import TiledDecoder, VisitingEncoder
 from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, is_own_video, recover
@@ -100,7 +103,8 @@ def render(args: argparse.Namespace) -> int:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
     say(f"{files.generator.title}; {width}x{height}, {blocks} blocks, {frames} frames at {FPS} a second")
-    room = plan_for(files, height, width)
+    state = None if world is None else world.decoder_state
+    room = plan_for(files, height, width, tiles=tiles_of_state(state, width // SPATIAL_STRIDE))
     say(f"memory, estimated: {room}")
     if world is not None:
         models = load_models(files, args.attention, room)
@@ -117,6 +121,7 @@ def render(args: argparse.Namespace) -> int:
             world = start_world(models, image, args.seed, features=features)
         else:
             world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
+        world = world.to("cpu")  # on the device it would lie beside what the warm-up and the rollout have
     plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
     return _render_blocks(models, world, plan)
 
@@ -172,8 +177,9 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     return Models(generator, vae, decoder, weights_id=weights_id)
 
 
-def plan_for(files: Files, height: int, width: int, played: bool = False) -> MemoryPlan:
-    """How a render is fitted into its device. played: see estimate_memory. Raises BackendError for an unknown mode."""
+def plan_for(files: Files, height: int, width: int, played: bool = False, tiles: int | None = None) -> MemoryPlan:
+    """How a render is fitted into its device. played: see estimate_memory. tiles: see plan_memory. Raises BackendError
+    for an unknown mode."""
 
     def rest(encode_at_once: bool, tiles: int) -> MemoryEstimate:
         kept = files.device.type == "cpu"
@@ -186,7 +192,7 @@ def plan_for(files: Files, height: int, width: int, played: bool = False) -> Mem
     full, streamed = generator_bytes(files.generator.config, storage, files.precision)
     stored_fp8, _ = generator_bytes(files.generator.config, DTYPES[STORED_FP8], files.precision)
     weights = {"full": full + vae, "stream": streamed + vae, "fp8": stored_fp8 + vae}
-    return plan_memory(files.memory, free_memory(files.device), weights, rest, files.decoder is not None)
+    return plan_memory(files.memory, free_memory(files.device), weights, rest, files.decoder is not None, tiles)
 
 
 def estimate_for(files: Files, height: int, width: int, **how: Any) -> MemoryEstimate:
@@ -300,8 +306,7 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) ->
     finally:
         with finishing():
             if plan.world_file is not None and _stands_with_video(run, plan, writer.frames):
-                save_world(run.world, plan.world_file)
-                say(f"{plan.world_file} stands at block {run.block}; run the same command to go on from there")
+                _save(run, plan.world_file)
     return writer.frames
 
 
@@ -320,6 +325,18 @@ class _Saves:
         save_world(world, self._path)
         took = time.monotonic() - began
         self._due = time.monotonic() + max(SAVE_EVERY, took / SAVE_SHARE)
+
+
+def _save(run: Rollout, path: Path) -> None:
+    """Save where a rollout has stopped. A device that has failed cannot be read; that it failed is said by others."""
+    try:
+        save_world(run.stop(), path)
+    except RuntimeError as error:
+        if device_fault(error) is None:
+            raise
+        say(f"{path} could not be saved: {reason_of(error)}")
+    else:
+        say(f"{path} stands at block {run.block}; run the same command to go on from there")
 
 
 def _stands_with_video(run: Rollout, plan: Plan, frames: int) -> bool:
@@ -368,18 +385,6 @@ def find_files(
             raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
     vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
     return Files(*reports, vision, decoder, dtype, device, size, is_demo)
-
-
-def find_device(name: str | None) -> torch.device:
-    """The device called `name`, or the best there is; raises BackendError where it is not available."""
-    if name is None:
-        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError):
-        raise BackendError(f"The device '{name}' is not available here; use --device cpu.") from None
-    return device
 
 
 def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:

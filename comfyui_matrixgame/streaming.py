@@ -7,6 +7,7 @@ weights that stay. For a host with its own offloading this is not used.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,9 +15,12 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from .faults import reason_of
 from .quantise import named_layers
 
+log = logging.getLogger(__name__)
 PLACES = 2
+SMALLEST_PIECE, LARGEST_PIECE = 1 << 20, 1 << 29  # bytes of page-locked memory that are asked for at once
 _ALIGNED = 256  # bytes: where a weight may begin
 
 
@@ -28,18 +32,24 @@ class WeightStream:
 
     def __init__(self, generator: nn.Module, device: torch.device) -> None:
         self.copies = 0
-        self._cuda = device.type == "cuda"
+        self._cuda, self._device = device.type == "cuda", device
         modules = _modules_by_layer(generator)
-        size = max(map(_bytes, modules))
-        self._homes: list[Tensor] = []
+        sizes = [_bytes(group) for group in modules]
+        size = max(sizes)
+        shelf = _Shelf(sum(sizes), self._cuda)
+        self._homes: list[list[Tensor]] = []  # of each layer its bytes, in pieces
         self._places = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(PLACES)]
         self._held: list[int | None] = [None] * PLACES
         self._here: int | None = None
         self._stream: Any = torch.cuda.Stream(device) if self._cuda else None
         self._copied = [torch.cuda.Event() for _ in range(PLACES)] if self._cuda else []
         self._free = [torch.cuda.Event() for _ in range(PLACES)] if self._cuda else []
+        if self._cuda:
+            for place in self._places:  # the last layer that is fetched is waited for by nobody
+                place.record_stream(self._stream)
+                self._stream.wait_stream(torch.cuda.current_stream(device))  # whose memory it was
         for layer, group in enumerate(modules):
-            self._homes.append(_flat(group, self._cuda))
+            self._homes.append(shelf.put(group))
             self._attach(layer, group)  # which lets the weights that were loaded go
 
     @property
@@ -52,11 +62,11 @@ class WeightStream:
         if layer == self._here:
             return
         if self._cuda and self._here is not None:
-            self._free[self._here % PLACES].record()
+            self._free[self._here % PLACES].record(torch.cuda.current_stream(self._device))
         place = layer % PLACES
         self._bring(layer)
         if self._cuda:
-            torch.cuda.current_stream().wait_event(self._copied[place])
+            torch.cuda.current_stream(self._device).wait_event(self._copied[place])
         self._here = layer
         following = (layer + 1) % len(self._homes)
         if following % PLACES != place:
@@ -66,14 +76,13 @@ class WeightStream:
         place, home = layer % PLACES, self._homes[layer]
         if self._held[place] == layer:
             return
-        target = self._places[place][: home.numel()]
         if self._cuda:
             with torch.cuda.stream(self._stream):
                 self._stream.wait_event(self._free[place])  # until the layer that was there has computed
-                target.copy_(home, non_blocking=True)
+                _copy_pieces(self._places[place], home)
                 self._copied[place].record(self._stream)
         else:
-            target.copy_(home)
+            _copy_pieces(self._places[place], home)
         self._held[place] = layer
         self.copies += 1
 
@@ -128,9 +137,60 @@ def _bytes(modules: Sequence[nn.Module]) -> int:
     return sum(_aligned(module.weight.nbytes) for module in modules)  # type: ignore[union-attr, operator, arg-type]
 
 
-def _flat(modules: Sequence[nn.Module], pinned: bool) -> Tensor:
+class _Shelf:
+    """Main memory for `total` bytes, put there one behind the other.
+
+    Page-locked memory comes in powers of two: a layer of 93 MB would take 134. So it is asked for in pieces that are
+    powers of two, and a layer may begin in one and end in the next.
+    """
+
+    def __init__(self, total: int, pinned: bool) -> None:
+        self._sizes, self._pinned = piece_sizes(total), pinned
+        self._piece, self._used = torch.empty(0, dtype=torch.uint8), 0
+
+    def put(self, modules: Sequence[nn.Module]) -> list[Tensor]:
+        """The weights of some modules behind one another; returns the pieces of memory that hold them."""
+        rest = _flat(modules)
+        if not self._pinned:
+            return [rest]
+        parts = []
+        while len(rest):
+            if self._used == len(self._piece):
+                self._piece, self._used = self._next_piece(), 0
+            part = self._piece[self._used : self._used + len(rest)]
+            parts.append(part.copy_(rest[: len(part)]))
+            rest, self._used = rest[len(part) :], self._used + len(part)
+        return parts
+
+    def _next_piece(self) -> Tensor:
+        size = self._sizes.pop(0)
+        try:
+            return torch.empty(size, dtype=torch.uint8, pin_memory=True)
+        except RuntimeError as error:
+            log.info("Not all weights can lie in page-locked memory (%s); they come more slowly.", reason_of(error))
+            return torch.empty(size, dtype=torch.uint8)
+
+
+def piece_sizes(total: int) -> list[int]:
+    """Powers of two, the largest first, that together hold `total` bytes."""
+    sizes: list[int] = []
+    while total > 0:
+        size = max(SMALLEST_PIECE, min(LARGEST_PIECE, 1 << (total.bit_length() - 1)))
+        sizes.append(size)
+        total -= size
+    return sizes
+
+
+def _copy_pieces(place: Tensor, pieces: Sequence[Tensor]) -> None:
+    offset = 0
+    for piece in pieces:
+        place[offset : offset + len(piece)].copy_(piece, non_blocking=True)
+        offset += len(piece)
+
+
+def _flat(modules: Sequence[nn.Module]) -> Tensor:
     """All weights behind one another as bytes, in main memory."""
-    home = torch.empty(_bytes(modules), dtype=torch.uint8, pin_memory=pinned)
+    home = torch.empty(_bytes(modules), dtype=torch.uint8)
     offset = 0
     for module in modules:
         weight: Any = module.weight

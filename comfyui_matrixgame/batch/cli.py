@@ -123,12 +123,12 @@ def _export(args: argparse.Namespace) -> int:
 def _devices(args: argparse.Namespace) -> list[Any]:
     import torch
 
-    from ..render import find_device
+    from ..devices import find_device
 
     if args.device:
         return [find_device(name.strip()) for name in args.device.split(",")]
     if torch.cuda.device_count() > 1:
-        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+        return [find_device(f"cuda:{index}") for index in range(torch.cuda.device_count())]
     return [find_device(None)]
 
 

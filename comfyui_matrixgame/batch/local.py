@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import BatchError, Interrupted, MatrixGameError
+from ..faults import device_fault, is_out_of_memory
 from ..render import Files
 from ..variants import get_variant
 from ..world import Models, PassProgress
@@ -126,6 +127,8 @@ def render_group(
     except Interrupted:
         raise
     except (MatrixGameError, RuntimeError, MemoryError) as error:
+        if (fault := device_fault(error)) is not None and not is_out_of_memory(error):
+            raise fault from error  # the next job would fail like this one, and all after it
         for page in pages:
             page.fail(failure(error, renderer.worlds))
 
@@ -261,7 +264,7 @@ def source_of(task: Task) -> Source:
 def failure(error: BaseException, together: int) -> str:
     """Why a job has no result, in a line; says what helps where memory is short."""
     text = sentence(error)
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error):
+    if is_out_of_memory(error):
         helps = f"fewer `worlds` than {together}, " if together > 1 else ""
         text = f"There is not enough memory for this job; use {helps}a smaller size or dtype, or a tiny decoder."
     return text

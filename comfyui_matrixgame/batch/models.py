@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -98,9 +99,9 @@ def identities(models: Models) -> Identity:
 
 def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:
     """Memory on each device with that many worlds at once."""
-    one = estimate_for(files, *size)
-    weights = one.weights + (2 * _tower_weights(files.vision) if files.vision is not None else 0)
-    return MemoryEstimate(weights, one.caches * worlds, one.decoder_state * worlds, one.working * worlds)
+    found = estimate_for(files, *size, batch=worlds)
+    tower = 2 * _tower_weights(files.vision) if files.vision is not None else 0
+    return replace(found, weights=found.weights + tower)
 
 
 def _tower_weights(path: Path) -> int:

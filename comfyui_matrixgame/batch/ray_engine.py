@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from ..devices import find_device
 from ..errors import BatchError
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
@@ -42,7 +43,7 @@ class Worker:
 
     def __init__(self, jobs: JobFile, variant: str, device: str, name: str) -> None:
         self._store = open_store(jobs.output)
-        self._models = load_all(files_for(jobs, variant, torch.device(device)), jobs.models.attention)
+        self._models = load_all(files_for(jobs, variant, find_device(device)), jobs.models.attention)
         self._renderer = Renderer(self._models, jobs.worlds, open_cache(jobs))
         self._outbox: queue.Queue[Outcome] = queue.Queue()
         self._pen = Pen(self._store, name, self._outbox)

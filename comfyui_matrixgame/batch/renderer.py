@@ -84,7 +84,8 @@ class Renderer:
             return start_world_from_clip(self.models, source.pixels(task.size), source.clip_track, task.seed)
         known = self._starts.get(key)
         if known is None:
-            known = start_world(self.models, source.pixels(task.size), task.seed)
+            # in main memory: on the device a start takes as much as the state of the encoder
+            known = start_world(self.models, source.pixels(task.size), task.seed).to("cpu")
             self._starts[key] = known
             while len(self._starts) > KEPT_STARTS:
                 del self._starts[next(iter(self._starts))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -12,9 +13,10 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from ..devices import prefers_cudnn_attention
 from ..errors import BackendError
+from ..faults import is_out_of_memory
 from ..ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
 
 
@@ -36,10 +38,7 @@ class Attention:
 
 _MODULES = {"flash2": "flash_attn", "flash3": "flash_attn_interface", "sage": "sageattention"}
 BACKENDS = ("sdpa", *_MODULES)
-_KERNELS = [
-    SDPBackend.CUDNN_ATTENTION, SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH
-]  # fmt: skip
-
+log = logging.getLogger(__name__)
 
 CUDNN_KEYS = 1024  # fewer are left to torch's choice (measured on an H100: 257 keys 0.073 ms against 0.091)
 MANY_KEYS = 512  # from here on, tiles pay on a CPU in bfloat16
@@ -50,9 +49,10 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if _tiles_pay(q, k) and not torch.is_grad_enabled():
         return _tiled(q, k, v)
     q, k, v = (x.transpose(1, 2) for x in (q, k, v))
-    if k.shape[2] >= CUDNN_KEYS and _prefers_cudnn(q.device):
-        with sdpa_kernel(_KERNELS, set_priority=True):
-            return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
+    if k.shape[2] >= CUDNN_KEYS and q.dtype.itemsize == 2 and _prefers_cudnn(q.device):
+        y = _cudnn(q, k, v)
+        if y is not None:
+            return y.transpose(1, 2)
     return F.scaled_dot_product_attention(q, k, v).transpose(1, 2)
 
 
@@ -86,10 +86,27 @@ def _tiled(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return out
 
 
-@cache
 def _prefers_cudnn(device: torch.device) -> bool:
-    # on Hopper (H100, H200, GH200) and newer, cuDNN's kernel is ahead of the flash-attn 2 that torch carries
-    return device.type == "cuda" and torch.version.hip is None and torch.cuda.get_device_capability(device)[0] >= 9
+    return not torch.is_grad_enabled() and not _cudnn_failed() and prefers_cudnn_attention(device)
+
+
+@cache
+def _cudnn_failed() -> list[str]:
+    """Why cuDNN's attention is not used any more: nothing, or one reason."""
+    return []
+
+
+def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
+    """cuDNN's attention by name. `sdpa_kernel` would choose it too, but by flags of the whole process, which threads
+    would set for each other. None where it cannot do this, and from then on it is not asked again."""
+    try:
+        return torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False)[0]
+    except RuntimeError as error:  # no plan for these sizes, no cuDNN, another signature in another torch
+        if is_out_of_memory(error):
+            raise
+        _cudnn_failed().append(str(error))
+        log.info("cuDNN's attention is not used (%s); torch's choice is.", str(error).partition("\n")[0])
+        return None
 
 
 def available_backends() -> list[str]:

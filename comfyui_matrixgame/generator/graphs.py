@@ -1,4 +1,4 @@
-"""Whole passes recorded once and replayed: one launch in place of more than a thousand.
+"""The passes of a rollout, each kind recorded once and replayed: one launch in place of more than a thousand.
 
 A pass does the same work on the same addresses in every block in which the window is full and starts at the same
 slot: twice for a window of 6, four times for one of 4. What changes from pass to pass is copied into tensors that
@@ -8,55 +8,17 @@ stay where they are. Where passes cannot be recorded they run call by call, and 
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from weakref import ref
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ..streaming import is_streamed
 from .kv_cache import Caches
 from .model import BlockConstants, Generator, RolloutConstants
+from .recording import Recorder, RefusedError, Replay
 
 log = logging.getLogger(__name__)
-SWITCH = "MATRIXGAME_GRAPHS"  # set to 0 to do without
-
-Replay = Callable[[], None]
-
-
-class Recorder(Protocol):
-    """Records work on a device: the work is not done then, but each time the replay is called, on the same tensors."""
-
-    def record(self, work: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
-        """The replay, and the tensor that it fills."""
-        ...
-
-
-class CudaRecorder:
-    """CUDA graphs that share one pool of memory."""
-
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
-
-    def record(self, work: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
-        """See Recorder.record."""
-        graph = torch.cuda.CUDAGraph()
-        # other threads of a host may use the device meanwhile
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            output = work()
-        return graph.replay, output
-
-
-def recorder_for(generator: Generator, device: torch.device) -> Recorder | None:
-    """What can record a generator's passes on a device; None where nothing can, or where it was switched off."""
-    if is_streamed(generator):
-        log.info("Passes run call by call, not as CUDA graphs: the weights come from main memory layer by layer.")
-        return None
-    if device.type != "cuda" or torch.version.hip is not None or os.environ.get(SWITCH) == "0":
-        return None
-    return CudaRecorder()
 
 
 @dataclass(frozen=True)
@@ -75,6 +37,7 @@ class _Inputs:
             condition.clone(),
             replace(
                 rollout,
+                image_kv=[(k.clone(), v.clone()) for k, v in rollout.image_kv],
                 modulations=rollout.modulations[:1].clone(),
                 head_modulations=rollout.head_modulations[:1].clone(),
             ),
@@ -85,6 +48,11 @@ class _Inputs:
                 cameras=[None if camera is None else camera.clone() for camera in block.cameras],
             ),
         )
+
+    def take_rollout(self, rollout: RolloutConstants) -> None:
+        for ours, theirs in zip(self.rollout.image_kv, rollout.image_kv, strict=True):
+            for mine, other in zip(ours, theirs, strict=True):
+                mine.copy_(other)
 
     def take_step(self, latents: Tensor, rollout: RolloutConstants, step: int) -> None:
         self.latents.copy_(latents)
@@ -101,45 +69,61 @@ class _Inputs:
 
 
 class Passes:
-    """Runs the passes of one rollout, whose caches stay where they are.
+    """Runs the passes of a rollout, whose caches stay where they are; several rollouts may take turns.
 
     The tensor returned by a call is overwritten by the next one.
     """
 
     def __init__(self, generator: Generator, caches: Caches, recorder: Recorder | None) -> None:
-        self._generator, self._caches, self._recorder = generator, caches, recorder
+        self._of, self.caches, self._recorder = ref(generator), caches, recorder  # kept passes keep no generator
         self._replays: dict[int, tuple[Replay, Tensor]] = {}
         self._warm: set[int] = set()
         self._inputs: _Inputs | None = None
         self._block: BlockConstants | None = None
-        self._addresses: list[int] = []
+        self._rollout: RolloutConstants | None = None
+        self._layers: list[ref[nn.Module]] = []  # the same
+        self._weights: list[object] = []
+
+    @property
+    def recorder(self) -> Recorder | None:
+        """What records them; None where nothing does, or where it failed."""
+        return self._recorder
 
     def __call__(
         self, latents: Tensor, condition: Tensor, step: int, rollout: RolloutConstants, block: BlockConstants
     ) -> Tensor:
         """See Generator.forward."""
+        generator = self._of()
+        assert generator is not None
         new_block, self._block = block is not self._block, block
         if self._recorder is not None and new_block:
-            self._look_at_weights(latents.device)
-        slot = block.span.first_frame % self._generator.config.window
-        full = block.span.end_frame >= self._generator.config.window
+            self._look_at_weights(generator, latents.device)
+        slot = block.span.first_frame % generator.config.window
+        full = block.span.end_frame >= generator.config.window
         if self._recorder is None or not full or slot not in self._warm:
             # the first pass of a kind loads kernels and makes workspaces, which cannot be done while recording
             self._warm.update({slot} if full else ())
-            return self._generator(latents, condition, step, rollout, block, self._caches)
+            return generator(latents, condition, step, rollout, block, self.caches)
         if self._inputs is None:
-            self._inputs = _Inputs.like(latents, condition, rollout, block)
+            self._inputs, self._rollout = _Inputs.like(latents, condition, rollout, block), rollout
         inputs = self._inputs
+        if rollout is not self._rollout:
+            inputs.take_rollout(rollout)
+            self._rollout = rollout
         if new_block or slot not in self._replays:
             inputs.take_block(condition, block)
         inputs.take_step(latents, rollout, step)
-        if slot not in self._replays and not self._record(slot, block):
-            return self._generator(latents, condition, step, rollout, block, self._caches)
+        if slot not in self._replays and not self._record(generator, slot, block):
+            return generator(latents, condition, step, rollout, block, self.caches)
         replay, output = self._replays[slot]
         replay()
         return output
 
-    def _record(self, slot: int, block: BlockConstants) -> bool:
+    def begin(self) -> None:
+        """Go on in another rollout."""
+        self._block, self._rollout, self._layers = None, None, []
+
+    def _record(self, generator: Generator, slot: int, block: BlockConstants) -> bool:
         assert self._inputs is not None
         assert self._recorder is not None
         inputs = self._inputs
@@ -148,30 +132,45 @@ class Passes:
         here = replace(inputs.block, span=span)
         try:
             self._replays[slot] = self._recorder.record(
-                lambda: self._generator(inputs.latents, inputs.condition, 0, inputs.rollout, here, self._caches)
+                lambda: generator(inputs.latents, inputs.condition, 0, inputs.rollout, here, self.caches)
             )
         except RuntimeError as error:
-            self._give_up(f"recording them failed: {error}")
+            self._give_up(None if isinstance(error, RefusedError) else f"recording them failed: {error}")
             return False
         return True
 
-    def _look_at_weights(self, device: torch.device) -> None:
-        """Forget what was recorded with weights that a host has moved since; do without where they are elsewhere."""
-        parameters = list(self._generator.parameters())
+    def _look_at_weights(self, generator: Generator, device: torch.device) -> None:
+        """Forget what was recorded with weights that a host has moved since, or with layers that it has changed; do
+        without where weights are elsewhere."""
+        self._layers = self._layers or [ref(layer) for layer in generator.modules()]
+        layers = [layer for known in self._layers if (layer := known()) is not None]
+        parameters = [p for layer in layers for p in layer._parameters.values() if p is not None]
         away = sum(parameter.device != device for parameter in parameters)
         if away:
             self._give_up(f"{away} of {len(parameters)} weights are not on the device")
             return
-        addresses = [parameter.data_ptr() for parameter in parameters]
-        if addresses != self._addresses:
+        weights = [generator.attention, generator.compute_dtype, *(parameter.data_ptr() for parameter in parameters)]
+        weights += [change for layer in layers for change in _changes_of(layer)]
+        if weights != self._weights:
             if self._replays:
                 log.info("The generator's weights have moved; its passes are recorded again.")
             self._replays.clear()
             self._warm.clear()
-            self._addresses = addresses
+            self._weights = weights
 
-    def _give_up(self, why: str) -> None:
-        log.info("Passes run call by call, not as CUDA graphs: %s.", why)
+    def _give_up(self, why: str | None) -> None:
+        if why is not None:
+            log.info("Passes run call by call, not as CUDA graphs: %s.", why)
         self._recorder = None
         self._replays.clear()
         self._inputs = None
+
+
+def _changes_of(layer: nn.Module) -> list[object]:
+    """What a host may have put in the place of a layer's own work: a call that it has wrapped, hooks, and weights in 8
+    bits that it made on the way (host/layers.py)."""
+    own = vars(layer)
+    changes: list[object] = [own.get("forward"), len(layer._forward_hooks), len(layer._forward_pre_hooks)]
+    if (kept := own.get("kept")) is not None:
+        changes += [kept[0].values.data_ptr(), kept[0].scales.data_ptr()]
+    return changes

@@ -53,6 +53,15 @@ class Ring:
         """A ring of its own with the same entries."""
         return Ring(self.k.clone(), self.v.clone(), self.tokens)
 
+    def take(self, other: Ring | None) -> None:
+        """Become what another ring of the same shape is, wherever that lies; zeros where there is none."""
+        if other is None:
+            self.k.zero_()
+            self.v.zero_()
+        else:
+            self.k.copy_(other.k)
+            self.v.copy_(other.v)
+
     @staticmethod
     def empty(n: int, window: int, tokens: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device) -> Ring:
         """A ring of zeros. In main memory it takes room only as it fills: the first block needs a fifth of it."""
@@ -90,3 +99,25 @@ class LayerCache:
 
 
 Caches = list[LayerCache]
+
+
+def copies(caches: Caches, device: torch.device, dtype: torch.dtype) -> Caches:
+    """Caches of their own with the same entries, on a device."""
+
+    def copy(ring: Ring | None) -> Ring | None:
+        if ring is None:
+            return None
+        if (ring.k.device, ring.k.dtype) == (device, dtype):
+            return ring.copy()
+        k, v = (tensor.to(device, dtype) for tensor in (ring.k, ring.v))
+        return Ring(k, v, ring.tokens)
+
+    return [LayerCache(copy(layer.video), copy(layer.mouse), copy(layer.keyboard)) for layer in caches]  # type: ignore[arg-type]
+
+
+def take_caches(caches: Caches, others: Caches) -> None:
+    """Have all rings become those of other caches; zeros where these have none."""
+    for index, layer in enumerate(caches):
+        theirs = others[index].rings() if others else {}
+        for name, ring in layer.rings().items():
+            ring.take(theirs.get(name))

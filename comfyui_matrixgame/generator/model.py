@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn as nn
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..joined import lay_together, outputs_of
-from ..ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu
+from ..ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu, upload
 from ..quantise import QuantisedRows, norm_for
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
@@ -246,6 +247,16 @@ class Generator(nn.Module):
             for layer in self.blocks:
                 lay_together(layer.self_attn.of_one_input)  # type: ignore[union-attr, arg-type]
 
+    def _apply(self, *arguments: Any, **named: Any) -> Generator:
+        """What every `to` does. Where a host takes the weights away, what was kept with them goes as well."""
+        before = next(self.parameters()).device
+        super()._apply(*arguments, **named)
+        if next(self.parameters()).device != before:
+            from .kept import forget_passes  # which imports this module
+
+            forget_passes(self)
+        return self
+
     def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
         """Rings for `batch` worlds with latents of height x width."""
         config = self.config
@@ -336,5 +347,5 @@ class Generator(nn.Module):
         times = torch.as_tensor(timesteps, dtype=torch.float64)
         frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=times.device) / half)
         angles = torch.outer(times, frequencies)
-        waves = torch.cat([angles.cos(), angles.sin()], dim=1).to(like.device, like.dtype)
+        waves = upload(torch.cat([angles.cos(), angles.sin()], dim=1).to(like.dtype), like.device)
         return self.time_embedding["2"](F.silu(self.time_embedding["0"](waves)))

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
+from ..devices import find_device
 from ..errors import MatrixGameError
 from ..quantise import EXACT
-from ..render import find_device
 from ..vae import WanVAE
 from ..vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant

@@ -69,10 +69,10 @@ def make_engine(args: argparse.Namespace) -> Engine:
         from .pattern import TestPattern
 
         return TestPattern(size=parse_size(args.size or "640x352"), seed=args.seed)
+    from ..devices import find_device
     from ..generator.attention import get_attention
     from ..quantise import check_precision
     from ..render import (
-        find_device,
         find_files,
         image_features,
         load_models,
@@ -95,5 +95,6 @@ def make_engine(args: argparse.Namespace) -> Engine:
     image = start_picture(args.image, files, height, width)
     features = image_features(files, image)
     models = load_models(files, args.attention, plan)
+    world = start_world(models, image, args.seed, features=features).to("cpu")  # on the device it would only take room
     warm_up_with_bar(models, (height, width))
-    return WorldEngine(models, start_world(models, image, args.seed, features=features))
+    return WorldEngine(models, world)

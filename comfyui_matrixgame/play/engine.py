@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -23,6 +24,7 @@ from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
 from ..world import BlockCache, Models, Rollout, World, rollout
 from ..world.models import fingerprint
 from ..world.reuse import Counts
+from ..world.rollout import at_work, taken_over
 from ..world.start import fill_from_latents
 from ..world.world import next_name
 from .known import KnownBlocks
@@ -32,6 +34,7 @@ Frames = NDArray[np.uint8]
 OnFrames = Callable[[Frames, float], None]
 """Called with frames [N, H, W, 3] as soon as they are decoded, and the seconds their decoding took."""
 OnPass = Callable[[], None]
+Result = TypeVar("Result")
 
 
 class Engine(Protocol):
@@ -68,21 +71,40 @@ class Engine(Protocol):
 
 
 class EarlyDecoder:
-    """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers."""
+    """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers.
+
+    shown: whether it has handed over frames of the block at hand. stopped: what was raised since to stop that block.
+    """
 
     def __init__(self, decoder: VideoDecoder) -> None:
         self._decoder = decoder
         self.on_frames: OnFrames | None = None
+        self.shown = False
+        self.stopped: BaseException | None = None
+
+    def whole(self, work: Callable[[], Result]) -> Result:
+        """Do a part of a block. Once frames of it are shown it is made to its end: what is raised to stop it is kept in
+        `stopped`, and the part is done again. What fails by itself fails again."""
+        try:
+            return work()
+        except RuntimeError:
+            raise  # of the device
+        except BaseException as error:
+            if not self.shown or self.stopped is not None:
+                raise
+            self.stopped = error
+            return work()
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
         parts: list[Tensor] = []
         for latent in latents.split(1, dim=2):
             began = time.perf_counter()
-            pixels, state = self._decoder.decode(latent, state)
+            pixels, state = self.whole(functools.partial(self._decoder.decode, latent, state))
             parts.append(pixels)
             if self.on_frames is not None:
                 frames = to_uint8(pixels)[0].cpu().numpy()
+                self.shown = True
                 self.on_frames(frames, time.perf_counter() - began)
         assert state is not None
         return torch.cat(parts, dim=2), state
@@ -91,6 +113,11 @@ class EarlyDecoder:
     def latents_behind(self) -> int:
         """See VideoDecoder.latents_behind."""
         return self._decoder.latents_behind
+
+    @property
+    def state_device(self) -> torch.device | None:
+        """Where the decoder's states lie between its blocks; None for where it works."""
+        return getattr(self._decoder, "state_device", None)
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Those of the decoder itself: a world made with it is one made with the decoder."""
@@ -127,6 +154,8 @@ class WorldEngine:
     ) -> None:
         if world.batch != 1:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
+        self._check_decoder(models.decoder, world)
+        world = taken_over(models, world)
         self.variant, self.seed, self.start = models.variant, world.seeds[0], world
         self.models, self.counts = models, Counts()
         self._models, self._early = with_early_frames(models)
@@ -137,7 +166,6 @@ class WorldEngine:
         self._known = None if cache is None else KnownBlocks(cache, models, world)
         self.world = world
         self._run: Rollout | None = None  # stands where `world` does, with what it has made and recorded
-        self._check_decoder(models.decoder)
 
     @property
     def block(self) -> int:
@@ -151,6 +179,9 @@ class WorldEngine:
 
     def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
         """See Engine.make."""
+        stopped, self._early.stopped, self._early.shown = self._early.stopped, None, False
+        if stopped is not None:  # came when the last block was shown already
+            raise stopped
         rows = rows.padded(rows_of_blocks(1, self.block)).slice(0, rows_of_blocks(1, self.block))
         name = next_name(self.world.names[0], rows)
         known = None if self._known is None else self._known.read(name)
@@ -232,6 +263,7 @@ class WorldEngine:
             on_frames(pictures, seconds)
 
         if frames is not None:
+            self._early.shown = True
             for part in _parts(frames[0].numpy()):
                 show(part, 0.0)
             self.counts.reused += 1
@@ -240,7 +272,7 @@ class WorldEngine:
             self.counts.decoded += 1
         self._run = None
         try:
-            world = self._go_through(self._copy(self.world), latents, rows)
+            world = self._early.whole(lambda: self._go_through(self._copy(self.world), latents, rows))
         finally:
             self._early.on_frames = None
         self._make_room(world.block)
@@ -261,7 +293,7 @@ class WorldEngine:
 
     def _copy(self, world: World) -> World:
         """The world on the device, with caches that may be written to."""
-        here = world.to(self._models.device)
+        here = at_work(world, self._models)
         return replace(here, caches=[layer.copy() for layer in here.caches])
 
     def _make_room(self, block: int) -> None:
@@ -272,8 +304,9 @@ class WorldEngine:
         while len(self._worlds) > room:  # the start does not count: it stays where it was
             del self._worlds[least_useful(sorted([*self._worlds, block]))]
 
-    def _check_decoder(self, decoder: VideoDecoder) -> None:
-        if self.start.decoder_state is not None and self.start.decoder_id != fingerprint(decoder):
+    @staticmethod
+    def _check_decoder(decoder: VideoDecoder, world: World) -> None:
+        if world.decoder_state is not None and world.decoder_id != fingerprint(decoder):
             raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
 
 

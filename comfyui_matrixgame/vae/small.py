@@ -29,8 +29,9 @@ class VisitingEncoder:
 
     def __init__(self, vae: WanVAE, device: torch.device, decodes: bool) -> None:
         self._vae, self._device = vae, device
-        self._encoder = (vae.encoder, vae.conv1)
         vae.lay_weights(device)
+        parameters = [*vae.encoder.parameters(), *vae.conv1.parameters()]
+        self._homes = [(parameter, parameter.data) for parameter in parameters]  # in main memory, where they stay
         for module in (vae.conv2, vae.decoder) if decodes else ():
             module.to(device)
 
@@ -50,26 +51,26 @@ class VisitingEncoder:
 
     def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoEncoder.encode."""
-        self._move(self._device)
+        for parameter, home in self._homes:
+            parameter.data = home.to(self._device)
         try:
             return self._vae.encode(pixels.to(self._device), state)
         finally:
-            self._move(torch.device("cpu"))
+            for parameter, home in self._homes:
+                parameter.data = home
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""
         return self._vae.decode(latents, state)
 
-    def _move(self, device: torch.device) -> None:
-        for module in self._encoder:
-            module.to(device)
-
 
 class TiledDecoder:
     """Decodes a frame as upright `tiles`, blended where they overlap.
 
-    Each tile has a state of its own, which lies in main memory while the tile is not at work.
+    Each tile has a state of its own, which lies in main memory (`state_device`) while the tile is not at work.
     """
+
+    state_device = torch.device("cpu")
 
     def __init__(self, decoder: VideoDecoder, tiles: int) -> None:
         self._decoder, self.tiles = decoder, tiles
@@ -105,13 +106,19 @@ class TiledDecoder:
 
     @staticmethod
     def store(state: State) -> State:
-        """A tile's state, in main memory."""
-        return tuple(tensor.cpu() for tensor in state)
+        """A tile's state, in main memory; on CUDA with one wait for all of it."""
+        if not state or not state[0].is_cuda:
+            return tuple(tensor.cpu() for tensor in state)
+        kept = tuple(torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True) for tensor in state)
+        for home, tensor in zip(kept, state, strict=True):
+            home.copy_(tensor, non_blocking=True)
+        torch.cuda.current_stream(state[0].device).synchronize()
+        return kept
 
     @staticmethod
     def fetch(state: State, device: torch.device) -> State:
         """A tile's state, where it is worked on."""
-        return tuple(tensor.to(device) for tensor in state)
+        return tuple(tensor.to(device, non_blocking=True) for tensor in state)
 
 
 def tiles_of(columns: int, tiles: int) -> list[tuple[int, int]]:

@@ -18,6 +18,7 @@ from ..vae import VideoAutoencoder, VideoDecoder
 from ..variants import Variant
 from ..vision import ImageEncoder
 
+COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16)
 _SAMPLES = 64  # values of each tensor that enter its name
 
 
@@ -61,17 +62,26 @@ class Models:
     @property
     def cache_dtype(self) -> torch.dtype:
         """What keys and values are kept in: 16 bits where the weights are no wider."""
+        return self._cache_dtype(self.generator.compute_dtype)
+
+    def _cache_dtype(self, compute: torch.dtype) -> torch.dtype:
         stored = self.generator.blocks[0].self_attn.q.weight.dtype  # type: ignore[union-attr]
-        compute = self.generator.compute_dtype
         return compute if compute.itemsize == 2 or stored == torch.float32 else torch.bfloat16
 
     def identity(self) -> str:
         """A name for generator and VAE that changes with their weights and with what they compute in."""
-        weights = self.weights_id or fingerprint(self.generator)
-        parts: list[object] = [weights, fingerprint(self.vae), self.generator.compute_dtype, self.cache_dtype]
-        if (precision := precision_of(self.generator)) != EXACT:
-            parts.append(precision)
-        return hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16]
+        return self.identities()[0]
+
+    def identities(self) -> list[str]:
+        """That name, and those that the same weights have on devices that compute in another dtype: it is the device's
+        choice, not the user's, and a world goes on there."""
+        weights, vae, own = self.weights_id or fingerprint(self.generator), fingerprint(self.vae), self.generator
+        names, precision = [], precision_of(own)
+        for compute in sorted(COMPUTED_IN, key=lambda dtype: dtype != own.compute_dtype):
+            parts: list[object] = [weights, vae, compute, self._cache_dtype(compute)]
+            parts += [precision] if precision != EXACT else []
+            names.append(hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16])
+        return names
 
 
 def fingerprint(module: Named) -> str:

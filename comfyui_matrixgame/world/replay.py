@@ -17,7 +17,6 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack
@@ -88,8 +87,3 @@ def replay_decoder(
         before()
         _, state = models.decoder.decode(latents(index).to(models.device), state)
     return state
-
-
-def on_device(state: State | None, device: torch.device) -> State | None:
-    """A decoder's state on a device."""
-    return None if state is None else tuple(tensor.to(device) for tensor in state)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
+from weakref import ref
 
-import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, blocks_of_rows
+from ..devices import computes, computing_on
 from ..errors import WorldError
 from ..vae.base import State, to_uint8
 from .cache import CONDITION, FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
@@ -19,8 +20,8 @@ from .fits import fits_condition, fits_frames, fits_latents, fits_state
 from .inputs import tracks_for
 from .models import Models
 from .records import Record
-from .replay import context_blocks, decoder_blocks, on_device, replay_context, replay_decoder
-from .rollout import Block, OnPass, PassProgress, Rollout, check_fits, rollout
+from .replay import context_blocks, decoder_blocks, replay_context, replay_decoder
+from .rollout import Block, OnPass, PassProgress, Rollout, at_work, rollout, state_at_work, taken_over
 from .world import World
 
 SPARE_EVERY = 4  # blocks between the snapshots on the way, which are kept only while there is memory for them
@@ -77,7 +78,7 @@ class CachedRollout:
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
         tracks_for(world, track)
-        check_fits(models, world)
+        world = taken_over(models, world)
         self.models, self.cache = models, cache
         self.chain = Chain(models, world, track, self.blocks)
         self.counts = Counts()
@@ -98,7 +99,7 @@ class CachedRollout:
         them, needs them."""
         begun = self.next_block
         self.counts.reused += max(0, block - begun)
-        with torch.inference_mode():
+        with computing_on(self.models.device):
             for pin in sorted(pin for pin in self._pins if begun < pin <= block):
                 self.done = pin - self.chain.first
                 self._pin(pin)
@@ -124,13 +125,13 @@ class CachedRollout:
         """The world before the next block. Where its state is not stored it is made from the latents."""
         if self._run is not None and self._run.block == self.next_block:
             return self._run.world
-        with torch.inference_mode():
+        with computing_on(self.models.device):
             return self._state_at(self.next_block)
 
     def __iter__(self) -> Iterator[Block]:
         return self
 
-    @torch.inference_mode()
+    @computes
     def __next__(self) -> Block:
         if self.done == self.blocks:
             self.close()
@@ -208,9 +209,14 @@ class CachedRollout:
     def _begin(self, world: World) -> None:
         self._awake()
         count = self.chain.last - world.block
-        self._run = rollout(
-            self.models, world, self.chain.rest(world.block), count, on_pass=lambda at: self._progress(at.step)
-        )
+        self._run = None  # so that the next one may have its rings
+        me = ref(self)  # or the two of them would hold each other, and those rings, until they are searched for
+
+        def on_pass(at: PassProgress) -> None:
+            if (mine := me()) is not None:
+                mine._progress(at.step)
+
+        self._run = rollout(self.models, world, self.chain.rest(world.block), count, on_pass=on_pass)
 
     def _block(self, index: int, frames: Tensor, latents: Tensor) -> Block:
         return Block(index, frames, latents, (self.chain.names[index - self.chain.first + 1],))
@@ -243,7 +249,7 @@ class CachedRollout:
             world = self._stored_state(block)
             if world is not None:
                 return world
-        return self._with_condition(self.chain.world.to(self.models.device)) if run is None else run.world
+        return self._with_condition(at_work(self.chain.world, self.models)) if run is None else run.world
 
     def _replay(self, start: World, index: int) -> World:
         self._awake()
@@ -254,7 +260,7 @@ class CachedRollout:
         else:
             begin = replace(start, caches=[layer.copy() for layer in start.caches])
         world = replay_context(
-            models, begin.to(models.device), self._latents, self.chain.rows, index, self._count_replay
+            models, at_work(begin, models), self._latents, self.chain.rows, index, self._count_replay
         )
         state = self._decoder_from(start, index)
         names = (self.chain.names[index - self.chain.first],)
@@ -273,7 +279,7 @@ class CachedRollout:
 
     def _decoder_from(self, start: World, index: int) -> State | None:
         begin = self._decoder_begin(start, index)
-        state = on_device(start.decoder_state, self.models.device) if begin == start.block else None
+        state = state_at_work(start.decoder_state, self.models) if begin == start.block else None
         blocks = range(begin, index)
         return replay_decoder(self.models, state, self._latents, blocks, lambda: self._progress(0))
 
@@ -312,7 +318,7 @@ class CachedRollout:
         if record is None:
             return None
         caches, decoder_state = state_of_tensors(record.tensors, record.note["tokens"])
-        world = self.chain.world_at(block, caches, decoder_state).to(self.models.device)
+        world = at_work(self.chain.world_at(block, caches, decoder_state), self.models)
         return self._with_condition(world)
 
     def _with_condition(self, world: World) -> World:
@@ -369,7 +375,12 @@ class CachedRollout:
 def store_block(cache: BlockCache, latents_key: str, frames_key: str, latents: Tensor, frames: Tensor) -> None:
     """Keep a finished block: latents [1, 16, 3, h, w], frames [1, N, H, W, 3], both in main memory."""
     cache.put(LATENTS, latents_key, Record({"latents": latents}))
-    cache.put(FRAMES, frames_key, Record({"frames": frames}))
+    cache.put(FRAMES, frames_key, Record({"frames": pageable(frames)}))
+
+
+def pageable(tensor: Tensor) -> Tensor:
+    """A tensor of main memory that is to stay there: not in page-locked memory, of which a system has little."""
+    return tensor.clone() if tensor.is_pinned() else tensor
 
 
 def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
@@ -386,5 +397,7 @@ def _same_but_length(stored: Tensor | None, condition: Tensor) -> bool:
 
 def state_record(world: World) -> Record:
     """What a world has to go on with, beside what its image and names say."""
-    tensors = {name: tensor.cpu() for name, tensor in state_tensors(world.caches, world.decoder_state).items()}
+    tensors = {
+        name: pageable(tensor.cpu()) for name, tensor in state_tensors(world.caches, world.decoder_state).items()
+    }
     return Record(tensors, {"block": world.block, "tokens": world.caches[0].video.tokens})

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..errors import WorldError
-from ..generator.graphs import Passes, recorder_for
-from ..generator.kv_cache import Caches
+from ..devices import computes, computing_on, side_stream
+from ..errors import BackendError, WorldError
+from ..generator.graphs import Passes
+from ..generator.kept import let_go, passes_for
+from ..generator.kv_cache import Caches, copies, take_caches
 from ..generator.model import BlockConstants, RolloutConstants
+from ..generator.recording import recorder_for
 from ..generator.schedule import Schedule, clean_latents, renoise
 from ..memory import give_back
 from ..ops import upload
@@ -26,6 +32,7 @@ from .models import Models, fingerprint
 from .noise import NoiseSource, named_noise
 from .world import World, next_name
 
+log = logging.getLogger(__name__)
 CLEAN = 0.0  # timestep of the pass that refreshes the caches
 BLOCKS_WORTH_RECORDING = 2  # in fewer, passes are replayed too seldom
 
@@ -96,26 +103,42 @@ class Rollout:
         self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
-        check_fits(models, world)
+        world = taken_over(models, world)
         self.models = models
         self.done = 0
+        self._over = False  # whether the rings are another's
         self.repeated = repeated_rows(world, given, self.blocks)
         self._tracks = [track.padded(rows_of_blocks(self.blocks, world.block)) for track in given]
         self._noise = noise
         self.on_pass = on_pass
         self._open_ended = open_ended
-        here = world.to(models.device)
-        self._world = replace(here, caches=[layer.copy() for layer in here.caches] or new_caches(models, here))
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
         self._schedule = Schedule.of(world.variant.steps)
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
-        worthwhile = open_ended or self.blocks > BLOCKS_WORTH_RECORDING
-        recorder = recorder_for(models.generator, models.device) if worthwhile else None
-        self._passes = Passes(models.generator, self._world.caches, recorder)
+        self._may_run_over = models.generator.compute_dtype == torch.float16
         # latent frames that are decoded before the context pass; where memory is short their state has no room
         self._ahead = 0 if models.vae.encode_at_once else 1
-        self._side = torch.cuda.Stream(models.device, priority=-1) if models.device.type == "cuda" else None
+        with computing_on(models.device):
+            self._passes = self._passes_from(world)
+        here = at_work(replace(world, caches=[]), models)
+        self._world = replace(here, caches=self._passes.caches)
+
+    def _passes_from(self, world: World) -> Passes:
+        """Passes whose rings hold what the world's do."""
+        models, worthwhile = self.models, self._open_ended or self.blocks > BLOCKS_WORTH_RECORDING
+        kind = world.batch, world.latent_size, models.cache_dtype, world.features.shape[1:]
+        recorder = recorder_for(models.generator, models.device)
+        made: list[Caches] = []
+
+        def new() -> Caches:
+            made.append(copies(world.caches, models.device, models.cache_dtype) or new_caches(models, world))
+            return made[0]
+
+        passes = passes_for(models.generator, self, recorder, kind, models.device, new, worthwhile)
+        if not made:
+            take_caches(passes.caches, world.caches)
+        return passes
 
     def extend(self, rows: ActionTrack) -> None:
         """One block more, for one world, from the rows that it is the first to read."""
@@ -156,9 +179,29 @@ class Rollout:
     @property
     def world(self) -> World:
         """The world after the last finished block, with caches of its own."""
-        if self.done == self.blocks and not self._open_ended:
+        if self._over:
             return self._world  # nothing will change it any more
-        return replace(self._world, caches=[layer.copy() for layer in self._world.caches])
+        last = self.done == self.blocks and not self._open_ended
+        if last and self._passes.recorder is None:
+            return self.stop()
+        world = replace(self._world, caches=[layer.copy() for layer in self._world.caches])
+        if last:
+            self._end(world, for_good=False)
+        return world
+
+    def stop(self) -> World:
+        """End the rollout here. Returns the world after the last finished block, which takes over the rollout's caches:
+        where memory is short there may be no room for others."""
+        if not self._over:
+            self._end(self._world, for_good=True)
+        return self._world
+
+    def _end(self, world: World, for_good: bool) -> None:
+        self._over, self.blocks, self._open_ended, self._world = True, self.done, False, world
+        if self._before is not None:
+            self._before = replace(self._before, caches=world.caches)  # see step_back
+        let_go(self.models.generator, self._passes, for_good)
+        del self._passes
 
     @property
     def world_before(self) -> World | None:
@@ -168,9 +211,9 @@ class Rollout:
     def __iter__(self) -> Iterator[Block]:
         return self
 
-    @torch.inference_mode()
+    @computes
     def __next__(self) -> Block:
-        if self.done == self.blocks:
+        if self._over or self.done == self.blocks:
             raise StopIteration
         self._before = None
         models, world = self.models, self._world
@@ -184,7 +227,7 @@ class Rollout:
         inputs = block_windows(world.tail, rows, models.device)
         block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
         latents = self._denoise(world, condition, block)
-        self._report(len(self._schedule))  # from here on nothing stops the block: its frames may be seen already
+        self._report(len(self._schedule))  # the last time that it can be stopped; from here on its frames may be seen
         if not self.done:
             give_back(models.device)  # what starting the world and the first passes have used
         frames, decoder_state = self._finish(latents, condition, block)
@@ -216,33 +259,35 @@ class Rollout:
         first, since somebody may be waiting for them."""
         assert self._constants is not None
         decoder, state, clean = self.models.decoder, self._world.decoder_state, len(self._schedule)
-        if self._side is None:
+        whole = getattr(
+            decoder, "whole", _at_once
+        )  # where frames are shown early, nothing stops the block from there on
+        refresh = partial(self._passes, latents, condition, clean, self._constants, block)
+        if latents.device.type != "cuda":
             pixels, state = decoder.decode(latents, state)
-            self._passes(latents, condition, clean, self._constants, block)
+            whole(refresh)
+            _check_numbers(torch.isfinite(latents).all() if self._may_run_over else None)
             return to_uint8(pixels).cpu(), state
-        main = torch.cuda.current_stream(self.models.device)
+        main, side = torch.cuda.current_stream(latents.device), side_stream(latents.device)
         ready = main.record_event()
         first, rest = latents[:, :, : self._ahead], latents[:, :, self._ahead :]
         parts: list[Tensor] = []
-        with torch.cuda.stream(self._side):
-            self._side.wait_event(ready)
+        with torch.cuda.stream(side):
+            side.wait_event(ready)
             if self._ahead:  # the first frames have the device for themselves
                 part, state = decoder.decode(first, state)
                 parts.append(part)
-                main.wait_event(self._side.record_event())
-        self._passes(latents, condition, clean, self._constants, block)
-        with torch.cuda.stream(self._side):
+                main.wait_event(side.record_event())
+        whole(refresh)
+        with torch.cuda.stream(side):
             part, state = decoder.decode(rest, state)
             frames = to_uint8(torch.cat([*parts, part], dim=2))
-            host = torch.empty(frames.shape, dtype=frames.dtype, pin_memory=True)
-            host.copy_(frames, non_blocking=True)
-            there = self._side.record_event()
-        latents.record_stream(self._side)
-        for tensor in state:  # made on the side stream, and copied by whoever keeps the world
-            if tensor.is_cuda:  # those of tiles lie in main memory
-                tensor.record_stream(main)
-        main.wait_event(there)
+            host = _to_host(frames)
+            sound = _to_host(torch.isfinite(latents).all()) if self._may_run_over else None
+            there = side.record_event()
+        main.wait_event(there)  # which also keeps what the streams share until both are through with it
         there.synchronize()
+        _check_numbers(sound)
         return host, state
 
     def _report(self, step: int) -> None:
@@ -259,6 +304,50 @@ class Rollout:
         return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
 
 
+def _at_once(work: Callable[[], Tensor]) -> Tensor:
+    return work()
+
+
+def _to_host(tensor: Tensor) -> Tensor:
+    """A copy in page-locked memory, which is there once the stream is through with it."""
+    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
+
+
+def _check_numbers(sound: Tensor | None) -> None:
+    if sound is not None and not sound:
+        raise BackendError(
+            "The network's numbers are too large for float16, and its frames would be noise; load it with dtype "
+            "float32."
+        )
+
+
+def taken_over(models: Models, world: World) -> World:
+    """A world that goes on with these models, by their name. Where it comes from a device that computes in another
+    dtype the next blocks have other numbers than there, so its own name changes as well.
+
+    Raises WorldError where it cannot go on with them.
+    """
+    check_fits(models, world)
+    identity = models.identity()
+    if world.models_id == identity:
+        return world
+    log.info("The world comes from a device that computes in another dtype; the last digits of what follows differ.")
+    names = tuple(hashlib.sha256(f"{name}/{identity}".encode()).hexdigest() for name in world.names)
+    return replace(world, models_id=identity, names=names)
+
+
+def at_work(world: World, models: Models) -> World:
+    """The world with its tensors where they are worked on; the states of tiles stay in main memory between blocks."""
+    here = replace(world, decoder_state=None).to(models.device)
+    return replace(here, decoder_state=state_at_work(world.decoder_state, models))
+
+
+def state_at_work(state: State | None, models: Models) -> State | None:
+    """The same for a decoder's state alone."""
+    place = getattr(models.decoder, "state_device", None) or models.device
+    return None if state is None else tuple(tensor.to(place) for tensor in state)
+
+
 def new_caches(models: Models, world: World) -> Caches:
     """Caches for a world that has none yet."""
     return models.generator.empty_caches(world.batch, *world.latent_size, models.device, models.cache_dtype)
@@ -271,10 +360,10 @@ def check_fits(models: Models, world: World) -> None:
             f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
             "the world was made with, or start a new world."
         )
-    if world.models_id != models.identity():
+    if world.models_id != models.identity() and world.models_id not in models.identities():
         raise WorldError(
-            "The world was made with other weights or another dtype than the loaded ones, and going on would not be "
-            "the same rollout; load what it was made with, or start a new world."
+            "The world was made with other weights, or weights of another dtype, than the loaded ones, and going on "
+            "would not be the same rollout; load what it was made with, or start a new world."
         )
     if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):
         raise WorldError(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
+from ..devices import computes
 from ..errors import ImageError, WorldError
 from ..generator.schedule import Schedule
 from ..images import check_size
@@ -20,7 +21,7 @@ from .rollout import CLEAN, new_caches
 from .world import World, first_name, next_name, pixels_name
 
 
-@torch.inference_mode()
+@computes
 def start_world(
     models: Models, image: Tensor, seed: int | Sequence[int] = 0, *, features: Tensor | None = None
 ) -> World:
@@ -69,7 +70,7 @@ def start_world(
     return whole_condition(world, models.vae)
 
 
-@torch.inference_mode()
+@computes
 def start_world_from_clip(
     models: Models,
     clip: Tensor,
@@ -108,7 +109,7 @@ def clip_name(name: str, pixels: str, track: ActionTrack) -> str:
     return next_name(f"{name}/{pixels}", track)
 
 
-@torch.inference_mode()
+@computes
 def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Sequence[ActionTrack]) -> World:
     """Run given clean latents [B, 16, 3n, h, w] through the caches and the decoder, one clean pass a block.
 
