@@ -1,0 +1,95 @@
+"""What the tests on pretended devices share: small networks there, their files, and work on two devices at once."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+from unittest import mock
+
+import torch
+
+from comfyui_matrixgame.actions.track import rows_of_blocks
+from comfyui_matrixgame.quantise import quantise
+from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
+
+from ..batch import CLIP, GENERATOR, VAE
+from ..support import random_track, small_image, small_models
+
+BLOCKS = 4  # the window is full from the second on, and from the third on all that is recorded is replayed
+SIZE = 16, 16
+CUDA = torch.device("cuda", 0), torch.device("cuda", 1)
+T = TypeVar("T")
+
+
+def on_both(work: Callable[[torch.device], T], together: bool = False) -> tuple[T, T]:
+    """What work gives on cuda:0 and on cuda:1, each in a new thread. together: at the same time, which takes several
+    times as long on a busy machine, since each operation may change the thread."""
+    with ThreadPoolExecutor(2) as threads:
+        started = []
+        for device in CUDA:
+            started.append(threads.submit(work, device))
+            if not together:
+                started[-1].exception()
+        first, second = (future.result() for future in started)
+    return first, second
+
+
+@contextmanager
+def without_graphs() -> Iterator[None]:
+    """Passes are called one by one in here."""
+    with mock.patch.dict(os.environ, {"MATRIXGAME_GRAPHS": "0"}):
+        yield
+
+
+def small_on(device: torch.device, tiny: bool = False, precision: str = "exact", dtype: Any = None) -> Models:
+    """The small networks on a device."""
+    models = small_models(tiny=tiny)
+    generator, vae = copy.deepcopy(models.generator), copy.deepcopy(models.vae)
+    decoder: Any = copy.deepcopy(models.decoder) if tiny else None
+    quantise(generator, precision)
+    for network in (generator, vae, decoder):
+        if network is not None:
+            network.to(device, dtype)
+            network.compute_dtype = dtype or network.compute_dtype
+    return Models(generator, vae, decoder, None)
+
+
+def begin(models: Models, seed: int = 3, size: tuple[int, int] = SIZE) -> World:
+    """A world of a picture."""
+    features = torch.zeros(1, 257, models.generator.config.visual_dim)
+    return start_world(models, small_image(*size), seed, features=features)
+
+
+def track_of(models: Models, blocks: int = BLOCKS) -> Any:
+    """Inputs that change on every row."""
+    return random_track(models.variant, rows_of_blocks(blocks))
+
+
+def blocks_of(models: Models, world: World | None = None, blocks: int = BLOCKS) -> list[Block]:
+    """All blocks of a rollout, in main memory."""
+    world = begin(models) if world is None else world
+    return [at_home(block) for block in rollout(models, world, track_of(models, blocks), blocks)]
+
+
+def at_home(block: Block) -> Block:
+    """A block in main memory."""
+    return Block(block.index, block.frames.clone(), block.latents.cpu(), block.names)
+
+
+@functools.cache
+def reference() -> list[Block]:
+    """What cuda:0 makes alone, call by call. To be asked for on a pretended device."""
+    with without_graphs():
+        return blocks_of(small_on(CUDA[0]))
+
+
+def named(folder: Path) -> list[str]:
+    """The terminal's options for the files that tests.batch.write_files writes."""
+    files = {"--generator": GENERATOR, "--vae": VAE, "--clip": CLIP}
+    return [word for option, name in files.items() for word in (option, str(folder / name))]
