@@ -71,6 +71,19 @@ class HostOperations(comfy.ops.manual_cast):
         return comfy.ops.CastBiasWeightContext(module, like, offloadable=True)
 
 
+class _Numbered(nn.ModuleDict):
+    def __getitem__(self, key: str | int) -> nn.Module:
+        return super().__getitem__(str(key))
+
+
+def let_numbers_find_layers(network: nn.Module) -> None:
+    """Let core's bypass loader find `ffn.0`: it asks for the number 0, as other models have lists there, and leaves out
+    what it does not find."""
+    for module in network.modules():
+        if type(module) is nn.ModuleDict:
+            module.__class__ = _Numbered
+
+
 def quantise_when_run(generator: nn.Module, precision: str) -> None:
     """Have the large linears compute in 8 bits from the weights they find when they first run."""
     for _, layer in named_layers(generator):

@@ -37,7 +37,14 @@ from ..vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
 from ..vae.base import State
 from ..world import Models
 from ..world.models import fingerprint
-from .layers import HostOperations, attention_function, forget_quantised, quantise_when_run, quantised_bytes
+from .layers import (
+    HostOperations,
+    attention_function,
+    forget_quantised,
+    let_numbers_find_layers,
+    quantise_when_run,
+    quantised_bytes,
+)
 from .residency import bytes_to_stay, how_it_runs, patcher_for
 
 DTYPE_CHOICES = ("auto", *DTYPES)
@@ -70,6 +77,7 @@ class MatrixGameModel(nn.Module):
     def __init__(self, generator: Generator, is_demo: bool, size: tuple[int, int]) -> None:
         super().__init__()
         self.diffusion_model = generator
+        let_numbers_find_layers(generator)
         self.is_demo, self.size = is_demo, size
         self.weights_id = fingerprint(generator)  # before anything patches them
         self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
@@ -238,8 +246,8 @@ class HostModels(Models):
         autoencoder = VaeOnDevice(vae.vae, model.load_device)
         decoder = autoencoder if vae.decoder is vae.vae else DecoderOnDevice(vae.decoder, model.load_device)
         weights_id = model.model.weights_id
-        if model.patches:
-            weights_id += f"+{_patches_id(model.patches)}"
+        if patches := _applied_patches(model):
+            weights_id += f"+{_patches_id(patches)}"
         if model.injections:
             weights_id += f"+{_injections_id(model.injections)}"
         super().__init__(model.model.diffusion_model, autoencoder, decoder, weights_id=weights_id)
@@ -248,6 +256,22 @@ class HostModels(Models):
     def device(self) -> torch.device:
         """Where to compute; weights that are elsewhere come layer by layer."""
         return self._patcher.load_device
+
+
+def _applied_patches(model: comfy.model_patcher.ModelPatcher) -> dict[str, list[Any]]:
+    """The patches that core applies. It leaves out those of parameters that stand beside other modules (modulations)
+    and, with dynamic VRAM, those of layers that are not its own (RMSNorm)."""
+    applied, left_out = {}, []
+    for name, patches in model.patches.items():
+        owner = model.model.get_submodule(name.rpartition(".")[0])
+        leaf = not any(list(child.parameters()) for child in owner.children())
+        if leaf and (hasattr(owner, "comfy_cast_weights") or not model.is_dynamic()):
+            applied[name] = patches
+        else:
+            left_out.append(name)
+    if left_out:
+        log.warning("Matrix-Game: ComfyUI does not apply these parts of a LoRA: %s.", ", ".join(sorted(left_out)))
+    return applied
 
 
 def _patches_id(patches: dict[str, list[Any]]) -> str:
