@@ -214,3 +214,46 @@ def _draw_length(axis: Any, runs: list[dict[str, Any]]) -> None:
     axis.set_ylabel("ms a block")
     axis.legend(fontsize=7)
     axis.grid(alpha=0.3)
+
+
+def day_markdown(report: dict[str, Any]) -> str:
+    """The page of device_day.py."""
+    about = "; ".join(f"{name} {value}" for name, value in report["machine"].items())
+    lines = [f"# A day with a device, {report['date']}", "", about, ""]
+    if report["dry_run"]:
+        lines += ["**A dry run with small networks: its figures mean nothing.**", ""]
+    lines += ["Weights are random where nothing else is said.", "", "| step | | took |", "|---|---|---|"]
+    for name, step in report["steps"].items():
+        state = step["state"] + (f": {step['why']}" if "why" in step else "")
+        lines.append(f"| {name}: {step['what']} | {state} | {step.get('took_s', '')} s |")
+    found = {name: step["found"] for name, step in report["steps"].items()}
+    runs = [{"name": name, **step["run"]} for name, step in found.items() if "run" in step]
+    attention = found.get("attention", {})
+    runs += [{"name": f"attention {name}", **step["run"]} for name, step in attention.items() if "run" in step]
+    lines += ["", *run_lines(runs)]
+    for run in runs:
+        lines += ["", *part_lines(run)]
+    if "beside" in found.get("beside", {}):
+        lines += ["", *beside_lines(found["beside"]["beside"])]
+    if "rows" in found.get("batches", {}):
+        batch = found["batches"]
+        what = {"variant": "universal", "size": "640x352", "stored": batch["dtype"], "decoder": batch["decoder"]}
+        lines += ["", *batch_lines({**what, "rows": batch["rows"]})]
+    shown = {"beside", "batches", "attention"}
+    for name, step in found.items():
+        if step and name not in shown and "run" not in step:
+            lines += ["", f"## {report['steps'][name]['what']}", "", *_found_lines(step)]
+    return "\n".join(lines) + "\n"
+
+
+def _found_lines(found: dict[str, Any], level: int = 0) -> list[str]:
+    lines = []
+    for name, value in found.items():
+        head = f"{'  ' * level}- {name}:"
+        if isinstance(value, dict):
+            lines += [head, *_found_lines(value, level + 1)]
+        elif isinstance(value, list):
+            lines += [head, *(f"{'  ' * level}  - {entry}" for entry in value)]
+        else:
+            lines.append(f"{head} {value:.4g}" if isinstance(value, float) else f"{head} {value}")
+    return lines

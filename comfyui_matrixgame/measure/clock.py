@@ -79,12 +79,12 @@ def sustained(work: Callable[[], object], device: torch.device, calls: int = 20)
     """Seconds a call where many follow each other: the best of some rounds of calls between two waits.
 
     A single call between two waits also takes what launching it takes. On a CPU, where a call is long and nothing
-    waits, there is one round, of a third of a second.
+    waits, there is one round, of a third of a second. calls: 1 only tries whether it runs.
     """
     work()
     rates = []
     slow = device.type == "cpu"
-    for _ in range(1 if slow else 3):
+    for _ in range(1 if slow or calls == 1 else 3):
         began, done = now(device), 0
         while done < calls and not (slow and done and since(began, device).wall > 1 / 3):
             work()

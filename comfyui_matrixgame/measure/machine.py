@@ -68,13 +68,14 @@ FULL = (44, 80)  # latent size of 640x352
 
 
 def machine_limits(
-    device: torch.device, latent: tuple[int, int] = FULL, decoded: tuple[int, int] = FULL
+    device: torch.device, latent: tuple[int, int] = FULL, decoded: tuple[int, int] = FULL, calls: int = 20
 ) -> dict[str, float]:
     """Billions a second that torch and this engine reach here, by the fastest route there is, at sizes that are used.
 
     linear, attention, convolution: floating-point operations, for each dtype that is computed in; convolutions as if
     computed directly, so that a quicker method counts. copy: bytes read and written on the device. to_host: bytes
-    from the device into pinned memory. latent: latent size of a pass. decoded: latent size of what is decoded.
+    from the device into pinned memory. latent: latent size of a pass. decoded: latent size of
+    what is decoded. calls: see `sustained`.
     """
     limits = {}
     tokens = 3 * latent[0] * latent[1] // 4  # of a block
@@ -83,33 +84,33 @@ def machine_limits(
             continue  # emulated, 10 times slower than float32: never used
         name = str(dtype).removeprefix("torch.")
         with torch.inference_mode():
-            limits[f"linear_{name}"] = _linear(device, dtype, tokens)
-            limits[f"attention_{name}"] = _attention(device, dtype, tokens)
-            limits[f"convolution_{name}"] = _convolution(device, dtype, decoded)
+            limits[f"linear_{name}"] = _linear(device, dtype, tokens, calls)
+            limits[f"attention_{name}"] = _attention(device, dtype, tokens, calls)
+            limits[f"convolution_{name}"] = _convolution(device, dtype, decoded, calls)
     x = torch.empty(2**28 if device.type == "cuda" else 2**25, dtype=torch.uint8, device=device)
     y = torch.empty_like(x)
-    limits["copy"] = 2 * x.nbytes / sustained(lambda: y.copy_(x), device) / 1e9
+    limits["copy"] = 2 * x.nbytes / sustained(lambda: y.copy_(x), device, calls) / 1e9
     if device.type == "cuda":
         host = torch.empty(x.shape, dtype=x.dtype, pin_memory=True)
-        limits["to_host"] = x.nbytes / sustained(lambda: host.copy_(x, non_blocking=True), device) / 1e9
+        limits["to_host"] = x.nbytes / sustained(lambda: host.copy_(x, non_blocking=True), device, calls) / 1e9
     return limits
 
 
-def _linear(device: torch.device, dtype: torch.dtype, tokens: int) -> float:
+def _linear(device: torch.device, dtype: torch.dtype, tokens: int, calls: int) -> float:
     """Of the widest product of a pass, both ways: the feed-forward's."""
     rates = []
     for inner, outer in ((1536, 8960), (8960, 1536)):
         x = torch.randn(tokens, inner, device=device, dtype=dtype)
         w = torch.randn(outer, inner, device=device, dtype=dtype)
-        seconds = [sustained(lambda x=x, w=w: F.linear(x, w), device)]
+        seconds = [sustained(lambda x=x, w=w: F.linear(x, w), device, calls)]
         if device.type == "cpu":  # oneDNN takes a 1x1 convolution where torch keeps the product
             image, kernel = x.view(1, 1, *x.shape).permute(0, 3, 1, 2), w[..., None, None]
-            seconds.append(sustained(lambda image=image, kernel=kernel: F.conv2d(image, kernel), device))
+            seconds.append(sustained(lambda image=image, kernel=kernel: F.conv2d(image, kernel), device, calls))
         rates.append(2 * x.numel() * outer / min(seconds) / 1e9)
     return max(rates)
 
 
-def _attention(device: torch.device, dtype: torch.dtype, tokens: int) -> float:
+def _attention(device: torch.device, dtype: torch.dtype, tokens: int, calls: int) -> float:
     """Of a block's queries to a full window."""
     q = torch.randn(1, 12, tokens, 128, device=device, dtype=dtype)
     k = torch.randn(1, 12, 2 * tokens, 128, device=device, dtype=dtype)
@@ -117,7 +118,7 @@ def _attention(device: torch.device, dtype: torch.dtype, tokens: int) -> float:
     routes = [lambda: F.scaled_dot_product_attention(q, k, k), lambda: sdpa(*rows)]
     if device.type == "cpu":
         routes.append(lambda: _two_products(q, k))
-    seconds = [sustained(route, device) for route in routes]
+    seconds = [sustained(route, device, calls) for route in routes]
     return 8 * tokens * tokens * 128 * 12 / min(seconds) / 1e9
 
 
@@ -125,15 +126,17 @@ def _two_products(q: Tensor, k: Tensor) -> Tensor:
     return torch.matmul(torch.matmul(q * q.shape[-1] ** -0.5, k.transpose(-1, -2)).softmax(dim=-1), k)
 
 
-def _convolution(device: torch.device, dtype: torch.dtype, latent: tuple[int, int]) -> float:
+def _convolution(device: torch.device, dtype: torch.dtype, latent: tuple[int, int], calls: int) -> float:
     """Of the decoder's stages: 384 channels at twice the latent's sides, 192 at four times, 96 at eight times."""
     return max(
-        _one_convolution(device, dtype, channels, (latent[0] * scale, latent[1] * scale))
+        _one_convolution(device, dtype, channels, (latent[0] * scale, latent[1] * scale), calls)
         for channels, scale in ((384, 2), (192, 4), (96, 8))
     )
 
 
-def _one_convolution(device: torch.device, dtype: torch.dtype, channels: int, sides: tuple[int, int]) -> float:
+def _one_convolution(
+    device: torch.device, dtype: torch.dtype, channels: int, sides: tuple[int, int], calls: int
+) -> float:
     frames = 4 if device.type == "cuda" else 1
     x = torch.randn(1, channels, frames + 2, *sides, device=device, dtype=dtype)
     x = x.contiguous(memory_format=torch.channels_last_3d)
@@ -145,5 +148,5 @@ def _one_convolution(device: torch.device, dtype: torch.dtype, channels: int, si
         routes.append(lambda: torch.mkldnn_convolution(x, w, None, [0, 1, 1], one, one, 1))
     elif narrow_convolution(x, w, none, None) is not None:
         routes.append(lambda: narrow_convolution(x, w, none, None))  # type: ignore[arg-type]
-    seconds = min(sustained(route, device) for route in routes)
+    seconds = min(sustained(route, device, calls) for route in routes)
     return 2 * channels * channels * 27 * frames * sides[0] * sides[1] / seconds / 1e9

@@ -20,7 +20,7 @@ from ..variants import Variant
 from ..vision import ImageEncoder
 from ..world import Models
 
-SIZES = {"tiny": (96, 160), "full": (352, 640)}
+SIZES = {"least": (32, 48), "tiny": (96, 160), "full": (352, 640)}  # height and width; least: to try whether it runs
 VIT_H = {"hidden": 1280, "mlp": 5120, "layers": 32, "heads": 16, "image_size": 224, "patch_size": 14}
 
 
@@ -72,10 +72,10 @@ def image_tower(dtype: torch.dtype, device: torch.device) -> ImageEncoder:
 
 def fill(network: nn.Module, storage: torch.dtype, device: torch.device) -> None:
     """Random weights, one tensor at a time, in the wanted dtype."""
-    generator = torch.Generator(device).manual_seed(0)
+    torch.manual_seed(0)
     for name, parameter in list(network.named_parameters()):
         fan_in = max(1, parameter[0].numel()) if parameter.ndim > 1 else 1
-        value = torch.empty(parameter.shape, device=device).uniform_(-1, 1, generator=generator).mul_(fan_in**-0.5)
+        value = torch.empty(parameter.shape, device=device).uniform_(-1, 1).mul_(fan_in**-0.5)
         if (parameter.ndim == 1 and name.endswith("weight")) or name.endswith("gamma"):
             value = value * 0.1 + 1
         owner = network.get_submodule(name.rpartition(".")[0])

@@ -147,19 +147,20 @@ def _stopped(
             pass
 
 
-def time_batches(models: Models, size: str, batches: list[int], blocks: int) -> list[dict[str, Any]]:
-    """Throughput and memory of several worlds at once; a batch that does not fit says so and is the last."""
+def time_batches(models: Models, size: str, batches: list[int], blocks: int, warm: int = WARM) -> list[dict[str, Any]]:
+    """Throughput and memory of several worlds at once, of `blocks` blocks after `warm` ones; a batch that does not fit
+    says so and is the last."""
     rows: list[dict[str, Any]] = []
     image, features = torch.zeros(3, *SIZES[size]), torch.randn(1, 257, models.generator.config.visual_dim)
     for worlds in batches:
         start_memory(models.device)
         try:
             world = start_world(models, image, list(range(worlds)), features=features)
-            times, run = time_blocks(models, world, WARM + blocks)
+            times, run = time_blocks(models, world, warm + blocks)
         except (RuntimeError, MemoryError) as error:  # torch's out-of-memory error is a RuntimeError
             rows.append({"worlds": worlds, "failed": _first_line(error)})
             break
-        block = Spread.of([time.spent for time in warm_blocks(times)])
+        block = Spread.of([time.spent for time in times[warm:]])
         row: dict[str, Any] = {"worlds": worlds, "block": block.as_json()}
         row["frames_per_s"] = worlds * FRAMES_PER_BLOCK / block.mean
         row["state_bytes_per_world"] = run.state_bytes // worlds
