@@ -16,7 +16,9 @@ const SURE_MS = 4000; // how long a second click on Forget deletes
 const WORDS = {
   en: {
     empty: "Nothing is cached yet.",
+    block: "block",
     blocks: "blocks",
+    state: "state",
     states: "states",
     pinned: "pinned",
     disk: "on disk",
@@ -30,7 +32,9 @@ const WORDS = {
   },
   zh: {
     empty: "还没有缓存。",
+    block: "块",
     blocks: "块",
+    state: "状态",
     states: "状态",
     pinned: "固定",
     disk: "磁盘",
@@ -112,7 +116,8 @@ class CachePanel {
     const name = document.createElement("b");
     name.textContent = name.title = project.name;
     const about = document.createElement("small");
-    const counts = [`${project.blocks} ${text.blocks}`, `${project.states} ${text.states}`];
+    const counted = (/** @type {number} */ n, /** @type {string} */ one, /** @type {string} */ many) => `${n} ${n === 1 ? one : many}`;
+    const counts = [counted(project.blocks, text.block, text.blocks), counted(project.states, text.state, text.states)];
     if (project.pinned) counts.push(`${project.pinned} ${text.pinned}`);
     about.textContent = [...counts, `${size(project.bytes)} ${text.disk}`, `${size(project.memory)} ${text.memory}`].join(" · ");
     const buttons = document.createElement("span");

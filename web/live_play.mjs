@@ -93,7 +93,7 @@ function begin({ node: id, token }) {
   if (node) node.properties[PLAYED] = token;
   began = { token, workflow: openWorkflow() };
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.();
-  sessionStorage.setItem(SESSION, JSON.stringify({ node: id, token }));
+  remember({ node: id, token });
   show(String(id), token);
 }
 
@@ -103,8 +103,28 @@ function show(id, token) {
   if (place && place.token !== token) place.begin(token);
 }
 
+/** The session of this tab; where the browser stores nothing, it is known until the page is loaded again. @type {any} */
+let inMind = null;
+
+/** @param {{node: string | number, token: string} | null} session */
+function remember(session) {
+  inMind = session;
+  try {
+    if (session) sessionStorage.setItem(SESSION, JSON.stringify(session));
+    else remember(null);
+  } catch {
+    // it may not be stored
+  }
+}
+
 /** The session of this tab, as it was stored. */
-const session = () => JSON.parse(sessionStorage.getItem(SESSION) ?? "null");
+function session() {
+  try {
+    return JSON.parse(sessionStorage.getItem(SESSION) ?? "null") ?? inMind;
+  } catch {
+    return inMind;
+  }
+}
 
 /** Whether a node is the one that a session began in. @param {any} node @param {string} token */
 function isOf(node, token) {
@@ -116,7 +136,7 @@ function end({ node: id, timeline }) {
   const node = nodeOf(String(id));
   const token = session()?.token;
   if (!token || !isOf(node, token)) return;
-  sessionStorage.removeItem(SESSION);
+  remember(null);
   delete node.properties[PLAYED];
   node.properties.matrixgame_take = timeline; // saved with the workflow: no take is lost
   const { owner, name } = land(node, timeline, (graph) => {
@@ -144,7 +164,7 @@ async function comeBack() {
     node.properties[PLAYED] = token;
     show(String(id), token);
   } else if (told.state === "over") end(told);
-  else sessionStorage.removeItem(SESSION);
+  else remember(null);
 }
 
 app.registerExtension({

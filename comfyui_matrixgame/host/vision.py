@@ -58,7 +58,7 @@ def demo_features(image: Tensor) -> Tensor:
 def demo_image(seed: int) -> Tensor:
     """A start image of the demo world as IMAGE [1, H, W, 3]; which one depends on the seed."""
     pictures = start_images()
-    return torch.from_numpy(read_pixels(pictures[seed % len(pictures)])).unsqueeze(0).float() / 255
+    return torch.from_numpy(read_pixels(pictures[seed % len(pictures)]).copy()).unsqueeze(0).float() / 255
 
 
 def vision_from_state(state: dict[str, Tensor], device: torch.device) -> ImageEncoder:

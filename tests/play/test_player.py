@@ -169,7 +169,7 @@ def test_a_gamepad_moves_and_a_resting_stick_does_not(stage: Stage) -> None:
     page.evaluate(SENT)
     page.evaluate(
         """() => {
-      window.gamepad = { connected: true, axes: [0, 0.1, 0.1, 0], buttons: [] };
+      window.gamepad = { connected: true, mapping: "standard", axes: [0, 0.1, 0.1, 0], buttons: [] };
       navigator.getGamepads = () => [gamepad];
     }"""
     )

@@ -1,7 +1,9 @@
 // The editor's state without a page: values in, commands, values out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import * as edit from "../../web/timeline/edit.mjs";
 import { Editor } from "../../web/timeline/editor.mjs";
+import { handleKey } from "../../web/timeline/keys.mjs";
 import { canonicalDocument, readDocument, rowsOf } from "../../web/timeline/document.mjs";
 import { translator } from "../../web/timeline/i18n.mjs";
 
@@ -189,4 +191,46 @@ test("a pin is what the script says", () => {
   editor.pin();
   editor.setScript(editor.script.replace(" pin", ""));
   assert.deepEqual(editor.doc.markers, [{ t: 20, name: "here" }]);
+});
+
+const pressed = (key, code, more = {}) => ({ key, code, repeat: false, ctrlKey: false, altKey: false, metaKey: false, shiftKey: false, preventDefault() {}, stopPropagation() {}, ...more });
+
+test("Alt+Up raises the whole ramp that the cursor is in, and each part of a selection", () => {
+  const editor = new Editor("universal", (key) => key);
+  editor.apply((doc) => edit.rampAxis(doc, "yaw", 50, 74, 0, 0.1, "linear"));
+  editor.moveTo(60, "yaw");
+  handleKey(editor, pressed("ArrowUp", "ArrowUp", { altKey: true }), {});
+  assert.deepEqual(editor.doc.tracks.yaw, [[50, 0.01, "linear", 24, 0.11], [74, 0]]);
+  editor.select(40, 50, ["yaw"]);
+  handleKey(editor, pressed("ArrowDown", "ArrowDown", { altKey: true }), {});
+  assert.deepEqual(editor.doc.tracks.yaw, [[40, -0.01], [50, 0.01, "linear", 24, 0.11], [74, 0]]);
+});
+
+test("a French keyboard: minus zooms out, digits with and without Shift are lanes", () => {
+  const editor = new Editor("universal", (key) => key);
+  editor.view.layout(editor.doc, 600, 300);
+  const before = editor.view.perFrame;
+  assert.ok(handleKey(editor, pressed("-", "Digit6"), {}));
+  assert.deepEqual(editor.doc.tracks.pitch, []);
+  assert.ok(editor.view.perFrame <= before);
+  handleKey(editor, pressed("&", "Digit1"), {});
+  assert.deepEqual(editor.doc.tracks.w, [[0, 1]]);
+  handleKey(editor, pressed("2", "Digit2", { shiftKey: true }), {});
+  assert.deepEqual(editor.doc.tracks.s, [[0, 1]]);
+});
+
+test("undo and redo put the cursor where the change is", () => {
+  const editor = new Editor("universal", (key) => key);
+  editor.moveTo(0, "w");
+  editor.toggle();
+  editor.moveTo(60, "yaw");
+  editor.toggle();
+  editor.moveTo(100, "s");
+  editor.undo();
+  assert.deepEqual(editor.cursor, { t: 60, lane: "yaw" });
+  editor.undo();
+  assert.deepEqual(editor.cursor, { t: 0, lane: "w" });
+  editor.redo();
+  editor.redo();
+  assert.deepEqual(editor.cursor, { t: 60, lane: "yaw" });
 });

@@ -8,9 +8,11 @@ import { withTake } from "../../web/player/branch.mjs";
 import { findNode, land } from "../../web/player/landing.mjs";
 import { PlayerHands } from "../../web/player/inputs.mjs";
 import { takeApart } from "../../web/player/link.mjs";
+import { Busy } from "../../web/player/busy.mjs";
+import { codeOfKey } from "../../web/timeline/record.mjs";
 import { Pacer } from "../../web/player/pacer.mjs";
 import { Readouts } from "../../web/player/readouts.mjs";
-import { unknownKeys } from "../../web/player/words.mjs";
+import { translator, unknownKeys } from "../../web/player/words.mjs";
 
 globalThis.localStorage = { stored: {}, getItem(k) { return this.stored[k] ?? null; }, setItem(k, v) { this.stored[k] = v; }, removeItem(k) { delete this.stored[k]; } };
 
@@ -109,7 +111,7 @@ test("a key of one's own takes the place of the usual one, and is there next tim
 test("gamepads: the stick beyond half way is a key, the resting stick is nothing, no pitch where there is none", () => {
   const hands = new PlayerHands(VARIANTS.gta_drive);
   hands.snapshot(0);
-  const pad = (axes, pressed = []) => hands.pollGamepad([null, { connected: true, axes, buttons: Array.from({ length: 16 }, (_, i) => ({ pressed: pressed.includes(i) })) }]);
+  const pad = (axes, pressed = []) => hands.pollGamepad([null, { connected: true, mapping: "standard", axes, buttons: Array.from({ length: 16 }, (_, i) => ({ pressed: pressed.includes(i) })) }]);
   pad([0.1, 0.1, 0.1, 0.1]);
   assert.equal(hands.snapshot(10), null);
   pad([1, -0.6, 0, 1]);
@@ -118,13 +120,83 @@ test("gamepads: the stick beyond half way is a key, the resting stick is nothing
   pad([0, 0, 0, 0]);
   assert.deepEqual(hands.snapshot(30).keys, []);
   const runner = new PlayerHands(VARIANTS.templerun);
-  runner.pollGamepad([{ connected: true, axes: [0, 0, 0, 0], buttons: [{}, {}, {}, {}, { pressed: true }] }]);
+  runner.pollGamepad([{ connected: true, mapping: "standard", axes: [0, 0, 0, 0], buttons: [{}, {}, {}, {}, { pressed: true }] }]);
   assert.deepEqual(runner.snapshot(0).keys, ["turn_left"]);
+});
+
+test("what is no gamepad, or one that the browser does not know, moves nothing", () => {
+  const pad = (id, mapping, axes, pressed = []) => ({ id, connected: true, mapping, axes, buttons: Array.from({ length: 17 }, (_, i) => ({ pressed: pressed.includes(i) })) });
+  const phantom = { ...pad("Keyboard Consumer Control", "", [0, 0]), buttons: [] };
+  const hands = new PlayerHands(VARIANTS.universal);
+  hands.pollGamepad([phantom, pad("Xbox", "standard", [0, -1, 1, 0])]);
+  assert.deepEqual([hands.snapshot(0).keys, hands.unknownPad], [["w"], ""]);
+  hands.pollGamepad([pad("at rest", "standard", [0, 0, 0, 0]), pad("in use", "standard", [0, 0, 0, 0], [13])]);
+  assert.deepEqual(hands.snapshot(10).keys, ["s"]);
+  const triggers = pad("054c-0ce6-Wireless Controller", "", [0, -1, -1, 0, 0, -1, -1, -1]); // at rest, in a raw layout
+  hands.pollGamepad([triggers]);
+  assert.deepEqual([hands.snapshot(20).keys, hands.pad, hands.unknownPad], [[], { yaw: 0, pitch: 0 }, triggers.id]);
+  hands.pollGamepad([phantom]);
+  assert.equal(hands.unknownPad, "");
+});
+
+test("a key without a code is the one of its character", () => {
+  const code = (key, code = "") => codeOfKey({ key, code });
+  assert.deepEqual(["w", "W", "5", " ", "ArrowUp", "Escape", "Backspace", "ö", "Unidentified", ""].map((key) => code(key)), ["KeyW", "KeyW", "Digit5", "Space", "ArrowUp", "Escape", "Backspace", "", "", ""]);
+  assert.equal(code("z", "KeyW"), "KeyW"); // where there is one it counts: WASD stay in their places
+  assert.equal(code("w", "Unidentified"), "KeyW");
+});
+
+test("keys can be chosen where nothing may be stored", () => {
+  const { localStorage: kept } = globalThis;
+  const denied = () => {
+    throw new DOMException("denied", "SecurityError");
+  };
+  globalThis.localStorage = { getItem: denied, setItem: denied, removeItem: denied };
+  const hands = new PlayerHands(VARIANTS.universal);
+  assert.equal(hands.bind("w", "ArrowUp"), false);
+  assert.equal(hands.action("ArrowUp").key, "w");
+  hands.unbind();
+  assert.equal(hands.action("KeyW").key, "w");
+  globalThis.localStorage = kept;
+});
+
+test("what was asked for, or that a block is made, is said until it comes", () => {
+  const shown = [];
+  const busy = Object.create(Busy.prototype, { root: { value: { hasAttribute: () => !shown.length, toggleAttribute: (_, on) => on && (shown.length = 0) } }, text: { value: { set textContent(text) { shown[0] = text; } } } });
+  const player = (state) => ({ state: { state }, connected: true, words: (key) => key });
+  busy.begin(performance.now());
+  busy.draw(player("playing"));
+  assert.deepEqual(shown, []);
+  busy.begin(performance.now() - 1500);
+  busy.draw(player("playing"));
+  assert.deepEqual(shown, ["busy.first"]);
+  busy.asked = "pause";
+  busy.draw(player("playing"));
+  assert.deepEqual(shown, ["busy.pause"]);
+  busy.draw(player("paused"));
+  assert.deepEqual(shown, []);
+});
+
+test("a timeline for a take covers no other node", () => {
+  const take = documentOf({ s: [[0, 20]] }, 21);
+  const play = { id: 1, widgets: [], pos: [0, 0], size: [520, 560] };
+  const save = { id: 2, widgets: [], pos: [600, 0], size: [300, 400] };
+  const low = { id: 3, widgets: [], pos: [700, 500], size: [300, 200] };
+  const made = Object.assign(timelineNode(9), { size: [560, 430] });
+  const graph = graphOf([play, save, low]);
+  land(play, take, () => Object.assign(made, { graph }));
+  assert.ok(made.pos[0] >= 520);
+  assert.ok(made.pos[1] - 30 >= 700, `${made.pos}`);
+});
+
+test("one block is a block", () => {
+  const words = translator("en");
+  assert.deepEqual([1, 2].map((blocks) => words("read.blocks", { blocks, seconds: 1 })), ["1 block · 1 s", "2 blocks · 1 s"]);
 });
 
 test("a gamepad that goes away holds nothing any more", () => {
   const hands = new PlayerHands(VARIANTS.universal);
-  hands.pollGamepad([{ connected: true, axes: [0, -1, 1, 0], buttons: [] }]);
+  hands.pollGamepad([{ connected: true, mapping: "standard", axes: [0, -1, 1, 0], buttons: [] }]);
   assert.deepEqual(hands.snapshot(0).keys, ["w"]);
   hands.pollGamepad([null, null]);
   const { keys, stick } = hands.snapshot(300);
@@ -189,7 +261,7 @@ test("a longer timeline is marked where the take ends, and one that nobody made 
 function graphOf(nodes, links = []) {
   const graph = { _nodes: nodes, getNodeById: (id) => nodes.find((node) => node.id === id), getLink: (id) => links.map(([link, from, slot, to]) => ({ id: link, origin_id: from, origin_slot: slot, target_id: to })).find((link) => link.id === id) };
   for (const node of nodes) {
-    Object.assign(node, { graph, properties: {}, pos: [0, 0], size: [1, 1] });
+    Object.assign(node, { graph, properties: {}, pos: node.pos ?? [0, 0], size: node.size ?? [1, 1] });
     node.inputs = links.filter((link) => link[3] === node.id).map(([link, , , , name]) => ({ name, link }));
     node.outputs = [{ links: links.filter((link) => link[1] === node.id).map(([link]) => link) }];
   }

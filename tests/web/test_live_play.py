@@ -204,7 +204,7 @@ def test_a_gamepad_plays_and_a_resting_stick_does_not(live: LiveNode) -> None:
     page.evaluate(SENT)
     page.evaluate(
         """() => {
-      window.gamepad = { connected: true, axes: [0, 0.1, 0.1, 0], buttons: [] };
+      window.gamepad = { connected: true, mapping: "standard", axes: [0, 0.1, 0.1, 0], buttons: [] };
       navigator.getGamepads = () => [gamepad];
     }"""
     )

@@ -1,6 +1,6 @@
 // @ts-check
 /** The buttons under the picture, and the window in which keys are chosen. */
-import { codeOf } from "../timeline/record.mjs";
+import { codeOf, codeOfKey } from "../timeline/record.mjs";
 import { heldKeys } from "../timeline/variants.mjs";
 import { element, update } from "../timeline/style.mjs";
 import { NEVER } from "./inputs.mjs";
@@ -94,8 +94,9 @@ export function keysWindow(player, close) {
     button.addEventListener("keydown", (event) => {
       event.preventDefault();
       event.stopPropagation();
-      if (NEVER.test(event.code)) player.say(words("keys.refused", { code: event.code }));
-      else if (event.code) hands.bind(lane, event.code);
+      const code = codeOfKey(event);
+      if (NEVER.test(code)) player.say(words("keys.refused", { code }));
+      else if (code && !hands.bind(lane, code)) player.say(words("keys.session"));
       draw();
     }, { once: true });
     button.focus();

@@ -26,6 +26,8 @@ export class PlayerHands extends Hands {
     /** Keys of the player's own choice: code -> key of the variant. @type {Record<string, string>} */
     this.own = readOwn(variant);
     this.pad = { yaw: 0, pitch: 0 };
+    /** The name of a gamepad whose buttons the browser does not know, where there is no other. */
+    this.unknownPad = "";
     /** @type {Set<string>} lanes that the gamepad holds */
     this.padHeld = new Set();
     this.sent = "";
@@ -58,24 +60,30 @@ export class PlayerHands extends Hands {
     this.padHeld = new Set();
   }
 
-  /** Bind a code to a key of the variant, in place of all others. @param {string} lane @param {string} code */
+  /** Bind a code to a key of the variant, in place of all others. @param {string} lane @param {string} code @returns {boolean} whether the next visit will have it too */
   bind(lane, code) {
     for (const [other, key] of Object.entries(this.own)) if (key === lane || other === code) delete this.own[other];
     this.own[code] = lane;
     this.release();
-    localStorage.setItem(storeName(this.variant), JSON.stringify(this.own));
+    return store(this.variant, this.own);
   }
 
   /** The keys as they were. */
   unbind() {
     this.own = {};
     this.release();
-    localStorage.removeItem(storeName(this.variant));
+    store(this.variant, null);
   }
 
-  /** Look at the first gamepad. @param {(Gamepad | null)[]} gamepads */
+  /**
+   * Look at the gamepad in use. What the browser has no standard layout for is left alone: of some, triggers at rest are
+   * axes at −1, and others are no gamepads at all. @param {(Gamepad | null)[]} gamepads
+   */
   pollGamepad(gamepads) {
-    const gamepad = gamepads.find((one) => one?.connected);
+    const connected = gamepads.filter((one) => one?.connected);
+    const standard = connected.filter((one) => one?.mapping === "standard");
+    const gamepad = standard.find(isUsed) ?? standard[0];
+    this.unknownPad = gamepad ? "" : (connected.find((one) => one?.buttons.length)?.id ?? "");
     if (!gamepad && !this.padHeld.size && !this.pad.yaw && !this.pad.pitch) return;
     // one that is gone holds nothing
     const [x, y, rx = 0, ry = 0] = gamepad?.axes ?? [0, 0];
@@ -90,7 +98,7 @@ export class PlayerHands extends Hands {
       else this.padHeld.delete(lane);
     });
     const steer = this.variant.mouse && !this.variant.pitch && Math.abs(x) > Math.abs(rx) ? x : rx;
-    this.pad = { yaw: curve(steer), pitch: this.variant.pitch ? -curve(ry) : 0 };
+    this.pad = { yaw: curve(steer), pitch: this.variant.pitch ? 0 - curve(ry) : 0 };
   }
 
   /** The snapshot to send, or null where nothing changed. @param {number} now milliseconds @returns {(Snapshot & {seq: number}) | null} */
@@ -116,6 +124,20 @@ export class PlayerHands extends Hands {
 function curve(value) {
   const beyond = (Math.abs(value) - DEAD) / (1 - DEAD);
   return beyond > 0 ? Math.sign(value) * Math.min(1, beyond) ** 2 * CAMERA_DEFAULT : 0;
+}
+
+/** @param {Gamepad | null} gamepad */
+const isUsed = (gamepad) => Boolean(gamepad?.buttons.some((button) => button.pressed) || gamepad?.axes.some((value) => Math.abs(value) > DEAD));
+
+/** Store keys, or none; a browser may let nobody store anything. @param {Variant} variant @param {Record<string, string> | null} own @returns {boolean} whether it did */
+function store(variant, own) {
+  try {
+    if (own) localStorage.setItem(storeName(variant), JSON.stringify(own));
+    else localStorage.removeItem(storeName(variant));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** @param {Variant} variant */

@@ -4,6 +4,8 @@ import { writeDocument } from "../timeline/document.mjs";
 import { withTake } from "./branch.mjs";
 
 const GAP = 40; // between the node and a timeline made for it
+const TITLE = 30; // above a node's place
+const LEAST = [560, 460]; // of a timeline's node
 const REMEMBERED = "matrixgame_timeline"; // the node's property that names the timeline its takes go to
 
 /** The node of an id such as `7`, or `12:7` for one in a subgraph. @param {any} graph the outermost @param {string} id @returns {any} */
@@ -65,10 +67,23 @@ function linkOf(graph, id) {
   return id === undefined || id === null ? null : (graph.getLink?.(id) ?? graph.links?.[id]);
 }
 
+/** A place at the right of a node where a new one covers no other: as high as the node, or below what is there. @param {any} node @param {any} made @returns {[number, number]} */
+function freePlace(node, made) {
+  const [width, height] = [Math.max(made.size?.[0] ?? 0, LEAST[0]), Math.max(made.size?.[1] ?? 0, LEAST[1])];
+  const x = node.pos[0] + node.size[0] + GAP;
+  const others = /** @type {any[]} */ (node.graph._nodes ?? []).filter((each) => each !== made && each !== node && each.pos[0] < x + width + GAP && each.pos[0] + each.size[0] + GAP > x);
+  let y = node.pos[1];
+  for (const other of others.sort((one, two) => one.pos[1] - two.pos[1])) {
+    const covers = other.pos[1] - TITLE < y + height + GAP && other.pos[1] + other.size[1] + GAP > y - TITLE;
+    if (covers) y = other.pos[1] + other.size[1] + GAP + TITLE;
+  }
+  return [x, y];
+}
+
 /** @param {any} node @param {any} take @param {(graph: any) => any} makeNode @returns {[any, any]} */
 function makeTimeline(node, take, makeNode) {
   const made = makeNode(node.graph);
-  made.pos = [node.pos[0] + node.size[0] + GAP, node.pos[1]];
+  made.pos = freePlace(node, made);
   const variant = made.widgets.find((/** @type {any} */ one) => one.name === "variant");
   variant.value = take.variant;
   variant.callback?.(take.variant);

@@ -5,7 +5,10 @@ import { FocusProxy } from "../timeline/focus.mjs";
 import { touchPad } from "../timeline/pad.mjs";
 import { keepTouches } from "../timeline/touch.mjs";
 import { element, linkStyle, update } from "../timeline/style.mjs";
+import { actsOf } from "./acts.mjs";
+import { Busy } from "./busy.mjs";
 import { Controls, keysWindow } from "./controls.mjs";
+import { codeOfKey } from "../timeline/record.mjs";
 import { Hud } from "./hud.mjs";
 import { PlayerHands } from "./inputs.mjs";
 import { KeyNames } from "./key_names.mjs";
@@ -15,7 +18,6 @@ import { Pacer } from "./pacer.mjs";
 import { Readouts } from "./readouts.mjs";
 import { saveFile } from "./save.mjs";
 import { touched } from "./touched.mjs";
-import { fullscreen, popOut, share } from "./views.mjs";
 import { translator } from "./words.mjs";
 
 const READOUT_MS = 250;
@@ -57,8 +59,9 @@ export class Player {
     const { words } = this;
     this.canvas = element("canvas", { width: 640, height: 352 });
     this.message = element("div", { class: "mgp-message" });
-    this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message);
-    this.controls = new Controls(this, this.acts(), (mode) => this.link.say("mode", { mode }));
+    this.busy = new Busy();
+    this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message, this.busy.root);
+    this.controls = new Controls(this, actsOf(this), (mode) => this.link.say("mode", { mode }));
     this.numbers = element("span", { class: "mgp-numbers" });
     this.note = element("span", { class: "mgp-note" });
     this.live = element("div", { class: "mg-live", "aria-live": "polite" });
@@ -100,29 +103,6 @@ export class Player {
     this.stopTouches = keepTouches(this.root);
   }
 
-  /** What the buttons do. @returns {Record<string, () => void>} */
-  acts() {
-    return {
-      play: () => (this.playing ? this.pause() : this.play()),
-      stop: () => this.link.say("stop"),
-      record: () => {
-        this.link.say("record", { on: !this.state.recording });
-        this.say(this.words(this.state.recording ? "say.recorded" : "say.recording"));
-      },
-      rewind: () => this.rewind(1),
-      reset: () => this.link.say("reset"),
-      take: () => (this.kept ? saveFile(this.kept) : this.link.say("take")),
-      share: () => share(this),
-      control: () => this.link.say("control"),
-      keys: () => this.chooseKeys(),
-      pad: () => this.show("pad"),
-      latch: () => this.show("latch"),
-      hud: () => this.show("hud"),
-      popout: () => popOut(this),
-      fullscreen: () => fullscreen(this),
-    };
-  }
-
   // ---- playing
 
   get playing() {
@@ -149,7 +129,14 @@ export class Player {
   pause() {
     this.letGo();
     this.look.unlock();
-    if (this.playing) this.link.say("pause");
+    if (this.playing) this.ask("pause");
+  }
+
+  /** Ask for an end of playing: it comes with the end of the block that is being made, and is seen to come at once. @param {"pause" | "stop"} what */
+  ask(what) {
+    this.link.say(what);
+    if (this.state.state === "playing") this.busy.asked = what;
+    this.busy.draw(this);
   }
 
   /** @param {number} blocks */
@@ -165,14 +152,15 @@ export class Player {
 
   /** @param {KeyboardEvent} event */
   keydown(event) {
-    if (event.code === "Escape" && this.playing) this.pause();
-    else if (event.code === "Backspace") event.repeat || this.rewind(1);
-    else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(event.code)) return;
-    else if (this.playing ? !this.hands.held.has(event.code) : !event.repeat && this.mayPlay) {
+    const code = codeOfKey(event);
+    if (code === "Escape" && this.playing) this.pause();
+    else if (code === "Backspace") event.repeat || this.rewind(1);
+    else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(code)) return;
+    else if (this.playing ? !this.hands.held.has(code) : !event.repeat && this.mayPlay) {
       // the key that begins to play is held like any other, and one that was held before the click counts from now on
       const { playing } = this;
       if (!playing) this.play();
-      this.hands.down(event.code);
+      this.hands.down(code);
       this.pump(event.timeStamp);
       if (playing) this.readouts.pressed(this.hands.seq, event.timeStamp);
     }
@@ -182,8 +170,9 @@ export class Player {
 
   /** @param {KeyboardEvent} event */
   keyup(event) {
-    if (/^(Meta|OS)/.test(event.code)) this.hands.release(); // macOS swallows what is let go of meanwhile
-    this.hands.up(event.code);
+    const code = codeOfKey(event);
+    if (/^(Meta|OS)/.test(code)) this.hands.release(); // macOS swallows what is let go of meanwhile
+    this.hands.up(code);
     this.pump(event.timeStamp);
   }
 
@@ -234,7 +223,10 @@ export class Player {
     const before = this.state;
     this.state = state;
     if (state.blocks < before.blocks) this.say(this.words("say.rewound", { block: state.blocks }));
-    if (state.state === "playing" && before.state !== "playing") this.pacer.restart();
+    if (state.state === "playing" && before.state !== "playing") {
+      this.pacer.restart();
+      this.busy.begin(performance.now());
+    }
     if (state.state !== "playing" && before.state === "playing") {
       this.hands.release();
       this.look.unlock();
@@ -278,7 +270,10 @@ export class Player {
   /** @param {ImageBitmap} bitmap */
   paint(bitmap) {
     const { canvas } = this;
-    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
+      Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
+      this.stage.style.setProperty("--mgp-ratio", String(bitmap.width / bitmap.height));
+    }
     canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
     bitmap.close();
   }
@@ -289,12 +284,15 @@ export class Player {
   tick(now) {
     this.frame = requestAnimationFrame((next) => this.tick(next));
     if (this.playing) {
+      const { unknownPad } = this.hands;
       this.hands.pollGamepad(navigator.getGamepads?.() ?? []);
+      if (this.hands.unknownPad && this.hands.unknownPad !== unknownPad) this.say(this.words("pad.unknown", { name: this.hands.unknownPad }));
       this.pump(now);
     }
     const picture = this.pacer.due(performance.now());
     if (picture) {
       this.paint(picture.bitmap);
+      this.busy.painted(now);
       this.hud?.show(picture.keys, picture.camera);
       this.shownFrame = picture.number;
       this.readouts.painted(picture.seq, performance.now());
@@ -302,6 +300,7 @@ export class Player {
     if (now - this.readAt > READOUT_MS) {
       this.readAt = now;
       this.drawNumbers();
+      this.busy.draw(this);
     }
   }
 
@@ -311,7 +310,8 @@ export class Player {
     update(this.root, { "data-state": state.state });
     update(this.message, { hidden: shown === "playing" || (shown === "watching" && state.state === "playing") });
     const keys = heldKeys(this.hands.variant).map((lane) => this.keyName(lane)).join(" ");
-    const reason = state.reason ? words(`reason.${state.reason}`) : "";
+    const about = state.state === "finished" && state.blocks ? words("take.where") : "";
+    const reason = [state.reason ? words(`reason.${state.reason}`) : "", about].filter(Boolean).join(" · ");
     const hint = shown === "ready" ? words(this.hands.variant.mouse ? "help" : "help.plain", { keys }) : reason;
     this.message.replaceChildren(element("span", {}, words(`state.${shown}`)), element("small", {}, hint));
     update(this.note, { text: this.welcome.finishes && state.state !== "finished" ? words("queue.held") : shown === "watching" ? words("state.watching") : "" });

@@ -88,6 +88,18 @@ export function holdAxis(doc, axis, a, b, value) {
   return to > from ? spliceAxis(doc, axis, from, to, [[from, clampCamera(value)]]) : doc;
 }
 
+/** Raise a camera lane by `by` in rows a..b, in its own shape. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} by */
+export function raiseAxis(doc, axis, a, b, by) {
+  const [from, to] = inside(doc, a, b);
+  if (to <= from) return doc;
+  const raised = (/** @type {number} */ value) => clampCamera(Math.round((value + by) * 1e4) / 1e4);
+  const middle = cutCurve(activeTracks(doc)[axis], from, to).map((entry) => {
+    if (entry.length === 2) return /** @type {Entry} */ ([entry[0], raised(entry[1])]);
+    return /** @type {Entry} */ ([entry[0], raised(entry[1]), entry[2], entry[3], raised(entry[4])]);
+  });
+  return spliceAxis(doc, axis, from, to, middle);
+}
+
 /** Camera values, one a row, from row `start` on. @param {Timeline} doc @param {string} axis @param {number} start @param {number[]} values */
 export function drawAxis(doc, axis, start, values) {
   const [from, to] = inside(doc, start, start + values.length);

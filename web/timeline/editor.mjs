@@ -80,7 +80,9 @@ export class Editor extends EditorState {
   }
 
   sayCopied() {
-    this.say("say.copied", { n: this.target.b - this.target.a });
+    this.told = this.words("say.copied", { n: this.target.b - this.target.a });
+    this.emit("say", this.told);
+    this.emit("view");
   }
 
   clear() {

@@ -1,5 +1,6 @@
 // @ts-check
 /** The words of the editor. Where a language has none for something, English is shown. */
+import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
 
 const EN = {
   "lane.w": "W", "lane.s": "S", "lane.a": "A", "lane.d": "D", "lane.yaw": "yaw", "lane.pitch": "pitch",
@@ -28,13 +29,13 @@ const EN = {
   "say.selection": "{n} frames selected, {a} to {b}", "say.undo": "Undone", "say.redo": "Done again", "say.copied": "Copied {n} frames as script",
   "say.pasted": "Pasted {n} frames at {t}", "say.inserted": "{n} frames inserted at {t}", "say.removed": "{n} frames deleted at {t}",
   "say.marker": "Marker {name} at frame {t}", "say.unmarked": "Marker taken away", "say.loop": "Loop {a} to {b}", "say.noloop": "No loop",
-  "say.tool": "Tool: {name}", "say.snap": "Snap: {name}", "say.recording": "Recording from frame {t}; Escape stops", "say.recorded": "Recorded {n} frames",
+  "say.tool": "Tool: {name}", "say.snap": "Snap: {name}", "say.recording": "Recording from frame {t}; Escape or the stop button ends it", "say.recorded": "Recorded {n} frames",
   "say.playing": "Playing", "say.stopped": "Stopped at frame {t}", "say.armed": "{lane} armed for recording", "say.disarmed": "{lane} no longer armed",
-  "say.length": "{blocks} blocks, {frames} frames, {seconds} s", "say.nothing": "Nothing selected", "say.converted": "Converted to {variant}",
+  "say.length": "{blocks} {blocks:block|blocks}, {frames} frames, {seconds} s", "say.nothing": "Nothing selected", "say.converted": "Converted to {variant}",
   "say.full": "The timeline ends here; make it longer first", "say.longest": "The timeline is as long as it can be",
   "status": "frame {t} · {s} s · block {block}", "status.selection": "{n} selected", "status.end": "{frames} frames · {seconds} s",
   "warn.opposite": "Opposite keys are held together, which is untested", "warn.fast-camera": "Camera speed beyond ±0.3 is untested",
-  "warn.sustained-up": "Looking up for long can make the picture go black", "warn.long": "The published weights end at 4,089 frames",
+  "warn.sustained-up": "Looking up for long can make the picture go black",
   "value.title": "Value for {lane}, frames {a} to {b}", "value.hint": "{value} ≈ {degrees}° a frame", "value.bad": "Write a number such as 0.1 or 1.5deg",
   "value.range": "{value} is outside −1 to 1 (15deg)", "value.pitch": "This variant never uses pitch",
   "marker.title": "Name of frame {t} (empty: no marker)", "paste.bad": "That is no script: {message}", "paste.long": "The clipboard has {size} characters, and a script here has at most {most}. Nothing was changed; store a long recording as a timeline file.", "paste.blocked": "The clipboard could not be read: press Ctrl+V instead", "copy.blocked": "The clipboard could not be written: press {keys} instead",
@@ -46,7 +47,7 @@ const EN = {
   "script.lanes": "Editing a lane writes the script anew.",
   "script.toolong": "This timeline says more than a script can; it is shown here, and edited in the lanes.", "queue.refused": "Action Timeline: {message}", "live.label": "Timeline editor",
   "live.role": "timeline", "live.help": "Arrows move, Space toggles, question mark lists the keys", "pad": "Touch pad for recording",
-  "help.title": "Keys and gestures", "help.close": "Close (Esc)",
+  "help.title": "Keys and gestures", "help.close": "Close (Esc)", ...HELP_EN,
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -76,12 +77,25 @@ const OTHERS = {
     "say.cell": "{lane}，第 {t} 帧，{state}", "say.range": "{lane}，第 {a} 至 {b} 帧，{state}", "say.on": "开", "say.off": "关",
     "status": "第 {t} 帧 · {s} 秒 · 块 {block}", "status.selection": "已选 {n} 帧", "status.end": "{frames} 帧 · {seconds} 秒",
     "warn.opposite": "同时按住相反的键，未经测试", "warn.fast-camera": "镜头速度超过 ±0.3，未经测试", "warn.sustained-up": "长时间向上看可能使画面变黑",
-    "warn.long": "已发布的权重最多 4,089 帧",
     "problem.retry": "使用此文本", "problem.fresh": "新建空时间轴", "problem.copy": "复制文本",
     "variant.offer": "此时间轴用于 {from}，而节点设为 {to}。", "variant.lost": "将会丢失：{what}", "variant.convert": "转换", "variant.keep": "将节点设回 {from}", "variant.fresh": "从空白开始",
     "script.error": "脚本有误；轨道显示上一次正确的内容。", "script.hint": "每行一步：w 2b，w+left 1.5s，repeat 3 { … }", "script.lanes": "编辑轨道会重写脚本。",
     "script.toolong": "此时间线的内容超出脚本所能容纳的长度；此处仅供查看，请在轨道中编辑。",
-    "help.title": "按键与手势", "help.close": "关闭 (Esc)", "live.label": "时间轴编辑器", "live.role": "时间轴",
+    "say.selection": "已选 {n} 帧，{a} 至 {b}", "say.undo": "已撤销", "say.redo": "已重做", "say.copied": "已将 {n} 帧复制为脚本",
+    "say.pasted": "已在第 {t} 帧粘贴 {n} 帧", "say.inserted": "已在第 {t} 帧插入 {n} 帧", "say.removed": "已在第 {t} 帧删除 {n} 帧",
+    "say.marker": "第 {t} 帧的标记：{name}", "say.unmarked": "标记已移除", "say.loop": "循环 {a} 至 {b}", "say.noloop": "无循环",
+    "say.tool": "工具：{name}", "say.snap": "吸附：{name}", "say.recording": "从第 {t} 帧开始录制；按 Esc 或停止键结束", "say.recorded": "已录制 {n} 帧",
+    "say.playing": "正在播放", "say.stopped": "停在第 {t} 帧", "say.armed": "{lane} 已预备录制", "say.disarmed": "{lane} 不再录制",
+    "say.length": "{blocks} 块，{frames} 帧，{seconds} 秒", "say.nothing": "未选择任何内容", "say.converted": "已转换为 {variant}",
+    "say.full": "时间轴到此结束；请先加长", "say.longest": "时间轴已达最大长度",
+    "value.title": "{lane} 的数值，第 {a} 至 {b} 帧", "value.hint": "{value} ≈ 每帧 {degrees}°", "value.bad": "请输入数字，例如 0.1 或 1.5deg",
+    "value.range": "{value} 超出 −1 至 1（15deg）", "value.pitch": "此变体不使用俯仰",
+    "marker.title": "第 {t} 帧的名称（留空则无标记）", "paste.bad": "这不是脚本：{message}",
+    "paste.long": "剪贴板有 {size} 个字符，此处的脚本最多 {most} 个。未作任何更改；较长的录制请存为时间轴文件。",
+    "paste.blocked": "无法读取剪贴板：请改按 Ctrl+V", "copy.blocked": "无法写入剪贴板：请改按 {keys}",
+    "problem.json": "无法读取已保存的时间轴。在您更改之前，它会保持原样。", "problem.newer": "此时间轴由更新的版本生成。",
+    "queue.refused": "动作时间线：{message}", "live.help": "方向键移动，空格切换，问号列出按键", "pad": "用于录制的触控板",
+    "help.title": "按键与手势", "help.close": "关闭 (Esc)", ...HELP_ZH, "live.label": "时间轴编辑器", "live.role": "时间轴",
   },
 };
 
@@ -97,7 +111,8 @@ export function translator(locale) {
 }
 
 /**
- * The translator of any words: English, and other languages that lack some of it.
+ * The translator of any words: English, and other languages that lack some of it. `{n}` is a value, `{n:block|blocks}` a
+ * word for one and for another number of it.
  * @param {Record<string, string>} english @param {Record<string, Record<string, string | undefined>>} others @param {string} locale
  * @returns {Translate}
  */
@@ -105,11 +120,21 @@ export function translatorOf(english, others, locale) {
   const words = { ...english, ...(others[locale.split("-")[0]] ?? {}) };
   return (key, values = {}) => {
     const text = words[key] ?? key;
-    return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
+    return text.replace(/\{(\w+)(?::(\w+)\|(\w+))?\}/g, (whole, name, one, many) => {
+      if (!(name in values)) return whole;
+      return one ? (Number(values[name]) === 1 ? one : many) : String(values[name]);
+    });
   };
 }
 
-/** Keys that a language has and English lacks, for a test. */
-export function unknownKeys() {
-  return Object.values(OTHERS).flatMap((words) => Object.keys(words).filter((key) => !(key in EN)));
+/** Keys that a language has and English lacks, or the other way round, for a test. */
+export const unknownKeys = () => differences(EN, OTHERS);
+
+/**
+ * Where languages and English differ in what they have words for. Names of keys, such as W, need no translation.
+ * @param {Record<string, string>} english @param {Record<string, Record<string, string | undefined>>} others
+ */
+export function differences(english, others) {
+  const needed = Object.keys(english).filter((key) => english[key].length > 1);
+  return Object.values(others).flatMap((words) => [...Object.keys(words).filter((key) => !(key in english)), ...needed.filter((key) => !(key in words))]);
 }

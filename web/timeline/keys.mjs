@@ -1,8 +1,6 @@
 // @ts-check
 /** The keyboard of the lanes. What is not listed here is left to the page: Ctrl+Enter still queues. */
 import { firstInputOfBlock, blockOfInput } from "./variants.mjs";
-import { activeTracks } from "./document.mjs";
-import { valueAt } from "./tracks.mjs";
 import * as edit from "./edit.mjs";
 
 /** @typedef {import("./editor.mjs").Editor} Editor */
@@ -17,33 +15,6 @@ import * as edit from "./edit.mjs";
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
  */
-
-/** Keys and gestures, for the help. @type {[string, string][]} */
-export const HELP = [
-  ["drag in a lane", "paint or erase; a camera lane is drawn freehand, Shift keeps it level"],
-  ["Shift+click", "switch the range from the last click"],
-  ["double click", "camera lane: type a value; marker row or ruler: name a frame"],
-  ["V, then drag", "select, move runs (Alt copies), resize them and ramps at their ends"],
-  ["T", "ramp: two clicks or a drag in a camera lane; drag its ends; E changes its easing"],
-  ["wheel · Alt+wheel", "scroll · zoom (click into the lanes first)"],
-  ["right click, long press", "menu"],
-  ["← → · Shift", "one frame · one block"],
-  ["Shift+Alt+← →", "select by frames"],
-  ["↑ ↓", "another lane (Shift selects)"],
-  ["Alt+↑ ↓", "camera value by 0.01"],
-  ["Home End · PgUp PgDn", "ends · previous and next marker"],
-  ["Space, Enter", "switch the cell or selection; camera lane: type a value"],
-  ["1 … 7", "switch lane n at the cursor or over the selection"],
-  ["Ctrl+C X V · Ctrl+D · Ctrl+A", "copy, cut, paste as script · repeat the selection · select all"],
-  ["Delete", "clear"],
-  ["Insert · Shift+Delete", "insert · delete a block, or what is selected; all later frames move"],
-  ["Ctrl+Z · Ctrl+Shift+Z, Ctrl+Y", "undo · redo"],
-  ["I · O · L", "loop from · loop to · loop on and off"],
-  ["M · Shift+M", "marker · keep the state here in a World Cache (pin)"],
-  ["B · X · Shift+B", "fork a branch here · flip A/B · all branches"],
-  ["N · F · + −", "snap · show all · zoom"],
-  ["R · K · Esc", "record · play or stop · stop, close, leave"],
-];
 
 /** @param {Editor} editor @param {number} by in blocks */
 function byBlock(editor, by) {
@@ -72,12 +43,16 @@ function moveLane(editor, event) {
   editor.moveTo(editor.cursor.t, ids[i], event.shiftKey);
 }
 
-/** Change the camera value of the target. @param {Editor} editor @param {number} by */
+/** Change the camera values of the target, or of the ramp that the cursor is in. @param {Editor} editor @param {number} by */
 function nudge(editor, by) {
   const { a, b, lanes } = editor.target;
   const axes = lanes.filter(edit.isAxis);
   if (!axes.length) return;
-  editor.apply((doc) => axes.reduce((now, axis) => edit.holdAxis(now, axis, a, b, Math.round((valueAt(activeTracks(now)[axis], a) + by) * 100) / 100), doc));
+  const rows = (/** @type {string} */ axis) => {
+    const ramp = editor.selection ? null : edit.rampAt(editor.doc, axis, a);
+    return ramp ? [ramp[0], ramp[0] + /** @type {number} */ (ramp[3])] : [a, b];
+  };
+  editor.apply((doc) => axes.reduce((now, axis) => edit.raiseAxis(now, axis, rows(axis)[0], rows(axis)[1], by), doc));
   editor.sayRange(axes[0], a, b);
 }
 
@@ -158,16 +133,19 @@ function nameOf(event) {
  */
 export function handleKey(editor, event, host) {
   const control = event.ctrlKey || event.metaKey;
-  const digit = /^(Digit|Numpad)([1-9])$/.exec(event.code);
+  // What the key says comes first: on a French keyboard minus is on the key of 6, and digits need Shift.
+  const said = COMMANDS[nameOf(event)];
+  const digit = /^[1-9]$/.exec(event.key)?.[0] ?? (event.shiftKey ? null : /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1]);
   /** @type {Command | null} */
   let command = null;
   if (event.key === "Escape") command = () => host.escape() || host.leave();
   else if (!control && /^Arrow(Left|Right)$/.test(event.key)) command = move;
   else if (!control && /^Arrow(Up|Down)$/.test(event.key)) command = moveLane;
-  else if (digit && !control && !event.altKey && !event.shiftKey) {
-    const lane = editor.lanes[Number(digit[2]) - 1];
+  else if (said) command = said;
+  else if (digit && !control && !event.altKey) {
+    const lane = editor.lanes[Number(digit) - 1];
     command = lane ? (e) => e.toggle(lane.id) : null;
-  } else command = COMMANDS[nameOf(event)] ?? null;
+  }
   if (!command) return false;
   event.preventDefault();
   event.stopPropagation();

@@ -2,7 +2,7 @@
 /** Small windows over the lanes: a question with one answer, a menu, the help. One at a time. */
 import { CAMERA_LIMIT, CAMERA_UNIT_DEGREES } from "./variants.mjs";
 import { element } from "./style.mjs";
-import { HELP } from "./keys.mjs";
+import { LINES } from "./help.mjs";
 
 /** @typedef {import("./i18n.mjs").Translate} Translate */
 /** @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean}} MenuItem chosen: one of several, and whether it is the one */
@@ -137,7 +137,7 @@ export class Popups {
       this.close();
       return;
     }
-    const rows = HELP.map(([keys, what]) => element("tr", {}, element("td", {}, keys), element("td", {}, what)));
+    const rows = LINES.map((line) => element("tr", {}, ...this.words(line).split("|").map((cell) => element("td", {}, cell))));
     const close = element("button", { class: "mg-button", type: "button", tabindex: "-1", "aria-label": this.words("help.close"), onclick: () => this.close() }, "×");
     const box = element("div", { class: "mg-pop mg-help", role: "dialog", "aria-label": this.words("help.title") }, element("h3", {}, this.words("help.title")), element("table", {}, ...rows), close);
     this.show(box, 0, 0);

@@ -23,6 +23,17 @@ const CAMERA_KEYS = {
 /** @type {Record<string, [string, number]>} */
 const STEERING = { KeyA: ["yaw", -1], KeyD: ["yaw", 1] };
 
+/**
+ * The physical key of an event. Keyboards on screens, remote desktops and Android say none: then the one that the
+ * character has on a usual keyboard. @param {{code: string, key: string}} event @returns {string} "" where there is none
+ */
+export function codeOfKey({ code, key }) {
+  if (code && code !== "Unidentified") return code;
+  if (/^[a-z]$/i.test(key)) return `Key${key.toUpperCase()}`;
+  if (/^[0-9]$/.test(key)) return `Digit${key}`;
+  return key === " " ? "Space" : /^[A-Z]\w+$/.test(key) && key !== "Unidentified" ? key : "";
+}
+
 /** The action of a physical key for a variant, or null. @param {import("./variants.mjs").Variant} variant @param {string} code */
 export function actionOf(variant, code) {
   const key = KEYS[variant.name]?.[code];

@@ -58,6 +58,8 @@ export class EditorState {
     this.listeners = [];
     /** Each ends what it has in hand (a gesture, a take, a text), as the one who began it would. @type {(() => void)[]} */
     this.endings = [];
+    /** What was done without a trace in the lanes, until the next edit. */
+    this.told = "";
     this.doc = emptyDocument(variant);
     /** @type {Cursor} */
     this.cursor = { t: 0, lane: this.lanes[0].id };
@@ -352,13 +354,16 @@ export class EditorState {
     if (!this.editable) return;
     this.settle();
     if (back ? !this.history.canUndo : !this.history.canRedo) return;
+    const undone = this.history.now;
     const moment = back ? this.history.undo() : this.history.redo();
+    const { cursor, selection } = back ? undone : moment; // where the change is that is taken back, or made again
     const changedVariant = moment.doc.variant !== this.doc.variant;
     if (moment.doc.active !== this.doc.active) this.left = this.doc.active;
     this.doc = moment.doc;
-    this.cursor = { t: Math.min(moment.cursor.t, moment.doc.length - 1), lane: moment.cursor.lane };
+    this.cursor = { t: Math.min(cursor.t, moment.doc.length - 1), lane: cursor.lane };
     if (!this.lanes.some((lane) => lane.id === this.cursor.lane)) this.cursor.lane = this.lanes[0].id;
-    this.selection = changedVariant ? null : moment.selection && this.clip(moment.selection);
+    this.selection = changedVariant ? null : selection && this.clip(selection);
+    this.view.reveal(this.doc, this.cursor.t);
     if (changedVariant) this.wantNodes();
     this.emit("edit");
     this.say(back ? "say.undo" : "say.redo");

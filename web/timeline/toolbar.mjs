@@ -125,7 +125,8 @@ export class Toolbar {
     if (this.branch.textContent !== `${name} ▾`) this.label(this.branch, "branch", `${name} ▾`, name);
     const flip = words("flip", { name: editor.branchName(editor.other) });
     update(this.flip, { title: flip, "aria-label": flip });
-    for (const node of [this.branch, this.flip]) update(node, { hidden: editor.other === undefined });
+    // Their room is there from the start: the lanes must not move under the mouse when a branch is forked.
+    for (const node of [this.branch, this.flip]) node.classList.toggle("mg-away", editor.other === undefined);
     const blocks = String(blocksOfFrames(editor.doc.length));
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
   }

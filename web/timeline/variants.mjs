@@ -13,8 +13,6 @@ export const CAMERA_WARN = 0.3;
 export const CAMERA_LIMIT = 1;
 /** One hour at 25 frames a second: the longest document. */
 export const MAX_FRAMES = 90009;
-/** Rows of the network's rotary table: the longest rollout of the published weights. */
-export const MAX_ROLLOUT_FRAMES = 4089;
 
 /**
  * @typedef {object} Variant

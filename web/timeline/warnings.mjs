@@ -1,10 +1,10 @@
 // @ts-check
 /** What a timeline may do and that may disappoint: shown under the lanes, never in the way of a run. */
-import { CAMERA_WARN, FRAMES_PER_BLOCK, MAX_ROLLOUT_FRAMES, VARIANTS, cameraAxes } from "./variants.mjs";
+import { CAMERA_WARN, FRAMES_PER_BLOCK, VARIANTS, cameraAxes } from "./variants.mjs";
 import { activeTracks } from "./document.mjs";
 import { cutRuns } from "./tracks.mjs";
 
-/** @typedef {{code: "opposite"|"fast-camera"|"sustained-up"|"long", lane: string, t: number, length: number}} Warning */
+/** @typedef {{code: "opposite"|"fast-camera"|"sustained-up", lane: string, t: number, length: number}} Warning */
 
 const OPPOSITES = [["w", "s"], ["a", "d"]];
 const SUSTAINED_UP = 2 * FRAMES_PER_BLOCK;
@@ -25,7 +25,6 @@ export function warningsOf(doc) {
     const up = axis === "pitch" ? stretches(tracks[axis], doc.length, (v0, v1) => Math.max(v0, v1) > 0) : [];
     for (const [t, length] of up) if (length >= SUSTAINED_UP) out.push({ code: "sustained-up", lane: axis, t, length });
   }
-  if (doc.length > MAX_ROLLOUT_FRAMES) out.push({ code: "long", lane: "", t: MAX_ROLLOUT_FRAMES, length: doc.length - MAX_ROLLOUT_FRAMES });
   return out.sort((a, b) => a.t - b.t);
 }
 

@@ -7,6 +7,7 @@ import { Editor } from "./editor.mjs";
 import { FocusProxy } from "./focus.mjs";
 import { handleKey } from "./keys.mjs";
 import { Pointers } from "./pointer.mjs";
+import { codeOfKey } from "./record.mjs";
 import { Popups } from "./popups.mjs";
 import { ScriptTab } from "./script_tab.mjs";
 import { Steering } from "./steering.mjs";
@@ -150,7 +151,7 @@ export class TimelineWidget {
     return {
       root: this.root,
       keydown: (/** @type {KeyboardEvent} */ event) => this.keydown(event),
-      keyup: (/** @type {KeyboardEvent} */ event) => this.transport.take?.up(event.code),
+      keyup: (/** @type {KeyboardEvent} */ event) => this.transport.take?.up(codeOfKey(event)),
       changed: (/** @type {boolean} */ on) => this.focusChanged(on),
       copy: () => this.editor.copy(),
       cut: () => this.editor.clear(),
@@ -187,7 +188,7 @@ export class TimelineWidget {
   keydown(event) {
     const { take } = this.transport;
     if (take && event.key !== "Escape" && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      if (event.repeat || take.down(event.code)) {
+      if (event.repeat || take.down(codeOfKey(event))) {
         event.preventDefault();
         event.stopPropagation();
         return;
@@ -298,7 +299,7 @@ export class TimelineWidget {
       return;
     }
     if (what === "edit") {
-      this.complaint = "";
+      this.complaint = this.editor.told = "";
       this.warned = null;
       this.host.resized();
       this.host.changed();
@@ -383,7 +384,7 @@ export class TimelineWidget {
     const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
     const take = this.transport.take ? words("say.recording", { t: this.transport.from }) : "";
     const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
-    const text = take || bad || soft;
-    update(this.note, { text, title: text, class: `mg-note${take || !text ? "" : bad ? " mg-bad" : " mg-warn"}` });
+    const text = take || bad || editor.told || soft;
+    update(this.note, { text, title: text, class: `mg-note${take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn"}` });
   }
 }
