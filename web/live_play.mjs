@@ -81,17 +81,10 @@ function placeOf(id) {
   return place;
 }
 
-const SETTLED_MS = 500; // the frontend says which workflow is open only some time after its graph is there
-
-/** The session that this page saw begin, and in which workflow: an undo of the graph takes the node's property back. */
-let began = { token: "", workflow: /** @type {any} */ (null) };
-const openWorkflow = () => app.extensionManager?.workflow?.activeWorkflow;
-
 /** A session has begun. @param {{node: string | number, token: string}} session */
 function begin({ node: id, token }) {
   const node = nodeOf(String(id));
   if (node) node.properties[PLAYED] = token;
-  began = { token, workflow: openWorkflow() };
   app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.();
   remember({ node: id, token });
   show(String(id), token);
@@ -111,7 +104,7 @@ function remember(session) {
   inMind = session;
   try {
     if (session) sessionStorage.setItem(SESSION, JSON.stringify(session));
-    else remember(null);
+    else sessionStorage.removeItem(SESSION);
   } catch {
     // it may not be stored
   }
@@ -127,8 +120,14 @@ function session() {
 }
 
 /** Whether a node is the one that a session began in. @param {any} node @param {string} token */
-function isOf(node, token) {
-  return node?.comfyClass === NODE && (node.properties[PLAYED] === token || (began.token === token && began.workflow === openWorkflow()));
+const isOf = (node, token) => node?.comfyClass === NODE && node.properties[PLAYED] === token;
+
+/** An undo of the graph makes the node as it was before its session began: it is told of it again. */
+function restored() {
+  const { node: id, token } = session() ?? {};
+  const node = token && nodeOf(String(id));
+  if (node?.comfyClass === NODE && app.extensionManager?.workflow?.activeWorkflow?.changeTracker?._restoringState) node.properties[PLAYED] = token;
+  return comeBack();
 }
 
 /** A session is over: its take goes into a timeline, unless its node is not in the graph that is open now. @param {{node: string | number, timeline: any}} ended */
@@ -158,11 +157,7 @@ async function comeBack() {
   const told = answer.ok ? await answer.json() : { state: "unknown" };
   if (session()?.token !== token) return; // it was heard of while we asked
   if (told.state === "playing") {
-    if (nodeOf(String(id))?.properties[PLAYED] !== token) await new Promise((done) => setTimeout(done, SETTLED_MS));
-    const node = nodeOf(String(id));
-    if (!isOf(node, token)) return;
-    node.properties[PLAYED] = token;
-    show(String(id), token);
+    if (isOf(nodeOf(String(id)), token)) show(String(id), token);
   } else if (told.state === "over") end(told);
   else remember(null);
 }
@@ -172,7 +167,7 @@ app.registerExtension({
   nodeCreated: (/** @type {any} */ node) => {
     if (node.comfyClass === NODE) addPlace(node);
   },
-  afterConfigureGraph: comeBack,
+  afterConfigureGraph: restored,
   setup() {
     api.addEventListener("matrixgame.play", (/** @type {any} */ { detail }) => begin(detail));
     api.addEventListener("matrixgame.take", (/** @type {any} */ { detail }) => end(detail));

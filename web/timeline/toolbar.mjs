@@ -126,7 +126,10 @@ export class Toolbar {
     const flip = words("flip", { name: editor.branchName(editor.other) });
     update(this.flip, { title: flip, "aria-label": flip });
     // Their room is there from the start: the lanes must not move under the mouse when a branch is forked.
-    for (const node of [this.branch, this.flip]) node.classList.toggle("mg-away", editor.other === undefined);
+    for (const node of [this.branch, this.flip]) {
+      update(node, { hidden: script && editor.other === undefined });
+      node.classList.toggle("mg-away", editor.other === undefined);
+    }
     const blocks = String(blocksOfFrames(editor.doc.length));
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
   }
