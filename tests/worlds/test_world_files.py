@@ -146,9 +146,9 @@ def changed(tensors: dict[str, Tensor], name: str, how: str) -> dict[str, Tensor
         "more worlds": torch.cat([tensor, tensor]),
         "empty": tensor[..., :0],
         "scalar": torch.zeros(()),
-        "whole numbers": tensor.to(torch.int64),
-        "NaN": torch.full_like(tensor, torch.nan),
-        "one infinity": torch.where(torch.arange(tensor.numel()).reshape(tensor.shape) == 1, torch.inf, tensor),
+        "whole numbers": tensor.nan_to_num().to(torch.int64),
+        "NaN": torch.full(tensor.shape, torch.nan),
+        "one infinity": torch.where(torch.arange(tensor.numel()).reshape(tensor.shape) == 1, torch.inf, tensor.float()),
     }
     return tensors | {name: new[how].contiguous()}
 
