@@ -53,7 +53,7 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
     menus = 0
     for number, step in _at_most(steps):
         keys, dx, dy = _vpt_step(step, number)
-        menu = step.get("isGuiOpen") is True
+        menu = step.get("isGuiOpen") is True or step.get("isGuiInventory") is True
         menus += menu
         held.append([] if menu else [key.rsplit(".", 1)[-1] for key in keys])
         moved.append((0.0, 0.0) if menu else (-dy, dx))

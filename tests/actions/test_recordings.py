@@ -170,6 +170,7 @@ def test_a_cursor_in_a_menu_turns_no_camera() -> None:
         "In 20 steps a menu was open (isGuiOpen): the mouse moved its cursor, so the player stands still.",
     )
     assert degrees(read_text(vpt(*[W | moved] * 20)).track) == [-120, 180]
+    assert degrees(read_text(vpt(*[W | moved | {"isGuiInventory": True}] * 20)).track) == [0, 0]
 
 
 def test_what_a_recording_holds_without_effect_is_said() -> None:
