@@ -84,7 +84,7 @@ def test_keys_go_into_their_slots(interpreted: None, window: int, first_frame: i
     def mouse() -> torch.Tensor:
         ring = Ring.empty(2 * 5, window, 1, 2, 64, torch.float32, DEVICE)  # each place has a time of its own
         turns = rope.action_table(first_frame, 3, DEVICE)
-        rope.norm_rotate_into(ring, first_frame, qkv[1], qkv[2], None, turns, 64, 1e-6)
+        rope.norm_rotate_into(ring, first_frame, qkv[1], qkv[2], None, turns, 64, 1e-6, apart=5)
         return torch.stack([ring.k, ring.v])
 
     close(*reversed(both(mouse)))

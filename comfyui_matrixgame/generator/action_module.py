@@ -118,7 +118,9 @@ class ActionModule(nn.Module):
         h = self._first_mouse_layer(x, camera, span)
         h = self.mouse_mlp["3"](self.mouse_mlp["2"](F.gelu(h, approximate="tanh")))
         q, k, v = self.t_qkv(h).flatten(1, 2).chunk(3, dim=-1)  # three of [B, F*S, hidden]
-        norm_rotate_into(cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
+        norm_rotate_into(
+            cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS, apart=span.places
+        )
         q = norm_rotate(q, None, span.rotations, HEAD_DIM, NORM_EPS)
         # every place looks along its own time: [B*S, F, heads, 64], for one world without a copy, and back
         q = q.unflatten(1, (span.frames, span.places)).transpose(1, 2).flatten(0, 1)

@@ -81,14 +81,14 @@ def norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps:
 
 
 def norm_rotate_into(
-    ring: Ring, first_frame: int, x: Tensor, v: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float
-) -> None:
+    ring: Ring, first_frame: int, x: Tensor, v: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float,
+    apart: int = 1,
+) -> None:  # fmt: skip
     """As norm_rotate, of keys x [B, F * places, W]; they go into the ring beside their values v, of the same shape.
 
-    The ring has all places of a world together, or a time of its own for each of them (N = B * places).
+    apart: places that have a time of their own in the ring (N = B * apart); 1: all of a world are together.
     """
     module = triton_for(x)
-    apart = ring.k.shape[0] // x.shape[0]  # places with a time of their own
     places, width = ring.tokens * apart, x.shape[-1]
     frames = x.shape[1] // places
     rows = all(y.stride(0) == y.shape[1] * y.stride(1) and y.stride(2) == 1 for y in (x, v))

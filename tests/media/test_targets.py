@@ -232,8 +232,8 @@ def test_unexpected_errors_are_sentences(monkeypatch: pytest.MonkeyPatch, capsys
 
     for error, message in (
         (OSError(28, "No space left on device", "/x/y"), "/x/y cannot be read or written: No space left"),
-        (MemoryError(), "not enough memory"),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "not enough memory"),
+        (MemoryError(), "There is not enough"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "There is not enough"),
         (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero. This should not happen"),
     ):
 
