@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,6 +37,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return ByServer(config, log)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_warm() -> None:
+    """What has been warmed up counts for a process; tests in one process must not see each other's."""
+    warm = sys.modules.get("comfyui_matrixgame.world.warm")
+    if warm is not None:
+        warm._warm.clear()
 
 
 def skip_or_fail(reason: str | None) -> None:
