@@ -16,7 +16,7 @@ from ..generator.kv_cache import Caches, LayerCache, Ring
 from ..vae.base import SPATIAL_STRIDE, State
 from ..variants import Variant, first_input_of_block
 
-ENGINE_VERSION = 2  # of what a block's name stands for: raise it when the same inputs give other numbers
+ENGINE_VERSION = 3  # of what a block's name stands for: raise it when the same inputs give other numbers
 
 
 @dataclass(frozen=True, eq=False)
