@@ -23,6 +23,7 @@ from .faults import reason_of
 Function = TypeVar("Function", bound=Callable[..., Any])
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 BFLOAT16_FROM = (8, 0)  # compute capability: older cards have no products in it, and Triton none of its instructions
+SMALL = 50_000_000  # parameters up to which one thread of a CPU is enough
 CUDNN_ATTENTION = (9, 10)  # major capabilities on which cuDNN's attention is ahead (Hopper; data centre Blackwell)
 
 
@@ -42,6 +43,16 @@ def find_device(name: str | None) -> torch.device:
         why = _why_not(name, error)
         raise BackendError(f"The device '{name}' is not available here: {why}. Use --device cpu.") from None
     return device
+
+
+def fit_threads(device: torch.device, parameters: int) -> None:
+    """On a CPU, have one thread compute networks as small as the demo world's; OMP_NUM_THREADS has the last word.
+
+    Several would mostly wait for each other: three blocks took 1.5 s with one and 20 s with two on a busy machine of
+    two cores, with the same frames to the bit (measured 2026-11-30).
+    """
+    if device.type == "cpu" and parameters < SMALL and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
 
 
 def _cuda_works() -> bool:

@@ -22,7 +22,7 @@ from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .clips import Clip, read_clip
-from .devices import find_device
+from .devices import find_device, fit_threads
 from .errors import ActionError, ImageError, MatrixGameError, TargetError, VideoError, WorldError
 from .faults import device_fault, reason_of
 from .generator.attention import get_attention
@@ -383,6 +383,7 @@ def find_files(
             raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
         if not report.complete:
             raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
+    fit_threads(device, reports[0].parameters)
     vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
     return Files(*reports, vision, decoder, dtype, device, size, is_demo)
 

@@ -13,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.devices import fit_threads
+from comfyui_matrixgame.render import find_files
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 from comfyui_matrixgame.video import VideoWriter, part_of, read_video
@@ -269,3 +272,18 @@ def processor_seconds(code: str) -> float:
 def test_the_program_starts_without_torch() -> None:
     ours = "import sys, comfyui_matrixgame.cli as c; c.parser(); assert 'torch' not in sys.modules"
     assert min(processor_seconds(ours) for _ in range(3)) - processor_seconds("import numpy, PIL") < 0.5
+
+
+def test_small_networks_compute_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several threads would wait for each other; who sets OMP_NUM_THREADS, or has large networks, has the last word."""
+    asked: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", asked.append)
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    find_files(None, None, None, None, "auto", torch.device("cpu"))
+    assert asked == []
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    find_files(None, None, None, None, "auto", torch.device("cpu"))
+    assert asked == [1]
+    fit_threads(torch.device("cpu"), 1_600_000_000)
+    fit_threads(torch.device("cuda"), 1)
+    assert asked == [1]
