@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import MatrixGameError
 from ..options import add_models
+from ..targets import check_target
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
     from .standalone import serve
 
     check_address(args.host, args.token)
+    check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep`
     return serve(lambda: make_engine(args), args)
 
 

@@ -276,3 +276,11 @@ def test_pictures_of_the_demo_world_are_known(tmp_path: Path) -> None:
     if hasattr(os, "mkfifo"):
         os.mkfifo(tmp_path / "pipe.png")
         assert not is_start_image(tmp_path / "pipe.png")
+
+
+def test_a_take_that_could_not_be_written_is_refused_before_playing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "take.json", tmp_path, tmp_path / ("x" * 300)):
+        assert "--output" in refused(capsys, "play", "--pattern", "--no-browser", "-o", str(path))
