@@ -10,7 +10,7 @@ import sys
 
 import aiohttp
 
-IDLE = 100  # sockets that say nothing
+IDLE = 200  # sockets that say nothing
 VERSION = 1
 ON, OFF = "on\n", "off\n"
 
