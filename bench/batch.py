@@ -52,11 +52,11 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Jobs of the demo world in one process: the sum of their models' time over the time of the whole run."""
     import torch
 
+    from comfyui_matrixgame.batch.folder_store import FolderStore
     from comfyui_matrixgame.batch.jobfile import read_job_file
     from comfyui_matrixgame.batch.ledger import Ledger
     from comfyui_matrixgame.batch.local import LocalEngine
     from comfyui_matrixgame.batch.runner import Runner
-    from comfyui_matrixgame.batch.store import FolderStore
 
     file = folder / "jobs.yaml"
     seeds = args.count // 8
@@ -281,7 +281,7 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
 
     from comfyui_matrixgame.actions.bench import bench_track
     from comfyui_matrixgame.batch.ledger import Entry
-    from comfyui_matrixgame.batch.store import result_path
+    from comfyui_matrixgame.batch.outputs import result_path
     from comfyui_matrixgame.batch.task import short_lanes
     from comfyui_matrixgame.variants import UNIVERSAL
 

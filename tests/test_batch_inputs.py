@@ -11,10 +11,11 @@ import torch
 from PIL import Image
 
 from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.batch.jobfile import JobFile, read_job_file
+from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.models import files_for
 from comfyui_matrixgame.batch.patterns import find_files
 from comfyui_matrixgame.batch.plan import Measured, make_plan
+from comfyui_matrixgame.batch.settings import JobFile
 from comfyui_matrixgame.errors import BatchError
 
 FILES = Path(__file__).parent / "actions" / "files"

@@ -18,10 +18,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from comfyui_matrixgame.batch.entries import Entry
-from comfyui_matrixgame.batch.jobfile import JobFile, read_job_file
+from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.names import check_names, default_template, parse_template
 from comfyui_matrixgame.batch.plan import Measured, make_plan
 from comfyui_matrixgame.batch.scripts import BenchScripts, Script
+from comfyui_matrixgame.batch.settings import JobFile
 from comfyui_matrixgame.batch.starts import Start
 from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.video import VideoWriter

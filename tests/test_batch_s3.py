@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from comfyui_matrixgame.batch import urls
-from comfyui_matrixgame.batch.store import open_store, result_path
-from comfyui_matrixgame.batch.urls import UrlStore
+from comfyui_matrixgame.batch import url_store
+from comfyui_matrixgame.batch.outputs import result_path
+from comfyui_matrixgame.batch.store import open_store
+from comfyui_matrixgame.batch.url_store import UrlStore
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import BatchError
 
@@ -178,7 +179,7 @@ def test_what_cannot_be_written_is_found_in_planning(
 
 
 def test_a_network_that_fails_for_a_while_fails_no_job(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(urls, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(url_store, "PAUSES", (0.0, 0.0))
     store = UrlStore("memory://d")
     send, tries = store._files.put, []
 

@@ -11,9 +11,9 @@ from ..errors import BatchError
 
 if TYPE_CHECKING:
     from .engine import Engine
-    from .jobfile import JobFile
     from .ledger import Ledger
     from .plan import Plan
+    from .settings import JobFile
     from .store import Store
 
 EXTRA = "pip install matrixgame[batch]"

@@ -27,9 +27,9 @@ from ..video import read_video
 from .client import HostClient, HostGone, JobFailed
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
-from .jobfile import JobFile
 from .local import sentence, source_of
 from .outputs import FILES, DiskFull, ResultWriter, frames_in_block
+from .settings import JobFile
 from .store import Store
 from .task import Task, read_source
 from .workflow import (

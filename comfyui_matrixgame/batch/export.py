@@ -20,12 +20,13 @@ from ..errors import BatchError
 from ..files import written_whole
 from ..images import read_pixels
 from ..variants import FPS, first_input_of_block, frames_of_blocks, get_variant
-from .jobfile import is_url
+from .folder_store import FolderStore
 from .ledger import Entry, Ledger
 from .names import parse_template
-from .store import FolderStore, Store
+from .settings import is_url
+from .store import Store
 from .task import track_of
-from .urls import UrlStore
+from .url_store import UrlStore
 
 NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
 INDEX = "index.csv"

@@ -5,25 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..actions.overlay import POSITIONS, STYLES
 from ..actions.track import blocks_of_rows
-from ..builtin import NAME as DEMO_WORLD
 from ..builtin import demo_world, start_images
 from ..errors import BatchError, ImageError
 from ..images import HEIGHT, WIDTH, check_size
 from ..variants import FPS, VARIANTS
-from .entries import MOST_BLOCKS, MOST_JOBS, Entry, Job, Totals
+from .entries import MOST_BLOCKS, MOST_JOBS, Entry
+from .models import variant_in_file
 from .names import check_names, default_template, parse_template
 from .patterns import home_path
 from .scripts import MOST_SEEDS, read_scripts
+from .settings import KEEP, JobFile, ModelPaths, Overlay, is_url
 from .starts import Start, known_fields, read_clips, read_images
 from .tree import Value, read_tree, shown
 
-KEEP = ("mp4", "png", "jpeg", "latents", "inputs", "world")
 SETTINGS = ("version", "models", "variant", "size", "output", "name", "keep", "overlay", "worlds", "cache", "jobs")
 AXES = ("images", "clips", "scripts", "seeds", "variants", "lengths", "name")
 SINGULAR = {"image": "images", "clip": "clips", "script": "scripts", "seed": "seeds", "variant": "variants",
@@ -32,71 +31,6 @@ MODELS = ("generator", "vae", "clip", "decoder", "dtype", "attention")
 MOST_WORLDS = 64
 _SEEDS = re.compile(r"(\d{1,30})\s*\.\.\s*(\d{1,30})")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(b|f|s)?")
-
-
-@dataclass(frozen=True)
-class ModelPaths:
-    """The weights of a job file as they are written there. generators: by variant, or under "" where there is one."""
-
-    generators: dict[str, str]
-    vae: str | None = None
-    clip: str | None = None
-    decoder: str | None = None
-    dtype: str = "auto"
-    attention: str = "sdpa"
-    line: int = 1
-
-    @property
-    def is_demo(self) -> bool:
-        """Whether they are those of the built-in demo world: where none is named, or its name is."""
-        named = self.generators.get("") if len(self.generators) == 1 else None
-        return (not self.generators or named in (DEMO_WORLD, "demo")) and not self.vae and not self.clip
-
-
-@dataclass(frozen=True)
-class Overlay:
-    """How the heads-up display is drawn onto a second video."""
-
-    style: str = "keys"
-    position: str = "bottom"
-
-
-@dataclass(frozen=True)
-class JobFile:
-    """A job file that holds.
-
-    size: height and width. output: folder or URL. keep: of KEEP. worlds: how many are made at once on a device.
-    cache: folder of the World Cache, so that what several jobs begin with is made once; None for none. notes:
-    sentences on what was left out, assumed, or is read without effect.
-    """
-
-    path: Path
-    models: ModelPaths
-    size: tuple[int, int]
-    output: str
-    keep: tuple[str, ...]
-    overlay: Overlay | None
-    worlds: int
-    cache: Path | None
-    entries: list[Entry]
-    notes: tuple[str, ...] = ()
-
-    def __len__(self) -> int:
-        return sum(len(entry) for entry in self.entries)
-
-    @property
-    def variants(self) -> list[str]:
-        """The variants that are asked for, in order."""
-        return list(dict.fromkeys(variant for entry in self.entries for variant in entry.variants))
-
-    def jobs(self, variant: str | None = None) -> Iterator[Job]:
-        """All jobs, or those of one variant, made as they are asked for."""
-        for entry in self.entries:
-            yield from entry.jobs(variant)
-
-    def totals(self) -> list[Totals]:
-        """Jobs by variant and length, without visiting them."""
-        return [part for entry in self.entries for part in entry.totals()]
 
 
 def read_job_file(path: str | Path, output: str | None = None, cache: str | None = None) -> JobFile:
@@ -139,11 +73,6 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     elif not is_url(where):
         where = str(folder / (_home(top["output"], "output") if "output" in top else where))
     return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries, tuple(notes))
-
-
-def is_url(where: str) -> bool:
-    """Whether an output is a URL and not a folder."""
-    return "://" in where
 
 
 def _entry_values(tree: Value, top: dict[str, Value]) -> Sequence[Value]:
@@ -221,7 +150,7 @@ def _variants(value: Value | None, models: ModelPaths, folder: Path) -> tuple[st
     if value is None:
         named = next((name for name in models.generators if name), None)
         alone = models.generators.get("")
-        return (named or (alone and _in_file(alone, folder)) or "universal",)
+        return (named or (alone and variant_in_file(alone, folder)) or "universal",)
     names = tuple(entry.text("a variant") for entry in value.list())
     for entry, name in zip(value.list(), names, strict=True):
         if name not in VARIANTS:
@@ -231,12 +160,6 @@ def _variants(value: Value | None, models: ModelPaths, folder: Path) -> tuple[st
     if not names:
         value.fail("there are no variants; name at least one.")
     return tuple(dict.fromkeys(names))
-
-
-def _in_file(path: str, folder: Path) -> str | None:
-    from .models import variant_in_file
-
-    return variant_in_file(path, folder)
 
 
 def _models(value: Value) -> ModelPaths:

@@ -17,10 +17,10 @@ from ..world import Models, PassProgress
 from ..world.world import ENGINE_VERSION
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
-from .jobfile import JobFile
 from .models import files_for, identities, load_all, signature, timing_signature
 from .outputs import DiskFull, ResultWriter
 from .renderer import Made, Renderer, open_cache
+from .settings import JobFile
 from .store import Store
 from .task import Identity, Source, Task, last_name, read_source, result_key
 

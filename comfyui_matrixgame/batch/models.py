@@ -17,8 +17,8 @@ from ..memory import MemoryEstimate
 from ..render import Files, estimate_for, find_files, load_models
 from ..world import Models
 from ..world.models import fingerprint
-from .jobfile import JobFile
 from .patterns import home_path
+from .settings import JobFile
 from .task import Identity
 
 

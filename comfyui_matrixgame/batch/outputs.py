@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -28,7 +29,9 @@ from ..world import World, save_world
 from ..world.world import ENGINE_VERSION
 from .task import Task
 
+RESULTS = "results"  # the folder of a store that they lie in
 ABOUT = "result.json"
+PICTURES = {"png": "png", "jpeg": "jpg"}  # items that are a folder of frames, and how these end
 FILES = {"mp4": "video.mp4", "latents": "latents.safetensors", "inputs": "inputs.csv", "world": "world.safetensors"}
 THUMBNAIL = "thumbnail.jpg"
 THUMBNAIL_WIDTH = 240
@@ -192,6 +195,19 @@ def write_about(folder: Path, task: Task, worker: str, seconds: dict[str, float]
     part.write_text(json.dumps(about), encoding="utf-8")
     os.replace(part, folder / ABOUT)
     return about
+
+
+def result_path(key: str) -> str:
+    """Where a result lies in its store."""
+    return f"{RESULTS}/{key[:2]}/{key}"
+
+
+def parsed(read: Callable[[], bytes]) -> dict[str, Any] | None:
+    """What a result says; None where that is no JSON, so that the result is not whole."""
+    try:
+        return json.loads(read())
+    except ValueError:
+        return None
 
 
 def whole(folder: Path, about: dict[str, Any]) -> dict[str, Any]:

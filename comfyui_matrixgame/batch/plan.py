@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..memory import MemoryEstimate, gigabytes
 from ..world.cache import DISK_BYTES as CACHE_BYTES
-from .jobfile import JobFile, is_url
 from .outputs import latents_bytes
+from .settings import JobFile, is_url
 from .task import wanted_items
 
 MOST_NOTES = 20  # that a plan shows

@@ -17,11 +17,11 @@ from ..devices import find_device
 from ..errors import BatchError
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
-from .jobfile import JobFile
 from .ledger import Ledger
 from .local import Pen, grouped, make_task, remembered_identity, render_group, source_of
 from .models import files_for, identities, load_all, timing_signature
 from .renderer import Renderer, open_cache
+from .settings import JobFile
 from .store import Store, open_store
 from .task import Identity, Source, Task
 

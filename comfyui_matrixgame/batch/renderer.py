@@ -15,7 +15,7 @@ from ..world import Models, PassProgress, World, rollout, select_world, stack_wo
 from ..world.cache import BlockCache
 from ..world.reuse import CachedRollout
 from ..world.world import first_name
-from .jobfile import JobFile
+from .settings import JobFile
 from .task import Source, Task
 
 KEPT_STARTS = 8

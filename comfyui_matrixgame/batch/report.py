@@ -14,9 +14,9 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import BatchError, ImageError
 from ..files import written_whole
 from ..images import open_picture
-from .jobfile import is_url
 from .ledger import Entry, Ledger
-from .store import result_path
+from .outputs import result_path
+from .settings import is_url
 
 PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
 THUMBNAILS = "thumbnails"  # of results at a URL
@@ -130,7 +130,7 @@ def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str
 
 def _bring_thumbnails(folder: Path, output: str, entries: list[Entry]) -> None:
     """Copy the thumbnails of results at a URL beside the page, which could not show them otherwise."""
-    from .urls import UrlStore
+    from .url_store import UrlStore
 
     (folder / THUMBNAILS).mkdir(exist_ok=True)
     abouts = [entry.about for entry in entries if entry.about and entry.about["thumbnail"]]

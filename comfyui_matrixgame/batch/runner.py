@@ -14,8 +14,8 @@ from tqdm import tqdm
 from ..errors import BatchError, MatrixGameError
 from .engine import Engine, Feed, Outcome, Pulse
 from .entries import Job
-from .jobfile import JobFile, is_url
 from .ledger import Ledger
+from .settings import JobFile, is_url
 from .store import Store
 from .task import Task
 

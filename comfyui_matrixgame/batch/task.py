@@ -22,7 +22,7 @@ from ..variants import Variant, frames_of_blocks, get_variant
 from ..world.start import clip_name
 from ..world.world import first_name, next_name, pixels_name
 from .entries import Job
-from .jobfile import Overlay
+from .settings import Overlay
 from .starts import Start
 
 LARGEST_SOURCE = 4 << 30  # bytes of a picture or a clip

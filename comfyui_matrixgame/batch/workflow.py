@@ -10,7 +10,7 @@ from typing import Any
 
 from ..builtin import NAME as DEMO_WORLD
 from ..errors import BatchError
-from .jobfile import JobFile
+from .settings import JobFile
 
 Workflow = dict[str, dict[str, Any]]
 FIELDS = (

@@ -49,6 +49,7 @@ def passes_for(
     that is worthwhile, and kept for the next rollout. A generator keeps those of one rollout on each device, as long
     as it lives or until `forget_passes`. Nobody else gets them while their holder lives.
     """
+    generator.when_moved = forget_passes
     with _KEEPING:
         mine = _KEPT.setdefault(generator, {})
         kept = mine.get(device)

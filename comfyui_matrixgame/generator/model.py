@@ -7,7 +7,7 @@ are held to golden/rollout_* and golden/continue_universal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,6 +229,7 @@ class Generator(nn.Module):
         self.compute_dtype = torch.float32
         self.precision: str | None = None
         self.attention: Attention = sdpa
+        self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
         dim = config.dim
         self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))
         self.time_embedding = nn.ModuleDict(
@@ -252,9 +253,7 @@ class Generator(nn.Module):
         before = next(self.parameters()).device
         super()._apply(*arguments, **named)
         if next(self.parameters()).device != before:
-            from .kept import forget_passes  # which imports this module
-
-            forget_passes(self)
+            self.when_moved(self)
         return self
 
     def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:

@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import BatchError
-from .outputs import ABOUT
-from .store import RESULTS, parsed, result_path
+from .outputs import ABOUT, RESULTS, parsed, result_path
 
 FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"}  # have no folders that must be made first
 PROBE = "probe"
