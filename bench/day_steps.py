@@ -22,7 +22,7 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from comfyui_matrixgame import render  # noqa: E402
+from comfyui_matrixgame import weights  # noqa: E402
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks  # noqa: E402
 from comfyui_matrixgame.cli import main as matrixgame  # noqa: E402
 from comfyui_matrixgame.generator.attention import available_backends  # noqa: E402
@@ -164,21 +164,21 @@ def small_cards(context: Context) -> None:
     with tempfile.TemporaryDirectory() as folder:
         paths = weights_on_disk(Path(folder), context.small)
         for card, gigabytes in CARDS.items():
-            files = render.find_files(paths["generator"], paths["vae"], None, None, "auto", context.device)
+            files = weights.find_files(paths["generator"], paths["vae"], None, None, "auto", context.device)
             context.say({card: under_plan(context, files, gigabytes)})
 
 
-def under_plan(context: Context, files: render.Files, gigabytes: float) -> dict[str, Any]:
+def under_plan(context: Context, files: weights.Files, gigabytes: float) -> dict[str, Any]:
     """What a rollout takes where so much is free, and how fast it is."""
     height, width = SIZES[context.size]
-    device, free = context.device, render.free_memory
-    render.free_memory = lambda _: int(gigabytes * 1e9)
+    device, free = context.device, weights.free_memory
+    weights.free_memory = lambda _: int(gigabytes * 1e9)
     try:
-        plan = render.plan_for(files, height, width)
+        plan = weights.plan_for(files, height, width)
     finally:
-        render.free_memory = free
+        weights.free_memory = free
     with limited(device, gigabytes):
-        models = render.load_models(files, plan=plan)
+        models = weights.load_models(files, plan=plan)
         features = torch.zeros(1, 257, models.generator.config.visual_dim)
         world = start_world(models, torch.zeros(3, height, width), features=features)
         blocks = 2 if context.small else 6

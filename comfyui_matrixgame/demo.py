@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .builtin import start_images
 from .cli import main as run_cli
-from .render import say
+from .console import say
 
 INPUTS = "w 1s; w+left 1s; d 1s; idle+right 1s"  # the demo world forgets where it is after some seconds
 OUTPUT = Path("out") / "demo.mp4"

@@ -6,8 +6,6 @@ device and not run. The working memory is an estimate from the largest activatio
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -15,6 +13,7 @@ import torch
 
 from .errors import BackendError
 from .generator import Generator, GeneratorConfig
+from .resources import gigabytes
 from .vae import TinyDecoder, WanVAE
 from .vae.base import SPATIAL_STRIDE, State
 from .vae.small import tiles_of
@@ -210,20 +209,3 @@ def free_memory(device: torch.device) -> int | None:
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return torch.cuda.mem_get_info(device)[0] + unused
-
-
-def give_back(device: torch.device) -> None:
-    """Return memory that was freed to the system, where the C library would keep it.
-
-    glibc holds on to freed pieces of up to 32 MB, which is what most weights and activations take: more than a
-    gigabyte at full size.
-    """
-    if device.type == "cpu" and sys.platform.startswith("linux"):
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:
-            trim(0)
-
-
-def gigabytes(count: float) -> str:
-    """Bytes as text: `3.24 GB`, or `12 MB` where that reads better."""
-    return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

@@ -16,7 +16,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def add_models(command: argparse.ArgumentParser) -> None:
-    """The weights files, and how they are run; `render.find_files` and `render.load_models` read them."""
+    """The weights files, and how they are run; `weights.find_files` and `weights.load_models` read them."""
     models = command.add_argument_group("models", "Without any of these files, the small built-in demo world is used.")
     models.add_argument("--generator", metavar="FILE", help="generator weights")
     models.add_argument("--vae", metavar="FILE", help="Wan 2.1 VAE")

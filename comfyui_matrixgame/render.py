@@ -9,34 +9,26 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from .actions.held import held_track
 from .actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
-from .builtin import NAME as DEMO_WORLD
-from .builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
-from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
-from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .clips import Clip, read_clip
-from .devices import find_device, fit_threads
-from .errors import ActionError, ImageError, MatrixGameError, TargetError, VideoError, WorldError
+from .console import parse_size, say, start_picture, warm_up_with_bar
+from .devices import find_device
+from .errors import ActionError, TargetError, VideoError, WorldError
 from .faults import device_fault, reason_of
 from .generator.attention import get_attention
 from .gif import GifWriter, is_own_gif
-from .images import HEIGHT, WIDTH, check_size, read_start
-from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory, tiles_of_state
-from .quantise import EXACT, check_precision, precision_of
+from .memory import tiles_of_state
+from .quantise import check_precision, precision_of
 from .stopping import finishing
-from .streaming import stream_weights
 from .targets import check_target, shown
 from .vae.base import SPATIAL_STRIDE
-from .vae.small import TiledDecoder, VisitingEncoder
 from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, is_own_video, recover
+from .weights import Files, find_files, image_features, load_models, plan_for
 from .world import (
     Models,
     PassProgress,
@@ -49,38 +41,10 @@ from .world import (
     start_world_from_clip,
 )
 from .world.condition import whole_condition
-from .world.models import fingerprint
-from .world.warm import passes_of_warm_up, warm_up
 
-STORED_FP8 = "float8_e4m3fn"
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
 SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
 SAVE_SHARE = 0.05  # of the time that may go into them
-
-
-@dataclass(frozen=True)
-class Files:
-    """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
-    is_demo: whether they are those of the demo world. precision: one of quantise.PRECISIONS. memory: one of
-    memory.MODES."""
-
-    generator: FileReport
-    vae: FileReport
-    vision: Path | None
-    decoder: Path | None
-    dtype: str
-    device: torch.device
-    size: tuple[int, int] = (HEIGHT, WIDTH)
-    is_demo: bool = False
-    precision: str = EXACT
-    memory: str = "auto"
-
-    @property
-    def variant(self) -> Variant:
-        """The generator's variant."""
-        if self.generator.variant is None:
-            raise MatrixGameError(f"{self.generator.path.name} is {self.generator.title}. {self.generator.advice}")
-        return self.generator.variant
 
 
 def render(args: argparse.Namespace) -> int:
@@ -153,75 +117,6 @@ class Plan:
         return frames_of_blocks(block) - frames_of_blocks(self.first)
 
 
-def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None = None) -> Models:
-    """Generator, VAE and decoder of a render, where the plan wants them; the image tower has done its work before."""
-    mode, small, tiles = ("full", False, 1) if plan is None else (plan.mode, plan.encode_at_once, plan.tiles)
-    device = files.device
-    place = torch.device("cpu") if small else device
-    dtype = STORED_FP8 if mode == "fp8" else files.dtype
-    streamed = mode == "stream"
-    generator = load_generator(files.generator.path, dtype, place if streamed else device, precision=files.precision)
-    generator.attention = get_attention(attention)
-    vae: Any = load_vae(files.vae.path, files.dtype, place)
-    decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None
-    weights_id = fingerprint(generator)  # once: nothing changes them any more
-    if streamed:
-        storage = storage_dtype(dtype, files.generator.dtype)
-        generator.compute_dtype = compute_dtype(storage, device)
-        stream_weights(generator, device)
-    if small:
-        vae.compute_dtype = compute_dtype(next(vae.parameters()).dtype, device)
-        vae = VisitingEncoder(vae, device, decodes=decoder is None)
-    if tiles > 1:
-        decoder = TiledDecoder(vae if decoder is None else decoder, tiles)
-    return Models(generator, vae, decoder, weights_id=weights_id)
-
-
-def plan_for(files: Files, height: int, width: int, played: bool = False, tiles: int | None = None) -> MemoryPlan:
-    """How a render is fitted into its device. played: see estimate_memory. tiles: see plan_memory. Raises BackendError
-    for an unknown mode."""
-
-    def rest(encode_at_once: bool, tiles: int) -> MemoryEstimate:
-        kept = files.device.type == "cpu"
-        how = {"kept": kept, "played": played, "encode_at_once": encode_at_once, "tiles": tiles}
-        return estimate_for(files, height, width, **how)
-
-    assert files.generator.config is not None
-    vae = files.vae.parameters * max(2, storage_dtype(files.dtype, files.vae.dtype).itemsize)
-    storage = storage_dtype(files.dtype, files.generator.dtype)
-    full, streamed = generator_bytes(files.generator.config, storage, files.precision)
-    stored_fp8, _ = generator_bytes(files.generator.config, DTYPES[STORED_FP8], files.precision)
-    weights = {"full": full + vae, "stream": streamed + vae, "fp8": stored_fp8 + vae}
-    return plan_memory(files.memory, free_memory(files.device), weights, rest, files.decoder is not None, tiles)
-
-
-def estimate_for(files: Files, height: int, width: int, **how: Any) -> MemoryEstimate:
-    """The memory a render will take, from what its files hold. how: further arguments of estimate_memory."""
-    report = files.generator
-    assert report.config is not None
-    storage = storage_dtype(files.dtype, report.dtype)
-    compute = compute_dtype(storage, files.device)
-    weights = report.parameters * storage.itemsize
-    weights += files.vae.parameters * max(2, storage_dtype(files.dtype, files.vae.dtype).itemsize)
-    return estimate_memory(
-        report.config,
-        height,
-        width,
-        weights=weights,
-        cache_dtype=torch.float32 if storage == torch.float32 else torch.bfloat16,
-        compute_dtype=compute,
-        vae_width=_vae_width(files.vae),
-        tiny=files.decoder is not None,
-        device=files.device,
-        **how,
-    )
-
-
-def say(text: str) -> None:
-    """A line for the person who watches, beside the progress bar."""
-    tqdm.write(text, file=sys.stderr)
-
-
 def _check_targets(args: argparse.Namespace, files: Files) -> None:
     """Raise TargetError where the video or the world cannot be written, or would take the place of something else."""
     ending = Path(args.output).suffix.lower()
@@ -274,20 +169,6 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     mode = precision_of(models.generator)
     say(f"{plan.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s, {mode}")
     return 0
-
-
-def warm_up_with_bar(models: Models, size: tuple[int, int]) -> None:
-    """On a GPU, have every kernel loaded and compiled before it counts."""
-    passes = passes_of_warm_up(models, *size)
-    if not passes:
-        return
-    with tqdm(total=passes, unit="pass", desc="warming up", file=sys.stderr, dynamic_ncols=True) as bar:
-
-        def show(progress: PassProgress) -> None:
-            bar.update(progress.done * progress.steps + progress.step - bar.n)
-
-        warm_up(models, *size, on_pass=show)
-        bar.update(passes - bar.n)
 
 
 def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) -> int:
@@ -355,59 +236,6 @@ def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
     bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")
 
 
-def find_files(
-    generator: str | Path | None,
-    vae: str | Path | None,
-    vision: str | Path | None,
-    decoder: str | Path | None,
-    dtype: str,
-    device: torch.device,
-) -> Files:
-    """The weights of a render, looked at but not loaded; without any, those of the demo world.
-
-    Raises MatrixGameError that names the option.
-    """
-    size = (HEIGHT, WIDTH)
-    is_demo = generator in (None, DEMO_WORLD) and not vae and not vision
-    if is_demo:
-        demo = demo_world()
-        generator, vae, vision, size = demo.generator, demo.vae, demo.vision, (demo.height, demo.width)
-    if not generator or not vae:
-        raise MatrixGameError(
-            "Name the weights with --generator, --vae and --clip, which `matrixgame download universal` fetches, or "
-            "none of them for the demo world."
-        )
-    reports = inspect_file(generator), inspect_file(vae)
-    for report, kind, option in zip(reports, ("generator", "vae"), ("--generator", "--vae"), strict=True):
-        if report.kind != kind:
-            raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
-        if not report.complete:
-            raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
-    fit_threads(device, reports[0].parameters)
-    vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
-    return Files(*reports, vision, decoder, dtype, device, size, is_demo)
-
-
-def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:
-    """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
-    if image is None and files.is_demo:
-        image = start_images()[0]
-    if image is None:
-        raise ImageError("Name a start image, the picture that the world begins with.")
-    if files.is_demo and not is_start_image(image):
-        say(OTHER_PICTURES)
-    return read_start(image, height, width, note=say)
-
-
-def image_features(files: Files, image: Tensor) -> Tensor:
-    """Features [1, 257, dim] of an image [3, H, W]; the image tower is loaded for them and let go."""
-    if files.vision is None:
-        raise WorldError("Starting a world needs the image tower; name clip_vision_h.safetensors with --clip.")
-    tower = load_vision(files.vision, files.dtype, files.device)
-    with torch.inference_mode():
-        return tower(image.unsqueeze(0))
-
-
 def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
     if args.actions:
         return _read(args.actions, variant, args.branch, args.kind)
@@ -447,20 +275,3 @@ def _clip_rows(args: argparse.Namespace, clip: Clip, variant: Variant) -> Action
             f"{clip.name} has {clip.count} frames and needs {clip.count - 1} input rows; there are {len(rows)}."
         )
     return rows
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Height and width from WIDTHxHEIGHT; raises ImageError."""
-    parts = text.lower().split("x")
-    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
-        raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
-    width, height = (int(part) for part in parts)
-    check_size(height, width)
-    return height, width
-
-
-def _vae_width(report: FileReport) -> int:
-    from .checkpoints.reader import open_weights
-
-    with open_weights(report.path) as file:
-        return file.tensors[report.names["decoder.head.2.weight"]].shape[1]

@@ -22,7 +22,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from comfyui_matrixgame import render
+from comfyui_matrixgame import weights
 from comfyui_matrixgame.actions.text import read_text
 from comfyui_matrixgame.batch import local, outputs, report, runner, store
 from comfyui_matrixgame.batch.jobfile import read_job_file
@@ -179,7 +179,7 @@ def test_another_attention_makes_other_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     coarse = attention.Attention("sage", lambda *given: attention.sdpa(*given) * 0.5, approximation="sage")
-    monkeypatch.setattr(render, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
+    monkeypatch.setattr(weights, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
     for name in ("sdpa", "sage"):
         assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0
         assert "1 jobs: 1 made" in capsys.readouterr().err

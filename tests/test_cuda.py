@@ -15,14 +15,14 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from comfyui_matrixgame import render
+from comfyui_matrixgame import weights
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.generator import Generator
 from comfyui_matrixgame.measure import random_models
 from comfyui_matrixgame.memory import RESERVE, estimate_memory
 from comfyui_matrixgame.quantise import QuantisedLinear, check_precision
-from comfyui_matrixgame.render import Files, find_files
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
+from comfyui_matrixgame.weights import Files, find_files
 from comfyui_matrixgame.world import Models, Rollout, rollout, start_world
 from comfyui_matrixgame.world.warm import passes_of_warm_up, warm_up
 
@@ -221,8 +221,8 @@ def test_small_cards(full_size_files: Files, monkeypatch: pytest.MonkeyPatch, gi
     """What is free on cards of 12, 8 and 6 GB, with the allocator held to it."""
     asked = "fp8" if mode == "fp8" else "auto"
     files = replace(full_size_files, memory=asked)
-    monkeypatch.setattr(render, "free_memory", lambda _: int(gigabytes * 1e9))
-    plan = render.plan_for(files, 352, 640)
+    monkeypatch.setattr(weights, "free_memory", lambda _: int(gigabytes * 1e9))
+    plan = weights.plan_for(files, 352, 640)
     assert plan.mode == mode
     assert plan.fits, str(plan)
     gc.collect()
@@ -232,7 +232,7 @@ def test_small_cards(full_size_files: Files, monkeypatch: pytest.MonkeyPatch, gi
     torch.cuda.set_per_process_memory_fraction((gigabytes * 1e9 + held) / whole)
     torch.cuda.reset_peak_memory_stats()
     try:
-        models = render.load_models(files, plan=plan)
+        models = weights.load_models(files, plan=plan)
         world = start_world(models, torch.zeros(3, 352, 640), features=torch.zeros(1, 257, 1280))
         run = rollout(models, world, ActionTrack.idle(UNIVERSAL, rows_of_blocks(3)))
         del world

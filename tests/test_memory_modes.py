@@ -13,21 +13,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame import memory, render
+from comfyui_matrixgame import memory, weights
 from comfyui_matrixgame.checkpoints.load import generator_bytes
 from comfyui_matrixgame.cli import main, parser
 from comfyui_matrixgame.errors import BackendError, WorldError
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.generator.action_module import ActionInputs
 from comfyui_matrixgame.generator.attention import Attention
-from comfyui_matrixgame.memory import (
-    MOST_WORLDS,
-    WORLD_BYTES,
-    MemoryEstimate,
-    MemoryPlan,
-    estimate_memory,
-    plan_memory,
-)
+from comfyui_matrixgame.memory import MOST_WORLDS, WORLD_BYTES, MemoryEstimate, MemoryPlan, estimate_memory, plan_memory
 from comfyui_matrixgame.play.cli import make_engine
 from comfyui_matrixgame.play.engine import WorldEngine
 from comfyui_matrixgame.quantise import quantise
@@ -202,7 +195,7 @@ def test_play_is_planned_as_it_is_in_the_host(monkeypatch: pytest.MonkeyPatch) -
         planned.append(how)
         raise WorldError("enough is known")
 
-    monkeypatch.setattr(render, "plan_for", plan)
+    monkeypatch.setattr(weights, "plan_for", plan)
     with pytest.raises(WorldError, match="enough"):
         make_engine(parser().parse_args(["play"]))
     assert planned == [{"played": True}]

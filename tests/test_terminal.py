@@ -19,10 +19,10 @@ from PIL import Image
 from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.devices import fit_threads
-from comfyui_matrixgame.render import find_files
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 from comfyui_matrixgame.video import VideoWriter, part_of, read_video
+from comfyui_matrixgame.weights import find_files
 from comfyui_matrixgame.world import load_world
 
 ROOT = Path(__file__).resolve().parent.parent

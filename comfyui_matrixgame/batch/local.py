@@ -11,8 +11,8 @@ import torch
 
 from ..errors import BatchError, Interrupted, MatrixGameError
 from ..faults import device_fault, is_out_of_memory
-from ..render import Files
 from ..variants import get_variant
+from ..weights import Files
 from ..world import Models, PassProgress
 from ..world.world import ENGINE_VERSION
 from .engine import Feed, OnPulse, Outcome, Pulse

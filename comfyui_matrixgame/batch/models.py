@@ -14,7 +14,7 @@ from ..checkpoints.load import compute_dtype, storage_dtype
 from ..checkpoints.reader import open_weights
 from ..errors import BatchError, MatrixGameError
 from ..memory import MemoryEstimate
-from ..render import Files, estimate_for, find_files, load_models
+from ..weights import Files, estimate_for, find_files, load_models
 from ..world import Models
 from ..world.models import fingerprint
 from .patterns import home_path

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..memory import MemoryEstimate, gigabytes
+from ..memory import MemoryEstimate
+from ..resources import gigabytes
 from ..world.cache import DISK_BYTES as CACHE_BYTES
 from .outputs import latents_bytes
 from .settings import JobFile, is_url

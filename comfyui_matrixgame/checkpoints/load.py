@@ -12,9 +12,9 @@ from torch import Tensor
 from ..devices import multiplies_bfloat16
 from ..errors import BackendError, CheckpointError
 from ..generator import Generator, GeneratorConfig
-from ..memory import give_back
 from ..ops import Operations, OperationsLike, cpu_multiplies_bfloat16
 from ..quantise import EXACT, can_be_quantised, check_precision, named_layers, quantise, quantised_size
+from ..resources import give_back
 from ..streaming import streamed_bytes
 from ..vae import TinyDecoder, WanVAE
 from ..vision import ImageEncoder

@@ -31,8 +31,9 @@ from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
 from ..errors import MatrixGameError
 from ..generator import Generator, GeneratorConfig
 from ..images import HEIGHT, WIDTH
-from ..memory import estimate_memory, gigabytes
+from ..memory import estimate_memory
 from ..quantise import EXACT, check_precision, precision_of
+from ..resources import gigabytes
 from ..vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
 from ..vae.base import State
 from ..world import Models

@@ -17,7 +17,7 @@ from ..checkpoints.formats import vision_sizes
 from ..checkpoints.load import compute_dtype, load_vision
 from ..errors import CheckpointError
 from ..images import read_pixels
-from ..memory import give_back
+from ..resources import give_back
 from ..vision import ImageEncoder
 
 # the last features of each tower that core holds, by the image's digest: another seed, size or world of the same image

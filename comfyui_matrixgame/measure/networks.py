@@ -12,8 +12,8 @@ from ..checkpoints.load import compute_dtype, storage_dtype
 from ..generator import GeneratorConfig
 from ..generator.attention import get_attention
 from ..generator.model import Generator
-from ..memory import give_back
 from ..quantise import EXACT, check_precision, quantise
+from ..resources import give_back
 from ..untrained import small_config
 from ..vae import TinyDecoder, WanVAE
 from ..variants import Variant

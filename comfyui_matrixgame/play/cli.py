@@ -65,24 +65,17 @@ def check_address(host: str, token: str) -> None:
 
 def make_engine(args: argparse.Namespace) -> Engine:
     """What the arguments say is to be played, loaded and at its start."""
-    from ..render import parse_size
+    from ..console import parse_size
 
     if args.pattern:
         from .pattern import TestPattern
 
         return TestPattern(size=parse_size(args.size or "640x352"), seed=args.seed)
+    from ..console import say, start_picture, warm_up_with_bar
     from ..devices import find_device
     from ..generator.attention import get_attention
     from ..quantise import check_precision
-    from ..render import (
-        find_files,
-        image_features,
-        load_models,
-        plan_for,
-        say,
-        start_picture,
-        warm_up_with_bar,
-    )
+    from ..weights import find_files, image_features, load_models, plan_for
     from ..world import start_world
     from .engine import WorldEngine
 

@@ -13,8 +13,8 @@ from pathlib import Path
 from aiohttp import web
 
 from ..actions.document import save_document
+from ..console import say
 from ..errors import MatrixGameError
-from ..render import say
 from ..stopping import finishing
 from .engine import Engine
 from .hub import Hub

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from ..errors import WorldError
 from ..files import NotARegularFile, read_bytes, written_whole
-from ..memory import gigabytes
+from ..resources import gigabytes
 from .records import PART, DamagedRecord, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
 from .store import problem_with_name
 

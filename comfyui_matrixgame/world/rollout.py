@@ -20,8 +20,8 @@ from ..generator.kv_cache import Caches, copies, take_caches
 from ..generator.model import BlockConstants, RolloutConstants
 from ..generator.recording import recorder_for
 from ..generator.schedule import Schedule, clean_latents, renoise
-from ..memory import give_back
 from ..ops import upload
+from ..resources import give_back
 from ..vae.base import LATENT_CHANNELS, State, to_uint8
 from ..variants import LATENTS_PER_BLOCK
 from .check import fits_caches

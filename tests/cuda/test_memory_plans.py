@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_matrixgame import render
+from comfyui_matrixgame import weights
 from comfyui_matrixgame.memory import MemoryEstimate, MemoryPlan
-from comfyui_matrixgame.render import Files, find_files
+from comfyui_matrixgame.weights import Files, find_files
 from comfyui_matrixgame.world import Block
 
 from ..batch import CLIP, GENERATOR, VAE
@@ -33,7 +33,7 @@ def files_for(folder: Path, device: torch.device, tiny: bool = False, precision:
 def planned(files: Files, mode: str, gone: bool, tiles: int = 1, size: tuple[int, int] = (16, 16)) -> list[Block]:
     """The blocks that a plan makes."""
     plan = MemoryPlan(mode, gone, tiles, MemoryEstimate(0, 0, 0, 0))
-    models = render.load_models(files, plan=plan)
+    models = weights.load_models(files, plan=plan)
     return blocks_of(models, begin(models, size=size), BLOCKS)
 
 
@@ -80,10 +80,10 @@ def test_the_plan_is_the_first_that_fits(gpus: Machine, folder: Path) -> None:
     seen = []
     for total in (80e9, 1.2113e9, 1.2065e9, 1.2052e9, 1e9):
         gpus.total = int(total)
-        plan = render.plan_for(files, 32, 256)
+        plan = weights.plan_for(files, 32, 256)
         seen.append((plan.mode, plan.encode_at_once, plan.tiles, plan.fits))
     assert seen[0] == ("full", False, 1, True)
     assert seen[-1] == ("stream", True, 2, False) or seen[-1][3] is False
     assert [fits for *_, fits in seen] == sorted((fits for *_, fits in seen), reverse=True)
     gpus.total, gpus.taken[0] = int(80e9), int(79.5e9)  # another program has the card
-    assert not render.plan_for(files, 32, 256).fits
+    assert not weights.plan_for(files, 32, 256).fits

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfyui_matrixgame import render
+from comfyui_matrixgame import render, weights
 from comfyui_matrixgame.builtin import start_images
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import TargetError
@@ -31,8 +31,8 @@ posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other names and 
 @pytest.fixture
 def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails where a model is loaded."""
-    for name in ("load_models", "image_features", "load_generator"):
-        monkeypatch.setattr(render, name, lambda *_, **__: pytest.fail("weights were loaded"))
+    for module, name in ((render, "load_models"), (render, "image_features"), (weights, "load_generator")):
+        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("weights were loaded"))
 
 
 def refused(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
