@@ -23,6 +23,7 @@ from torch import Tensor
 
 from .errors import ImageError
 from .files import open_regular
+from .kinds import HEAD, kind_of
 
 HEIGHT, WIDTH = 352, 640  # what the published weights were trained at
 SIZE_STEP = 16  # 8 of the VAE times 2 of the patches
@@ -289,10 +290,10 @@ def _what_it_is(source: str | Path | bytes) -> str:
     """What a file is that is none of the formats, as far as its first bytes tell."""
     try:
         if isinstance(source, bytes):
-            head = source[:64]
+            head = source[:HEAD]
         else:
             with open_regular(source) as file:
-                head = file.read(64)
+                head = file.read(HEAD)
     except OSError:
         head = b""
     if not head:
@@ -304,15 +305,11 @@ def _what_it_is(source: str | Path | bytes) -> str:
         return "is an AVIF picture, which this Pillow cannot read; update Pillow, or save it as JPEG"
     if brand or head[:4] == b"\x1aE\xdf\xa3":
         return f"is a video, not a picture; {_USE}"
-    kinds = (
-        (b"%!PS", "PostScript"), (b"%PDF", "a PDF"), (b"8BPS", "a Photoshop file"), (b"<svg", "an SVG drawing"),
-        (b"<!do", "a web page"), (b"<htm", "a web page"), (b"\xff\x0a", "JPEG XL"), (b"\0\0\0\x0cJXL", "JPEG XL"),
-        (b"PK\x03\x04", "a zip archive"),
-    )  # fmt: skip
-    low = head.lstrip().lower()
-    for start, what in kinds:
-        if head.startswith(start) or low.startswith(start):
-            return f"is {what}, not a picture this program can read; {_USE}"
+    kind = kind_of(head)
+    if kind in ("a PNG picture", "a JPEG picture", "a GIF picture", "a WebP picture"):
+        return f"is {kind} that is damaged or cut short; copy it again"
+    if kind:
+        return f"is {kind}, not a picture this program can read; {_USE}"
     return f"is not a picture this program can read; {_USE}"
 
 

@@ -123,7 +123,7 @@ def recognise(file: WeightsFile) -> FileReport:
 
 def _describe(report: FileReport, file: WeightsFile) -> None:
     if file.packed:
-        report.kind, report.title = "other", f"a model whose weights are packed by {file.packed}"
+        report.kind, report.title = "other", f"a model whose weights are packed as {file.packed}"
         report.advice = "That is not read here; use the bfloat16 or the scaled fp8 file of the same model."
         return
     names = set(file.tensors)
@@ -201,7 +201,9 @@ _OPEN_CLIP_BLOCK = {
 # first what is a part of a name, then what such a file is, and what to do; these look like models of ours
 _OTHERS_FIRST = (
     (
-        re.compile(r"lora_(A|B|up|down)\b"),
+        re.compile(
+            r"lora_(A|B|up|down)\b|\.lora\.(up|down)\.|\.(hada_w[12]|lokr_w[12]|oft_|boft_|diff_b$)|^(lora|lycoris)_"
+        ),
         "a LoRA",
         "Load it with a LoRA loader, on top of a generator.",
     ),

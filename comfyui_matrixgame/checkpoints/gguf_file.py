@@ -41,9 +41,20 @@ _PACKED = {
     12: ("Q4_K", 256, 144),
     13: ("Q5_K", 256, 176),
     14: ("Q6_K", 256, 210),
+    16: ("IQ2_XXS", 256, 66),
+    17: ("IQ2_XS", 256, 74),
+    18: ("IQ3_XXS", 256, 98),
+    19: ("IQ1_S", 256, 50),
     20: ("IQ4_NL", 32, 18),
+    21: ("IQ3_S", 256, 110),
+    22: ("IQ2_S", 256, 82),
     23: ("IQ4_XS", 256, 136),
+    29: ("IQ1_M", 256, 56),
+    34: ("TQ1_0", 256, 54),
+    35: ("TQ2_0", 256, 66),
+    39: ("MXFP4", 32, 17),
 }
+_UNKNOWN = "GGUF's kind {}"
 PACKED_NAMES = frozenset(name for name, _, _ in _PACKED.values())
 
 
@@ -104,7 +115,10 @@ def open_gguf(path: Path) -> WeightsFile:
         return _values(np.frombuffer(mapped, np.uint8, count, offset), kind).reshape(info.shape)
 
     texts = {key: value for key, value in metadata.items() if isinstance(value, str)}
-    return WeightsFile(path, {name: place[0] for name, place in places.items()}, read, texts)
+    infos = {name: info for name, (info, *_) in places.items()}
+    unknown = sorted({kind for _, kind, *_ in places.values() if kind not in _PLAIN and kind not in _PACKED})
+    packed = ", ".join(map(_UNKNOWN.format, unknown[:3]))
+    return WeightsFile(path, infos, read, texts, packed=packed)
 
 
 def package_is_there() -> bool:
@@ -146,7 +160,7 @@ def _place(
             raise Damaged(f"{readable(name)} does not fit blocks of {values}")
         count = math.prod(shape) // values * width
     else:
-        raise Damaged(f"{readable(name)} is packed in a way (number {kind}) that this program does not read")
+        dtype, count = _UNKNOWN.format(kind), 0
     original = metadata.get(_SHAPE + name)
     if original is not None:
         original = checked_shape(original, name)

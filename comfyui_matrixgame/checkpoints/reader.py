@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from ..errors import CheckpointError
 from ..files import NotARegularFile, open_regular, readable_name
+from ..kinds import kind_of
 from .gguf_file import MAGIC as GGUF
 from .gguf_file import open_gguf
 from .mapped import looks_like_safetensors, open_mapped
@@ -29,6 +30,7 @@ T = TypeVar("T")
 PYTORCH = (".pth", ".pt", ".ckpt", ".bin")
 GENERATOR, VAE, VISION = "transformer", "vae", "image_encoder"  # folders of a Diffusers model
 _HEAD = 512  # bytes that tell what a file is
+_OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}]")  # of letters, and so like text
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 
 
@@ -86,6 +88,9 @@ def _open(path: Path) -> WeightsFile:
     _check_head(name, head, size)
     if head.startswith(GGUF):
         return _in_words(path, lambda: open_gguf(path))
+    is_weights = head.startswith((ZIP, PICKLE)) or looks_like_safetensors(head, size) or _OLD_PICKLE.match(head)
+    if not is_weights and (kind := kind_of(head)):
+        raise CheckpointError(f"{name} is {kind}, not a weights file; get the published file, or the download again.")
     if head.startswith((ZIP, PICKLE)) or (path.suffix in PYTORCH and not looks_like_safetensors(head, size)):
         return _in_words(path, lambda: open_pickled(path))
     return _in_words(path, lambda: open_mapped(path))

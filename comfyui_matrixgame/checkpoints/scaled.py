@@ -29,20 +29,37 @@ READ = ("float8_e4m3fn", "float8_e5m2", "int8_tensorwise")
 _EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "int8")
 _LONGEST_FORMAT = 4096
 
-# ends of names -> what program packs weights so
+# ends of names -> as what weights are packed so; the first that fits
 PACKED = (
-    ((".absmax", ".quant_map", ".bitsandbytes__nf4", ".bitsandbytes__fp4", ".SCB"), "bitsandbytes"),
-    ((".qweight", ".qzeros", ".wscales", ".wtscale", ".smooth_factor"), "GPTQ, AWQ or Nunchaku"),
+    ((".bitsandbytes__nf4",), "nf4 of bitsandbytes (4 bits)"),
+    ((".bitsandbytes__fp4",), "fp4 of bitsandbytes (4 bits)"),
+    ((".absmax", ".quant_map"), "4 or 8 bits of bitsandbytes"),
+    ((".SCB",), "int8 of bitsandbytes"),
+    ((".wscales", ".wtscale", ".smooth_factor"), "SVDQuant of Nunchaku (4 bits)"),
+    ((".qweight", ".qzeros"), "GPTQ or AWQ (mostly 4 bits)"),
+    ((".W_q",), "HQQ"),
+    ((".weight_packed",), "compressed-tensors (mostly 4 bits)"),
     (("._data", "._scale", ".weight_qtype"), "quanto or torchao"),
-    ((".weight_scale_2", ".weight_s_rel", ".weight_s_channel", ".weight_codebook"), "4 bits with comfy_quant"),
+    ((".weight_scale_2",), "nvfp4 (4 bits)"),
+    ((".weight_s_rel", ".weight_s_channel", ".weight_codebook"), "4 bits with comfy_quant"),
 )
+_STORED = {"F4": "4 bits (F4)", "F6_E2M3": "6 bits (F6_E2M3)", "F6_E3M2": "6 bits (F6_E3M2)"}  # which torch has not
 
 
-def packed_by(names: Mapping[str, TensorInfo]) -> str | None:
-    """The program that packed the weights of a file in a way that is not read here; None where none did."""
-    for ends, program in PACKED:
-        if any(name.endswith(ends) for name in names):
-            return program
+def packed_as(tensors: Mapping[str, TensorInfo]) -> str | None:
+    """As what the weights of a file are packed that are not read here; None where none are."""
+    for ends, what in PACKED:
+        if any(name.endswith(ends) for name in tensors):
+            return what
+    return next((_STORED[info.dtype] for info in tensors.values() if info.dtype in _STORED), None)
+
+
+def _scaled_by_exponents(file: WeightsFile, scales: Mapping[str, str]) -> str | None:
+    """mxfp8: for 32 values there is one exponent of 2, in an order that is no matrix's, and often as a plain byte."""
+    for name, scale in scales.items():
+        about = file.tensors[scale]
+        if about.dtype == "uint8" or (about.dtype == "float8_e8m0fnu" and about.size * 32 >= file.tensors[name].size):
+            return "mxfp8"
     return None
 
 
@@ -53,7 +70,8 @@ def unscaled(file: WeightsFile) -> WeightsFile:
     scales = _scales(file)
     formats = _formats(file)
     marks = [name for name in file.tensors if name.rpartition(".")[2] == _MARK]
-    packed = next(filter(None, map(_not_read, formats.values())), None) or packed_by(file.tensors)
+    packed = next(filter(None, map(_not_read, formats.values())), None) or packed_as(file.tensors)
+    packed = packed or _scaled_by_exponents(file, scales)
     if packed is not None:
         return replace(file, packed=packed)
     if not scales and not formats and not marks:

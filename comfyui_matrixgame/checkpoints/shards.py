@@ -13,6 +13,8 @@ from .tensors import LARGEST_HEADER, MOST_NAMES, readable
 
 INDEX = ".index.json"
 WEIGHTS = (".safetensors", ".sft", ".gguf", ".pt", ".pth", ".ckpt", ".bin")  # the better ones first
+DISTRIBUTED = ".distcp"  # the ending of one process's part of a distributed checkpoint
+MAKE_ONE = "make one file of it with `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE`"
 _SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})(\.[a-z]+)", re.DOTALL)
 _MOST_FILES = 1000
 _MOST_ENTRIES = 20_000  # of a folder that are looked at
@@ -24,6 +26,8 @@ def find_weights(path: Path, part: str) -> Path:
     Raises CheckpointError where a folder holds none, or several.
     """
     if not path.is_dir():
+        if path.suffix == DISTRIBUTED:
+            raise CheckpointError(f"{readable_name(path)} is a part of a distributed checkpoint; {MAKE_ONE}.")
         return path
     if (path / part).is_dir():
         path = path / part
@@ -46,7 +50,18 @@ def find_weights(path: Path, part: str) -> Path:
     if files:
         some = ", ".join(readable_name(file) for file in files[:3])
         raise CheckpointError(f"{name} is a folder with several weights files ({some}, ...); name one of them.")
-    raise CheckpointError(f"{name} is a folder without weights; name the weights file, or the folder that it is in.")
+    raise CheckpointError(f"{name} is a folder without weights; {_instead({entry.name for entry in entries})}.")
+
+
+def _instead(names: set[str]) -> str:
+    """What to do with a folder of these names in which no weights lie."""
+    if any(name.endswith(DISTRIBUTED) for name in names):
+        return f"it is a distributed checkpoint: {MAKE_ONE}"
+    if "zero_to_fp32.py" in names or any(name.startswith("global_step") for name in names):
+        return "it is a checkpoint of DeepSpeed: make one file of it with its zero_to_fp32.py"
+    if {"blobs", "snapshots"} <= names:
+        return "it is a model in the hub's cache: name a folder in its snapshots"
+    return "name the weights file, or the folder that it is in"
 
 
 def shards_of(path: Path) -> tuple[Path, dict[str, str] | None, list[Path]] | None:

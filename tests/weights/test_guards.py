@@ -315,3 +315,38 @@ def test_no_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("mmap.mmap", fails)
     refused(path, "cannot be read: Cannot allocate memory")
+
+
+@pytest.mark.parametrize(
+    ("begins", "says"),
+    [
+        (b"\x89PNG\r\n\x1a\n" + bytes(99), "is a PNG picture, not a weights file"),
+        (b"\0\0\0\x18ftypisom" + bytes(99), "is a video, not"),
+        (b"\x1f\x8b\x08" + bytes(99), "unpacked first"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(99), "unpacked first"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "is an HDF5 file"),
+        (b"Entry not found", r"is text \('Entry not found'\), not a weights file"),
+        (b'{"error":"Repository is gated"}', "is text .*gated"),
+        (b"model:\n  target: ldm\n", "is text"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".safetensors", ".ckpt"])
+def test_files_of_other_kinds_are_named(begins: bytes, says: str, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x{ending}"
+    path.write_bytes(begins)
+    with pytest.raises(CheckpointError, match=says):
+        inspect_file(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("__0_0.distcp", "dcp_to_torch"), ("zero_to_fp32.py", "zero_to_fp32"), ("latest/global_step9", "zero_to_fp32")],
+)
+def test_folders_of_training_say_how_to_make_one_file(name: str, says: str, tmp_path: Path) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"x")
+    with pytest.raises(CheckpointError, match=says):
+        inspect_file((tmp_path / name).parent)
+    if name.endswith(".distcp"):
+        with pytest.raises(CheckpointError, match=says):
+            inspect_file(tmp_path / name)

@@ -18,7 +18,7 @@ from comfyui_matrixgame.errors import CheckpointError
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import UNIVERSAL
 
-from .files import generator_tensors, save
+from .files import empty, generator_tensors, raw_safetensors, save
 
 Tensors = dict[str, Tensor]
 
@@ -243,7 +243,13 @@ def test_scales_that_do_not_fit(change: Tensors, says: str, tmp_path: Path) -> N
         (comfy_quant(LAYERS[0], "mxfp8"), "mxfp8"),
         (comfy_quant(LAYERS[0], "int8_tensorwise", convrot=True), "with rotation"),
         ({f"{LAYERS[0]}.weight.absmax": torch.ones(4)}, "bitsandbytes"),
-        ({f"{LAYERS[0]}.qweight": torch.ones(4, dtype=torch.int32)}, "GPTQ"),
+        ({f"{LAYERS[0]}.weight.quant_state.bitsandbytes__nf4": torch.ones(4)}, "nf4 of bitsandbytes"),
+        ({f"{LAYERS[0]}.SCB": torch.ones(4)}, "int8 of bitsandbytes"),
+        ({f"{LAYERS[0]}.qweight": torch.ones(4, dtype=torch.int32)}, "GPTQ or AWQ"),
+        ({f"{LAYERS[0]}.qweight": torch.ones(4), f"{LAYERS[0]}.wscales": torch.ones(4)}, "SVDQuant of Nunchaku"),
+        ({f"{LAYERS[0]}.weight_scale": torch.ones(4), f"{LAYERS[0]}.weight_scale_2": torch.ones(1)}, "nvfp4"),
+        ({f"{LAYERS[0]}.W_q": torch.ones(4, dtype=torch.uint8)}, "HQQ"),
+        ({f"{LAYERS[0]}.weight_packed": torch.ones(4, dtype=torch.int32)}, "compressed-tensors"),
     ],
 )
 def test_packed_weights_that_are_not_read_are_named(
@@ -254,6 +260,26 @@ def test_packed_weights_that_are_not_read_are_named(
         load_generator(path)
     assert main(["inspect", str(path)]) == 0
     assert says in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("byte", [torch.uint8, torch.float8_e8m0fnu])
+def test_exponents_are_no_scales(byte: torch.dtype, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """mxfp8 without a word on it: taken as numbers its scales would be wrong by many powers of 2."""
+    name = f"{LAYERS[0]}.weight"
+    weight = generator_tensors()[name]
+    exponents = torch.full((weight.shape[0], weight.shape[1] // 32), 120, dtype=torch.uint8).view(byte)
+    packed = {name: weight.to(torch.float8_e4m3fn), f"{LAYERS[0]}.weight_scale": exponents}
+    path = save(tmp_path / "x.safetensors", generator_tensors() | packed)
+    assert main(["inspect", str(path)]) == 0
+    assert "packed as mxfp8" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="mxfp8"):
+        load_generator(path)
+
+
+def test_values_of_4_bits_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = raw_safetensors(tmp_path / "x.safetensors", {"a": empty([0], "F4")})
+    assert main(["inspect", str(path)]) == 0
+    assert "packed as 4 bits (F4)" in capsys.readouterr().out
 
 
 def test_the_format_in_the_metadata(tmp_path: Path) -> None:
@@ -363,6 +389,10 @@ def test_bytes_after_the_last_tensor(tmp_path: Path) -> None:
         ({"decoder.head.2.weight": torch.zeros(1), "decoder.upsamples.0.upsamples.0.x": torch.zeros(1)}, "Wan 2.2 VAE"),
         ({"vision_model.embeddings.patch_embedding.bias": torch.zeros(1152)}, "SigLIP"),
         ({"diffusion_model.blocks.0.self_attn.q.lora_down.weight": torch.zeros(1)}, "LoRA"),
+        ({"transformer.blocks.0.attn1.to_q.lora.up.weight": torch.zeros(1)}, "LoRA"),
+        ({"lora_unet_blocks_0_self_attn_q.hada_w1_a": torch.zeros(1)}, "LoRA"),
+        ({"lycoris_blocks_0_self_attn_q.lokr_w1": torch.zeros(1)}, "LoRA"),
+        ({"diffusion_model.blocks.0.self_attn.q.diff_b": torch.zeros(1)}, "LoRA"),
         ({"double_blocks.0.x": torch.zeros(1)}, "another family"),
     ],
 )
