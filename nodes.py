@@ -8,7 +8,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 
 from .comfyui_matrixgame.actions.overlay import POSITIONS, STYLES
 from .comfyui_matrixgame.host import cache as caches
-from .comfyui_matrixgame.host import files, inputs, layers, models, panel, strip, worlds
+from .comfyui_matrixgame.host import checking, files, inputs, layers, models, panel, strip, worlds
 from .comfyui_matrixgame.host import play as live_play
 from .comfyui_matrixgame.images import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.hands import MODES
@@ -200,8 +200,8 @@ class ActionTimeline(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, variant: str, script: str) -> bool | str:
-        return inputs.problem_with_script(script, variant) or True
+    def validate_inputs(cls, script: str) -> bool | str:
+        return inputs.problem_with_script(script, checking.other_input("variant")) or True
 
     @classmethod
     def execute(cls, variant: str, script: str) -> io.NodeOutput:
@@ -256,7 +256,8 @@ class CameraPaths(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, variant: str, scripts: str, file: str) -> bool | str:
+    def validate_inputs(cls, scripts: str) -> bool | str:
+        variant, file = checking.other_input("variant"), checking.other_input("file")
         return inputs.problem_with_paths(variant, scripts, file) or True
 
     @classmethod
@@ -691,7 +692,8 @@ class MatrixGameExtension(ComfyExtension):
     """All nodes of the pack."""
 
     async def on_load(self) -> None:
-        """Offer what the panel of World Cache, the timeline's strip and the player ask for."""
+        """Offer what the panel of World Cache, the timeline's strip and the player ask for; look at prompts."""
+        checking.watch_prompts()
         panel.add_routes()
         strip.add_routes()
         live_play.add_routes()

@@ -27,6 +27,7 @@ from .errors import ImageError, VideoError
 from .files import check_regular
 from .images import HEIGHT, WIDTH, fit_image, image_tensor
 from .variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
+from .words import counted
 
 T = TypeVar("T")
 
@@ -65,7 +66,10 @@ class Clip:
         are resampled or not all used."""
         count, track = self.count, self._resampled(track, note)
         if len(track) > count + 1:
-            note(f"{self.name} has {count} frames and its inputs {len(track)} rows; the first {count - 1} are used")
+            note(
+                f"{self.name} has {counted(count, 'frame')} and its inputs {counted(len(track), 'row')}; the first "
+                f"{count - 1} are used"
+            )
         return track
 
     def _resampled(self, track: ActionTrack, note: Callable[[str], object]) -> ActionTrack:
@@ -121,7 +125,9 @@ def blocks_of_clip(name: str, frames: int) -> int:
     blocks = (frames + 3) // FRAMES_PER_BLOCK
     if blocks < 1 or frames != frames_of_blocks(blocks):
         fitting = frames_of_blocks(max(1, blocks))
-        raise ImageError(f"{name} has {frames} frames; a clip needs 9 + 12k to be continued, such as {fitting}.")
+        raise ImageError(
+            f"{name} has {counted(frames, 'frame')}; a clip needs 9 + 12k to be continued, such as {fitting}."
+        )
     return blocks
 
 

@@ -29,6 +29,7 @@ from .vae.base import SPATIAL_STRIDE
 from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, is_own_video, recover
 from .weights import Files, find_files, image_features, load_models, plan_for
+from .words import counted
 from .world import (
     Models,
     PassProgress,
@@ -66,7 +67,7 @@ def render(args: argparse.Namespace) -> int:
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
-    say(f"{files.generator.title}; {width}x{height}, {blocks} blocks, {frames} frames at {FPS} a second")
+    say(f"{files.generator.title}; {width}x{height}, {counted(blocks, 'block')}, {frames} frames at {FPS} a second")
     state = None if world is None else world.decoder_state
     room = plan_for(files, height, width, tiles=tiles_of_state(state, width // SPATIAL_STRIDE))
     say(f"memory, estimated: {room}")
@@ -161,7 +162,9 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     show = functools.partial(_show, bar, world.block)
     run = rollout(models, world, plan.rows_from(world.block), left, on_pass=show)
     if run.repeated:
-        say(f"the inputs are {run.repeated} rows short of {left} blocks; the last row is repeated")
+        say(
+            f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
+        )
     with bar:
         frames = _write_blocks(run, plan, world.size, keep)
     seconds = time.perf_counter() - began
@@ -182,7 +185,7 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) ->
                 writer.write(block.frames[0])
                 saves.now_and_then(run.world_before)
     except BaseException:
-        say(f"stopped; {plan.output} holds {writer.frames} frames and plays")
+        say(f"stopped; {plan.output} holds {counted(writer.frames, 'frame')} and plays")
         raise
     finally:
         with finishing():

@@ -29,6 +29,7 @@ from .clips import open_video, read_video, reason, url_of
 from .errors import VideoError
 from .images import image_tensor
 from .variants import FPS
+from .words import counted
 
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}
@@ -258,8 +259,8 @@ def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
         raise VideoError(f"{path.name} is {have[1]}x{have[0]} and cannot be continued; choose another name.")
     if frames < keep:
         raise VideoError(
-            f"{path.name} has {frames} frames and the world stands at frame {keep}; they do not belong together. Name "
-            "another file to write what follows there, or delete both to begin again."
+            f"{path.name} has {counted(frames, 'frame')} and the world stands at frame {keep}; they do not belong "
+            "together. Name another file to write what follows there, or delete both to begin again."
         )
 
 

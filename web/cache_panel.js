@@ -6,6 +6,7 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 import { addElement } from "./node_widget.mjs";
+import { translatorOf } from "./timeline/i18n.mjs";
 
 const NODE = "MatrixGameWorldCache";
 const ROLL_OUT = "MatrixGameRollOut";
@@ -16,11 +17,9 @@ const SURE_MS = 4000; // how long a second click on Forget deletes
 const WORDS = {
   en: {
     empty: "Nothing is cached yet.",
-    block: "block",
-    blocks: "blocks",
-    state: "state",
-    states: "states",
-    pinned: "pinned",
+    blocks: "{n} {n:block|blocks}",
+    states: "{n} {n:state|states}",
+    pinned: "{n} pinned",
     disk: "on disk",
     memory: "in memory",
     free: "Free",
@@ -32,11 +31,9 @@ const WORDS = {
   },
   zh: {
     empty: "还没有缓存。",
-    block: "块",
-    blocks: "块",
-    state: "状态",
-    states: "状态",
-    pinned: "固定",
+    blocks: "{n} 块",
+    states: "{n} 个状态",
+    pinned: "固定 {n} 个",
     disk: "磁盘",
     memory: "内存",
     free: "释放",
@@ -71,7 +68,7 @@ const open = new Set();
 
 function words() {
   const locale = String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? navigator.language ?? "en");
-  return locale.startsWith("zh") ? WORDS.zh : WORDS.en;
+  return translatorOf(WORDS.en, { zh: WORDS.zh }, locale);
 }
 
 /** @param {number} bytes */
@@ -95,7 +92,7 @@ class CachePanel {
       const { projects } = await answer.json();
       this.show(projects);
     } catch {
-      this.root.textContent = text.failed;
+      this.root.textContent = text("failed");
     }
   }
 
@@ -103,7 +100,7 @@ class CachePanel {
   show(projects) {
     const list = document.createElement("ul");
     for (const project of projects) list.append(this.row(project));
-    this.root.replaceChildren(projects.length ? list : document.createTextNode(words().empty));
+    this.root.replaceChildren(projects.length ? list : document.createTextNode(words()("empty")));
   }
 
   /** @param {Project} project */
@@ -116,17 +113,16 @@ class CachePanel {
     const name = document.createElement("b");
     name.textContent = name.title = project.name;
     const about = document.createElement("small");
-    const counted = (/** @type {number} */ n, /** @type {string} */ one, /** @type {string} */ many) => `${n} ${n === 1 ? one : many}`;
-    const counts = [counted(project.blocks, text.block, text.blocks), counted(project.states, text.state, text.states)];
-    if (project.pinned) counts.push(`${project.pinned} ${text.pinned}`);
-    about.textContent = [...counts, `${size(project.bytes)} ${text.disk}`, `${size(project.memory)} ${text.memory}`].join(" · ");
+    const counts = [text("blocks", { n: project.blocks }), text("states", { n: project.states })];
+    if (project.pinned) counts.push(text("pinned", { n: project.pinned }));
+    about.textContent = [...counts, `${size(project.bytes)} ${text("disk")}`, `${size(project.memory)} ${text("memory")}`].join(" · ");
     const buttons = document.createElement("span");
-    const free = this.button(text.free, text.freeHint, () => this.ask(project, "free"));
+    const free = this.button(text("free"), text("freeHint"), () => this.ask(project, "free"));
     free.disabled = !project.memory;
-    const forget = this.button(text.forget, text.forgetHint, () => {
-      if (forget.textContent === text.sure) return this.ask(project, "forget");
-      forget.textContent = text.sure;
-      window.setTimeout(() => (forget.textContent = text.forget), SURE_MS);
+    const forget = this.button(text("forget"), text("forgetHint"), () => {
+      if (forget.textContent === text("sure")) return this.ask(project, "forget");
+      forget.textContent = text("sure");
+      window.setTimeout(() => (forget.textContent = text("forget")), SURE_MS);
     });
     buttons.append(free, forget);
     row.append(picture, name, buttons, about);

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import FPS, FRAMES_PER_LATENT, Variant
+from ..words import counted
 from .imported import Imported
 from .poses import MAX_POSES, Numbers, track_of_poses
 from .tables import MAX_COMMENTS, lines_of, more_lines_than
@@ -119,7 +120,7 @@ def _rows(text: str, width: int) -> Numbers:
         except ValueError:
             raise ActionError(f"Line {number} of the camera path has a value that is not a number.") from None
         if len(row) != width:
-            raise ActionError(f"Line {number} of the camera path has {len(row)} values, expected {width}.")
+            raise ActionError(f"Line {number} of the camera path has {counted(len(row), 'value')}, expected {width}.")
         rows.append(row)
     table = np.array(rows).reshape(-1, width)
     if not np.isfinite(table).all():

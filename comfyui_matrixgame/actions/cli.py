@@ -18,6 +18,7 @@ from ..files import written_whole
 from ..targets import check_folder, check_target, is_same, shown
 from ..textfile import cannot_be_read, decode
 from ..variants import FPS, VARIANTS
+from ..words import counted
 from . import exporters, lanes, text
 from .bench import bench_track
 from .document import MAX_FILE
@@ -135,7 +136,7 @@ def _check(source: str, args: argparse.Namespace) -> int:
 def _size(loaded: text.Loaded) -> str:
     rows = len(loaded.track)
     blocks = blocks_of_rows(rows)
-    return f"{loaded.track.variant.name}, {rows} rows ({rows / FPS:.1f} s, {blocks} block{'s' * (blocks != 1)})"
+    return f"{loaded.track.variant.name}, {counted(rows, 'row')} ({rows / FPS:.1f} s, {counted(blocks, 'block')})"
 
 
 def _check_out(args: argparse.Namespace) -> None:

@@ -94,7 +94,8 @@ class Cursor:
         if token.kind != "word" or not token.touches(number):
             return None
         if token.text.lower() not in UNITS:
-            hint = f"{units_hint()}; write '{number.text} {token.text}' for {number.text} frames of {token.text}"
+            frames = "1 frame" if number.text == "1" else f"{number.text} frames"
+            hint = f"{units_hint()}; write '{number.text} {token.text}' for {frames} of {token.text}"
             known = token.text.lower() in self.words
             raise self.error("unit", f"unknown unit '{token.text[:40]}'", token, hint if known else units_hint())
         return self.take().text.lower()

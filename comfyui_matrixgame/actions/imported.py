@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ..errors import ActionError
 from ..textfile import half_character
 from ..variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, Variant
+from ..words import counted
 from .check import MAX_FRAMES
 from .document import Timeline
 from .track import ActionTrack
@@ -100,7 +101,8 @@ def track_of(variant: Variant, keyboard: NDArray[Any], units: NDArray[Any], note
     beyond = int((np.abs(units) > CAMERA_LIMIT).any(axis=1).sum())
     if beyond:
         notes.add(
-            f"{beyond} rows turned faster than {CAMERA_LIMIT * CAMERA_UNIT_DEGREES:g} degrees and were slowed down"
+            f"turns faster than {CAMERA_LIMIT * CAMERA_UNIT_DEGREES:g} degrees were slowed down, in "
+            f"{counted(beyond, 'row')}"
         )
     return ActionTrack(variant, keyboard.astype(np.float32), np.clip(units, -CAMERA_LIMIT, CAMERA_LIMIT))
 

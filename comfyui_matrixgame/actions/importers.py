@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, Variant
+from ..words import counted
 from .arrays import Arrays
 from .check import MAX_FRAMES
 from .imported import Imported, Notes, keyboard_of, track_of
@@ -45,11 +46,13 @@ def read_arrays(keyboard: Any, mouse: Any, variant: Variant) -> Imported:
     if variant.exclusive:
         empty = ~held.any(axis=1)
         if empty.any():
-            notes.add(f"{int(empty.sum())} rows in which nothing was held became idle")
+            notes.add(f"{counted(int(empty.sum()), 'row')} in which nothing was held became idle")
             held[empty, variant.keys.index("idle")] = True
     units = np.zeros((len(keys), 2)) if mouse is None else _plain_array(mouse, 2, "mouse_cond", variant)
     if len(units) != len(keys):
-        raise ActionError(f"keyboard_cond has {len(keys)} rows and mouse_cond {len(units)}; make them equal.")
+        raise ActionError(
+            f"keyboard_cond has {counted(len(keys), 'row')} and mouse_cond {len(units)}; make them equal."
+        )
     return Imported(track_of(variant, held.astype(np.float32), units, notes), notes.all())
 
 
@@ -129,7 +132,9 @@ def read_gamecraft(actions: Sequence[str], speeds: Sequence[float] | None, varia
     """
     speeds = [GAMECRAFT_SPEED] * len(actions) if not speeds else list(speeds)
     if len(speeds) != len(actions):
-        raise ActionError(f"The list has {len(actions)} actions and {len(speeds)} speeds; make them equal.")
+        raise ActionError(
+            f"The list has {counted(len(actions), 'action')} and {counted(len(speeds), 'speed')}; make them equal."
+        )
     if not actions or len(actions) * GAMECRAFT_FRAMES > MAX_FRAMES:
         raise ActionError(f"The list needs 1 to {MAX_FRAMES // GAMECRAFT_FRAMES} actions, got {len(actions)}.")
     notes = Notes()

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
+from ..words import counted
 from .arrays import Arrays
 from .check import MAX_FRAMES
 from .tables import MAX_COMMENTS, lines_of, more_lines_than
@@ -165,7 +166,7 @@ def read_realestate(text: str, variant: Variant, fps: float = FPS) -> tuple[Acti
         if len(words) != 19:
             if number == 1 or not words:
                 continue  # the address of the video stands in the first line
-            raise ActionError(f"Line {number} of the camera path has {len(words)} values, expected 19.")
+            raise ActionError(f"Line {number} of the camera path has {counted(len(words), 'value')}, expected 19.")
         try:
             rows.append([float(word) for word in words])
         except ValueError:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, FPS, FRAMES_PER_LATENT, Variant
+from ..words import counted
 from .check import MAX_FRAMES
 from .imported import Imported, Notes, keyboard_of, parse_json, track_of
 from .resample import nearest, rows_of, spread
@@ -64,7 +65,8 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
         raise ActionError("The recording has no lines.")
     if menus:
         notes.add(
-            f"in {menus} steps a menu was open (isGuiOpen): the mouse moved its cursor, so the player stands still"
+            f"in {counted(menus, 'step')} a menu was open (isGuiOpen): the mouse moved its cursor, so the "
+            "player stands still"
         )
     if len(slots) > 1:
         notes.add(f"the choice of things in hand (hotbar) means nothing to {variant.name}")
@@ -188,7 +190,9 @@ def minedojo_of(actions: Any, yaws: Any, pitches: Any, variant: Variant) -> Impo
         none = np.zeros(len(table))
         pitch, yaw = (none if x is None else np.asarray(x, np.float64).reshape(-1) for x in (pitches, yaws))
         if len(pitch) != len(table) or len(yaw) != len(table):
-            raise ActionError(f"actions has {len(table)} rows, and the headings {len(yaw)}; make them equal.")
+            raise ActionError(
+                f"actions has {counted(len(table), 'row')}, and the headings {len(yaw)}; make them equal."
+            )
         turned = _turns_of_headings(pitch, yaw)
     notes.add(_NO_RATE)
     return _of_steps(held, turned / CAMERA_UNIT_DEGREES, FPS, variant, notes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ActionError
 from ..variants import FPS, Variant
+from ..words import counted
 from .check import MAX_FRAMES
 from .imported import Imported, Notes, keyboard_of, number_of, track_of
 from .track import ActionTrack
@@ -133,7 +134,10 @@ def _cells(
     unnamed = False
     for number, cells in table.rows():
         if any(cell.strip() for cell in cells[len(ours) :]):
-            raise ActionError(f"Row {number} of the table has {len(cells)} values, and there are {len(ours)} columns.")
+            raise ActionError(
+                f"Row {number} of the table has {counted(len(cells), 'value')}, and the table "
+                f"{counted(len(ours), 'column')}."
+            )
         row: dict[str, float] = {}
         at: float | None = None  # the value of the column that says when
         for name, mine, cell in zip(names, ours, cells, strict=False):
@@ -220,7 +224,7 @@ def _held_until(rows: list[dict[str, float]], frames: list[int], variant: Varian
     lengths = np.diff([*frames, frames[-1] + 1])
     if not lengths.all():
         notes.add(
-            f"{int((lengths == 0).sum())} rows of the table are closer together than 1/{FPS} s; they were left out"
+            f"left out, being closer together than 1/{FPS} s: {counted(int((lengths == 0).sum()), 'row')} of the table"
         )
     held = [[key for key, value in row.items() if key in variant.keys and value > 0.5] for row in rows]
     keyboard = np.repeat(keyboard_of(held, variant, notes), lengths, axis=0)

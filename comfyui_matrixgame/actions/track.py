@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..variants import CAMERA_LIMIT, FRAMES_PER_BLOCK, Variant, first_input_of_block
+from ..words import counted
 
 Floats = NDArray[np.float32]
 
@@ -57,7 +58,7 @@ class ActionTrack:
         )
         if len(mouse) != len(keyboard):
             raise ActionError(
-                f"The track has {len(keyboard)} rows of keys but {len(mouse)} of camera; make them equal."
+                f"The track has {counted(len(keyboard), 'row')} of keys but {len(mouse)} of camera; make them equal."
             )
         if np.abs(mouse).max() > CAMERA_LIMIT:
             row = int(np.argwhere(np.abs(mouse) > CAMERA_LIMIT)[0][0])

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+from ..words import counted
 
 if TYPE_CHECKING:
     from .engine import Engine
@@ -111,12 +112,12 @@ def _export(args: argparse.Namespace) -> int:
     target = Path(args.target)
     if args.kind == "dataset":
         count, left_out = export_dataset(Path(args.folder), target, args.variant)
-        print(f"{target}: {count:,} episodes")
+        print(f"{target}: {counted(count, 'episode', form=',')}")
     else:
         count, left_out = export_videos(Path(args.folder), target, args.names, args.variant)
-        print(f"{target}: {count:,} videos")
+        print(f"{target}: {counted(count, 'video', form=',')}")
     if left_out:
-        print(f"{left_out:,} jobs have no video or frames, and are left out", file=sys.stderr)
+        print(f"left out, as they have no video or frames: {counted(left_out, 'job', form=',')}", file=sys.stderr)
     return 0
 
 

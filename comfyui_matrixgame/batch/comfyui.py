@@ -24,6 +24,7 @@ from ..images import read_pixels
 from ..vae.base import LATENT_CHANNELS, normalise
 from ..variants import LATENTS_PER_BLOCK
 from ..video import read_video
+from ..words import counted
 from .client import HostClient, HostGone, JobFailed
 from .engine import Feed, OnPulse, Outcome, Pulse
 from .entries import Job
@@ -330,7 +331,7 @@ def _blocks(task: Task, fetched: Fetched, folder: Path, whole: bool) -> Iterator
         taken = [frame for _, frame in zip(range(frames_in_block(block)), frames, strict=False)]
         count += len(taken)
         if len(taken) < frames_in_block(block):
-            raise JobFailed(f"The host made {count} frames instead of {task.frames}.")
+            raise JobFailed(f"The host made {counted(count, 'frame')} instead of {task.frames}.")
         if taken[0].shape != (*task.size, 3):
             rows, columns = taken[0].shape[:2]
             raise JobFailed(f"The host made frames of {columns}x{rows} instead of {task.size[1]}x{task.size[0]}.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..memory import MemoryEstimate
 from ..resources import gigabytes
+from ..words import counted
 from ..world.cache import DISK_BYTES as CACHE_BYTES
 from .outputs import latents_bytes
 from .settings import JobFile, is_url
@@ -61,13 +62,17 @@ class Plan:
         variants = ", ".join(f"{name} {count:,}" for name, count in self.by_variant.items())
         lines = [
             f"jobs      {self.count:,} ({variants})" + ("" if self.done is None else f"; {self.done:,} are finished"),
-            f"frames    {self.frames:,} in {self.blocks:,} blocks, {clock(self.frames / 25)} of video at 25 a second",
+            f"frames    {self.frames:,} in {counted(self.blocks, 'block', form=',')}, {clock(self.frames / 25)} of "
+            "video at 25 a second",
         ]
         if self.seconds is None:
             lines.append("time      unknown: nothing with these models and this size was measured here; run one job")
         else:
             devices = "" if self.devices == 1 else f" on {self.devices} devices"
-            lines.append(f"time      about {clock(self.seconds)}{devices}, from {self.measured:,} finished jobs")
+            lines.append(
+                f"time      about {clock(self.seconds)}{devices}, from "
+                f"{counted(self.measured, 'finished job', form=',')}"
+            )
         if self.memory is not None:
             lines.append(f"memory    {self.memory} on each device, estimated")
         source = "from finished jobs" if self.disk_measured else "an assumption; noisy pictures take more"

@@ -12,6 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import BatchError, MatrixGameError
+from ..words import counted
 from .engine import Engine, Feed, Outcome, Pulse
 from .entries import Job
 from .ledger import Ledger
@@ -40,7 +41,7 @@ class Tally:
         parts = [f"{self.made:,} made"]
         for count, what in ((self.known, "finished before"), (self.failed, "failed"), (self.left, "failed before")):
             parts += [f"{count:,} {what}"] if count else []
-        return f"{self.total:,} jobs: {', '.join(parts)}"
+        return f"{counted(self.total, 'job', form=',')}: {', '.join(parts)}"
 
 
 @dataclass

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..errors import MatrixGameError
 from ..images import ENDINGS, check_picture
 from ..variants import FPS, frames_of_blocks
+from ..words import counted
 from .scripts import Script, files_of, plain_name
 from .tree import Value
 
@@ -49,7 +50,9 @@ def read_images(value: Value, folder: Path, size: tuple[int, int], notes: dict[s
         alone = len(named) == 1 and paths == named
         usable = paths if alone else _usable(paths, size, said)
         if not usable:
-            source.fail(f"none of the {len(paths)} pictures of {text} can be used; the first: {next(reversed(said))}")
+            source.fail(
+                f"none of the {counted(len(paths), 'picture')} of {text} can be used; the first: {next(reversed(said))}"
+            )
         for path in usable:
             if alone:
                 _check_picture(source, path, size)

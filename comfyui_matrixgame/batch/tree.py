@@ -16,6 +16,7 @@ from ..actions.tables import separator_of
 from ..errors import BatchError
 from ..files import TooLarge
 from ..textfile import cannot_be_read, half_character, read_text_file
+from ..words import counted
 
 MAX_BYTES = 64 << 20
 MAX_YAML = 8 << 20  # characters of YAML or JSON: reading takes a second for each
@@ -233,7 +234,9 @@ def _rows(reader: Any, head: int, file: str) -> list[Value]:
         while len(cells) > len(columns) and not cells[-1].strip():
             cells.pop()
         if len(cells) != len(columns):
-            raise BatchError(f"{file}, line {line}: {len(cells)} cells for {len(columns)} columns.")
+            raise BatchError(
+                f"{file}, line {line}: {counted(len(cells), 'cell')} for {counted(len(columns), 'column')}."
+            )
         if len(rows) == MAX_ROWS:
             raise _too_many(file)
         row = {name: Value(cell.strip(), line, file) for name, cell in zip(columns, cells, strict=True) if cell.strip()}

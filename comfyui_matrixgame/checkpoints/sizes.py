@@ -16,6 +16,7 @@ from ..generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..generator.model import HEAD_DIM
 from ..vae import TinyDecoder, WanVAE
 from ..variants import VARIANTS, Variant
+from ..words import counted
 from .tensors import readable
 
 Shape = tuple[int, ...]
@@ -158,7 +159,7 @@ def _layers(numbers: set[int], tensors: int) -> int:
     if not layers:
         raise Impossible("it has no blocks")
     if layers > min(tensors, MOST_LAYERS):
-        raise Impossible(f"it names block {layers - 1:,}, and has {tensors:,} tensors")
+        raise Impossible(f"it names block {layers - 1:,}, and has {counted(tensors, 'tensor', form=',')}")
     return layers
 
 

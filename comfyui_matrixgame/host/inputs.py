@@ -23,7 +23,7 @@ from ..actions.text import read_text
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import ActionError, MatrixGameError
 from ..files import read_bytes
-from ..variants import get_variant
+from ..variants import VARIANTS, get_variant
 
 log = logging.getLogger(__name__)
 NO_FILE = "(none)"
@@ -31,8 +31,9 @@ OVERLAY_CHUNK = 48  # frames converted at a time
 
 
 def problem_with_script(script: str | None, variant: str | None) -> str | None:
-    """Why a script cannot be played, with line and column; None where it can, or is not known yet (linked)."""
-    if script is None or variant is None:
+    """Why a script cannot be played, with line and column; None where it can, is not known yet (linked), or where core
+    refuses the variant."""
+    if script is None or variant not in VARIANTS:
         return None
     try:
         read_inputs(script, variant)
@@ -82,8 +83,9 @@ def camera_paths(variant: str, scripts: str, file: str) -> tuple[list[ActionTrac
 
 
 def problem_with_paths(variant: str | None, scripts: str | None, file: str | None) -> str | None:
-    """Why scripts cannot be played; None where they can, or are not known yet (linked)."""
-    if variant is None or scripts is None or file is None:
+    """Why scripts cannot be played; None where they can, are not known yet (linked), or where core refuses the variant
+    or the file."""
+    if variant not in VARIANTS or scripts is None or file not in path_file_choices():
         return None
     try:
         camera_paths(variant, scripts, file)

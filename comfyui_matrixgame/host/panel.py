@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from PIL import Image
 from server import PromptServer
 
 from ..errors import WorldError
@@ -25,9 +23,9 @@ from ..world.cache import (
     list_projects,
     project_files,
 )
-from ..world.records import DamagedRecord, OtherVersion, read_record
 from .cache import open_caches
 from .files import cache_folder
+from .pictures import LAST, frame_picture
 from .requests import read_object
 
 THUMBNAIL = (160, 88)
@@ -45,7 +43,7 @@ def add_routes() -> None:
 
 async def list_all(_: web.Request) -> web.Response:
     """Every project with its sizes, the one used last first."""
-    return web.json_response({"projects": await asyncio.to_thread(_projects)})
+    return web.json_response({"projects": await _answer(_projects)})
 
 
 async def thumbnail(request: web.Request) -> web.Response:
@@ -74,7 +72,9 @@ async def _answer(work: Callable[[], Any]) -> Any:
     except WorldError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
     except FileNotFoundError:
-        raise web.HTTPNotFound from None
+        raise web.HTTPNotFound(text="There is no such project in the cache, or no picture of it.") from None
+    except OSError as error:
+        raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
 
 
 def _projects() -> list[dict[str, Any]]:
@@ -98,15 +98,9 @@ def _about(name: str, cache: BlockCache | None) -> dict[str, Any]:
 def _thumbnail(project: str) -> bytes:
     _must_exist(project)
     for file in reversed([file for file in project_files(cache_folder(), project) if file.kind == FRAMES]):
-        try:
-            frame = read_record(file.path).tensors["frames"][0, -1]
-        except (OSError, KeyError, DamagedRecord, OtherVersion):
-            continue
-        picture = Image.fromarray(frame.numpy())
-        picture.thumbnail(THUMBNAIL)
-        buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=85)
-        return buffer.getvalue()
+        picture = frame_picture(file.path, LAST, THUMBNAIL)
+        if picture is not None:
+            return picture
     raise FileNotFoundError
 
 

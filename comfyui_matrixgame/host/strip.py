@@ -9,15 +9,12 @@ edit of that timeline is known without a run: the keys are hashes of the inputs.
 from __future__ import annotations
 
 import asyncio
-import io
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from weakref import ReferenceType, ref
 
 from aiohttp import web
-from PIL import Image
 from server import PromptServer
 
 from ..actions.track import blocks_of_rows, rows_of_blocks
@@ -25,10 +22,10 @@ from ..errors import MatrixGameError
 from ..world import BlockCache, CachedRollout
 from ..world.cache import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
 from ..world.chain import Lineage
-from ..world.records import DamagedRecord, OtherVersion, read_record
 from ..world.reuse import MAKING
 from .files import cache_folder
 from .inputs import read_inputs
+from .pictures import MIDDLE, frame_picture
 from .requests import read_object
 
 EVENT = "matrixgame.strip"
@@ -92,6 +89,8 @@ async def _states(request: web.Request) -> web.Response:
         blocks = await asyncio.to_thread(_look, strip, str(asked.get("script")), str(asked.get("variant")))
     except MatrixGameError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
+    except OSError as error:
+        raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
     return web.json_response({"project": strip.project, "blocks": blocks})
 
 
@@ -120,19 +119,12 @@ async def _frame(request: web.Request) -> web.Response:
     """A JPEG of the frame in the middle of a block."""
     project, key = request.match_info["project"], request.match_info["key"]
     if not _KEY.fullmatch(key):
-        raise web.HTTPNotFound
+        raise web.HTTPNotFound(text=f"'{key[:80]}' is not the key of a block.")
     try:
         path = project_folder(cache_folder(), project) / f"{key}.{FRAMES}"
-        picture = await asyncio.to_thread(_picture, path)
-    except (MatrixGameError, OSError, KeyError, DamagedRecord, OtherVersion):
-        raise web.HTTPNotFound from None
+    except MatrixGameError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+    picture = await asyncio.to_thread(frame_picture, path, MIDDLE, (4 * HOVER_HEIGHT, HOVER_HEIGHT))
+    if picture is None:
+        raise web.HTTPNotFound(text="There is no picture of this block.")
     return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})
-
-
-def _picture(path: Path) -> bytes:
-    frames = read_record(path).tensors["frames"][0]
-    picture = Image.fromarray(frames[len(frames) // 2].numpy())
-    picture.thumbnail((4 * HOVER_HEIGHT, HOVER_HEIGHT))
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=85)
-    return buffer.getvalue()

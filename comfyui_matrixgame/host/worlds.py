@@ -35,6 +35,7 @@ from ..images import fit_image
 from ..vae.base import denormalise, to_uint8
 from ..variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
 from ..video import VideoWriter
+from ..words import counted
 from ..world import PassProgress, World
 from ..world.world import next_name
 from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of
@@ -165,7 +166,8 @@ def _whole_blocks(frames: Tensor) -> Tensor:
     kept = frames_of_blocks((len(frames) + 3) // FRAMES_PER_BLOCK)
     if not kept:
         raise ImageError(
-            f"The clip has {len(frames)} frames; Start World needs 9 frames at least, and 12 for every block more."
+            f"The clip has {counted(len(frames), 'frame')}; Start World needs 9 frames at least, and 12 for every "
+            "block more."
         )
     return frames[:kept]
 

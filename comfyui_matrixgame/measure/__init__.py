@@ -21,6 +21,7 @@ from ..quantise import EXACT
 from ..vae import WanVAE
 from ..vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
+from ..words import counted
 from ..world import Models
 from .check import faults
 from .clock import Seconds, Spread, best, memory, start_memory
@@ -95,7 +96,7 @@ def measure(
     encoder = image_tower(models.generator.compute_dtype, device) if tower else None
     world, first = time_start(models, torch.rand(3, *SIZES[size]) * 2 - 1, encoder)
     del encoder
-    note(f"{blocks} blocks")
+    note(counted(blocks, "block"))
     times, after = time_blocks(models, world, blocks)
     warm = warm_blocks(times)
     block = Spread.of([time.spent for time in warm])

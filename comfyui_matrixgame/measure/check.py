@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..variants import FRAMES_PER_BLOCK
+from ..words import counted
 from .rollouts import ENOUGH, WARM
 
 NAMED = ("variant", "size", "decoder", "stored", "computed")  # what every speed is said with
@@ -39,7 +40,7 @@ def _speeds(run: dict[str, Any]) -> Iterator[str]:
             yield f"its speed is given without the {name}."
     warm = [block["s"] for block in run["blocks"][WARM:]]
     if len(warm) < ENOUGH:
-        yield f"its speed is of {len(warm)} warm blocks; {ENOUGH} are needed."
+        yield f"its speed is of {counted(len(warm), 'warm block')}; {ENOUGH} are needed."
         return
     mean = statistics.fmean(warm)
     if not math.isclose(run["end_to_end_fps"], FRAMES_PER_BLOCK / mean, rel_tol=1e-6):
@@ -49,4 +50,4 @@ def _speeds(run: dict[str, Any]) -> Iterator[str]:
         if not math.isclose(run["block"][name], seconds, rel_tol=1e-6):
             yield f"the {name} of a block is not that of its blocks."
     if "transformer_only_fps" in run and run["pass"]["count"] < ENOUGH:
-        yield f"transformer only is of {run['pass']['count']} passes; {ENOUGH} are needed."
+        yield f"transformer only is of {counted(run['pass']['count'], 'pass', 'passes')}; {ENOUGH} are needed."

@@ -16,6 +16,7 @@ from ..actions.document import save_document
 from ..console import say
 from ..errors import MatrixGameError
 from ..stopping import finishing
+from ..words import counted
 from .engine import Engine
 from .hub import Hub
 from .origin import addresses
@@ -123,9 +124,12 @@ def keep(take: Take, path: Path) -> Path | None:
         if problem is not None:
             say(f"{path} could not be written ({problem}); the take is in {written}")
         again = f"matrixgame render --seed {take.seed} --actions {written}"
-        say(f"{written}: {take.blocks} blocks; `{again}`, with the same image and models, makes the same frames")
+        say(
+            f"{written}: {counted(take.blocks, 'block')}; `{again}`, with the same image and models, makes "
+            "the same frames"
+        )
         return written
-    raise MatrixGameError(f"The take of {take.blocks} blocks could not be written anywhere ({problem}).")
+    raise MatrixGameError(f"The take of {counted(take.blocks, 'block')} could not be written anywhere ({problem}).")
 
 
 def _free_name(path: Path) -> Path:

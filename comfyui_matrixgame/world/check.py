@@ -19,6 +19,7 @@ from ..vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
 from ..vae.tiny import WIDTHS
 from ..vae.wan import MEMORY, STAGES
 from ..variants import Variant, get_variant
+from ..words import counted
 from .condition import CONSTANT_FROM
 from .inputs import TAIL_ROWS
 
@@ -58,7 +59,7 @@ def checked_fields(about: Mapping[str, Any]) -> Fields:
     if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT for name in names):
         raise NoWorld("a name is none")
     if not 0 < len(seeds) == len(names) <= MOST_WORLDS:
-        raise NoWorld(f"it has {len(seeds)} seeds and {len(names)} names")
+        raise NoWorld(f"it has {counted(len(seeds), 'seed')} and {counted(len(names), 'name')}")
     return Fields(
         variant=get_variant(_text(about, "variant")),
         block=_whole(about, "block", MOST_BLOCKS),

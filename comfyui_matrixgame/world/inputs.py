@@ -12,6 +12,7 @@ from ..errors import WorldError
 from ..generator.action_module import INPUT_ROWS, ActionInputs
 from ..ops import upload
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
+from ..words import counted
 from .world import World
 
 TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows reach back to
@@ -21,7 +22,10 @@ def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> lis
     """One track for each world, checked against the world's variant. Raises WorldError."""
     given = [tracks] * world.batch if isinstance(tracks, ActionTrack) else list(tracks)
     if len(given) != world.batch:
-        raise WorldError(f"{len(given)} tracks were given for {world.batch} worlds; give one, or one for each.")
+        raise WorldError(
+            f"There are {counted(world.batch, 'world')} and {counted(len(given), 'track')}; give "
+            "one track, or one for each."
+        )
     for track in given:
         if track.variant != world.variant:
             raise WorldError(

@@ -13,6 +13,7 @@ from ..actions.track import ActionTrack, blocks_of_rows
 from ..devices import computes, computing_on
 from ..errors import WorldError
 from ..vae.base import State, to_uint8
+from ..words import counted
 from .cache import CONDITION, FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
 from .chain import Chain
 from .files import state_of_tensors, state_tensors
@@ -42,7 +43,7 @@ class Counts:
     replayed: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.made} blocks made", f"{self.reused} reused"]
+        parts = [f"{counted(self.made, 'block')} made", f"{self.reused} reused"]
         parts += [f"{self.decoded} only decoded"] if self.decoded else []
         parts += [f"{self.replayed} replayed"] if self.replayed else []
         return ", ".join(parts)

@@ -14,6 +14,7 @@ from ..errors import ImageError, WorldError
 from ..generator.schedule import Schedule
 from ..images import check_size
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
+from ..words import counted
 from .condition import block_condition, encode_start, whole_condition, with_condition
 from .inputs import block_windows, tail_after, tracks_for
 from .models import Models, fingerprint
@@ -40,7 +41,10 @@ def start_world(
     if len(image) == 1 and len(seeds) > 1:
         image = image.expand(len(seeds), -1, -1, -1)
     if len(seeds) != len(image):
-        raise WorldError(f"{len(seeds)} seeds were given for {len(image)} images; give one, or one for each.")
+        raise WorldError(
+            f"There are {counted(len(image), 'image')} and {counted(len(seeds), 'seed')}; give one "
+            "seed, or one for each."
+        )
     if features is None:
         if models.vision is None:
             raise WorldError("Starting a world needs the image tower; load clip_vision_h.safetensors beside the VAE.")
@@ -91,7 +95,9 @@ def start_world_from_clip(
     blocks = (frames + 3) // FRAMES_PER_BLOCK
     if blocks < 1 or frames != frames_of_blocks(blocks):
         fitting = frames_of_blocks(max(1, blocks))
-        raise ImageError(f"A clip of {frames} frames cannot be continued: it needs 9 + 12k frames, such as {fitting}.")
+        raise ImageError(
+            f"A clip of {counted(frames, 'frame')} cannot be continued: it needs 9 + 12k frames, such as {fitting}."
+        )
     world = start_world(models, clip[:, :, 0], seed, features=features)
     given = tracks_for(world, tracks)
     rows = rows_of_blocks(blocks)

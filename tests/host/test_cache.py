@@ -69,7 +69,7 @@ def test_an_edit_and_an_undo(host: Host) -> None:
     assert report.startswith("4 blocks made, 0 reused")
     assert len(whole) == 45
     report, edited = roll(host, [*WALK[:3], "a 13f"], "edits")
-    assert report.startswith("1 blocks made, 3 reused")
+    assert report.startswith("1 block made, 3 reused")
     np.testing.assert_array_equal(edited[:33], whole[:33])
     assert (edited[33:] != whole[33:]).mean() > 0.1
     report, fresh = roll(host, [*WALK[:3], "a 13f"], "another project")
@@ -91,7 +91,7 @@ def test_an_edit_of_a_long_world_with_no_state_at_hand(host: Host) -> None:
         if file.kind in (SNAPSHOT, PINNED):
             file.path.unlink()
     report, edited = roll_demo(host, edit, "long")
-    assert report.startswith("1 blocks made, 14 reused"), report
+    assert report.startswith("1 block made, 14 reused"), report
     report, _ = roll_demo(host, edit, "long and fresh")
     assert report.startswith("15 blocks made, 0 reused")
     assert (edited[-12:] != whole[-12:]).any()
@@ -120,7 +120,7 @@ def test_a_name_may_come_from_another_node(host: Host) -> None:
     cache["inputs"]["name"] = graph.add("PrimitiveString", value="linked").json()
     run = host.run(graph.prompt)
     assert run.status == "success", run.error
-    assert run.outputs[rolled.node]["text"][0].startswith("1 blocks made")
+    assert run.outputs[rolled.node]["text"][0].startswith("1 block made")
     assert listed(host)["linked"]["blocks"] == 1
     assert host.run(graph.prompt).executed == []
 
@@ -284,7 +284,7 @@ def test_a_killed_run_goes_on(base: Path, host: Host, tmp_path: Path) -> None:
     caches = [folder / "output" / "matrixgame" / "cache" for folder in (tmp_path, host.base)]
     shutil.copytree(caches[0] / "killed", caches[1] / "killed")
     report, ours = roll(host, WALK, "killed", seed=9)
-    assert report.startswith(("2 blocks made, 2 reused", "1 blocks made, 3 reused")), report
+    assert report.startswith(("2 blocks made, 2 reused", "1 block made, 3 reused")), report
     _, quiet = roll(host, WALK, "undisturbed", seed=9)
     np.testing.assert_array_equal(ours, quiet)
     assert not list(caches[1].rglob("*.part"))

@@ -12,7 +12,7 @@ from comfyui_matrixgame.world import Models
 
 from .graphs import Graph, Link
 from .server import Host
-from .test_errors import reject
+from .test_errors import mistakes, reject
 from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
 from .worlds import add_models, add_video, add_world
 
@@ -101,11 +101,12 @@ def test_what_is_wrong_is_said_before_anything_runs(host: Host) -> None:
         ("", "(none)", "There are no scripts"),
         ("--- a\nw 9f\n--- a\nw 9f", "(none)", "Two scripts are called 'a'"),
         ("--- ../../a\nw 9f", "(none)", "cannot be that of a video"),
-        ("w 9f", "../secret.mgs", "is not the name of a file in the input folder"),
-        ("w 9f", "example.png", "example.png holds no scripts"),
-        ("w 9f", "missing.mgs", "missing.mgs cannot be read"),
+        ("w 9f", "../secret.mgs", "value_not_in_list"),
+        ("w 9f", "example.png", "value_not_in_list"),
+        ("w 9f", "missing.mgs", "value_not_in_list"),
         ("w 1\n---\n" * 300, "(none)", "more than 256 scripts"),
     ):
         graph, paths, rolled = paths_graph(scripts, file)
         add_video(graph, rolled, paths[1])
         assert told in reject(host, graph), told
+        assert len(mistakes(host, graph)) == 1, told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ def reject(host: Host, graph: Graph) -> str:
     with pytest.raises(Rejected) as refused:
         host.run(graph.prompt)
     return str(refused.value)
+
+
+def mistakes(host: Host, graph: Graph) -> list[dict[str, Any]]:
+    """What the host says is wrong with a graph that it must refuse, each as often as it is said."""
+    with pytest.raises(Rejected) as refused:
+        host.run(graph.prompt)
+    return [error for node in refused.value.details["node_errors"].values() for error in node["errors"]]
 
 
 def whole(model_file: str = UNIVERSAL, **changes: Any) -> Graph:
@@ -154,6 +162,37 @@ def test_a_fault_in_the_script_names_its_place(host: Host) -> None:
     assert "script:2:1" in reject(host, simple(document)[0])
     stale = parse_script("w 9f").document.with_source("script", "a 9f").to_text()
     assert "not those of the script" in reject(host, simple(stale)[0])
+
+
+def test_one_mistake_is_told_once(host: Host) -> None:
+    before = len(host.log())
+    (told,) = mistakes(host, simple("w 9f\nfly 12f")[0])
+    assert told["extra_info"]["input_name"] == "script"
+    assert host.log()[before:].count("unknown action 'fly'") == 1
+    graph, _ = simple("w 9f")
+    timeline = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameActionTimeline")
+    timeline["inputs"]["variant"] = "chess"
+    (told,) = mistakes(host, graph)
+    assert told["type"] == "value_not_in_list"
+
+
+def test_what_is_checked_is_the_prompts_own(host: Host) -> None:
+    """Of prompts with the same nodes and other variants, several at a time."""
+    good, bad = Graph(), Graph()
+    for graph, variant in ((good, "templerun"), (bad, "universal")):
+        graph.add("PreviewAny", source=graph.add("MatrixGameActionTimeline", variant=variant, script="jump 9f"))
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda graph: ask(host, graph), [good, bad] * 8))
+    assert answers == [0, 1] * 8
+
+
+def ask(host: Host, graph: Graph) -> int:
+    """How many mistakes a prompt has; one without is queued."""
+    try:
+        host.post("/prompt", {"prompt": graph.prompt})
+    except Rejected as refused:
+        return sum(len(node["errors"]) for node in refused.details["node_errors"].values())
+    return 0
 
 
 def test_names_and_paths_are_checked(host: Host) -> None:

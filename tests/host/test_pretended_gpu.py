@@ -76,7 +76,7 @@ def test_an_edit_and_an_undo(gpu_host: Host) -> None:
     report, whole = roll(gpu_host, WALK, "edits")
     assert report.startswith("4 blocks made, 0 reused")
     report, edited = roll(gpu_host, [*WALK[:3], "a 13f"], "edits")
-    assert report.startswith("1 blocks made, 3 reused")
+    assert report.startswith("1 block made, 3 reused")
     np.testing.assert_array_equal(edited[:33], whole[:33])
     report, fresh = roll(gpu_host, [*WALK[:3], "a 13f"], "fresh")
     assert report.startswith("4 blocks made")

@@ -63,7 +63,7 @@ def test_what_was_played_is_in_the_cache_and_what_is_in_it_is_not_made(tmp_path:
 
 @pytest.mark.parametrize(
     ("tiny", "letters", "counts"),
-    [(False, "wws", "1 blocks made, 2 reused"), (True, "wwa", "1 blocks made, 0 reused, 2 only decoded")],
+    [(False, "wws", "1 block made, 2 reused"), (True, "wwa", "1 block made, 0 reused, 2 only decoded")],
 )
 def test_a_rollout_is_played_on_also_with_another_decoder(
     tmp_path: Path, tiny: bool, letters: str, counts: str

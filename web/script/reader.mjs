@@ -109,7 +109,8 @@ export class Reader {
     if (token.kind !== "word" || !token.touches(number)) return null;
     const word = token.text.toLowerCase();
     if (!Object.hasOwn(UNITS, word)) {
-      const more = `${UNITS_HINT}; write '${number.text} ${token.text}' for ${number.text} frames of ${token.text}`;
+      const frames = number.text === "1" ? "1 frame" : `${number.text} frames`;
+      const more = `${UNITS_HINT}; write '${number.text} ${token.text}' for ${frames} of ${token.text}`;
       throw this.error("unit", `unknown unit '${firstPoints(token.text, 40)}'`, token, this.words.has(word) ? more : UNITS_HINT);
     }
     this.take();

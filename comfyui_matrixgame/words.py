@@ -1,0 +1,9 @@
+"""Numbers of things in sentences."""
+
+from __future__ import annotations
+
+
+def counted(number: int, one: str, many: str = "", form: str = "") -> str:
+    """The number and its noun: "1 block", "2 blocks". many: a plural that is not `one` with an s. form: a format of
+    the number, such as "," for thousands."""
+    return f"{number:{form}} {one if number == 1 else many or one + 's'}"

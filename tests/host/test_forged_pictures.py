@@ -1,0 +1,99 @@
+"""Stored blocks that are no pictures: the list and the strip show none, and the host logs no traceback."""
+
+from __future__ import annotations
+
+import shutil
+import urllib.error
+import urllib.request
+import uuid
+from pathlib import Path
+
+import pytest
+import torch
+
+from comfyui_matrixgame.world.cache import BlockCache
+from comfyui_matrixgame.world.records import Record, write_record
+
+from .server import Host
+
+KEY = "0" * 40 + "-" + "1" * 16
+GOOD = torch.full((1, 9, 32, 48, 3), 90, dtype=torch.uint8)
+FORGED = {
+    "no frames": Record({"latents": torch.zeros(2)}),
+    "nothing": Record({}),
+    "a number": Record({"frames": torch.zeros((), dtype=torch.uint8)}),
+    "a row": Record({"frames": torch.zeros(7, dtype=torch.uint8)}),
+    "no worlds": Record({"frames": GOOD[:0]}),
+    "no frame": Record({"frames": GOOD[:, :0]}),
+    "no height": Record({"frames": GOOD[:, :, :0]}),
+    "two channels": Record({"frames": GOOD[..., :2]}),
+    "floats": Record({"frames": GOOD.float()}),
+    "truth values": Record({"frames": GOOD.bool()}),
+    "endless": Record({"frames": torch.zeros((1, 1, 1, 70_000, 3), dtype=torch.uint8)}),
+}
+BROKEN = {"empty": b"", "cut": None, "a picture": b"\xff\xd8\xff\xe0JFIF" * 9, "zeros": bytes(4096)}
+
+
+@pytest.fixture
+def project(host: Host) -> str:
+    """A project that holds nothing yet."""
+    name = f"forged {uuid.uuid4().hex[:6]}"
+    BlockCache(host.base / "output" / "matrixgame" / "cache", name)._open()
+    return name
+
+
+def answers(host: Host, project: str) -> list[tuple[int, bytes]]:
+    """What the list's thumbnail and the strip's picture give."""
+    found = []
+    for route in ("thumbnail", f"frame/{KEY}"):
+        address = f"{host.url}/matrixgame/cache/{project.replace(' ', '%20')}/{route}"
+        try:
+            with urllib.request.urlopen(address, timeout=30) as answer:
+                found.append((answer.status, answer.read()))
+        except urllib.error.HTTPError as error:
+            found.append((error.code, error.read()))
+    return found
+
+
+def file_of(host: Host, project: str) -> Path:
+    return host.base / "output" / "matrixgame" / "cache" / project / f"{KEY}.frames"
+
+
+def check_refused(host: Host, project: str, log_before: int) -> None:
+    for status, text in answers(host, project):
+        assert status == 404, text
+        assert text.decode().startswith("There is no")
+    assert project in [each["name"] for each in host.get("/matrixgame/cache")["projects"]]
+    assert "Traceback" not in host.log()[log_before:]
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_a_record_without_frames_is_no_picture(host: Host, project: str, what: str) -> None:
+    before = len(host.log())
+    write_record(file_of(host, project), FORGED[what])
+    check_refused(host, project, before)
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_file_that_is_no_record_is_no_picture(host: Host, project: str, what: str) -> None:
+    before = len(host.log())
+    file = file_of(host, project)
+    write_record(file, Record({"frames": GOOD}))
+    forged = BROKEN[what]
+    file.write_bytes(file.read_bytes()[:-40] if forged is None else forged)
+    check_refused(host, project, before)
+
+
+def test_a_folder_in_its_place_is_no_picture(host: Host, project: str) -> None:
+    before = len(host.log())
+    file_of(host, project).mkdir()
+    check_refused(host, project, before)
+
+
+def test_the_newest_block_that_has_a_picture_is_shown(host: Host, project: str) -> None:
+    file = file_of(host, project)
+    write_record(file, Record({"frames": GOOD}))
+    assert all(status == 200 and picture.startswith(b"\xff\xd8") for status, picture in answers(host, project))
+    newer = file.with_name(file.name.replace("0", "a", 1))
+    shutil.copy(file, newer)  # under another block's name
+    assert all(status == 200 for status, _ in answers(host, project))
