@@ -182,7 +182,7 @@ def test_another_attention_makes_other_results(
     monkeypatch.setattr(weights, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
     for name in ("sdpa", "sage"):
         assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0
-        assert "1 jobs: 1 made" in capsys.readouterr().err
+        assert "1 job: 1 made" in capsys.readouterr().err
     first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
     assert first != second
 
@@ -191,7 +191,7 @@ def test_another_image_tower_makes_other_results(folder: Path, capsys: pytest.Ca
     save_file({name: t * 1.5 for name, t in load_file(folder / CLIP).items()}, folder / "other.safetensors")
     for clip in (CLIP, "other.safetensors"):
         assert run(write_jobs(folder, models=MODELS | {"clip": clip})) == 0
-        assert "1 jobs: 1 made" in capsys.readouterr().err
+        assert "1 job: 1 made" in capsys.readouterr().err
     first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
     assert first != second
 

@@ -241,7 +241,7 @@ def test_gamecraft_lists() -> None:
     ("text", "message"),
     [
         ("--action-list", "1 to"),
-        ("--action-list w s --action-speed-list 0.2", "2 actions and 1 speeds"),
+        ("--action-list w s --action-speed-list 0.2", "2 actions and 1 speed;"),
         ("--action-list fly", "'fly' is no action"),
         ("--action-list w --action-speed-list fast", "takes numbers"),
         ("--action-list w --action-speed-list nan", "takes numbers"),
