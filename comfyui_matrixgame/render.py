@@ -27,7 +27,7 @@ from .stopping import finishing
 from .targets import check_target, shown
 from .vae.base import SPATIAL_STRIDE
 from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
-from .video import VideoWriter, is_own_video, recover
+from .video import VideoWriter, begins_at, is_own_video, recover
 from .weights import Files, find_files, image_features, load_models, plan_for
 from .words import counted
 from .world import (
@@ -152,10 +152,7 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
             "for more with --blocks, or use another --world."
         )
     passes = len(models.variant.steps) + 1
-    recover(plan.output)
-    keep = plan.frames_before(world.block) if plan.output.exists() else 0
-    if keep and plan.is_gif:
-        raise VideoError(f"{plan.output} cannot be gone on with, as a GIF is written in one go; name an .mp4.")
+    begins, keep = _place_in_video(plan, world.block)
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
     bar = tqdm(total=left * passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
@@ -166,7 +163,7 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
             f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
         )
     with bar:
-        frames = _write_blocks(run, plan, world.size, keep)
+        frames = _write_blocks(run, plan, world.size, begins, keep)
     seconds = time.perf_counter() - began
     rate = (frames - keep) / seconds
     mode = precision_of(models.generator)
@@ -174,8 +171,27 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     return 0
 
 
-def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) -> int:
-    writer = GifWriter(plan.output, *size) if plan.is_gif else VideoWriter(plan.output, *size, keep=keep)
+def _place_in_video(plan: Plan, block: int) -> tuple[int, int]:
+    """The frame of the whole render with which the output begins, and how many frames that it has stay. A new output
+    begins where the world stands."""
+    recover(plan.output)
+    before = plan.frames_before(block)
+    if not plan.output.exists():
+        return before, 0
+    if before and plan.is_gif:
+        raise VideoError(f"{plan.output} cannot be gone on with, as a GIF is written in one go; name an .mp4.")
+    begins = begins_at(plan.output) if before else 0
+    if begins > before:
+        raise VideoError(
+            f"{plan.output} begins at frame {begins} and the world stands at frame {before}; they do not belong "
+            "together. Name another file to write what follows there."
+        )
+    return begins, before - begins
+
+
+def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], begins: int, keep: int) -> int:
+    gif = plan.is_gif
+    writer = GifWriter(plan.output, *size) if gif else VideoWriter(plan.output, *size, keep=keep, begins=begins)
     saves = _Saves(plan.world_file)
     try:
         with writer:
@@ -189,7 +205,7 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], keep: int) ->
         raise
     finally:
         with finishing():
-            if plan.world_file is not None and _stands_with_video(run, plan, writer.frames):
+            if plan.world_file is not None and _stands_with_video(run, plan, begins + writer.frames):
                 _save(run, plan.world_file)
     return writer.frames
 
@@ -224,7 +240,8 @@ def _save(run: Rollout, path: Path) -> None:
 
 
 def _stands_with_video(run: Rollout, plan: Plan, frames: int) -> bool:
-    """Whether blocks were made and all their frames are in the video; a block that was cut short is taken back."""
+    """Whether blocks were made and all their frames are in the video, which ends with frame `frames` of the whole
+    render; a block that was cut short is taken back."""
     while frames < plan.frames_before(run.block):
         if not run.step_back():
             return False

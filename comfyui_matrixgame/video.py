@@ -34,6 +34,7 @@ from .words import counted
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}
 LONGEST_NAME = 255  # bytes
+_BEGINS = "begins at frame "  # in front of the number, in the file's comment
 _ENCODERS_MARKS = (b"x264", b" crf=18.0 ", b" keyint=25 ")  # in the first packet
 ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"}  # a frame in, a packet out
 
@@ -41,12 +42,16 @@ ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"} 
 class VideoWriter:
     """H.264 in mp4, frame by frame. Use it as a context manager.
 
-    keep: frames of a file at `path` that stay; the new ones follow them. frames: how many the file has now. Raises
-    VideoError where the file cannot be written, or has fewer frames than should stay, or is of another size.
+    keep: frames of a file at `path` that stay; the new ones follow them. frames: how many the file has now. begins:
+    the frame of a longer video that is its first; it stays in the file, for `begins_at`. Raises VideoError where the
+    file cannot be written, or has fewer frames than should stay, or is of another size.
     """
 
-    def __init__(self, path: str | Path, height: int, width: int, fps: int = FPS, keep: int = 0) -> None:
+    def __init__(
+        self, path: str | Path, height: int, width: int, fps: int = FPS, keep: int = 0, begins: int = 0
+    ) -> None:
         self.path = Path(path)
+        self._begins = begins
         self.frames = 0
         self._taken_over = False  # the file from before is still beside this one
         self._size = (height, width)
@@ -78,6 +83,8 @@ class VideoWriter:
 
     def _begin(self, fps: int) -> None:
         self._container = container = av.open(url_of(self.path), "w", format="mp4", options=FRAGMENTED)
+        if self._begins:
+            container.metadata["comment"] = f"{_BEGINS}{self._begins}"
         self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
         self._stream.height, self._stream.width = (side + side % 2 for side in self._size)
         self._stream.pix_fmt = "yuv420p"
@@ -199,6 +206,13 @@ def playable_frames(path: str | Path) -> int:
     return max(0, _count_packets(path) - 1)
 
 
+def begins_at(path: str | Path) -> int:
+    """The frame of a longer video with which a file of VideoWriter begins; 0 where it says none. Raises VideoError."""
+    with open_video(path) as container:
+        number = str(container.metadata.get("comment", "")).removeprefix(_BEGINS)
+    return int(number) if number.isdecimal() else 0
+
+
 def recover(path: str | Path) -> None:
     """Give a video its frames back where a process was killed while it took them over."""
     part = part_of(path)
@@ -296,6 +310,8 @@ def _rewrite(path: Path, part: Path) -> None:
     with av.open(url_of(path)) as source, av.open(url_of(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
+        if comment := source.metadata.get("comment"):
+            target.metadata["comment"] = comment
         for packet in source.demux(stream):
             if packet.dts is not None:
                 packet.stream = copy

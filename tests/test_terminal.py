@@ -92,6 +92,25 @@ def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:
     assert main(render(folder, *keys, "--blocks", "4", "--world", str(world), "-o", str(pieces))) == 1
 
 
+def test_a_world_goes_on_into_another_video(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As one that ComfyUI saved does: the world stands where the new video ends, and the video is gone on with."""
+    first, other, world = tmp_path / "1.mp4", tmp_path / "2.mp4", tmp_path / "w.safetensors"
+    files = ["--actions", "w 9; a 12; d 12; s 12; w 12", "--world", str(world)]
+    assert main(render(folder, *files, "--blocks", "2", "-o", str(first))) == 0
+    assert main(render(folder, *files, "--blocks", "4", "-o", str(other))) == 0
+    assert (frames(other), load_world(world).block) == (24, 4)
+    assert main(render(folder, *files, "--blocks", "5", "-o", str(other))) == 0
+    assert (frames(other), load_world(world).block) == (36, 5)
+    assert main(render(folder, *files, "--blocks", "5", "-o", str(tmp_path / "whole.mp4"), "--world", "new")) == 0
+    whole = np.stack(list(read_video(tmp_path / "whole.mp4"))).astype(int)
+    difference = abs(whole[21:] - np.stack(list(read_video(other)))).mean(axis=(1, 2, 3))
+    assert difference.max() < 20  # of noise, where the encoder began elsewhere; frames of another block are 60 off
+    world.unlink()
+    assert main(render(folder, *files, "--blocks", "1", "-o", str(first))) == 0
+    assert main(render(folder, *files, "--blocks", "2", "-o", str(other))) == 1
+    assert "2.mp4 begins at frame 21 and the world stands at frame 9" in capsys.readouterr().err
+
+
 def test_a_world_goes_on_as_what_it_is(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever picture, seed and size the command names."""
     files = ["--keys", "w", "--world", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "v.mp4")]
@@ -147,6 +166,26 @@ def test_stopped_while_frames_are_written(
     output.rename(part_of(output))  # and as a kill leaves it while frames are taken over
     assert main(arguments) == 0
     assert frames(output) == 33
+
+
+def test_stopped_in_a_video_that_begins_later(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
+    first = ["--actions", "w 45", "--world", str(world), "--blocks"]
+    assert main(render(folder, *first, "1", "-o", str(tmp_path / "first.mp4"))) == 0
+    arguments = render(folder, *first, "4", "-o", str(output))
+    mux = VideoWriter._mux
+
+    def stopped(writer: VideoWriter, packets: list, container: object = None) -> None:
+        if writer.frames == 17 and container is None:
+            raise KeyboardInterrupt
+        mux(writer, packets, container)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VideoWriter, "_mux", stopped)
+        assert main(arguments) == 130
+    assert (frames(output), load_world(world).block) == (17, 2)
+    assert main(arguments) == 0
+    assert (frames(output), load_world(world).block) == (36, 4)
 
 
 def test_continuing_a_clip(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
