@@ -135,7 +135,8 @@ def test_core_vae_and_core_model_do_not_connect(host: Host) -> None:
     assert "return_type_mismatch" in reject(host, graph)
 
 
-def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
+def sampled() -> Graph:
+    """Core's sampler with our MODEL."""
     graph = Graph()
     model, _ = add_models(graph)
     clip = graph.add("CLIPVisionLoader", clip_name=CLIP)
@@ -143,12 +144,16 @@ def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
     seen = graph.add("CLIPVisionEncode", clip_vision=clip, image=image, crop="none")
     text = graph.add("Hunyuan3Dv2Conditioning", clip_vision_output=seen)
     latent = graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)
-    sampled = graph.add(
+    samples = graph.add(
         "KSampler", model=model, seed=0, steps=1, cfg=1.0, sampler_name="euler", scheduler="simple",
         positive=text[0], negative=text[1], latent_image=latent, denoise=1.0,
     )  # fmt: skip
-    graph.add("SaveLatent", samples=sampled, filename_prefix="never")
-    message = fail(host, graph)
+    graph.add("SaveLatent", samples=samples, filename_prefix="never")
+    return graph
+
+
+def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
+    message = fail(host, sampled())
     assert "connect it to Start World" in message
     assert "\n" not in message
 

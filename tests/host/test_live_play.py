@@ -90,6 +90,19 @@ async def walk_two_blocks_and_stop(host: Host, token: str) -> None:
     await play(host, token, 2, stop)
 
 
+async def back_and_on(host: Host, token: str) -> None:
+    """Two blocks forward, one back, two to the side: three blocks in the end."""
+
+    async def back(socket: Any) -> None:
+        await socket.send_json({"type": "pause"})
+        blocks = (await said(socket, "state", state="paused"))["blocks"]
+        await socket.send_json({"type": "rewind", "blocks": blocks - 1})
+        await said(socket, "state", blocks=1)
+        await play_on(socket, 3, stop, "a")
+
+    await play(host, token, 2, back)
+
+
 def test_the_frames_played_are_those_of_roll_out_with_the_actions(host: Host) -> None:
     events = Events(host, walk_two_blocks_and_stop)
     run: Run = host.run(graph_of("play", again=True).prompt, on_event=events)

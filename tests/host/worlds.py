@@ -11,11 +11,11 @@ WIDTH, HEIGHT = 96, 64  # small enough for a processor that is busy
 BLOCK0, BLOCK = "w 9f", "w 12f"  # input rows of a first block (and one that is not read), and of a later one
 
 
-def add_models(graph: Graph, file: str = UNIVERSAL, decoder: str = "full") -> tuple[Link, Link]:
+def add_models(graph: Graph, file: str = UNIVERSAL, decoder: str = "full", dtype: str = "float32") -> tuple[Link, Link]:
     """The two loaders."""
     return (
-        graph.add("MatrixGameLoadGenerator", file=file, dtype="float32", attention="auto"),
-        graph.add("MatrixGameLoadVAE", file=VAE, decoder=decoder, dtype="float32"),
+        graph.add("MatrixGameLoadGenerator", file=file, dtype=dtype, attention="auto"),
+        graph.add("MatrixGameLoadVAE", file=VAE, decoder=decoder, dtype=dtype),
     )
 
 
