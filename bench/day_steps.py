@@ -49,6 +49,7 @@ class Context:
     small: bool
     say: Say
     reference: Path | None = None
+    fastvideo: Path | None = None
     comfyui: Path | None = None
 
     @property
@@ -62,13 +63,13 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to measure or to try. seconds: it takes on an H100, about. needs: an option it cannot do without."""
+    """Something to measure or to try. seconds: it takes on an H100, about. needs: options of which it must have one."""
 
     name: str
     what: str
     seconds: int
     run: Callable[[Context], None]
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
 
 
 def from_a_picture(context: Context) -> None:
@@ -141,15 +142,20 @@ def every_attention(context: Context) -> None:
             context.say({name: {"failed": str(error)[:300]}})
 
 
-def beside_published(context: Context) -> None:
-    """The published code and this engine in turns: a pass, decoding, a whole block."""
+def beside_others(context: Context) -> None:
+    """The published code, FastVideo's classes and this engine in turns: a pass, decoding, a whole block."""
     from beside import beside
 
     args = argparse.Namespace(
-        reference=context.reference, device=str(context.device), layers=2 if context.small else None, threads=None,
-        eager_decoder=True, rounds=2 if context.small else 5, dtypes=[DTYPE],
+        reference=context.reference, fastvideo=context.fastvideo, device=str(context.device),
+        layers=2 if context.small else None, threads=None, eager_decoder=True, rounds=2 if context.small else 5,
+        dtypes=[DTYPE],
     )  # fmt: skip
-    context.say({"beside": beside(args, "universal")})
+    found = beside(args, "universal")
+    context.say({"beside": found})
+    failed = {name: about["failed"] for name, about in found["programs"].items() if "failed" in about}
+    if failed:
+        raise RuntimeError("; ".join(failed.values()))
 
 
 def batches(context: Context) -> None:
@@ -281,11 +287,11 @@ STEPS = [
     Step("plans", "a world of plan full goes on under stream", 60, other_plan),
     Step("exact-wan", "universal, Wan VAE, exact", 45, whole_run()),
     Step("exact-tiny", "universal, tiny decoder, exact", 30, whole_run(decoder="tiny")),
-    Step("beside", "the published code in turns with ours", 90, beside_published, "reference"),
+    Step("beside", "others in turns with ours", 120, beside_others, ("reference", "fastvideo")),
     Step("fp8-tiny", "universal, tiny decoder, fp8", 30, whole_run(decoder="tiny", precision="fp8")),
     Step("int8-tiny", "universal, tiny decoder, int8", 30, whole_run(decoder="tiny", precision="int8")),
     Step("fp8-wan", "universal, Wan VAE, fp8", 40, whole_run(precision="fp8")),
-    Step("comfyui", "Roll Out in ComfyUI", 90, in_comfyui, "comfyui"),
+    Step("comfyui", "Roll Out in ComfyUI", 90, in_comfyui, ("comfyui",)),
     Step("tests", "the tests that need a GPU", 120, gpu_tests),
     Step("batches", "worlds at once", 60, batches),
     Step("small-cards", "plans of 24, 12, 8 and 6 GB", 60, small_cards),
@@ -300,11 +306,11 @@ STEPS = [
 
 def steps_for(args: argparse.Namespace) -> list[Step]:
     """The steps that can be run with these options."""
-    return [
-        step
-        for step in STEPS
-        if (step.needs is None or getattr(args, step.needs) is not None) and (not args.only or step.name in args.only)
-    ]
+
+    def possible(step: Step) -> bool:
+        return not step.needs or any(getattr(args, option) is not None for option in step.needs)
+
+    return [step for step in STEPS if possible(step) and (not args.only or step.name in args.only)]
 
 
 def run_program(*arguments: str, context: Context | None = None) -> str:
@@ -336,7 +342,7 @@ def main() -> None:
     parser.add_argument("name", choices=[step.name for step in STEPS])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dry-run", action="store_true")
-    for name in ("reference", "comfyui"):
+    for name in ("reference", "fastvideo", "comfyui"):
         parser.add_argument(f"--{name}", type=Path)
     args = parser.parse_args()
     answers = sys.stdout
@@ -345,7 +351,7 @@ def main() -> None:
         print(RESULT + json.dumps(found), file=answers, flush=True)
 
     device = torch.device(args.device)
-    context = Context(device, args.dry_run, say, args.reference, args.comfyui)
+    context = Context(device, args.dry_run, say, args.reference, args.fastvideo, args.comfyui)
     step = next(step for step in STEPS if step.name == args.name)
     with contextlib.redirect_stdout(sys.stderr):
         step.run(context)

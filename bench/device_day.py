@@ -1,6 +1,7 @@
 """Everything that is owed from a GPU, in one command for a borrowed one, the most valuable first.
 
-    python bench/device_day.py --minutes 12 [--reference PATH/Matrix-Game-2] [-o bench/results/NAME]
+    python bench/device_day.py --minutes 12 [--reference PATH/Matrix-Game-2] [--fastvideo PATH] \
+        [-o bench/results/NAME]
 
 Each step is a process of its own, so that what one breaks hurts no other, and writes what it found into NAME.json as
 soon as it is there. Stopped, killed or out of minutes, the same command goes on with what is not done; steps that
@@ -55,6 +56,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--minutes", type=float, default=12, help="stop after this long")
     parser.add_argument("--reference", type=Path, help="the Matrix-Game-2 folder of the published code")
+    parser.add_argument("--fastvideo", type=Path, help="a checkout of FastVideo")
     parser.add_argument("--comfyui", type=Path, help="a checkout of ComfyUI whose requirements are installed")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", nargs="+", choices=[step.name for step in STEPS], help="these steps and no others")
@@ -137,7 +139,7 @@ def _echo(stream: Any) -> list[str]:
 
 def passed_on(args: argparse.Namespace) -> list[str]:
     """The options of a step's process."""
-    paths = {"--reference": args.reference, "--comfyui": args.comfyui}
+    paths = {"--reference": args.reference, "--fastvideo": args.fastvideo, "--comfyui": args.comfyui}
     given = [text for name, path in paths.items() if path is not None for text in (name, str(path.absolute()))]
     return ["--device", args.device, *(["--dry-run"] if args.dry_run else []), *given]
 

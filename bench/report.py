@@ -47,38 +47,46 @@ def markdown(report: dict[str, Any], picture: str | None) -> str:
 
 
 def beside_lines(beside: dict[str, Any]) -> list[str]:
-    """The published code and ours, side by side."""
+    """The published code, FastVideo's classes and ours, side by side."""
     if "works" not in beside:
         return [f"Beside the published code: {beside['failed']}"]
     works = beside["works"]
-    heads = "".join(f" {work} | times as fast |" for work in works)
+    others = [name for name in ("published", "FastVideo") if name in beside["programs"]]
+    title = " and ".join(
+        {"published": "the published code", "FastVideo": "FastVideo's classes"}[name] for name in others
+    )
+    heads = "".join(f" {work} |" + " times as fast |" * len(others) for work in works)
     lines = [
-        f"## Beside the published code: {beside['variant']}, {beside['layers']} layers, {beside['rounds']} turns each",
+        f"## Beside {title}: {beside['variant']}, {beside['layers']} layers, {beside['rounds']} turns each",
         "",
         "A pass at 640x352 with a full window; decode is one latent frame of 320x176 (4 frames) with the Wan VAE; "
         "times are the least. Times as fast: the median of the turns (their range); by the least times, which a busy "
-        "machine changes less.",
+        "machine changes less." + (" First as the published code, then as FastVideo." if len(others) > 1 else ""),
         "",
         f"| program |{heads}",
-        "|---" * (1 + 2 * len(works)) + "|",
+        "|---" * (1 + (1 + len(others)) * len(works)) + "|",
     ]
     for name, about in beside["programs"].items():
         if "failed" in about:
-            lines.append(f"| {name}: {about['failed']} |" + " | |" * len(works))
+            lines.append(f"| {name}: {about['failed']} |" + " |" * (1 + len(others)) * len(works))
             continue
         cells = [f"{name} ({', '.join(f'{key} {value}' for key, value in about.items())})"]
         for table in works.values():
             row = table.get(name, {})
             failed = next((answer["failed"] for answer in row.get("answers", []) if "failed" in answer), "")
             cells.append(f"{row['s']:.3f} s" if row.get("s") else failed)
-            cells.append(_times_as_fast(row, table["published"]["s"]) if "times_as_fast" in row else "")
+            if alone := row.get("blocks_a_second_of_passes_alone"):
+                cells[-1] += f" ({alone:.2f} blocks a second of passes alone)"
+            for other in others:
+                ratios = row if other == "published" else row.get("beside_fastvideo", {})
+                cells.append(_times_as_fast(ratios, table[other]["s"] / row["s"]) if "ratios" in ratios else "")
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
 
-def _times_as_fast(row: dict[str, Any], published: float) -> str:
-    ratios = row["ratios"]
-    return f"{row['times_as_fast']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}); {published / row['s']:.2f}"
+def _times_as_fast(found: dict[str, Any], of_least: float) -> str:
+    ratios = found["ratios"]
+    return f"{found['times_as_fast']:.2f} ({min(ratios):.2f} to {max(ratios):.2f}); {of_least:.2f}"
 
 
 def run_lines(runs: list[dict[str, Any]]) -> list[str]:

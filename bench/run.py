@@ -1,6 +1,6 @@
 """The whole measurement in one call: this engine, its parts and limits, and the published code beside it.
 
-    python bench/run.py [--reference PATH] [--minutes 8] [-o bench/results/NAME]
+    python bench/run.py [--reference PATH] [--fastvideo PATH] [--minutes 8] [-o bench/results/NAME]
 
 Writes NAME.json, NAME.md and, with matplotlib, NAME.png. What is measured suits the device: on a GPU everything at
 full size; on a CPU whole rollouts of small networks, and a pass and the decoding of a piece at full size (--layers
@@ -69,6 +69,7 @@ def options() -> argparse.Namespace:
     """The command line."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     arguments.add_argument("--reference", type=Path, help="the Matrix-Game-2 folder of the published code")
+    arguments.add_argument("--fastvideo", type=Path, help="a checkout of FastVideo")
     arguments.add_argument("--eager-decoder", action="store_true", help="do not compile the published decoder")
     arguments.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments.add_argument("--threads", type=int, help="processor threads, of both programs")
@@ -143,7 +144,7 @@ def tasks(
     first, *others = args.variants
     if "runs" in want:
         add_runs([first], args.decoders)
-    if "beside" in want and args.reference:
+    if "beside" in want and (args.reference or args.fastvideo):
         chosen.append(("beside", lambda: beside(args, first)))
     if "pieces" in want and not gpu:
         for dtype in args.dtypes:

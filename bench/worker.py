@@ -17,12 +17,14 @@ import torch
 
 from comfyui_matrixgame.measure.clock import Seconds
 
+WORKS = "works"  # in the first line: what can be asked for
+
 
 def serve(about: dict[str, Any], works: dict[str, Callable[[], Seconds]]) -> None:
     """Say what this is, then time the works whose names come in, a line each, until the input ends."""
     answers = sys.stdout
     with contextlib.redirect_stdout(sys.stderr), torch.inference_mode():
-        print(json.dumps(about), file=answers, flush=True)
+        print(json.dumps({**about, WORKS: list(works)}), file=answers, flush=True)
         for line in sys.stdin:
             try:
                 spent, wall = works[line.strip()]()
@@ -43,6 +45,11 @@ class Worker:
             command, cwd=here.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.about = self._answer()
+        self._works = self.about.pop(WORKS)
+
+    def does(self, work: str) -> bool:
+        """Whether it has that piece of work."""
+        return work in self._works
 
     def time(self, work: str) -> dict[str, Any]:
         """`s` and `wall_s` of a piece of work, or why it `failed`."""

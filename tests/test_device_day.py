@@ -37,7 +37,7 @@ def command(output: Path, *options: str) -> list[str]:
 
 
 # what devices do that CPUs do not: graphs, streams, the allocator; DEVICE_DAY=all tries every step (minutes)
-TRIED = [s.name for s in bench("day_steps").STEPS if s.needs is None and s.name != "tests"]
+TRIED = [s.name for s in bench("day_steps").STEPS if not s.needs and s.name != "tests"]
 if os.environ.get("DEVICE_DAY") != "all":
     TRIED = ["exact-wan", "one-layer", "five-rollouts"]
 

@@ -101,7 +101,12 @@ def test_a_world_goes_on_into_another_video(folder: Path, tmp_path: Path, capsys
     assert (frames(other), load_world(world).block) == (24, 4)
     assert main(render(folder, *files, "--blocks", "5", "-o", str(other))) == 0
     assert (frames(other), load_world(world).block) == (36, 5)
-    assert main(render(folder, *files, "--blocks", "5", "-o", str(tmp_path / "whole.mp4"), "--world", "new")) == 0
+    assert (
+        main(
+            render(folder, *files, "--blocks", "5", "-o", str(tmp_path / "whole.mp4"), "--world", str(tmp_path / "new"))
+        )
+        == 0
+    )
     whole = np.stack(list(read_video(tmp_path / "whole.mp4"))).astype(int)
     difference = abs(whole[21:] - np.stack(list(read_video(other)))).mean(axis=(1, 2, 3))
     assert difference.max() < 20  # of noise, where the encoder began elsewhere; frames of another block are 60 off
