@@ -11,7 +11,7 @@ from comfyui_matrixgame.words import counted
 from comfyui_matrixgame.world.reuse import Counts
 
 ROOT = Path(__file__).parents[1]
-BY_HAND = re.compile(r"""\{['"]s['"] \*|['"]s['"] if|['"]['"] if [\w.()]+ == 1 else ['"]s['"]""")
+BY_HAND = re.compile(r"""\{['"]s['"] \*|['"]s['"] if [\w.()]+ (?:!=|>) 1|['"]['"] if [\w.()]+ == 1 else ['"]s['"]""")
 
 
 @pytest.mark.parametrize(
