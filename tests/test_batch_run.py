@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file
 
 from comfyui_matrixgame import weights
 from comfyui_matrixgame.actions.text import read_text
-from comfyui_matrixgame.batch import local, outputs, report, runner, store
+from comfyui_matrixgame.batch import folder_store, local, outputs, report, runner
 from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
@@ -236,8 +236,9 @@ def test_results_without_their_files_are_made_again(folder: Path, damage: str, c
 
 def test_without_hard_links_what_is_finished_is_not_copied_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies = Mock(side_effect=shutil.copyfile)
-    monkeypatch.setattr(store.os, "link", Mock(side_effect=PermissionError(errno.EPERM, "Operation not permitted")))
-    monkeypatch.setattr(store.shutil, "copyfile", copies)
+    refused = PermissionError(errno.EPERM, "Operation not permitted")
+    monkeypatch.setattr(folder_store.os, "link", Mock(side_effect=refused))
+    monkeypatch.setattr(folder_store.shutil, "copyfile", copies)
     for seeds, expected in ((1, 1), (1, 1), (2, 2)):
         assert run(write_jobs(folder, keep=["latents"], seeds=seeds)) == 0
         assert copies.call_count == expected

@@ -1,5 +1,5 @@
 // @ts-check
-/** ComfyUI's side of the timeline: the only file here that knows the frontend. Everything else is under timeline/. */
+/** The timeline's widget on its node. The editor itself, under timeline/, does not know the frontend. */
 // @ts-ignore served by ComfyUI
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI

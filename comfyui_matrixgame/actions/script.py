@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..variants import UNIVERSAL, Variant, get_variant
+from ..variants import Variant, get_variant
 from .document import Marker, Timeline
 from .lexer import ScriptWarning, normalise, too_much_text
 from .parser import Parser
@@ -74,8 +74,3 @@ def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     timeline, frames = write_timeline(parser, statements)
     ordered = sorted(parser.warnings, key=lambda w: (w.line, w.column))
     return Script(timeline.with_source("script", text), frames, tuple(ordered))
-
-
-def default_variant() -> Variant:
-    """The variant of a script that names none."""
-    return UNIVERSAL

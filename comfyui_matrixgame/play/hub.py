@@ -22,7 +22,6 @@ from .session import FINISHED, Event, FramesMade, Session, StateChanged
 from .take import Take
 
 UNACKED = 2  # batches on their way to a client; what comes meanwhile waits, thinned out
-WAITING = 8  # batches that wait for a controller: the block at hand and what was before it
 MOST_CLIENTS = 16
 MOST_UNSENT = 256  # messages that a client has not read; one that reads nothing is closed
 TAKE_SECONDS = 1.0  # between two takes for one client: each is the whole document
