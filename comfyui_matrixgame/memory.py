@@ -93,6 +93,10 @@ def estimate_memory(
     rings = sum(part.nbytes for layer in caches for ring in layer.rings().values() for part in (ring.k, ring.v))
     # a World stays as it is while the rollout that goes on from it has caches of its own
     ring_bytes = rings * (1 + (kept or played))
+    # where there is room, the next block's first pass is launched before the last one's frames are there (see
+    # world/making.py): beside it lie what it writes over in the rings, and the decoder's state before the last block
+    begins = not played and not encode_at_once and (device is None or device.type == "cuda")
+    ring_bytes += rings * LATENTS_PER_BLOCK // config.window if begins else 0
     # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
     # GPU with room a third one lies between them, after the first latent frame (see Rollout)
     copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
@@ -116,8 +120,8 @@ def estimate_memory(
     scores = 10 * batch * (rows * columns) ** 2 if compute_dtype.itemsize == 2 else 0
     if encode_at_once:  # before there is anything else
         encoding -= ring_bytes + state_bytes
-    else:  # while nothing is being decoded, beside the decoder's last state
-        encoding -= encoder_bytes + state_bytes - one_state
+    else:  # while nothing is being decoded, beside the decoder's last state, or the last two
+        encoding -= encoder_bytes + state_bytes - one_state * (1 + begins)
     return MemoryEstimate(
         weights, ring_bytes, state_bytes, max(pixels, passes, encoding, scores), encoder_bytes, worlds_bytes
     )

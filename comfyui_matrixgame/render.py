@@ -199,7 +199,7 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], begins: int, 
                 if plan.world_file is not None:
                     writer.cut()  # so that it makes no difference in which block a run was ended and gone on with
                 writer.write(block.frames[0])
-                saves.now_and_then(run.world_before)
+                saves.now_and_then(run)
     except BaseException:
         say(f"stopped; {plan.output} holds {counted(writer.frames, 'frame')} and plays")
         raise
@@ -217,9 +217,9 @@ class _Saves:
         self._path = path
         self._due = time.monotonic() + SAVE_EVERY
 
-    def now_and_then(self, world: World | None) -> None:
+    def now_and_then(self, run: Rollout) -> None:
         """Save the world before a block of which all frames but for the last are in the video."""
-        if self._path is None or world is None or time.monotonic() < self._due:
+        if self._path is None or time.monotonic() < self._due or (world := run.world_before) is None:
             return
         began = time.monotonic()
         save_world(world, self._path)

@@ -13,18 +13,21 @@ import torch
 from torch import Tensor
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
-from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
+from comfyui_matrixgame.vae.base import LATENT_CHANNELS
+from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, TEMPLERUN, UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world
 
-from .counting import Counts, block_counts, decode_counts, pass_counts_with_kernels
+from .counting import LATENT, Counts, block_counts, decode_counts, pass_counts_with_kernels
 from .support import random_track, small_image, small_models
 
 # Kernels of a pass; the published code launches 4,043 (counted with its own modules).
 PASS_LAUNCHES = {"universal": 1336, "gta_drive": 1426, "templerun": 1006}
 KERNEL_PASS_LAUNCHES = 758  # of a pass of `universal` where the Triton kernels serve
 DECODE_LAUNCHES = {False: 1075, True: 388}  # of a block, by whether the decoder is a tiny one
-AROUND_LAUNCHES = 1284  # of a block beside its passes: constants, formulas, decoding
-UPLOADS = 7  # inputs, rotations, and the noise of each step
+AROUND_LAUNCHES = 1285  # of a block beside its passes: constants, formulas, decoding
+UPLOADS = 5  # keys and camera, rotations of the latent frames and of the places, and the noise of all steps
+SMALL_UPLOADS = 14_000  # bytes of all but the noise
+BLOCK_OF_LATENTS = LATENT_CHANNELS, LATENTS_PER_BLOCK, *LATENT
 
 # Floating-point operations of a block at 352x640, derived layer by layer from the published configurations: linears,
 # attention over a full window, convolutions; 2 for each multiplication with addition. Of the decoders less than the
@@ -72,12 +75,21 @@ def test_kernels_of_a_block(name: str) -> None:
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_nothing_in_a_block_waits_for_the_device(name: str) -> None:
-    """Nothing is read back, and the only copy to the host is that of the frames, as 8 bits."""
+    """Nothing is read back, and what is copied to the host is frames of 8 bits and latents, each once."""
     found = block_counts(VARIANTS[name])
     assert found.counts.reads == []
-    assert all(copied.dtype == torch.uint8 for copied in found.counts.to_host)
-    assert sum(copied.numel() for copied in found.counts.to_host) == math.prod(found.frames)
-    assert len(found.counts.to_device) <= UPLOADS
+    copied = sorted((str(tensor.dtype), tensor.numel()) for tensor in found.counts.to_host)
+    assert copied == [("torch.float32", math.prod(BLOCK_OF_LATENTS)), ("torch.uint8", math.prod(found.frames))]
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_bytes_to_the_device_in_a_block(name: str) -> None:
+    """The noise of all steps at once, and little beside it."""
+    variant = VARIANTS[name]
+    sizes = sorted(tensor.nbytes for tensor in block_counts(variant).counts.to_device)
+    assert len(sizes) <= UPLOADS
+    assert sizes[-1] == 4 * len(variant.steps) * math.prod(BLOCK_OF_LATENTS)
+    assert sum(sizes[:-1]) <= SMALL_UPLOADS
 
 
 @pytest.mark.parametrize("name", VARIANTS)

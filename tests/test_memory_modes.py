@@ -20,6 +20,7 @@ from comfyui_matrixgame.errors import BackendError, WorldError
 from comfyui_matrixgame.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.generator.action_module import ActionInputs
 from comfyui_matrixgame.generator.attention import Attention
+from comfyui_matrixgame.generator.kv_cache import Entries
 from comfyui_matrixgame.memory import MOST_WORLDS, WORLD_BYTES, MemoryEstimate, MemoryPlan, estimate_memory, plan_memory
 from comfyui_matrixgame.play.cli import make_engine
 from comfyui_matrixgame.play.engine import WorldEngine
@@ -262,18 +263,21 @@ def test_a_full_size_block_stays_inside_its_plan(card: int, tiny: bool) -> None:
             caches = generator.empty_caches(1, 44, 80, META, half)
             constants = generator.prepare_rollout(torch.empty(1, 257, 1280), [1000.0, 0.0])
             inputs = ActionInputs(torch.empty(1, 3, 12, 4), torch.empty(1, 3, 24))
-            state = None
-            for first in (0, 3):
+            _before, state = None, None
+            for first in (0, 3, 6):
+                # as Rollout does: with room a block is begun while the last one's frames are on their way
+                overwritten = Entries.of(caches, first, 3) if first and not plan.encode_at_once else None
                 if first and not plan.encode_at_once:
                     _, seen = vae.encode(torch.empty(1, 3, 4, 352, 640), seen)
                 block = generator.prepare_block(first, 3, 44, 80, inputs, caches)
                 shown = torch.cat([condition[:, :, :1, :, :].new_empty(1, 4, 3, 44, 80), condition], dim=1)
                 latents = generator(torch.empty(1, 16, 3, 44, 80), shown, 0, constants, block, caches)
-                # as Rollout does: with room the first latent frame by itself; the state before stays until all is done
+                del overwritten, _before
+                # with room the first latent frame by itself; the state before stays until all is done
                 ahead = 0 if plan.encode_at_once else 1
                 pixels, early = decoder.decode(latents[:, :, :1], state) if ahead else (None, state)
                 rest, following = decoder.decode(latents[:, :, ahead:], early)
-                state = following
+                _before, state = None if plan.encode_at_once else state, following
                 del pixels, early, rest, following
     wanted = plan.estimate.total - plan.estimate.weights
     print(f"{card} GB, {'tiny' if tiny else 'Wan'}: {device.peak / GB:.2f} GB live of {wanted / GB:.2f} GB planned")

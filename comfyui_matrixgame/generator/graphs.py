@@ -123,6 +123,10 @@ class Passes:
         """Go on in another rollout."""
         self._block, self._rollout, self._layers = None, None, []
 
+    def look_again(self) -> None:
+        """Look at the weights before the next pass, too, though its block is not a new one."""
+        self._block = None
+
     def _record(self, generator: Generator, slot: int, block: BlockConstants) -> bool:
         assert self._inputs is not None
         assert self._recorder is not None

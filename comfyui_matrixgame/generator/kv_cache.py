@@ -7,6 +7,7 @@ Python integers, so nothing here reads a value back from the device.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,11 +38,21 @@ class Ring:
         self._write(self.v, first_frame, v)
 
     def _write(self, slots: Tensor, first_frame: int, entries: Tensor) -> None:
-        done, total = 0, entries.shape[1]
-        start = first_frame % self.window * self.tokens
-        while done < total:
-            count = min(total - done, slots.shape[1] - start)
+        for done, start, count in self._pieces(first_frame, entries.shape[1]):
             slots[:, start : start + count].copy_(entries[:, done : done + count])
+
+    def entries(self, first_frame: int, frames: int) -> tuple[Tensor, Tensor]:
+        """Copies of what the slots of consecutive latent frames hold, which `write` puts back."""
+        pieces = list(self._pieces(first_frame, frames * self.tokens))
+        k, v = ([slots[:, start : start + count] for _, start, count in pieces] for slots in (self.k, self.v))
+        return torch.cat(k, dim=1), torch.cat(v, dim=1)
+
+    def _pieces(self, first_frame: int, total: int) -> Iterator[tuple[int, int, int]]:
+        """Where so many entries lie: of each piece its place among them, its place in the ring, and its length."""
+        done, start = 0, first_frame % self.window * self.tokens
+        while done < total:
+            count = min(total - done, self.k.shape[1] - start)
+            yield done, start, count
             done, start = done + count, 0
 
     def read(self, end_frame: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -121,3 +132,23 @@ def take_caches(caches: Caches, others: Caches) -> None:
         theirs = others[index].rings() if others else {}
         for name, ring in layer.rings().items():
             ring.take(theirs.get(name))
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Copies of what the slots of some latent frames hold, in all rings of caches."""
+
+    first_frame: int
+    layers: list[dict[str, tuple[Tensor, Tensor]]]
+
+    @staticmethod
+    def of(caches: Caches, first_frame: int, frames: int) -> Entries:
+        """Those of consecutive latent frames."""
+        layers = [{name: ring.entries(first_frame, frames) for name, ring in layer.rings().items()} for layer in caches]
+        return Entries(first_frame, layers)
+
+    def put_into(self, caches: Caches) -> None:
+        """Have these slots hold them again, in the same caches or in copies."""
+        for layer, kept in zip(caches, self.layers, strict=True):
+            for name, ring in layer.rings().items():
+                ring.write(self.first_frame, *kept[name])

@@ -28,18 +28,23 @@ def video_table(first_frame: int, frames: int, height: int, width: int, pairs: i
     Of 64 pairs 22 turn with time, 21 with the row and 21 with the column.
     """
     third = pairs // 3
-    time = _rotations(range(first_frame, first_frame + frames), pairs - 2 * third, VIDEO_BASE)
-    rows = _rotations(range(height), third, VIDEO_BASE)
-    columns = _rotations(range(width), third, VIDEO_BASE)
+    tables = [
+        _rotations(range(first_frame, first_frame + frames), pairs - 2 * third, VIDEO_BASE),
+        _rotations(range(height), third, VIDEO_BASE),
+        _rotations(range(width), third, VIDEO_BASE),
+    ]
+    values = [torch.view_as_real(table).flatten() for table in tables]
+    there = upload(torch.cat(values), device).split([len(part) for part in values])  # 11 KB in place of 1.4 MB
+    time, rows, columns = (part.view(*table.shape, 2) for part, table in zip(there, tables, strict=True))
     table = torch.cat(
         [
-            time[:, None, None].expand(-1, height, width, -1),
-            rows[None, :, None].expand(frames, -1, width, -1),
-            columns[None, None].expand(frames, height, -1, -1),
+            time[:, None, None].expand(-1, height, width, -1, -1),
+            rows[None, :, None].expand(frames, -1, width, -1, -1),
+            columns[None, None].expand(frames, height, -1, -1, -1),
         ],
-        dim=-1,
+        dim=-2,
     )
-    return upload(table.reshape(-1, 1, pairs), device)
+    return torch.view_as_complex(table).reshape(-1, 1, pairs)
 
 
 def action_table(first_frame: int, frames: int, device: torch.device) -> Tensor:

@@ -36,8 +36,8 @@ from .rollouts import (
     pass_arguments,
     time_batches,
     time_blocks,
-    time_first_frames,
     time_passes,
+    time_played,
     time_start,
     warm_blocks,
     while_encoding,
@@ -101,8 +101,7 @@ def measure(
     warm = warm_blocks(times)
     block = Spread.of([time.spent for time in warm])
     one_pass = _spent(time_passes(models, world, min(RING, blocks), min(ENOUGH, blocks)))
-    first_frames = time_first_frames(models, after.world, max(1, min(ENOUGH, blocks - WARM)))
-    early = Spread.of([time.wall for time in first_frames])
+    first_frames, last_frames = time_played(models, after.world, max(1, min(ENOUGH, blocks - WARM)))
     used = memory(device)
     note("parts")
     parts = [
@@ -116,8 +115,8 @@ def measure(
         **first,
         "pass": one_pass.as_json(),
         "block": block.as_json(),
-        "inputs_to_first_frame": early.as_json(),
-        "inputs_to_last_frame": Spread.of([time.wall for time in warm]).as_json(),
+        "inputs_to_first_frame": Spread.of([time.wall for time in first_frames]).as_json(),
+        "inputs_to_last_frame": Spread.of([time.wall for time in last_frames]).as_json(),
         "transformer_only_fps": FRAMES_PER_BLOCK / (_passes(variant) * one_pass.mean),
         "end_to_end_fps": FRAMES_PER_BLOCK / block.mean,
         "blocks": [{"s": t.spent, "wall_s": t.wall} for t in times],

@@ -55,13 +55,17 @@ def time_start(models: Models, image: Tensor, tower: ImageEncoder | None) -> tup
 
 
 def time_blocks(models: Models, world: World, blocks: int) -> tuple[list[Seconds], Rollout]:
-    """Seconds of each block, from the call to its frames on the host, and the rollout that made them."""
+    """Seconds from each block's frames on the host to the next one's, and the rollout that made them.
+
+    Nobody waits for the device in between: it may have begun the next block, and does when this one's are there.
+    """
     run = rollout(models, world, ActionTrack.idle(world.variant, rows_of_blocks(blocks)))
-    times = []
+    times, began = [], now(models.device)
     for _ in range(blocks):
-        began = now(models.device)
         next(run)
-        times.append(since(began, models.device))
+        ended = now(models.device, wait=False)
+        times.append(Seconds(ended.spent - began.spent, ended.wall - began.wall))
+        began = ended
     return times, run
 
 
@@ -84,7 +88,8 @@ def while_encoding(times: list[Seconds]) -> float | None:
 
 
 def time_passes(models: Models, world: World, warm: int = RING, wanted: int = 1) -> list[Seconds]:
-    """Seconds of each of at least `wanted` passes, of blocks after `warm` others, formulas between passes included."""
+    """Seconds of each of at least `wanted` passes, of blocks after `warm` others, formulas between passes included; but
+    not of a block's first, which may have been launched before the block is asked for."""
     times: list[Seconds] = []
     marks: list[Seconds] = []
 
@@ -93,7 +98,7 @@ def time_passes(models: Models, world: World, warm: int = RING, wanted: int = 1)
             return
         if progress.step == 0:
             marks.clear()
-        if progress.done or progress.step:  # the first pass of all also makes constants
+        if progress.step:
             marks.append(now(models.device))
         if progress.step == progress.steps - 1:
             times.extend(Seconds(b.spent - a.spent, b.wall - a.wall) for a, b in itertools.pairwise(marks))
@@ -104,19 +109,24 @@ def time_passes(models: Models, world: World, warm: int = RING, wanted: int = 1)
     return times
 
 
-def time_first_frames(models: Models, world: World, blocks: int = 4) -> list[Seconds]:
-    """Seconds from the call for a block, its inputs given, to its first four frames on the host, as live play has
-    them; of each block after a few to warm up."""
+def time_played(models: Models, world: World, blocks: int = 4) -> tuple[list[Seconds], list[Seconds]]:
+    """Seconds from the call for a block to its first four frames on the host, and to all of them, as live play has
+    them, whose inputs come with the call; of each block after a few to warm up."""
     early_models, early = with_early_frames(models)
-    run = rollout(early_models, world, ActionTrack.idle(world.variant, rows_of_blocks(blocks + RING, world.block)))
-    times: list[Seconds] = []
+    rows = ActionTrack.idle(world.variant, rows_of_blocks(1, world.block))
+    run = rollout(early_models, world, rows, 1, open_ended=True)
+    first: list[Seconds] = []
+    last: list[Seconds] = []
     for block in range(blocks + RING):
         seen: list[Seconds] = []
         began = now(models.device)
+        if block:
+            run.extend(ActionTrack.idle(world.variant, rows_of_blocks(1, run.block)))
         early.on_frames = lambda *_, seen=seen, began=began: seen.append(since(began, models.device, wait=False))
         next(run)
-        times += seen[:1] if block >= RING else []
-    return times
+        first += seen[:1] if block >= RING else []
+        last += [since(began, models.device)] if block >= RING else []
+    return first, last
 
 
 def pass_arguments(models: Models, world: World) -> tuple[Any, ...]:

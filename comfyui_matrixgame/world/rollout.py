@@ -1,4 +1,4 @@
-"""The block loop: denoise three latent frames, refresh the caches, decode."""
+"""The block loop: denoise three latent frames, refresh the caches, decode; and begin the next block meanwhile."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from ..devices import computes, computing_on, side_stream
 from ..errors import BackendError, WorldError
 from ..generator.graphs import Passes
 from ..generator.kept import let_go, passes_for
-from ..generator.kv_cache import Caches, copies, take_caches
-from ..generator.model import BlockConstants, RolloutConstants
+from ..generator.kv_cache import Caches, Entries, copies, take_caches
+from ..generator.model import RolloutConstants
 from ..generator.recording import recorder_for
 from ..generator.schedule import Schedule, clean_latents, renoise
 from ..ops import upload
@@ -25,9 +25,10 @@ from ..resources import give_back
 from ..vae.base import LATENT_CHANNELS, State, to_uint8
 from ..variants import LATENTS_PER_BLOCK
 from .check import fits_caches
-from .condition import block_condition, with_condition
+from .condition import CONSTANT_FROM, block_condition, with_condition
 from .files import state_tensors
 from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
+from .making import Attempts, Begun, Making, noise_of_block
 from .models import Models, fingerprint
 from .noise import NoiseSource, named_noise
 from .world import World, next_name
@@ -52,7 +53,7 @@ OnPass = Callable[[PassProgress], None]
 
 @dataclass(frozen=True)
 class Block:
-    """A finished block: its index in the world's life, frames [B, 9 or 12, H, W, 3] of 8 bits on the CPU, and
+    """A finished block, in main memory: its index in the world's life, frames [B, 9 or 12, H, W, 3] of 8 bits, and
     clean latents [B, 16, 3, h, w], normalised, float32. name: one per world."""
 
     index: int
@@ -117,8 +118,12 @@ class Rollout:
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
         self._may_run_over = models.generator.compute_dtype == torch.float16
-        # latent frames that are decoded before the context pass; where memory is short their state has no room
-        self._ahead = 0 if models.vae.encode_at_once else 1
+        # where memory is short nothing is held beside what a block needs: neither a decoder's state after the first
+        # latent frame, which is decoded before the context pass, nor a block that was begun
+        self._has_room = not models.vae.encode_at_once
+        self._next_noise: tuple[int, Tensor] | None = None  # of a block, made ahead
+        self._begun: Begun | None = None
+        self._attempts = Attempts()
         with computing_on(models.device):
             self._passes = self._passes_from(world)
         here = at_work(replace(world, caches=[]), models)
@@ -152,6 +157,7 @@ class Rollout:
         """
         if self._before is None:
             return False
+        self._take_back()
         self._world, self._before = self._before, None
         self.done -= 1
         return True
@@ -185,6 +191,9 @@ class Rollout:
         if last and self._passes.recorder is None:
             return self.stop()
         world = replace(self._world, caches=[layer.copy() for layer in self._world.caches])
+        if self._begun is not None:
+            with computing_on(self.models.device):
+                self._begun.overwritten.put_into(world.caches)
         if last:
             self._end(world, for_good=False)
         return world
@@ -193,6 +202,7 @@ class Rollout:
         """End the rollout here. Returns the world after the last finished block, which takes over the rollout's caches:
         where memory is short there may be no room for others."""
         if not self._over:
+            self._take_back()
             self._end(self._world, for_good=True)
         return self._world
 
@@ -205,7 +215,10 @@ class Rollout:
 
     @property
     def world_before(self) -> World | None:
-        """The world before the last finished block, until the next one is begun; its caches are the rollout's own."""
+        """The world before the last finished block, until the next one is asked for; its caches are the rollout's
+        own. What was begun is given up for it."""
+        if self._before is not None and not self._over:
+            self._take_back()
         return self._before
 
     def __iter__(self) -> Iterator[Block]:
@@ -215,89 +228,148 @@ class Rollout:
     def __next__(self) -> Block:
         if self._over or self.done == self.blocks:
             raise StopIteration
+        self._attempts.raise_stopped()
+        making = self._what_was_begun()
         self._before = None
-        models, world = self.models, self._world
+        making = making or self._make_ready(self._world)
+        self._denoise(making)
+        self._report(len(self._schedule))  # the last time that it can be stopped; from here on its frames may be seen
+        if not self.done:
+            give_back(self.models.device)  # what starting the world and the first passes have used
+        frames, latents, after = self._finish(making)
+        self._before, self._world = self._world, after
+        self.done += 1
+        return Block(making.world.block, frames, latents, after.names)
+
+    def _make_ready(self, world: World) -> Making:
+        """All that the passes of a world's next block need."""
+        models, first_frame = self.models, world.block * LATENTS_PER_BLOCK
         if self._constants is None:
             timesteps = [*self._schedule.timesteps, CLEAN]
             self._constants = models.generator.prepare_rollout(world.features, timesteps)
-        first_frame = world.block * LATENTS_PER_BLOCK
         world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
         condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
         rows = self._rows_of(world.block)
         inputs = block_windows(world.tail, rows, models.device)
-        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
-        latents = self._denoise(world, condition, block)
-        self._report(len(self._schedule))  # the last time that it can be stopped; from here on its frames may be seen
-        if not self.done:
-            give_back(models.device)  # what starting the world and the first passes have used
-        frames, decoder_state = self._finish(latents, condition, block)
-        names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
-        self._before = self._world
-        self._world = replace(
-            world,
-            block=world.block + 1,
-            names=names,
-            decoder_state=decoder_state,
-            tail=tail_after(world.tail, rows),
-        )
-        self.done += 1
-        return Block(world.block, frames, latents, names)
+        size, caches = world.latent_size, self._passes.caches
+        constants = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *size, inputs, caches)
+        noise, self._next_noise = self._noise_of(world), None
+        return Making(world, rows, condition, constants, noise)
 
-    def _denoise(self, world: World, condition: Tensor, block: BlockConstants) -> Tensor:
-        latents = self._noise_of(world, 0)
-        for step, sigma in enumerate(self._schedule.sigmas):
+    def _denoise(self, making: Making) -> None:
+        for step in range(len(self._schedule)):
             self._report(step)
-            assert self._constants is not None
-            velocity = self._passes(latents, condition, step, self._constants, block)
-            latents = clean_latents(latents, velocity, sigma)
-            if step + 1 < len(self._schedule):
-                latents = renoise(latents, self._noise_of(world, step + 1), self._schedule.sigmas[step + 1])
-        return latents
+            self._begun = None  # what was begun is gone on with
+            if step or making.latents is None:
+                self._step(making, step)
 
-    def _finish(self, latents: Tensor, condition: Tensor, block: BlockConstants) -> tuple[Tensor, State]:
+    def _step(self, making: Making, step: int) -> None:
+        """One pass, from the noise or from what the last one made."""
+        sigma, noisy = self._schedule.sigmas[step], making.noise[step]
+        if making.latents is not None:
+            noisy = renoise(making.latents, noisy, sigma)
+        assert self._constants is not None
+        velocity = self._passes(noisy, making.condition, step, self._constants, making.constants)
+        making.latents = clean_latents(noisy, velocity, sigma)
+
+    def _finish(self, making: Making) -> tuple[Tensor, Tensor, World]:
         """Refresh the caches with the clean latents, and decode them: at once where the device can, else the frames
-        first, since somebody may be waiting for them."""
+        first, since somebody may be waiting for them. Returns frames, latents and the world after them."""
+        latents = making.latents
+        assert latents is not None
         assert self._constants is not None
         decoder, state, clean = self.models.decoder, self._world.decoder_state, len(self._schedule)
         whole = getattr(
             decoder, "whole", _at_once
         )  # where frames are shown early, nothing stops the block from there on
-        refresh = partial(self._passes, latents, condition, clean, self._constants, block)
+        refresh = partial(self._passes, latents, making.condition, clean, self._constants, making.constants)
         if latents.device.type != "cuda":
             pixels, state = decoder.decode(latents, state)
             whole(refresh)
             _check_numbers(torch.isfinite(latents).all() if self._may_run_over else None)
-            return to_uint8(pixels).cpu(), state
+            return to_uint8(pixels).cpu(), latents.cpu(), self._after(making, state)
         main, side = torch.cuda.current_stream(latents.device), side_stream(latents.device)
         ready = main.record_event()
-        first, rest = latents[:, :, : self._ahead], latents[:, :, self._ahead :]
+        ahead = 1 if self._has_room else 0
+        first, rest = latents[:, :, :ahead], latents[:, :, ahead:]
         parts: list[Tensor] = []
         with torch.cuda.stream(side):
             side.wait_event(ready)
-            if self._ahead:  # the first frames have the device for themselves
+            if ahead:  # the first frames have the device for themselves
                 part, state = decoder.decode(first, state)
                 parts.append(part)
                 main.wait_event(side.record_event())
         whole(refresh)
         with torch.cuda.stream(side):
             part, state = decoder.decode(rest, state)
-            frames = to_uint8(torch.cat([*parts, part], dim=2))
-            host = _to_host(frames)
+            frames = _to_host(to_uint8(torch.cat([*parts, part], dim=2)))
+            del parts, part
+            clean_on_host = _to_host(latents)
             sound = _to_host(torch.isfinite(latents).all()) if self._may_run_over else None
             there = side.record_event()
-        main.wait_event(there)  # which also keeps what the streams share until both are through with it
+        main.wait_event(there)  # what comes next leaves the device to these frames
+        after = self._after(making, state)
+        self._begin(after)
         there.synchronize()
         _check_numbers(sound)
-        return host, state
+        return frames, clean_on_host.clone(), after  # of page-locked memory there is little, and latents are kept
+
+    def _after(self, making: Making, state: State) -> World:
+        """The world after a block whose decoder left this state."""
+        world, rows = making.world, making.rows
+        names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
+        tail = tail_after(world.tail, rows)
+        return replace(world, block=world.block + 1, names=names, decoder_state=state, tail=tail)
+
+    # the next block, while the device still finishes one
+
+    def _begin(self, after: World) -> None:
+        """Do ahead what can be done of the block after the one that is being finished; `after` is the world there."""
+        more = self.done + 1 < self.blocks
+        if more and self._has_room and not self._open_ended:
+            if not self._attempts.to(partial(self._launch_first_pass, after)):
+                self._take_back()
+        elif more or self._open_ended:
+            self._attempts.to(partial(self._make_noise, after))
+
+    def _launch_first_pass(self, world: World) -> None:
+        first_frame = world.block * LATENTS_PER_BLOCK
+        if world.condition.shape[2] < min(first_frame + LATENTS_PER_BLOCK, CONSTANT_FROM + 1):
+            # no third state of the encoder beside those of this world and the next; it can be made again
+            self._world = replace(self._world, encoder_state=None)
+        self._begun = Begun(world.block, Entries.of(self._passes.caches, first_frame, LATENTS_PER_BLOCK))
+        making = self._make_ready(world)
+        self._step(making, 0)
+        self._begun.making = making
+
+    def _make_noise(self, world: World) -> None:
+        self._next_noise = world.block, self._noise_of(world)
+
+    def _what_was_begun(self) -> Making | None:
+        """The next block, where its first pass was launched; else the rings are as if nothing had been."""
+        begun = self._begun
+        if begun is None or begun.making is None or begun.block != self._world.block:
+            self._take_back()
+            return None
+        self._passes.look_again()  # a host may have moved weights meanwhile
+        return begun.making
+
+    def _take_back(self) -> None:
+        """Have the rings be as the last finished block has left them."""
+        if self._begun is not None:
+            with computing_on(self.models.device):
+                self._begun.overwritten.put_into(self._passes.caches)
+            self._begun = None
 
     def _report(self, step: int) -> None:
         if self.on_pass is not None:
             self.on_pass(PassProgress(self.done, self.blocks, step, self.passes))
 
-    def _noise_of(self, world: World, step: int) -> Tensor:
+    def _noise_of(self, world: World) -> Tensor:
+        if self._next_noise is not None and self._next_noise[0] == world.block:
+            return self._next_noise[1]
         shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
-        parts = [self._noise(seed, world.block, step, shape) for seed in world.seeds]
-        return upload(torch.stack(parts), self.models.device)
+        return upload(noise_of_block(self._noise, world, len(self._schedule), shape), self.models.device)
 
     def _rows_of(self, block: int) -> list[ActionTrack]:
         start = rows_of_blocks(block) - self._first_row

@@ -29,7 +29,7 @@ from .networks import CUDA, begin, small_on, track_of, without_graphs
 REDUNDANT = {
     "streaming.py: self._stream.wait_stream(torch.cuda.current_stream(device))": "the weights' own way home waits, too",
     "world/rollout.py: main.wait_event(side.record_event())": "for speed: the first frames have the device alone",
-    "world/rollout.py: main.wait_event(there)": "the host waits for the same event before it launches anything more",
+    "world/rollout.py: main.wait_event(there)": "for speed: the frames have the device alone, too",
 }
 OURS, PRETENDED = "/comfyui_matrixgame/", "/pretend_gpu/"
 
