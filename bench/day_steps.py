@@ -22,13 +22,21 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from comfyui_matrixgame import weights  # noqa: E402
+from comfyui_matrixgame import quantise, weights  # noqa: E402
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks  # noqa: E402
 from comfyui_matrixgame.cli import main as matrixgame  # noqa: E402
+from comfyui_matrixgame.devices import computing_on  # noqa: E402
 from comfyui_matrixgame.generator.attention import available_backends  # noqa: E402
 from comfyui_matrixgame.measure import SIZES, machine_limits, measure, random_models  # noqa: E402
 from comfyui_matrixgame.measure.clock import Spread, memory, now, since, start_memory, sustained  # noqa: E402
-from comfyui_matrixgame.measure.rollouts import ENOUGH, WARM, time_batches  # noqa: E402
+from comfyui_matrixgame.measure.rollouts import (  # noqa: E402
+    ENOUGH,
+    WARM,
+    pass_arguments,
+    time_batches,
+    world_after,
+)
+from comfyui_matrixgame.trials import TRIALS, trying  # noqa: E402
 from comfyui_matrixgame.untrained import write_small_files  # noqa: E402
 from comfyui_matrixgame.variants import UNIVERSAL, get_variant  # noqa: E402
 from comfyui_matrixgame.video import read_video  # noqa: E402
@@ -240,6 +248,45 @@ def one_layer(context: Context) -> None:
     torch.backends.cudnn.benchmark = before
 
 
+def every_trial(context: Context) -> None:
+    """Each way of computing that is only tried as yet, in turns with none, in the part of the work that it touches."""
+    for trial in TRIALS:
+        try:
+            context.say({trial: against_none(context, trial)})
+        except Exception as error:  # one that the device cannot do leaves the others their turn
+            context.say({trial: {"failed": str(error)[:300]}})
+
+
+def against_none(context: Context, trial: str) -> dict[str, Any]:
+    """Milliseconds with a trial and without, and how far its numbers lie off, relative to the largest."""
+    device, work = context.device, _work_of_trial(context, trial)
+    times: dict[str, list[float]] = {"none": [], trial: []}
+    results = {}
+    for _ in range(1 if context.small else 3):
+        for name, asked in (("none", ()), (trial, (trial,))):
+            quantise._tried.cache_clear()
+            with trying(*asked), computing_on(device):
+                times[name].append(1e3 * sustained(work, device, 1 if context.small else 5))
+                results[name] = work().float()
+    quantise._tried.cache_clear()
+    off = (results[trial] - results["none"]).abs().max() / results["none"].abs().max()
+    return {**{f"{name}_ms": min(found) for name, found in times.items()}, "relative_difference": off.item()}
+
+
+def _work_of_trial(context: Context, trial: str) -> Callable[[], torch.Tensor]:
+    """A pass in fp8, or the decoding of the two latents of a block that Rollout gives to the decoder at once."""
+    eight = trial.startswith("fp8")
+    precision = "fp8" if eight else "exact"
+    models = random_models(UNIVERSAL, context.size, DTYPE, context.device, "wan", precision=precision)
+    if eight:
+        arguments = pass_arguments(models, world_after(models, 2, context.size))
+        return lambda: models.generator(*arguments)
+    latents = torch.randn(1, 16, 2, *(side // 8 for side in SIZES[context.size]), device=context.device)
+    with computing_on(context.device):
+        _, state = models.decoder.decode(latents)
+    return lambda: models.decoder.decode(latents, state)[0]
+
+
 def five_rollouts(context: Context) -> None:
     """Whether memory grows from rollout to rollout."""
     models = random_models(UNIVERSAL, context.size, DTYPE, context.device, "wan")
@@ -296,6 +343,7 @@ STEPS = [
     Step("batches", "worlds at once", 60, batches),
     Step("small-cards", "plans of 24, 12, 8 and 6 GB", 60, small_cards),
     Step("one-layer", "convolutions of one layer", 10, one_layer),
+    Step("trials", "each way that is only tried, in turns with none", 60, every_trial),
     Step("five-rollouts", "memory over five rollouts", 25, five_rollouts),
     Step("gta_drive", "gta_drive, Wan VAE, exact", 40, whole_run("gta_drive")),
     Step("templerun", "templerun, Wan VAE, exact", 40, whole_run("templerun")),

@@ -19,6 +19,7 @@ import torch
 
 from .errors import BackendError
 from .faults import reason_of
+from .trials import chosen
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -84,8 +85,21 @@ def computing_on(device: torch.device) -> Iterator[None]:
         with torch.inference_mode():
             yield
         return
-    with torch.cuda.device(device), torch.inference_mode():
+    with torch.cuda.device(device), torch.inference_mode(), _cudnn_choosing():
         yield
+
+
+@contextmanager
+def _cudnn_choosing() -> Iterator[None]:
+    """Where that is tried, let cuDNN time its convolutions and choose."""
+    if not chosen("cudnn-benchmark"):
+        yield
+        return
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def computes(function: Function) -> Function:

@@ -177,9 +177,11 @@ def _scale_product(sums, rows, columns, bias, out, total, WIDTH: tl.constexpr, B
 @triton.jit
 def _convolve(x, weight, bias, added, out, positions, frames, height, width, x_batch, x_frame, x_row,
               ADDED: tl.constexpr, CHANNELS: tl.constexpr, WIDTH: tl.constexpr, TAPS_T: tl.constexpr,
-              TAPS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr):  # fmt: skip
-    """One tile of the convolution as a matrix product whose left side is gathered from x, tap by tap."""
-    tiles_n: tl.constexpr = (WIDTH + BLOCK_N - 1) // BLOCK_N
+              TAPS: tl.constexpr, BLOCK_M: tl.constexpr, BLOCK_N: tl.constexpr, BLOCK_K: tl.constexpr,
+              WHOLE: tl.constexpr, REST: tl.constexpr):  # fmt: skip
+    """One tile of the convolution as a matrix product whose left side is gathered from x, tap by tap. WHOLE: channels
+    in whole tiles; where they are not all of WIDTH, the REST beside them have sums of their own."""
+    tiles_n: tl.constexpr = (WHOLE + BLOCK_N - 1) // BLOCK_N
     program = tl.program_id(0)
     place = (program // tiles_n) * BLOCK_M + tl.arange(0, BLOCK_M)
     channel_out = (program % tiles_n) * BLOCK_N + tl.arange(0, BLOCK_N)
@@ -195,6 +197,8 @@ def _convolve(x, weight, bias, added, out, positions, frames, height, width, x_b
     inner = tl.arange(0, BLOCK_K)
     wide = channel_out < WIDTH
     sums = tl.zeros((BLOCK_M, BLOCK_N), dtype=tl.float32)
+    channel_rest = WHOLE + tl.arange(0, REST)
+    sums_rest = tl.zeros((BLOCK_M, REST), dtype=tl.float32)
     for step in range(taps * blocks):
         tap = step // blocks
         down = tap // TAPS % TAPS - half
@@ -208,12 +212,21 @@ def _convolve(x, weight, bias, added, out, positions, frames, height, width, x_b
             mask=wide[None, :], other=0.0,
         )  # fmt: skip
         sums = tl.dot(left, right, sums)
+        if WHOLE < WIDTH:
+            right_rest = tl.load(weight + channel_rest[None, :] * (taps * CHANNELS) + tap * CHANNELS + channel[:, None])
+            sums_rest = tl.dot(left, right_rest, sums_rest)
     sums += tl.load(bias + channel_out, mask=wide, other=0.0).to(tl.float32)[None, :]
     target = place.to(tl.int64)[:, None] * WIDTH + channel_out[None, :]
     written = within[:, None] & wide[None, :]
     if ADDED:
         sums += tl.load(added + target, mask=written, other=0.0).to(tl.float32)
     tl.store(out + target, sums.to(out.dtype.element_ty), mask=written)
+    if WHOLE < WIDTH:
+        sums_rest += tl.load(bias + channel_rest).to(tl.float32)[None, :]
+        target_rest = place.to(tl.int64)[:, None] * WIDTH + channel_rest[None, :]
+        if ADDED:
+            sums_rest += tl.load(added + target_rest, mask=within[:, None], other=0.0).to(tl.float32)
+        tl.store(out + target_rest, sums_rest.to(out.dtype.element_ty), mask=within[:, None])
 
 
 def norm_rotate(
@@ -323,17 +336,19 @@ def quantise_rows(x: Tensor, values: Tensor, scales: Tensor, largest: float, sma
     )  # fmt: skip
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor, added: Tensor | None, out: Tensor) -> None:
+def convolve(x: Tensor, weight: Tensor, bias: Tensor, added: Tensor | None, out: Tensor, in_two: bool = False) -> None:
     """Causal convolution of x [B, C, T + taps - 1, H, W] plus bias (plus `added`) into out [B, O, T, H, W], all
     channels last, with zeros around the places. weight: [O, C, taps, k, k], channels last; k odd; C a multiple of 32.
+    in_two: 96 channels as 64 and 32.
     """
     batch, width, frames, height, across = out.shape
     channels, taps_t, taps = x.shape[1], weight.shape[2], weight.shape[3]
     positions = batch * frames * height * across
     block_m, block_n, block_k = 256, 128, 32  # the fastest of those measured for 96 channels on an H100
-    _convolve[(triton.cdiv(positions, block_m) * triton.cdiv(width, block_n),)](
+    whole, block_n = (64, 64) if in_two and width == 96 else (width, block_n)
+    _convolve[(triton.cdiv(positions, block_m) * triton.cdiv(whole, block_n),)](
         x, weight, bias, out if added is None else added, out, positions, frames, height, across,
         x.stride(0), x.stride(2), x.stride(3), ADDED=added is not None,
         CHANNELS=channels, WIDTH=width, TAPS_T=taps_t, TAPS=taps,
-        BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, num_warps=8, num_stages=3,
+        BLOCK_M=block_m, BLOCK_N=block_n, BLOCK_K=block_k, WHOLE=whole, REST=32, num_warps=8, num_stages=3,
     )  # fmt: skip

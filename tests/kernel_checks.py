@@ -12,6 +12,7 @@ from comfyui_matrixgame.generator import rope
 from comfyui_matrixgame.generator.attention import sdpa
 from comfyui_matrixgame.generator.kv_cache import Ring
 from comfyui_matrixgame.ops import Operations
+from comfyui_matrixgame.trials import trying
 from comfyui_matrixgame.vae import wan
 
 DTYPES = [torch.float32, torch.float16]
@@ -194,6 +195,25 @@ def test_narrow_convolution(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
     close(ours, (wanted if y is None else wanted + y.float()).half())
     assert fused.narrow_convolution(x.float(), weight.float(), bias.float(), None) is None
     assert fused.narrow_convolution(x, weight[:3], bias[:3], None) is None
+
+
+@pytest.mark.parametrize("added", [False, True])
+@torch.inference_mode()
+def test_96_channels_in_two(interpreted: None, monkeypatch: pytest.MonkeyPatch, added: bool) -> None:
+    """The same sums in the same order, so the same bits."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (fused.HOPPER, 0))
+    plain, how = kernels.convolve, []
+    monkeypatch.setattr(kernels, "convolve", lambda *given: how.append(given[-1]) or plain(*given))
+    x = torch.randn(1, 96, 4, 5, 7, device=DEVICE).half().contiguous(memory_format=LAST)
+    weight, bias = torch.randn(96, 96, 3, 3, 3, device=DEVICE).half() * 0.05, torch.randn(96, device=DEVICE).half()
+    y = torch.randn(1, 96, 2, 5, 7, device=DEVICE).half().contiguous(memory_format=LAST) if added else None
+    whole = fused.narrow_convolution(x, weight, bias, y)
+    with trying("96-in-two"):
+        parts = fused.narrow_convolution(x, weight, bias, y)
+    assert how == [False, True]
+    assert whole is not None
+    assert parts is not None
+    assert torch.equal(parts, whole)
 
 
 @torch.inference_mode()

@@ -39,7 +39,7 @@ def command(output: Path, *options: str) -> list[str]:
 # what devices do that CPUs do not: graphs, streams, the allocator; DEVICE_DAY=all tries every step (minutes)
 TRIED = [s.name for s in bench("day_steps").STEPS if not s.needs and s.name != "tests"]
 if os.environ.get("DEVICE_DAY") != "all":
-    TRIED = ["exact-wan", "one-layer", "five-rollouts"]
+    TRIED = ["exact-wan", "one-layer", "trials", "five-rollouts"]
 
 
 @pytest.mark.parametrize("name", TRIED)

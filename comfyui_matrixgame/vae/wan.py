@@ -22,8 +22,10 @@ from torch import Tensor
 from ..errors import ImageError
 from ..fused import add_into, channel_norm_silu_into, narrow_convolution, triton_for, under_autocast
 from ..ops import Operations, OperationsLike, cast, is_wrapped, lay_channels_last, on_cpu, wants_channels_last
+from ..trials import chosen
 from .base import LATENT_CHANNELS, SPATIAL_STRIDE, State, denormalise, normalise
 from .doubling import double_and_convolve, doubling_conv2d
+from .planes import convolve_in_planes, pays_in_planes
 
 STAGES = (1, 2, 4, 4)  # width of each resolution, in base widths
 MEMORY = 2  # frames a causal convolution looks back
@@ -99,10 +101,14 @@ class History:
         half of the memory. One at a time, in float32, takes a sixth longer; four, as long as two."""
         if x.device.type != "cpu" or self._past is None or torch.is_grad_enabled():
             return run(x, self)
+        return self.in_turn(run, x, AT_ONCE)
+
+    def in_turn(self, run: Callable[[Tensor, History], Tensor], x: Tensor, count: int) -> Tensor:
+        """run(x, self), so many frames at a time, as chunks that follow each other."""
         part = copy.copy(self)  # the first ones read on where this walk stands
         part._next = []
         frames = []
-        for few in x.split(AT_ONCE, dim=2):
+        for few in x.split(count, dim=2):
             part = part.following() if frames else part
             frames.append(run(few, part))
         self._next += part._next
@@ -134,7 +140,7 @@ def convolve(
         channel_norm_silu_into(joined[:, :, MEMORY:], x, cast(norm.gamma, x))  # type: ignore[arg-type]
     del x
     history.keep(joined[:, :, -MEMORY:])
-    if triton_for(joined) is not None and not is_wrapped(conv):
+    if (triton_for(joined) is not None or pays_in_planes(joined, conv)) and not is_wrapped(conv):
         return _convolve_fused(conv, joined, added)
     y = _fast_layout(conv(joined))
     if added is None:
@@ -147,7 +153,11 @@ def _convolve_fused(conv: Any, joined: Tensor, added: Tensor | None) -> Tensor:
     with conv.weights_in_use(conv, joined) as (weight, bias):
         y = narrow_convolution(joined, weight, bias, added)
         if y is None:
-            y = _fast_layout(F.conv3d(joined, weight, None, conv.stride, conv.padding))
+            if pays_in_planes(joined, conv):
+                y = convolve_in_planes(joined, weight)
+            else:
+                y = F.conv3d(joined, weight, None, conv.stride, conv.padding)
+            y = _fast_layout(y)
             if not add_into(y, bias, added):
                 y = y.add_(bias.view(-1, 1, 1, 1))
                 y = y if added is None else y.add_(added)
@@ -311,7 +321,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to pixels, 1 latent frame at a time."""
+    """Latents to pixels: 1 latent frame, or several, of which only the first layers see more than one at a time."""
 
     def __init__(self, ops: OperationsLike, base_dim: int) -> None:
         super().__init__()
@@ -333,12 +343,19 @@ class Decoder(nn.Module):
                 layers.append(Upsample(ops, dim, time=stage < 2))
                 dim //= 2
         self.upsamples = nn.ModuleList(layers)
-        self.large = 1 + max(i for i, layer in enumerate(layers) if getattr(layer, "time_conv", None) is not None)
+        doubled = [i for i, layer in enumerate(layers) if getattr(layer, "time_conv", None) is not None]
+        self.small, self.large = min(doubled), 1 + max(doubled)
         self.head = nn.ModuleDict({"0": RMSNorm(dim, 3), "2": causal_conv3d(ops, dim, 3, (3, 3, 3))})
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         x = convolve(self.conv1, x, history)
-        for layer in (*self.middle, *self.upsamples[: self.large]):
+        for layer in (*self.middle, *self.upsamples[: self.small]):
+            x = layer(x, history)
+        # from the first doubling of time on what comes after the first latent of a clip is another number of frames
+        return history.in_turn(self._from_doubling, x, 1) if x.shape[2] > 1 else self._from_doubling(x, history)
+
+    def _from_doubling(self, x: Tensor, history: History) -> Tensor:
+        for layer in self.upsamples[self.small : self.large]:
             x = layer(x, history)
         return history.by_few_frames(self._large, x)
 
@@ -381,7 +398,8 @@ class WanVAE(nn.Module):
         """See VideoDecoder.decode."""
         pixels: list[Tensor] = []
         history = History(state, self.state_dtype)
-        for latent in denormalise(latents.float()).to(self.compute_dtype).split(1, dim=2):
+        together = latents.shape[2] if chosen("latents-together") else 1
+        for latent in denormalise(latents.float()).to(self.compute_dtype).split(together, dim=2):
             history = history.following() if pixels else history
             pixels.append(self.decoder(self.conv2(_fast_layout(latent)), history))
         return torch.cat(pixels, dim=2), history.state()
