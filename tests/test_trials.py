@@ -41,7 +41,7 @@ def test_one_that_is_none_is_named() -> None:
 @torch.inference_mode()
 def test_latents_together_leave_the_same_frames_and_state(sizes: tuple[int, ...]) -> None:
     """From the start of a clip and later, whatever comes at once."""
-    vae = small_models().vae
+    vae: Any = small_models().vae
     latents = torch.randn(2, 16, sum(sizes), 4, 6)
 
     def decode() -> tuple[torch.Tensor, Any]:

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack
-from ..generator.kv_cache import Entries
+from ..devices import computing_on
+from ..generator.kv_cache import Caches, Entries
 from ..generator.model import BlockConstants
+from ..variants import LATENTS_PER_BLOCK
 from .noise import NoiseSource
 from .world import World
 
@@ -41,7 +43,7 @@ class Making:
 
 
 @dataclass
-class Begun:
+class _Begun:
     """A block that was begun before it was asked for.
 
     block: its index in the world's life. overwritten: what the rings held where it writes. making: None until its
@@ -53,24 +55,79 @@ class Begun:
     making: Making | None = None
 
 
-def noise_of_block(source: NoiseSource, world: World, steps: int, shape: tuple[int, ...]) -> Tensor:
-    """The noise of all steps of the world's next block, [steps, B, *shape], in main memory."""
-    parts = [torch.stack([source(seed, world.block, step, shape) for seed in world.seeds]) for step in range(steps)]
-    return torch.stack(parts)
+class Ahead:
+    """What a rollout has of its next block before that is asked for.
 
-
-class Attempts:
-    """Work that is done ahead, and need not succeed: what stops it is raised when the work is asked for.
-
-    stopped: a stop that came meanwhile, to be raised by whoever asks for more.
+    caches: the rollout's. begin: makes a world's next block ready and launches its first pass. noise: makes the noise
+    of a world's next block, on the device. What fails here is done, or fails, when the block is asked for; a stop is
+    kept until then.
     """
 
-    def __init__(self) -> None:
-        self.stopped: BaseException | None = None
+    def __init__(
+        self, device: torch.device, caches: Caches, begin: Callable[[World], Making], noise: Callable[[World], Tensor]
+    ) -> None:
+        self._device, self._caches, self._first_pass, self._make_noise = device, caches, begin, noise
+        self._begun: _Begun | None = None
+        self._noise: tuple[int, Tensor] | None = None
+        self._stopped: BaseException | None = None
         self._failed = False
 
-    def to(self, work: Callable[[], object]) -> bool:
-        """Do it, and say whether it was done. After a failure nothing more is done ahead: trying costs time."""
+    def begin(self, world: World) -> None:
+        """Launch the first pass of a world's next block."""
+
+        def work() -> None:
+            first_frame = world.block * LATENTS_PER_BLOCK
+            self._begun = _Begun(world.block, Entries.of(self._caches, first_frame, LATENTS_PER_BLOCK))
+            self._begun.making = self._first_pass(world)
+
+        if not self._done(work):
+            self.take_back()
+
+    def make_noise(self, world: World) -> None:
+        """Have the noise of a world's next block, which needs no inputs."""
+
+        def work() -> None:
+            self._noise = world.block, self._make_noise(world)
+
+        self._done(work)
+
+    def noise_of(self, world: World) -> Tensor:
+        """The noise of a world's next block, made here where it was not."""
+        have, self._noise = self._noise, None
+        return have[1] if have is not None and have[0] == world.block else self._make_noise(world)
+
+    def making_of(self, world: World) -> Making | None:
+        """A world's next block where its first pass is launched; else the rings are as if nothing had been begun."""
+        begun = self._begun
+        if begun is None or begun.making is None or begun.block != world.block:
+            self.take_back()
+            return None
+        return begun.making
+
+    def go_on(self) -> None:
+        """What was begun is now the block at hand, and is not taken back any more."""
+        self._begun = None
+
+    def take_back(self) -> None:
+        """Have the rings be as the last finished block has left them."""
+        if self._begun is not None:
+            self.correct(self._caches)
+            self._begun = None
+
+    def correct(self, copies: Caches) -> None:
+        """Have copies of the rings be as the last finished block has left these."""
+        if self._begun is not None:
+            with computing_on(self._device):
+                self._begun.overwritten.put_into(copies)
+
+    def raise_stopped(self) -> None:
+        """Raise what has stopped something that was done ahead, once."""
+        stopped, self._stopped = self._stopped, None
+        if stopped is not None:
+            raise stopped
+
+    def _done(self, work: Callable[[], object]) -> bool:
+        """Whether work was done. After a failure nothing more is done ahead, since trying costs time."""
         if self._failed:
             return False
         try:
@@ -78,14 +135,14 @@ class Attempts:
         except (RuntimeError, MemoryError) as error:
             self._failed = True
             log.info("Blocks are begun only when they are asked for: %s", str(error).partition("\n")[0])
-            return False
         except BaseException as stop:
-            self.stopped = stop
-            return False
-        return True
+            self._stopped = stop
+        else:
+            return True
+        return False
 
-    def raise_stopped(self) -> None:
-        """Raise what stopped work that was done ahead, once."""
-        stopped, self.stopped = self.stopped, None
-        if stopped is not None:
-            raise stopped
+
+def noise_of_block(source: NoiseSource, world: World, steps: int, shape: tuple[int, ...]) -> Tensor:
+    """The noise of all steps of the world's next block, [steps, B, *shape], in main memory."""
+    parts = [torch.stack([source(seed, world.block, step, shape) for seed in world.seeds]) for step in range(steps)]
+    return torch.stack(parts)

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from weakref import ref
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from ..devices import computes, computing_on, side_stream
 from ..errors import BackendError, WorldError
 from ..generator.graphs import Passes
 from ..generator.kept import let_go, passes_for
-from ..generator.kv_cache import Caches, Entries, copies, take_caches
+from ..generator.kv_cache import Caches, copies, take_caches
 from ..generator.model import RolloutConstants
 from ..generator.recording import recorder_for
 from ..generator.schedule import Schedule, clean_latents, renoise
@@ -28,7 +29,7 @@ from .check import fits_caches
 from .condition import CONSTANT_FROM, block_condition, with_condition
 from .files import state_tensors
 from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
-from .making import Attempts, Begun, Making, noise_of_block
+from .making import Ahead, Making, noise_of_block
 from .models import Models, fingerprint
 from .noise import NoiseSource, named_noise
 from .world import World, next_name
@@ -110,7 +111,6 @@ class Rollout:
         self._over = False  # whether the rings are another's
         self.repeated = repeated_rows(world, given, self.blocks)
         self._tracks = [track.padded(rows_of_blocks(self.blocks, world.block)) for track in given]
-        self._noise = noise
         self.on_pass = on_pass
         self._open_ended = open_ended
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
@@ -121,11 +121,16 @@ class Rollout:
         # where memory is short nothing is held beside what a block needs: neither a decoder's state after the first
         # latent frame, which is decoded before the context pass, nor a block that was begun
         self._has_room = not models.vae.encode_at_once
-        self._next_noise: tuple[int, Tensor] | None = None  # of a block, made ahead
-        self._begun: Begun | None = None
-        self._attempts = Attempts()
         with computing_on(models.device):
             self._passes = self._passes_from(world)
+        me = ref(self)  # or the two would hold each other, and the rings
+
+        def begin(world: World) -> Making:
+            rollout = me()
+            assert rollout is not None
+            return rollout._begun(world)
+
+        self._ahead = Ahead(models.device, self._passes.caches, begin, partial(_noise_of, noise, models))
         here = at_work(replace(world, caches=[]), models)
         self._world = replace(here, caches=self._passes.caches)
 
@@ -157,7 +162,7 @@ class Rollout:
         """
         if self._before is None:
             return False
-        self._take_back()
+        self._ahead.take_back()
         self._world, self._before = self._before, None
         self.done -= 1
         return True
@@ -191,9 +196,7 @@ class Rollout:
         if last and self._passes.recorder is None:
             return self.stop()
         world = replace(self._world, caches=[layer.copy() for layer in self._world.caches])
-        if self._begun is not None:
-            with computing_on(self.models.device):
-                self._begun.overwritten.put_into(world.caches)
+        self._ahead.correct(world.caches)
         if last:
             self._end(world, for_good=False)
         return world
@@ -202,7 +205,7 @@ class Rollout:
         """End the rollout here. Returns the world after the last finished block, which takes over the rollout's caches:
         where memory is short there may be no room for others."""
         if not self._over:
-            self._take_back()
+            self._ahead.take_back()
             self._end(self._world, for_good=True)
         return self._world
 
@@ -211,14 +214,14 @@ class Rollout:
         if self._before is not None:
             self._before = replace(self._before, caches=world.caches)  # see step_back
         let_go(self.models.generator, self._passes, for_good)
-        del self._passes
+        del self._passes, self._ahead
 
     @property
     def world_before(self) -> World | None:
         """The world before the last finished block, until the next one is asked for; its caches are the rollout's
         own. What was begun is given up for it."""
         if self._before is not None and not self._over:
-            self._take_back()
+            self._ahead.take_back()
         return self._before
 
     def __iter__(self) -> Iterator[Block]:
@@ -228,10 +231,13 @@ class Rollout:
     def __next__(self) -> Block:
         if self._over or self.done == self.blocks:
             raise StopIteration
-        self._attempts.raise_stopped()
-        making = self._what_was_begun()
+        self._ahead.raise_stopped()
+        making = self._ahead.making_of(self._world)
         self._before = None
-        making = making or self._make_ready(self._world)
+        if making is None:
+            making = self._make_ready(self._world)
+        else:
+            self._passes.look_again()  # a host may have moved weights meanwhile
         self._denoise(making)
         self._report(len(self._schedule))  # the last time that it can be stopped; from here on its frames may be seen
         if not self.done:
@@ -253,13 +259,12 @@ class Rollout:
         inputs = block_windows(world.tail, rows, models.device)
         size, caches = world.latent_size, self._passes.caches
         constants = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *size, inputs, caches)
-        noise, self._next_noise = self._noise_of(world), None
-        return Making(world, rows, condition, constants, noise)
+        return Making(world, rows, condition, constants, self._ahead.noise_of(world))
 
     def _denoise(self, making: Making) -> None:
         for step in range(len(self._schedule)):
             self._report(step)
-            self._begun = None  # what was begun is gone on with
+            self._ahead.go_on()
             if step or making.latents is None:
                 self._step(making, step)
 
@@ -321,59 +326,35 @@ class Rollout:
         tail = tail_after(world.tail, rows)
         return replace(world, block=world.block + 1, names=names, decoder_state=state, tail=tail)
 
-    # the next block, while the device still finishes one
-
     def _begin(self, after: World) -> None:
-        """Do ahead what can be done of the block after the one that is being finished; `after` is the world there."""
+        """While the device finishes a block, do what can be done of the one after it; `after` is the world there."""
         more = self.done + 1 < self.blocks
         if more and self._has_room and not self._open_ended:
-            if not self._attempts.to(partial(self._launch_first_pass, after)):
-                self._take_back()
+            self._ahead.begin(after)
         elif more or self._open_ended:
-            self._attempts.to(partial(self._make_noise, after))
+            self._ahead.make_noise(after)
 
-    def _launch_first_pass(self, world: World) -> None:
-        first_frame = world.block * LATENTS_PER_BLOCK
-        if world.condition.shape[2] < min(first_frame + LATENTS_PER_BLOCK, CONSTANT_FROM + 1):
-            # no third state of the encoder beside those of this world and the next; it can be made again
+    def _begun(self, world: World) -> Making:
+        """A world's next block with its first pass launched, beside the world that is still the rollout's."""
+        wanted = min((world.block + 1) * LATENTS_PER_BLOCK, CONSTANT_FROM + 1)
+        if world.condition.shape[2] < wanted:  # no third state of the encoder: the oldest can be made again
             self._world = replace(self._world, encoder_state=None)
-        self._begun = Begun(world.block, Entries.of(self._passes.caches, first_frame, LATENTS_PER_BLOCK))
         making = self._make_ready(world)
         self._step(making, 0)
-        self._begun.making = making
-
-    def _make_noise(self, world: World) -> None:
-        self._next_noise = world.block, self._noise_of(world)
-
-    def _what_was_begun(self) -> Making | None:
-        """The next block, where its first pass was launched; else the rings are as if nothing had been."""
-        begun = self._begun
-        if begun is None or begun.making is None or begun.block != self._world.block:
-            self._take_back()
-            return None
-        self._passes.look_again()  # a host may have moved weights meanwhile
-        return begun.making
-
-    def _take_back(self) -> None:
-        """Have the rings be as the last finished block has left them."""
-        if self._begun is not None:
-            with computing_on(self.models.device):
-                self._begun.overwritten.put_into(self._passes.caches)
-            self._begun = None
+        return making
 
     def _report(self, step: int) -> None:
         if self.on_pass is not None:
             self.on_pass(PassProgress(self.done, self.blocks, step, self.passes))
 
-    def _noise_of(self, world: World) -> Tensor:
-        if self._next_noise is not None and self._next_noise[0] == world.block:
-            return self._next_noise[1]
-        shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
-        return upload(noise_of_block(self._noise, world, len(self._schedule), shape), self.models.device)
-
     def _rows_of(self, block: int) -> list[ActionTrack]:
         start = rows_of_blocks(block) - self._first_row
         return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
+
+
+def _noise_of(source: NoiseSource, models: Models, world: World) -> Tensor:
+    shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
+    return upload(noise_of_block(source, world, len(world.variant.steps), shape), models.device)
 
 
 def _at_once(work: Callable[[], Tensor]) -> Tensor:
