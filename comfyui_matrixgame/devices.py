@@ -40,7 +40,7 @@ def find_device(name: str | None) -> torch.device:
         torch.ones(1, device=device).add(1).item()  # a kernel of its own, waited for: does the card run this torch?
         if device.type == "cuda":
             torch.cuda.set_device(device)
-    except (RuntimeError, AssertionError, ValueError, NotImplementedError) as error:
+    except Exception as error:  # each kind of device has its own classes, down to a module that is not there
         why = _why_not(name, error)
         raise BackendError(f"The device '{name}' is not available here: {why}. Use --device cpu.") from None
     return device
@@ -63,8 +63,11 @@ def _cuda_works() -> bool:
 
 
 def _why_not(name: str, error: BaseException) -> str:
-    if not name.startswith("cuda"):
-        return reason_of(error) if name.partition(":")[0] in ("mps", "xpu") else "torch does not know it"
+    kind = name.partition(":")[0]
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return "it needs a Mac with Apple silicon, and a torch for it"
+    if kind != "cuda":
+        return reason_of(error) if kind in ("mps", "xpu") else "torch does not know it"
     hidden = os.environ.get(VISIBLE)
     if not torch.backends.cuda.is_built() and not torch.cuda.is_available():
         return "this torch was built without CUDA (pytorch.org has one with it)"

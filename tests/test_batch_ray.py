@@ -137,6 +137,42 @@ def test_what_kills_its_workers_is_given_up_and_the_rest_goes_on(cluster: None) 
     assert "minus two" in results[-2].reason
 
 
+@pytest.mark.parametrize("broken", [2, 99])
+def test_a_worker_that_loses_its_device_is_replaced(cluster: None, broken: int) -> None:
+    """It fails at whatever it is given, and quickly: it must not take the jobs of those that work."""
+    from comfyui_matrixgame.batch.pool import Pool
+    from comfyui_matrixgame.errors import BackendError
+
+    class Tiny:
+        def __init__(self, number: int) -> None:
+            self.breaks, self.lost = number < broken, False
+
+        def ready(self) -> bool:
+            return True
+
+        def work(self, items: list[int]) -> list[int]:
+            self.lost = self.lost or (self.breaks and 5 in items)
+            if self.lost:
+                raise BackendError("The device failed: it was lost.")
+            return [2 * item for item in items]
+
+    remote = ray.remote(num_cpus=0)(Tiny)
+    pool = Pool(lambda number: remote.remote(number), lambda actor, items: actor.work.remote(items), 1, 2)
+    items = iter(range(12))
+    results = dict(pool.run(lambda: next(items, None)))
+    pool.close()
+    lost = {item: result.reason for item, result in results.items() if not isinstance(result, int)}
+    assert {item: result for item, result in results.items() if item not in lost} == {
+        item: 2 * item for item in range(12) if item not in lost
+    }
+    if broken == 2:
+        assert lost == {}
+    else:  # wherever this job runs, the device breaks
+        assert 5 in lost
+        assert all("3 times; " in why and "it was lost" in why for why in lost.values())
+        assert len(lost) < 6
+
+
 def test_workers_that_do_not_start(cluster: None, folder: Path, capsys: pytest.CaptureFixture) -> None:
     from comfyui_matrixgame.batch.pool import Pool
     from comfyui_matrixgame.errors import BatchError

@@ -12,7 +12,7 @@ from typing import Any
 import ray
 from ray.exceptions import ActorUnavailableError, RayActorError, RayError, RayTaskError
 
-from ..errors import BatchError
+from ..errors import BackendError, BatchError
 
 IN_FLIGHT = 2  # calls of an actor: one that runs, one that waits
 MOST_IN_CALL = 64  # items that are too short to be sent one at a time
@@ -175,6 +175,8 @@ class Pool:
         except (RayActorError, ActorUnavailableError):
             return self._take_death(hand)
         except RayTaskError as error:
+            if isinstance(error, BackendError):  # its device is gone: whatever it is given next would fail too
+                return self._take_death(hand, _reason(error))
             if len(items) > 1:  # one of them is to blame: each alone says which
                 self._losses.update({id(item): self._losses.get(id(item), 0) for item in items})
                 self._again.extend(items)
@@ -193,8 +195,9 @@ class Pool:
             self._losses.pop(id(item), None)
         return list(zip(items, results, strict=True))
 
-    def _take_death(self, hand: Hand) -> list[tuple[Any, Any]]:
-        """An actor is gone: what it was at counts as a loss, what waited does not; all of it goes to others."""
+    def _take_death(self, hand: Hand, why: str = "it may need more memory") -> list[tuple[Any, Any]]:
+        """An actor is gone, or its device: what it was at counts as a loss, what waited does not; all of it goes to
+        others."""
         self.lost += 1
         over = []
         for index, (_, items, _) in enumerate(hand.calls):
@@ -203,7 +206,7 @@ class Pool:
                     self._losses[id(item)] = self._losses.get(id(item), 0) + 1
                 if self._losses.get(id(item), 0) > self._retries:
                     del self._losses[id(item)]
-                    over.append((item, Lost(f"It lost its worker {self._retries + 1} times; it may need more memory.")))
+                    over.append((item, Lost(f"It lost its worker {self._retries + 1} times; {why}.")))
                 else:
                     self._again.append(item)
         self._replace(hand)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 
-from comfyui_matrixgame import render
+import comfyui_matrixgame
+from comfyui_matrixgame import fused, render
 from comfyui_matrixgame.checkpoints.load import compute_dtype
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.devices import find_device
@@ -54,6 +58,15 @@ def test_other_errors_are_left_alone() -> None:
     [
         ("cuda:7", "there is only cuda:0 to cuda:1"),
         ("cuda:-1", ""),
+        ("cuda:x", ""),
+        ("cuda:0:1", ""),
+        ("cudaa", "torch does not know it"),
+        ("mps", "it needs a Mac with Apple silicon"),
+        ("mps:1", "it needs a Mac with Apple silicon"),
+        ("xpu", "this torch was built without it"),
+        ("xpu:0", "this torch was built without it"),
+        ("hpu", "torch does not know it"),
+        ("privateuseone", "torch does not know it"),
         ("toaster", "torch does not know it"),
         ("", "torch does not know it"),
         ("meta", "torch does not know it"),
@@ -104,6 +117,52 @@ def test_numbers_that_run_over_in_float16_are_said(gpus: Any) -> None:
     models.generator.get_parameter("head.head.bias").data.fill_(65504.0).mul_(2)
     with pytest.raises(BackendError, match="too large for float16"):
         next(rollout(models, begin(models), track_of(models, 1), 1))
+
+
+class CompilationError(Exception):
+    """As Triton's, which is of its own."""
+
+    __module__ = "triton.compiler.errors"
+
+
+@pytest.mark.parametrize("fault", ["missing", "without a compiler", "does not compile"])
+def test_a_broken_triton_is_done_without(
+    gpus: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
+) -> None:
+    """Whether it cannot be imported or fails at its first launch: the frames of torch's own operations, said once."""
+    cuda = torch.device("cuda", 0)
+    small = small_on("cuda:0")
+    plain = [block.frames.clone() for block in rollout(small, begin(small), track_of(small, 1), 1)]
+    error = CompilationError("at 5:3: ptxas fatal") if fault == "does not compile" else RuntimeError("no C compiler")
+    launched = Mock(side_effect=error)
+    monkeypatch.delattr(comfyui_matrixgame, "kernels", raising=False)
+    if fault == "missing":
+        monkeypatch.delitem(sys.modules, "comfyui_matrixgame.kernels", raising=False)
+        monkeypatch.setitem(sys.modules, "triton", None)
+    else:
+        broken = ModuleType("comfyui_matrixgame.kernels")
+        broken.residual_norm = launched  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, broken.__name__, broken)
+        monkeypatch.setattr(comfyui_matrixgame, "kernels", broken, raising=False)
+    monkeypatch.delenv("MATRIXGAME_TRITON")
+    fused.kernels.cache_clear()
+    try:
+        with caplog.at_level("INFO", "comfyui_matrixgame.fused"):
+            made = [block.frames.clone() for block in rollout(small, begin(small), track_of(small, 1), 1)]
+    finally:
+        fused.kernels.cache_clear()
+    assert fused.triton_for(torch.ones(1, device=cuda)) is None
+    assert all(torch.equal(a, b) for a, b in zip(made, plain, strict=True))
+    (said,) = [record.getMessage() for record in caplog.records if "Triton" in record.getMessage()]
+    assert "torch's own operations are" in said
+    assert launched.call_count == (0 if fault == "missing" else 1)
+
+
+def test_a_kernel_that_fails_later_is_said_in_a_sentence() -> None:
+    fault = device_fault(CompilationError("at 5:3:\n  x = tl.load(y)\nptxas fatal"))
+    assert isinstance(fault, BackendError)
+    assert "set MATRIXGAME_TRITON=0 to do without them" in str(fault)
+    assert "\n" not in str(fault)
 
 
 @pytest.fixture(scope="module")
@@ -160,3 +219,25 @@ def test_a_device_that_fails_in_the_middle(
         assert load_world(tmp_path / "w.safetensors").block == 1
     assert rendered(folder, tmp_path) == 0
     assert np.array_equal(frames_of(tmp_path / "out.mp4"), frames_of(tmp_path / "whole" / "out.mp4"))
+
+
+def test_memory_that_another_program_takes_after_the_plan_was_made(
+    gpus: Any, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = render.plan_for
+
+    def then_taken(*given: Any, **more: Any) -> Any:
+        plan = planned(*given, **more)
+        gpus.taken[0] = gpus.total - gpus.bytes_of(0, "reserved")
+        return plan
+
+    with monkeypatch.context() as patch:
+        patch.setattr(render, "plan_for", then_taken)
+        assert rendered(folder, tmp_path) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("matrixgame: The device ran out of memory")
+    assert not any("Traceback" in line for line in said)
+    assert not (tmp_path / "w.safetensors").exists()
+    gpus.taken.clear()
+    assert rendered(folder, tmp_path) == 0
+    assert len(frames_of(tmp_path / "out.mp4")) == 33
