@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import platform
 import random
 import resource
 import subprocess
@@ -340,13 +341,15 @@ COMMANDS: dict[str, Callable[[Path, argparse.Namespace], dict[str, Any]]] = {
 
 
 def main() -> None:
+    from comfyui_matrixgame.measure.reports import report_argument, write_text
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=COMMANDS)
     parser.add_argument("--count", type=int, default=0)
     parser.add_argument("--alone", type=int, default=8, help="throughput: jobs that are measured by themselves")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("-o", "--output", type=Path, help="JSON file to write the figures into")
+    parser.add_argument("-o", "--output", type=report_argument(), help="JSON file to write the figures into")
     args = parser.parse_args()
     if args.what == "throughput":
         args.count = args.count or 64
@@ -356,7 +359,8 @@ def main() -> None:
     print(json.dumps(figures, indent=1))
     if args.output:
         known = json.loads(args.output.read_text()) if args.output.exists() else {}
-        args.output.write_text(json.dumps(known | figures, indent=1) + "\n")
+        machine = {"machine": platform.machine()}
+        write_text(args.output, json.dumps(known | machine | figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from comfyui_matrixgame.actions.bench import bench_track
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.generator import Generator
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.untrained import SMALL_VISION, shapes_of, small_config, stream, weights
 from comfyui_matrixgame.vae import WanVAE
 from comfyui_matrixgame.variants import UNIVERSAL, first_input_of_block
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=50)
     parser.add_argument("--size", default="64x32")
-    parser.add_argument("-o", "--output")
+    parser.add_argument("-o", "--output", type=report_argument())
     args = parser.parse_args()
     torch.set_num_threads(1)
     width, height = (int(side) for side in args.size.split("x"))
@@ -50,7 +51,7 @@ def main() -> None:
     figures |= {"size": args.size, "torch": torch.__version__, "machine": platform.machine(), "threads": 1}
     print(json.dumps(figures, indent=1))
     if args.output:
-        Path(args.output).write_text(json.dumps(figures, indent=1) + "\n")
+        write_text(args.output, json.dumps(figures, indent=1) + "\n")
 
 
 def small_models() -> Models:

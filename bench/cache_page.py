@@ -20,6 +20,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from tests.host.browser import RENDERERS, load_workflow, open_page, until
 from tests.host.graphs import WORKFLOWS, read_workflow
 from tests.host.server import Host
@@ -76,7 +77,7 @@ def main() -> None:
     """Measure in both renderers and print; write the figures where -o says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--blocks", type=int, default=50)
-    parser.add_argument("-o", "--output")
+    parser.add_argument("-o", "--output", type=report_argument())
     args = parser.parse_args()
     figures: dict[str, Any] = {"blocks": args.blocks, "machine": platform.machine(), "repeats": REPEATS}
     with tempfile.TemporaryDirectory() as folder:
@@ -88,7 +89,7 @@ def main() -> None:
             host.stop()
     print(json.dumps(figures, indent=1))
     if args.output:
-        Path(args.output).write_text(json.dumps(figures, indent=1) + "\n")
+        write_text(args.output, json.dumps(figures, indent=1) + "\n")
 
 
 def measure(host: Host, vue: bool, blocks: int) -> dict[str, Any]:

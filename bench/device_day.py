@@ -31,6 +31,7 @@ from report import day_markdown  # noqa: E402
 
 from comfyui_matrixgame.files import written_whole  # noqa: E402
 from comfyui_matrixgame.measure import machine, note  # noqa: E402
+from comfyui_matrixgame.measure.reports import report_argument  # noqa: E402
 
 SHORTEST = 15.0  # seconds that are left to begin another step
 
@@ -61,7 +62,12 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", nargs="+", choices=[step.name for step in STEPS], help="these steps and no others")
     parser.add_argument("--dry-run", action="store_true", help="small networks: to see that every step works")
-    parser.add_argument("-o", "--output", type=Path, default=HERE / "results" / f"device-{time.strftime('%Y-%m-%d')}")
+    parser.add_argument(
+        "-o",
+        "--output",
+        type=report_argument(".json", ".md"),
+        default=HERE / "results" / f"device-{time.strftime('%Y-%m-%d')}",
+    )
     args = parser.parse_args(arguments)
     args.output = args.output.absolute()
     return args

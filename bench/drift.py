@@ -36,6 +36,7 @@ from comfyui_matrixgame.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.generator.action_module import ActionInputs
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.measure import machine
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.quantise import quantise
 from comfyui_matrixgame.vae import WanVAE
 from comfyui_matrixgame.vae.base import to_uint8
@@ -241,7 +242,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--layers", type=int, default=4, help="of the full-size pass")
-    parser.add_argument("-o", "--output", type=Path, help="write NAME.json and NAME.md")
+    parser.add_argument("-o", "--output", type=report_argument(".json", ".md"), help="write NAME.json and NAME.md")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     began = time.process_time()
@@ -255,8 +256,8 @@ def main(arguments: list[str] | None = None) -> None:
     report["cpu_seconds"] = round(time.process_time() - began, 1)
     print(as_text(report))
     if options.output:
-        options.output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-        options.output.with_suffix(".md").write_text(as_text(report))
+        write_text(options.output.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+        write_text(options.output.with_suffix(".md"), as_text(report))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import compute_dtype, storage_dtype
 from comfyui_matrixgame.images import fit_image, read_image
 from comfyui_matrixgame.measure import image_tower, machine, memory, note, random_models
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.variants import get_variant
 from comfyui_matrixgame.video import VideoWriter
 from comfyui_matrixgame.world import PassProgress, rollout, start_world
@@ -30,7 +31,7 @@ def main() -> None:
     arguments.add_argument("image", type=Path)
     arguments.add_argument("--variant", default="universal")
     arguments.add_argument("--dtype", default="bfloat16")
-    arguments.add_argument("-o", "--output", type=Path)
+    arguments.add_argument("-o", "--output", type=report_argument())
     args = arguments.parse_args()
     device = torch.device("cpu")
     variant = get_variant(args.variant)
@@ -73,7 +74,7 @@ def main() -> None:
     }
     print(json.dumps(report, indent=1))
     if args.output:
-        args.output.write_text(json.dumps(report, indent=1) + "\n")
+        write_text(args.output, json.dumps(report, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,11 +28,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.play.engine import Engine, Frames
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
 from comfyui_matrixgame.play.session import Event, FramesMade, Limits, Session
@@ -207,7 +207,7 @@ def main() -> None:
     parser.add_argument("what", choices=["transport", "latency", "pacing", "flood", "soak"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("-o", "--output", type=Path)
+    parser.add_argument("-o", "--output", type=report_argument())
     args = parser.parse_args()
     measures = {
         "transport": lambda: transport(args.seconds), "latency": lambda: latency(args.seconds),
@@ -220,7 +220,7 @@ def main() -> None:
     print(json.dumps(result, indent=1))
     if args.output:
         known = json.loads(args.output.read_text()) if args.output.exists() else {}
-        args.output.write_text(json.dumps(known | result, indent=1) + "\n")
+        write_text(args.output, json.dumps(known | result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from comfyui_matrixgame.measure import (
     random_models,
     time_batches,
 )
+from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.measure.rollouts import ENOUGH
 from comfyui_matrixgame.quantise import EXACT, PRECISIONS
 from comfyui_matrixgame.variants import VARIANTS, get_variant
@@ -86,7 +87,12 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--rounds", type=int, default=3, help="turns beside the published code")
     arguments.add_argument("--only", nargs="+", choices=["runs", "pieces", "batches", "beside"])
     arguments.add_argument("--minutes", type=float, default=8, help="begin nothing after this long")
-    arguments.add_argument("-o", "--output", type=Path, default=HERE / "results" / time.strftime("%Y-%m-%d"))
+    arguments.add_argument(
+        "-o",
+        "--output",
+        type=report_argument(".json", ".md", ".png"),
+        default=HERE / "results" / time.strftime("%Y-%m-%d"),
+    )
     args = arguments.parse_args()
     args.precisions = args.precisions or (list(PRECISIONS) if args.device.startswith("cuda") else [EXACT])
     args.dtypes = args.dtypes or (["bfloat16"] if args.device.startswith("cuda") else ["float32", "bfloat16"])
@@ -179,8 +185,8 @@ def write(output: Path, report: dict[str, Any]) -> None:
     """Results as JSON, as a readable page, and as a picture."""
     output.parent.mkdir(parents=True, exist_ok=True)
     drawn = plot(report, output.with_suffix(".png"))
-    output.with_suffix(".json").write_text(json.dumps(report, indent=1) + "\n")
-    output.with_suffix(".md").write_text(markdown(report, output.name if drawn else None))
+    write_text(output.with_suffix(".json"), json.dumps(report, indent=1) + "\n")
+    write_text(output.with_suffix(".md"), markdown(report, output.name if drawn else None))
 
 
 if __name__ == "__main__":

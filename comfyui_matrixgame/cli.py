@@ -15,7 +15,7 @@ from pathlib import Path
 
 from . import __version__
 from .errors import MatrixGameError
-from .options import Parser, add_models
+from .options import Parser, add_models, path_argument, seed_argument
 from .stopping import Stopped, stopping
 from .targets import check_target, shown
 from .variants import VARIANTS
@@ -126,24 +126,46 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "render", _render, "Render a video from an image (or on from a clip) and inputs.")
     from .actions.text import KINDS
 
-    command.add_argument("image", nargs="?", help="start image; not needed with --continue-clip or the demo world")
+    command.add_argument(
+        "image", nargs="?", type=path_argument, help="start image; not needed with --continue-clip or the demo world"
+    )
     add_models(command)
     inputs = command.add_argument_group("inputs")
-    inputs.add_argument("--actions", metavar="FILE|TEXT", help="script, timeline, CSV, JSON lines or .npy folder")
+    inputs.add_argument(
+        "--actions",
+        type=path_argument,
+        metavar="FILE|TEXT",
+        help="script, timeline, CSV, JSON lines or .npy folder, "
+        "- for what is piped in, preset:NAME, or bench:SEED[:ROWS]",
+    )
     inputs.add_argument("--from", dest="kind", choices=KINDS, help="format of --actions, instead of recognising it")
     inputs.add_argument("--branch", metavar="NAME", help="branch of the timeline in --actions (default: that in use)")
     inputs.add_argument("--keys", default="", metavar="K,K", help="keys held all the time, such as w or w,d")
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
     inputs.add_argument("--blocks", type=int, help="blocks of the whole rollout (9 frames, then 12 each)")
-    inputs.add_argument("--seed", type=int, default=0)
+    inputs.add_argument("--seed", type=seed_argument, default=0)
     inputs.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
-    inputs.add_argument("--continue-clip", metavar="VIDEO", help="go on from this clip of 9 + 12k frames")
-    inputs.add_argument("--clip-actions", metavar="FILE|TEXT", help="the inputs that belong to that clip")
+    inputs.add_argument(
+        "--continue-clip", type=path_argument, metavar="VIDEO", help="go on from this clip of 9 + 12k frames"
+    )
+    inputs.add_argument(
+        "--clip-actions", type=path_argument, metavar="FILE|TEXT", help="the inputs that belong to that clip"
+    )
     inputs.add_argument("--clip-from", dest="clip_kind", choices=KINDS, help="format of --clip-actions")
     out = command.add_argument_group("output")
-    out.add_argument("-o", "--output", default="out.mp4", metavar="FILE", help="a .mp4 or .gif (default: out.mp4)")
     out.add_argument(
-        "--world", metavar="FILE", help="go on from this world if it exists, and save to it on the way and at the end"
+        "-o",
+        "--output",
+        type=path_argument,
+        default="out.mp4",
+        metavar="FILE",
+        help="a .mp4 or .gif (default: out.mp4)",
+    )
+    out.add_argument(
+        "--world",
+        type=path_argument,
+        metavar="FILE",
+        help="go on from this world if it exists, and save to it on the way and at the end",
     )
 
 
@@ -155,7 +177,7 @@ def _render(args: argparse.Namespace) -> int:
 
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "inspect", _inspect, "Say what a weights file is, and what is wrong with it.")
-    command.add_argument("files", nargs="+", metavar="FILE")
+    command.add_argument("files", nargs="+", type=path_argument, metavar="FILE")
 
 
 def _inspect(args: argparse.Namespace) -> int:
@@ -194,8 +216,8 @@ def _inspect(args: argparse.Namespace) -> int:
 
 def _add_convert(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "convert", _convert, "Write a generator in another layout or dtype.")
-    command.add_argument("source", metavar="FILE")
-    command.add_argument("target", metavar="OUT")
+    command.add_argument("source", type=path_argument, metavar="FILE")
+    command.add_argument("target", type=path_argument, metavar="OUT")
     command.add_argument(
         "--layout", default="published", help="published, plain, diffusion_model, diffusers, fastvideo"
     )
@@ -219,7 +241,9 @@ def _convert(args: argparse.Namespace) -> int:
 def _add_download(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "download", _download, "Fetch a variant's published files (about 8 GB).")
     command.add_argument("variant", choices=list(VARIANTS))
-    command.add_argument("--folder", default="models", help="a ComfyUI models folder, or one of yours")
+    command.add_argument(
+        "--folder", type=path_argument, default="models", help="a ComfyUI models folder, or one of yours"
+    )
     command.add_argument("--endpoint", default=None, help=argparse.SUPPRESS)
 
 
@@ -240,7 +264,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--device", default=None)
     command.add_argument("--decoder", choices=["wan", "tiny"], default="wan")
     command.add_argument("--blocks", type=int, default=30, help="blocks of the timed rollout; the first 10 warm up")
-    command.add_argument("-o", "--output", metavar="JSON", help="also write the figures as JSON")
+    command.add_argument("-o", "--output", type=path_argument, metavar="JSON", help="also write the figures as JSON")
 
 
 def _bench(args: argparse.Namespace) -> int:

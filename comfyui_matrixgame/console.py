@@ -40,7 +40,7 @@ def warm_up_with_bar(models: Models, size: tuple[int, int]) -> None:
 
 def parse_size(text: str) -> tuple[int, int]:
     """Height and width from WIDTHxHEIGHT; raises ImageError."""
-    parts = text.lower().split("x")
+    parts = text.lower().replace("\u00d7", "x").split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
         raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
     width, height = (int(part) for part in parts)

@@ -104,6 +104,16 @@ def part_of(path: Path) -> Path:
     return path.with_name(f".{name}.{secrets.token_hex(4)}{PART}")
 
 
+def home_path(path: str | Path) -> Path:
+    """A path with ~ as the home folder. Raises OSError for one of a user who has none here."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        name = os.fspath(path).replace("\\", "/").split("/")[0]
+        words = f"{name} has no home folder here; write the path out, or ./{name} for a name"
+        raise OSError(errno.ENOENT, words, str(path)) from None
+
+
 def readable_path(path: str | Path) -> str:
     """A path for a message, also where it is no text that can be printed."""
     text = os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

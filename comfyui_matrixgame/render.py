@@ -26,7 +26,7 @@ from .quantise import check_precision, precision_of
 from .stopping import finishing
 from .targets import check_target, shown
 from .vae.base import SPATIAL_STRIDE
-from .variants import FPS, Variant, first_input_of_block, frames_of_blocks
+from .variants import FPS, MOST_BLOCKS, Variant, first_input_of_block, frames_of_blocks
 from .video import VideoWriter, begins_at, is_own_video, recover
 from .weights import Files, find_files, image_features, load_models, plan_for
 from .words import counted
@@ -55,11 +55,14 @@ def render(args: argparse.Namespace) -> int:
     files = replace(files, precision=args.precision, memory=args.memory)
     check_precision(files.precision, device)
     _check_targets(args, files)
+    _say_what_has_no_effect(args)
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None
     asked = parse_size(args.size) if args.size else files.size
     height, width = asked if world is None else world.size
     get_attention(args.attention)
+    if args.blocks is not None and args.blocks > MOST_BLOCKS:
+        raise WorldError(f"--blocks is at most {MOST_BLOCKS:,}, got {args.blocks:,}; a --world goes on from there.")
     track = _inputs(args, files.variant)
     clip = read_clip(args.continue_clip, height, width) if args.continue_clip else None
     clip_blocks = _clip_blocks(clip) if clip is not None else 0
@@ -256,8 +259,22 @@ def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
     bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")
 
 
+def _say_what_has_no_effect(args: argparse.Namespace) -> None:
+    """Say which options others leave without effect."""
+    held = [name for name, given in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if given]
+    clips = [name for name, given in (("--clip-actions", args.clip_actions), ("--clip-from", args.clip_kind)) if given]
+    if args.actions is not None and held:
+        say(f"{' and '.join(held)} beside --actions: no effect, as those are all the inputs")
+    if args.actions is None and args.kind:
+        say("--from without --actions: no effect, as no inputs are read")
+    if not args.continue_clip and clips:
+        say(f"{' and '.join(clips)} without --continue-clip: no effect, as no clip is read")
+    if args.continue_clip and args.image not in (None, "-"):
+        say(f"the start image {shown(args.image)} beside --continue-clip: no effect, as the world begins with the clip")
+
+
 def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
-    if args.actions:
+    if args.actions is not None:
         return _read(args.actions, variant, args.branch, args.kind)
     if args.branch:
         raise ActionError("--branch names a branch of a timeline; give its file with --actions.")
@@ -266,9 +283,10 @@ def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
 
 
 def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> ActionTrack:
+    from .actions.sources import read_source
     from .actions.text import load_actions
 
-    loaded = load_actions(source, variant, kind)
+    loaded = read_source(source, variant, kind) or load_actions(source, variant, kind)
     loaded = loaded.on_branch(branch) if branch else loaded
     for note in loaded.notes:
         say(f"inputs: {note}")

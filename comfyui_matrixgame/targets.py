@@ -39,7 +39,7 @@ def check_target(
         mode = None
     except (OSError, ValueError) as error:
         raise TargetError(f"{option} {shown(text)} cannot be written: {_why(error)}.") from None
-    if mode is not None and stat.S_ISDIR(mode):
+    if (mode is not None and stat.S_ISDIR(mode)) or text.endswith(("/", os.sep)):
         raise TargetError(f"{option} {shown(text)} is a folder; name a file in it, such as {_example(target)}.")
     if mode is not None and not stat.S_ISREG(mode):
         raise TargetError(f"{option} {shown(text)} is no file but a device or a pipe; name a file.")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from .errors import MatrixGameError
 
 FPS = 25
+MOST_BLOCKS = 100_000  # of one length that is asked for: 13 hours
 FRAMES_PER_LATENT = 4
 LATENTS_PER_BLOCK = 3
 FRAMES_PER_BLOCK = FRAMES_PER_LATENT * LATENTS_PER_BLOCK  # 12; the first block has 9

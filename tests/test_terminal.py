@@ -19,6 +19,7 @@ from PIL import Image
 from comfyui_matrixgame.actions.script import parse_script
 from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.devices import fit_threads
+from comfyui_matrixgame.measure.reports import check_report
 from comfyui_matrixgame.untrained import write_small_files
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 from comfyui_matrixgame.video import VideoWriter, part_of, read_video
@@ -281,6 +282,7 @@ def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (
         main(["bench", "--size", "tiny", "--blocks", "2", "--device", "cpu", "--decoder", "tiny", "-o", str(out)]) == 0
     )
+    check_report(out)
     report = json.loads(out.read_text())
     assert report["end_to_end_fps"] > 0
     assert report["computed"] in ("float32", "bfloat16")
@@ -288,10 +290,14 @@ def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bench_checks_its_options_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "other.json").write_text('{"name": "package"}')
     for options, message in (
         (["--device", "foo"], "The device 'foo' is not available here"),
-        (["-o", str(tmp_path / "none" / "x.json")], "cannot be written: there is no folder"),
-        (["-o", str(tmp_path)], "cannot be written: it is a folder"),
+        (["-o", str(tmp_path / "file" / "x.json")], "cannot be written: Not a directory"),
+        (["-o", str(tmp_path)], "is a folder; name a file in it"),
+        (["-o", str(tmp_path / "other.json")], "is no report that this program wrote"),
+        (["--dtype", "fp99"], "There is no dtype 'fp99'"),
     ):
         assert main(["bench", "--device", "cpu", *options]) == 1
         said = capsys.readouterr().err

@@ -8,22 +8,21 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from PIL.Image import Image
 
 from ..errors import ActionError, ImageError, MatrixGameError, TargetError
 from ..files import written_whole
+from ..options import path_argument
 from ..targets import check_folder, check_target, is_same, shown
-from ..textfile import cannot_be_read, decode
 from ..variants import FPS, VARIANTS
 from ..words import counted
 from . import exporters, lanes, text
-from .bench import bench_track
-from .document import MAX_FILE
+from .check import MAX_FRAMES
 from .lexer import ScriptError
-from .presets import PRESETS, preset_script
+from .presets import PRESETS
+from .sources import read_source
 from .track import blocks_of_rows
 
 
@@ -33,14 +32,14 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
     commands = parser.add_subparsers(dest="actions_command", required=True, metavar="COMMAND")
     convert = commands.add_parser("convert", help="write inputs in another format, chosen by the ending of OUT")
     _add_input(convert)
-    convert.add_argument("out", metavar="OUT", type=Path, help="file, or a folder for .npy files")
+    convert.add_argument("out", metavar="OUT", type=_out, help="file, or a folder for .npy files")
     convert.add_argument("--to", choices=exporters.ALL_KINDS, help="format to write, instead of what OUT ends in")
     show = commands.add_parser("show", help="print inputs as lanes of characters")
     _add_input(show)
     show.add_argument("--every", type=int, metavar="N", help="rows for each character; by default all fit in a line")
     plot = commands.add_parser("plot", help="draw inputs as lanes over time")
     _add_input(plot)
-    plot.add_argument("out", metavar="OUT", type=Path, help="a .png file")
+    plot.add_argument("out", metavar="OUT", type=_out, help="a .png file")
     plot.add_argument("--width", type=int, default=1200, metavar="PIXELS")
     check = commands.add_parser("check", help="read inputs and say what they are, or what is wrong with them")
     _add_input(check, many=True)
@@ -49,12 +48,16 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 def _add_input(parser: argparse.ArgumentParser, many: bool = False) -> None:
     help_text = "file or folder, - for what is piped in, preset:NAME (" + ", ".join(PRESETS) + "), or bench:SEED[:ROWS]"
-    parser.add_argument("source", metavar="IN", nargs="+" if many else None, help=help_text)
+    parser.add_argument("source", type=path_argument, metavar="IN", nargs="+" if many else None, help=help_text)
     parser.add_argument(
         "--variant", choices=VARIANTS, help="game variant; by default what the inputs say, or universal"
     )
     parser.add_argument("--branch", metavar="NAME", help="branch of a timeline; by default the one in use there")
     parser.add_argument("--from", dest="kind", choices=text.KINDS, help="format of IN, instead of recognising it")
+
+
+def _out(text: str) -> Path:
+    return Path(path_argument(text))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,6 +70,8 @@ def run(args: argparse.Namespace) -> int:
     loaded = _load(args.source, args)
     markers = loaded.timeline.markers if loaded.timeline else ()
     if command == "show":
+        if args.every is not None and not 1 <= args.every <= MAX_FRAMES:
+            raise ActionError(f"--every is 1 to {MAX_FRAMES} rows for each character, got {args.every}.")
         width = shutil.get_terminal_size((100, 24)).columns
         print(lanes.text_lanes(loaded.track, width, args.every, markers), end="")
     elif command == "plot":
@@ -91,34 +96,8 @@ def _load(source: str, args: argparse.Namespace) -> text.Loaded:
 
 
 def _read(source: str, args: argparse.Namespace) -> text.Loaded:
-    variant = VARIANTS[args.variant or "universal"]
-    if source == "-":
-        return _read_pipe(args)
-    name, _, rest = source.partition(":")
-    if name == "preset":
-        return text.read_text(preset_script(rest, variant), variant)
-    if name == "bench":
-        seed, _, rows = rest.partition(":")
-        if not seed.isdecimal() or not (rows or "1").isdecimal():
-            raise ActionError(f"'{source}' should be bench:SEED or bench:SEED:ROWS, with whole numbers.")
-        return text.Loaded(bench_track(variant, int(seed), int(rows or 597)), "bench")
-    return text.read_file(source, args.variant, args.kind)
-
-
-def _read_pipe(args: argparse.Namespace) -> text.Loaded:
-    """The inputs that are piped in, in whatever letters they come."""
-    pipe = getattr(sys.stdin, "buffer", None)
-    if pipe is None:  # text, put there by another program's code
-        return text.read_text(sys.stdin.read(), args.variant, args.kind)
-    data = pipe.read(MAX_FILE + 1)
-    if len(data) > MAX_FILE:
-        raise ActionError(f"More than {MAX_FILE >> 20} MiB were piped in, which no input needs.")
-    try:
-        piped = decode(data)
-    except OSError as error:
-        raise ActionError(cannot_be_read("What is piped in", error)) from None
-    loaded = text.read_text(piped.text, args.variant, args.kind)
-    return replace(loaded, notes=(f"What is piped in is {piped.note}.", *loaded.notes)) if piped.note else loaded
+    found = read_source(source, args.variant, args.kind)
+    return text.read_file(source, args.variant, args.kind) if found is None else found
 
 
 def _check(source: str, args: argparse.Namespace) -> int:
@@ -143,6 +122,8 @@ def _check_out(args: argparse.Namespace) -> None:
     """Raise TargetError where OUT cannot be written, is IN, or is a file that no such command wrote."""
     inputs = {"the file of the inputs": args.source}
     if args.actions_command == "plot":
+        if args.out.suffix.lower() != ".png" and not args.out.is_dir():
+            raise TargetError(f"OUT {shown(str(args.out))}: a plot is written as .png; name it such as walk.png.")
         check_target(args.out, "OUT", inputs, _is_plot, "plot")
     elif (args.to or exporters.KINDS.get(args.out.suffix.lower())) != "npy":
         check_target(args.out, "OUT", inputs, _is_inputs, "file of inputs")

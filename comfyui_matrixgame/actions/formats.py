@@ -135,7 +135,7 @@ class Format:
 
 def _timeline(sample: Sample, chosen: Variant | None) -> Imported:
     data = sample.data
-    if isinstance(data, dict) and not data.keys() & {"format", "tracks", "version"}:
+    if not isinstance(data, dict) or not data.keys() & {"format", "tracks", "version"}:
         raise ActionError(
             f"This JSON is none of the inputs that are known here; it holds {_names(data)}. Known are "
             f"{', '.join(f.what for f in FORMATS if f.read is not None)}."
@@ -277,7 +277,11 @@ def kind_of_file(ending: str, sample: Sample) -> str:
     return named if named and (found == "script" or (found == "timeline" and not sample.object)) else found
 
 
-def _names(data: dict[str, Any]) -> str:
+def _names(data: Any) -> str:
+    if isinstance(data, list):
+        return f"a list of {len(data)}" if data else "nothing"
+    if not isinstance(data, dict):
+        return "one value"
     names = [str(name)[:40] for name in data]
     return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "nothing"
 

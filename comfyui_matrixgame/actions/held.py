@@ -26,7 +26,7 @@ def _keys(variant: Variant, text: str) -> list[str]:
     found = []
     for word in re.split(r"[\s,;+]+", text.strip().casefold()):
         name = word.replace("-", "_")
-        if name == "idle" and "idle" not in variant.keys:
+        if name in ("idle", "none") and name not in variant.keys:
             continue
         if name and name not in words:
             if name in CAMERA:
@@ -40,7 +40,8 @@ def _keys(variant: Variant, text: str) -> list[str]:
 
 def _camera(text: str) -> tuple[float, float]:
     """Pitch and yaw."""
-    parts = [part for part in re.split(r"[\s,;]+", text.strip().lower()) if part]
+    plain = re.sub("[\u2212\u2010-\u2013]", "-", text.strip().lower()).strip("()[]")
+    parts = [part for part in re.split(r"[\s,;]+", plain) if part]
     named = dict(part.split("=", 1) for part in parts if part.count("=") == 1)
     if named and len(named) == len(parts) and named.keys() <= {"pitch", "yaw"}:
         parts = [named.get("pitch", "0"), named.get("yaw", "0")]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
+from ..options import path_argument
 from ..words import counted
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     plan = inner.add_parser("plan", help="say what a job file will take, and what is wrong with it")
     run_ = inner.add_parser("run", help="make what is missing; stopped or killed, it goes on where it was")
     for command in (plan, run_):
-        command.add_argument("file", metavar="FILE", help="job file: .yaml, .json or .csv")
+        command.add_argument("file", type=path_argument, metavar="FILE", help="job file: .yaml, .json or .csv")
         command.add_argument("-o", "--output", metavar="FOLDER|URL", help="instead of the job file's output")
         command.add_argument(
             "--cache", metavar="FOLDER", help="make what several jobs begin with once, and keep it there"
@@ -37,15 +38,17 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         command.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: its address, auto, or local")
         command.add_argument("--workers", type=int, metavar="N", help="with --ray: actors; default: one for each GPU")
         command.add_argument("--comfyui", nargs="+", metavar="URL", help="ComfyUI servers that have this pack")
-        command.add_argument("--workflow", metavar="FILE", help="with --comfyui: a workflow in API format to fill in")
+        command.add_argument(
+            "--workflow", type=path_argument, metavar="FILE", help="with --comfyui: a workflow in API format to fill in"
+        )
     run_.add_argument("--retry-failed", action="store_true", help="try the jobs again that failed before")
     run_.add_argument("--yes", action="store_true", help="start also where there is very much to do, or little space")
     run_.add_argument("--retries", type=int, default=5, metavar="N", help="times a job may lose its worker (default 5)")
     report = inner.add_parser("report", help="write the page, the contact sheet and the tables, also during a run")
-    report.add_argument("folder", metavar="FOLDER", help="output folder of a run")
+    report.add_argument("folder", type=path_argument, metavar="FOLDER", help="output folder of a run")
     export = inner.add_parser("export", help="write the results as a dataset or as a benchmark's videos")
-    export.add_argument("folder", metavar="FOLDER", help="output folder of a run")
-    export.add_argument("target", metavar="TARGET", help="folder to write")
+    export.add_argument("folder", type=path_argument, metavar="FOLDER", help="output folder of a run")
+    export.add_argument("target", type=path_argument, metavar="TARGET", help="folder to write")
     export.add_argument("--as", dest="kind", choices=["dataset", "videos"], default="dataset")
     export.add_argument("--variant", help="only the jobs of this variant")
     export.add_argument("--names", default="{image}_{script}", help="with --as videos (default {image}_{script})")

@@ -13,7 +13,6 @@ from .starts import Start
 
 FIELDS = ("variant", "image", "length", "script", "seed")  # the axes of a product, the slowest first
 MOST_JOBS = MOST_SEEDS  # of a product
-MOST_BLOCKS = 100_000  # of a length that is asked for
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from ..actions.track import blocks_of_rows
 from ..builtin import demo_world, start_images
 from ..errors import BatchError, ImageError
 from ..images import HEIGHT, WIDTH, check_size
-from ..variants import FPS, VARIANTS
-from .entries import MOST_BLOCKS, MOST_JOBS, Entry
+from ..variants import FPS, MOST_BLOCKS, VARIANTS
+from .entries import MOST_JOBS, Entry
 from .models import variant_in_file
 from .names import check_names, default_template, parse_template
 from .patterns import home_path
@@ -184,7 +184,7 @@ def _size(value: Value | None, models: ModelPaths) -> tuple[int, int]:
         return demo.height, demo.width
     if value is None:
         return HEIGHT, WIDTH
-    parts = value.text("size").lower().split("x")
+    parts = value.text("size").lower().replace("\u00d7", "x").split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
         value.fail(f"size is WIDTHxHEIGHT such as {WIDTH}x{HEIGHT}, got {shown(value.data)}.")
     width, height = (int(part) for part in parts)

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import BatchError
 from ..files import DEVICES, FORBIDDEN
-from .entries import FIELDS, MOST_BLOCKS, Entry, Job
+from ..variants import MOST_BLOCKS
+from .entries import FIELDS, Entry, Job
 from .scripts import BenchScripts
 
 ALIASES = {"action": "script", "start": "image", "clip": "image", "blocks": "length"}

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from .. import files
 from ..errors import BatchError
 
 MOST_ENTRIES = 200_000  # of folders that one pattern looks through
@@ -17,10 +18,9 @@ _SIGNS = "*?["
 def home_path(text: str) -> Path:
     """A path with ~ as the home folder; raises BatchError for one of a user who has none here."""
     try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        name = text.replace("\\", "/").split("/")[0]
-        raise BatchError(f"{name} has no home folder here; write the path out, or ./{name} for a name.") from None
+        return files.home_path(text)
+    except OSError as error:
+        raise BatchError(f"{error.strerror}.") from None
 
 
 def find_files(text: str, folder: Path) -> list[Path]:

@@ -14,6 +14,7 @@ from ..actions.bench import bench_track
 from ..actions.document import MAX_FILE
 from ..actions.lexer import ScriptError
 from ..actions.presets import preset_script
+from ..actions.sources import BENCH_ROWS
 from ..actions.text import ENDINGS, KINDS, Loaded, read_file, read_text, read_texts, split_texts
 from ..actions.track import ActionTrack
 from ..errors import ActionError, BatchError, MatrixGameError
@@ -23,7 +24,6 @@ from .patterns import find_files
 from .tree import Value, shown
 
 MOST_SEEDS = 10**12  # of a range
-BENCH_ROWS = 597  # of the published benchmark's sequences
 _BENCH = re.compile(r"bench:(\d{1,30})(?:\.\.(\d{1,30}))?(?::(\d{1,9}))?")
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
+from ..checkpoints.load import storage_dtype
 from ..devices import find_device
-from ..errors import MatrixGameError
 from ..quantise import EXACT
 from ..vae import WanVAE
 from ..vae.base import LATENT_CHANNELS
@@ -28,6 +28,7 @@ from .clock import Seconds, Spread, best, memory, start_memory
 from .machine import FULL, machine, machine_limits
 from .networks import SIZES, fill, image_tower, random_models
 from .parts import Part, block_parts, decode_flops, decoding, pass_parts
+from .reports import check_report, write_text
 from .rollouts import (
     ENOUGH,
     RING,
@@ -57,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
     """`matrixgame bench`: measure, print a table, and write JSON where asked."""
     device = find_device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     output = None if args.output is None else Path(args.output)
-    if output is not None and (output.is_dir() or not output.parent.is_dir()):
-        why = "it is a folder" if output.is_dir() else f"there is no folder {output.parent}"
-        raise MatrixGameError(f"{output} cannot be written: {why}; name another file with -o.")
+    storage_dtype(args.dtype, "float32")  # a dtype that is none is said now
+    if output is not None:
+        check_report(output)
     note(f"limits of {device}")
     latent = (SIZES[args.size][0] // 8, SIZES[args.size][1] // 8)
     limits = machine_limits(device, latent, latent)
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     for fault in faults(report):
         note(f"not to be quoted: {fault}")
     if output is not None:
-        output.write_text(json.dumps(report, indent=1) + "\n")
+        write_text(output, json.dumps(report, indent=1) + "\n")
     return 0
 
 

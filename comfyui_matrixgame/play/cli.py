@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..errors import MatrixGameError
-from ..options import add_models
+from ..options import add_models, path_argument, seed_argument
 from ..targets import check_target
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     """The command's arguments."""
     text = "Play a world in the browser: hold W and walk."
     command = commands.add_parser("play", help=text, description=text)
-    command.add_argument("image", nargs="?", help="start image; the demo world has one of its own")
+    command.add_argument("image", nargs="?", type=path_argument, help="start image; the demo world has one of its own")
     add_models(command)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--seed", type=seed_argument, default=0)
     command.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
     command.add_argument(
         "--mode",
@@ -31,7 +31,9 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="responsive: what is held when a block starts counts for all of it; faithful: your last 12 frames of "
         "input are replayed, one block late",
     )
-    command.add_argument("-o", "--output", default="take.json", metavar="FILE", help="where the inputs are kept")
+    command.add_argument(
+        "-o", "--output", type=path_argument, default="take.json", metavar="FILE", help="where the inputs are kept"
+    )
     command.add_argument("--pattern", action="store_true", help="a test picture instead of a model")
     server = command.add_argument_group("server")
     server.add_argument(
@@ -48,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     from .standalone import serve
 
     check_address(args.host, args.token)
+    if not 0 <= args.port <= 65535:
+        raise MatrixGameError(f"--port is a number from 1 to 65535, or 0 for a free one; got {args.port}.")
     check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep`
     return serve(lambda: make_engine(args), args)
 

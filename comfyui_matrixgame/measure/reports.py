@@ -1,0 +1,55 @@
+"""Files of figures: nothing but an earlier report is overwritten, and none is half written."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ..errors import TargetError
+from ..files import read_bytes, written_whole
+from ..options import path_argument
+from ..targets import check_target
+
+MOST_BYTES = 64 << 20  # of a report
+
+
+def check_report(path: Path, *endings: str) -> None:
+    """Raise TargetError where a report could not be written, or would take the place of what no measuring wrote.
+    endings: those of the files that are written, in place of the path's own."""
+    for ending in endings or (path.suffix,):
+        check_target(path.with_suffix(ending), "--output", replaceable=_is_report, what="report")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a report's text whole, in a folder that may not be there yet."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def _is_report(path: Path) -> bool:
+    """Whether measuring wrote a file: JSON that says on which machine, a text or a picture beside such a one."""
+    if path.suffix in (".md", ".png"):
+        return _is_report(path.with_suffix(".json"))
+    try:
+        data = json.loads(read_bytes(path, MOST_BYTES))
+    except (OSError, ValueError, RecursionError):
+        return False
+    parts = [data, *data.values()] if isinstance(data, dict) else []
+    return any(isinstance(part, dict) and "machine" in part for part in parts)
+
+
+def report_argument(*endings: str) -> Callable[[str], Path]:
+    """The type of an argument that names a report: what `check_report` finds wrong ends the program with a sentence."""
+
+    def read(text: str) -> Path:
+        path = Path(path_argument(text))
+        try:
+            check_report(path, *endings)
+        except TargetError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+        return path
+
+    return read
