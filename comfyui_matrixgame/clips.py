@@ -18,14 +18,17 @@ import av.container
 import numpy as np
 import torch
 from av.sidedata.sidedata import SideData
+from av.stream import Disposition
 from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from .actions.resample import nearest, spread
 from .actions.track import ActionTrack
 from .errors import ImageError, VideoError
-from .files import check_regular
+from .files import check_regular, open_regular
 from .images import HEIGHT, WIDTH, fit_image, image_tensor
+from .kinds import HEAD, kind_of
 from .variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
 from .words import counted
 
@@ -37,6 +40,8 @@ MOST_PIXELS = 40_000_000  # of a frame: 8K has 33 million
 # no lists of other files (HLS, concat), no devices, no addresses
 _CONTAINERS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,gif,h264,hevc,ivf,m4v,mjpeg,mxf,dv,obu,y4m"
 _EVEN = ("avi", "h264", "hevc", "m4v", "mpegvideo", "mjpeg", "obu", "yuv4mpegpipe", "dv")  # that have a rate, no times
+_STILLS = ("an AVIF picture", "an HEIC picture")  # in the container of films
+_FILMS = ("a video", "a Matroska or WebM video", "an AVI video", "an Ogg file", "a GIF picture")
 _READING = {"format_whitelist": f"{_CONTAINERS},yuv4mpegpipe", "protocol_whitelist": "file"}
 
 
@@ -185,13 +190,16 @@ def _check_length(frames: int, name: str) -> None:
 @contextlib.contextmanager
 def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
     """A video file opened for reading; whatever goes wrong with it meanwhile is a VideoError that names it."""
-    name = Path(path).name
+    name, kind = Path(path).name, ""
     try:
         check_regular(path)
+        kind = _kind_of(path)
         with av.open(url_of(path), options=_READING, metadata_errors="replace") as container:
-            if not container.streams.video:
-                raise VideoError(f"{name} has no pictures; use a video file.")
-            stream = container.streams.video[0]
+            stream = film_of(container)
+            if stream is None or (kind in _STILLS and stream.frames < 2):
+                raise VideoError(
+                    f"{name} {'is ' + kind if kind in _STILLS else 'has no moving pictures'}; use a video file."
+                )
             _check_pixels(stream.width * stream.height, name)
             stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
             yield container
@@ -202,7 +210,20 @@ def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
     except MemoryError:
         raise VideoError(f"{name} needs more memory than there is; make its pictures smaller.") from None
     except Exception as error:  # a demuxer or decoder may say anything
+        if kind and kind not in _FILMS:
+            raise VideoError(f"{name} is {kind}, which is not read as a clip; use a video file such as .mp4.") from None
         raise VideoError(f"{name} cannot be read as a video ({reason(error)}).") from None
+
+
+def film_of(container: av.container.InputContainer) -> VideoStream | None:
+    """The stream of moving pictures: neither the cover of a sound, nor the still that stands for a moving AVIF."""
+    films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    return max(films, key=lambda stream: stream.frames, default=None)
+
+
+def _kind_of(path: str | Path) -> str:
+    with open_regular(path) as file:
+        return kind_of(file.read(HEAD))
 
 
 def url_of(path: str | Path) -> str:
@@ -254,7 +275,8 @@ def _turned(picture: np.ndarray, matrix: SideData | None) -> np.ndarray:
 def _frames(path: str | Path) -> Iterator[_Frame]:
     size: tuple[int, int] | None = None
     with open_video(path) as container:
-        stream = container.streams.video[0]
+        stream = film_of(container)
+        assert stream is not None  # `open_video` has looked
         even, pace = container.format.name in _EVEN, 1 / float(stream.average_rate or FPS)
         for frame in container.decode(stream):
             if size is None:

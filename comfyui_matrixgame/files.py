@@ -76,6 +76,12 @@ def read_bytes(path: str | Path, limit: int) -> bytes:
     return data
 
 
+def read_start(path: str | Path, count: int) -> bytes:
+    """The first bytes of a regular file, `count` at most. Raises OSError."""
+    with open_regular(path) as file:
+        return file.read(count)
+
+
 @contextlib.contextmanager
 def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     """A new, empty file beside `path` to write to; it takes the place of `path` at the end.

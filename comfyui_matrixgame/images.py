@@ -47,6 +47,7 @@ _TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+BRIGHTEST = 16  # of float pictures whose white is 1; the light of one whose white is 255 would be darker than night
 _STRIP = 4 << 20  # pixels that are converted at a time
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _USE = "use PNG, JPEG or WebP"
@@ -247,7 +248,7 @@ def _decoded(opened: Image.Image) -> tuple[Image.Image, float]:
         if not np.isfinite(values).all():
             raise ImageError("The image holds values that are not numbers; save it as PNG or JPEG.")
         highest = max(highest, float(values.max()))
-    if image.mode == "F" and highest <= 1:
+    if image.mode == "F" and highest <= BRIGHTEST:
         return image, 255
     if image.mode == "F" and highest <= 255:
         return image, 1

@@ -53,6 +53,14 @@ def check_target(
 
 def check_folder(folder: Path, option: str, text: str | None = None) -> None:
     """Raise TargetError where no file can be made in a folder, which need not exist yet. text: what was asked for."""
+    if why := fault_of(folder):
+        raise TargetError(
+            f"{option} {shown(text or str(folder))} cannot be written: {why}; check the folder and free space."
+        )
+
+
+def fault_of(folder: Path) -> str:
+    """Why no file can be made in a folder, which need not exist yet; empty where one can."""
     place = folder
     while not os.path.exists(place) and place != place.parent:
         place = place.parent
@@ -61,9 +69,8 @@ def check_folder(folder: Path, option: str, text: str | None = None) -> None:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
         probe.unlink()
     except (OSError, ValueError) as error:
-        raise TargetError(
-            f"{option} {shown(text or str(folder))} cannot be written: {_why(error)}; check the folder and free space."
-        ) from None
+        return _why(error)
+    return ""
 
 
 def is_same(one: str | Path, other: str | Path) -> bool:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
 from PIL import Image
 
 from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.batch import starts
 from comfyui_matrixgame.batch.jobfile import read_job_file
 from comfyui_matrixgame.batch.models import files_for
 from comfyui_matrixgame.batch.patterns import find_files
 from comfyui_matrixgame.batch.plan import Measured, make_plan
 from comfyui_matrixgame.batch.settings import JobFile
+from comfyui_matrixgame.batch.store import check_writable
 from comfyui_matrixgame.errors import BatchError
 
 FILES = Path(__file__).parent / "actions" / "files"
@@ -297,3 +300,46 @@ def test_script_files_have_a_limit(folder: Path) -> None:
     os.mkfifo(folder / "walk.mgs")
     with pytest.raises(BatchError, match=r"line 3: walk\.mgs cannot be read: it is a named pipe"):
         read(folder, "images: a.png\nscripts: walk.mgs\n")
+
+
+def test_merge_keys_take_over_what_is_not_said(folder: Path) -> None:
+    first = "  - &a {scripts: [w 1b], seeds: 1}\n"
+    text = f"images: [a.png]\nname: '{{seed}}'\njobs:\n{first}  - {{<<: *a, seeds: 2}}\n  - seeds: 3\n    <<: [*a]\n"
+    (folder / "jobs.yaml").write_text(text)
+    assert [job.seed for job in read_job_file(folder / "jobs.yaml").jobs()] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("images: [a.png]\nscripts: !!python/object/apply:os.system [id]", "line 2: a job file has no tags"),
+        ("images: [a.png]\nscripts: [*none]", "line 2: there is no &none"),
+        ("images: &a [*a]\nscripts: [w 9]", "line 1: this refers to itself"),
+        ("images: [a.png]\nscripts: [w 9]\n---\nimages: [a.png]", "line 3: a second document begins here"),
+        ("images: [a.png]\nscripts: [w 9]\njobs:\n  - {<<: 3}", "What << takes over needs"),
+    ],
+)
+def test_yaml_that_is_no_job_file(folder: Path, text: str, says: str) -> None:
+    (folder / "jobs.yaml").write_text(text)
+    with pytest.raises(BatchError, match=says):
+        read_job_file(folder / "jobs.yaml")
+
+
+def test_a_picture_is_looked_at_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = Mock(wraps=starts.check_picture)
+    monkeypatch.setattr(starts, "check_picture", looked)
+    text = "name: '{seed}'\njobs:\n" + "".join(f"  - {{images: a.png, scripts: w 9, seeds: {n}}}\n" for n in range(20))
+    (folder / "jobs.yaml").write_text(text)
+    assert len(read_job_file(folder / "jobs.yaml")) == 20
+    assert looked.call_count == 1
+    Image.new("RGB", (10, 10)).save(folder / "a.png")
+    with pytest.raises(BatchError, match="10x10"):
+        read_job_file(folder / "jobs.yaml")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc here")
+def test_results_where_nothing_can_be_written(folder: Path) -> None:
+    """Rights alone do not tell: root has all of them there."""
+    (folder / "jobs.yaml").write_text("images: [a.png]\nscripts: [w 9]\noutput: /proc/results")
+    with pytest.raises(BatchError, match=r"cannot be written to /proc/results: .*; name another folder"):
+        check_writable(read_job_file(folder / "jobs.yaml").output)

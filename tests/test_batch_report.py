@@ -207,3 +207,15 @@ def test_videos_for_benchmarks(out: Path, tmp_path: Path, capsys: pytest.Capture
     assert "no bulk rendering" in capsys.readouterr().err
     assert main(["batch", "export", str(out), str(tmp_path / "x"), "--variant", "templerun"]) == 1
     assert UNIVERSAL.name not in capsys.readouterr().err
+
+
+def test_an_export_writes_over_nobodys_files(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["batch", "export", str(out), str(tmp_path / "set"), "--as", "videos"]) == 0
+    for name in [path.name for path in (tmp_path / "set").iterdir()]:
+        target = tmp_path / f"in {name}"
+        target.mkdir()
+        (target / name).write_text("mine")
+        assert main(["batch", "export", str(out), str(target), "--as", "videos"]) == 1
+        assert f"{name} exists and is no" in capsys.readouterr().err
+        assert [path.name for path in target.iterdir()] == [name]
+        assert (target / name).read_text() == "mine"

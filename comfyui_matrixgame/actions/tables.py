@@ -31,6 +31,7 @@ _FALSE = frozenset(
     ("false", "falsch", "faux", "falso", "onwaar", "falskt", "falsk", "usand", "fałsz", "ложь", "假", "no", "off")
 )  # fmt: skip
 _AXES = {"pitch": "pitch", "yaw": "yaw", "camera_pitch": "pitch", "camera_yaw": "yaw"}
+_GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")  # a whole number as spreadsheets group its digits
 _EPOCH = 1e11  # no clock says as many seconds
 _STAMPS = (("seconds", 1), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
 _PLACES = {name: ("frame", 1.0) for name in ("frame", "t", "row", "frame_index")}
@@ -144,10 +145,10 @@ def _cells(
             if mine is None or not cell.strip():
                 unnamed = unnamed or (not name and bool(cell.strip()))
                 continue
-            value = _value(cell, number, name, mine in ("pitch", "yaw", "place"))
-            if mine == "place":
-                at = value
+            if mine == "place" and clock is not None:
+                at = _value(clock.plain(cell), number, name, True)
             else:
+                value = _value(cell, number, name, mine in ("pitch", "yaw"))
                 row[mine] = value if mine in ("pitch", "yaw") else max(value, row.get(mine, 0.0))
         place = frames[-1] + 1 if frames else 0
         frames.append(place if clock is None or at is None else clock.row(at, frames[-1] if frames else -1, number))
@@ -194,7 +195,15 @@ class _Clock:
     def __init__(self, name: str, notes: Notes) -> None:
         kind, self._scale = _PLACES[name]
         self._timed, self._zero, self._name, self._notes = kind == "time", 0.0, name, notes
-        self._begun = False
+        self._begun = self._whole = False
+
+    def plain(self, cell: str) -> str:
+        """A cell whose digits are not grouped: after rows 1 and 999, 1.000 and 1,000 are no other row 1."""
+        text = cell.strip()
+        if not self._timed and self._whole and _GROUPED.fullmatch(text):
+            return re.sub(r"[.,]", "", text)
+        self._whole = self._whole or text.isdecimal()
+        return cell
 
     def row(self, value: float, before: int, number: int) -> int:
         """The row of a value in line `number`, after row `before`; raises ActionError where it goes back."""

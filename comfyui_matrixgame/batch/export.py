@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import itertools
@@ -17,9 +18,11 @@ from numpy.typing import NDArray
 from ..actions.track import ActionTrack
 from ..dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
 from ..errors import BatchError
-from ..files import written_whole
+from ..files import read_start, written_whole
 from ..images import read_pixels
+from ..targets import check_target
 from ..variants import FPS, first_input_of_block, frames_of_blocks, get_variant
+from ..video import is_own_video
 from .folder_store import FolderStore
 from .ledger import Entry, Ledger
 from .names import parse_template
@@ -94,6 +97,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
         for name, row in rows.items()
         if before.get(row["video"]) == row["key"] and (target / row["video"]).exists()
     }
+    _check_free(target, [name for name in named if name not in there])
     _write_index(target, [rows[name] for name in rows if name in there])  # names no video that is being replaced
     for name, entry in named.items():
         if name not in there:
@@ -152,9 +156,22 @@ def _write_plain_video(store: Store, entry: Entry, path: Path) -> None:
             shutil.copyfile(source, part)
 
 
+def _check_free(target: Path, names: list[str]) -> None:
+    """Raise TargetError where a video or the index would take the place of what no export wrote."""
+    check_target(target / INDEX, "TARGET", replaceable=_is_index, what="index of videos")
+    for name in names:
+        check_target(target / f"{name}.mp4", "TARGET", replaceable=is_own_video, what="video")
+
+
+def _is_index(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return read_start(path, len(",".join(COLUMNS))) == ",".join(COLUMNS).encode()
+    return False
+
+
 def _read_index(target: Path) -> dict[str, str]:
     """The key of each video that an export before this one wrote."""
-    if not (target / INDEX).exists():
+    if not _is_index(target / INDEX):
         return {}
     with (target / INDEX).open(newline="", encoding="utf-8") as file:
         return {row.get("video") or "": row.get("key") or "" for row in csv.DictReader(file)}

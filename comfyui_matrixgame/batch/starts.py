@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,8 +147,17 @@ def _usable(paths: list[Path], size: tuple[int, int], notes: dict[str, None]) ->
     return usable
 
 
+@functools.lru_cache(maxsize=4096)
+def _check_once(path: Path, _: tuple[int, int, int], size: tuple[int, int]) -> None:
+    """As `check_picture`, of a file at one time: a job file may name a picture in thousands of jobs."""
+    check_picture(path, *size)
+
+
 def _check_picture(entry: Value, path: Path, size: tuple[int, int]) -> None:
     try:
+        with contextlib.suppress(OSError):  # which `check_picture` says
+            about = path.stat()
+            return _check_once(path, (about.st_mtime_ns, about.st_size, about.st_ino), size)
         check_picture(path, *size)
     except MatrixGameError as error:
         entry.fail(str(error) if path.name in str(error) else f"{path.name}: {error}")

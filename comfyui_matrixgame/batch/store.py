@@ -6,12 +6,12 @@ by_name/NAME.mp4 ...        the same files under the names of the job file (link
 
 from __future__ import annotations
 
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import BatchError
+from ..targets import fault_of
 from .folder_store import FolderStore
 from .settings import is_url
 from .url_store import UrlStore
@@ -63,9 +63,5 @@ def check_writable(where: str) -> None:
     if is_url(where):
         open_store(where)
         return
-    place = Path(where).absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        why = "the folder's rights do not allow it" if place.is_dir() else f"{place} is a file"
+    if why := fault_of(Path(where).absolute()):
         raise BatchError(f"The results cannot be written to {where}: {why}; name another folder with --output.")

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,8 @@ _TAGS = "tag:yaml.org,2002:"
 _TAGS_READ = [_TAGS + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")]
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _DIGITS = re.compile(r"\+?[0-9]+(?:_[0-9]+)*")
+_BOOL = re.compile("yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
+_GROUPS = (None, "!", _TAGS + "map", _TAGS + "seq")  # tags of lists and groups
 _HALF = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # after an even number of backslashes
 _PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
@@ -133,8 +136,19 @@ def _read(text: str, path: Path) -> Value:
 def _read_yaml(text: str, file: str, first_line: int = 1) -> Value:
     text = _halves_joined(text, file, first_line)
     try:
-        node = yaml.compose(text, Loader=_LOADER)
-        return Value({}, 1, file) if node is None else _value(node, file, first_line, {}, ())
+        events = yaml.parse(text, Loader=_LOADER)
+        next(events)  # the stream's beginning
+        if not isinstance(next(events), yaml.DocumentStartEvent):
+            return Value({}, 1, file)
+        value = _Reader(events, file, first_line).value(next(events))
+        next(events)  # the document's end
+        more = next(events)
+        if isinstance(more, yaml.DocumentStartEvent):
+            raise BatchError(
+                f"{file}, line {more.start_mark.line + first_line}: a second document begins here (---); make it a "
+                "file of its own."
+            )
+        return value
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = min(mark.line, text.count("\n")) + first_line if mark else first_line
@@ -146,44 +160,86 @@ def _read_yaml(text: str, file: str, first_line: int = 1) -> Value:
         raise BatchError(f"{file} is not YAML: {str(error).splitlines()[0]}.") from None
 
 
-def _value(node: yaml.Node, file: str, first_line: int, made: dict[int, Value], inside: tuple[int, ...]) -> Value:
-    """A node as a Value; a node that an alias repeats is converted once."""
-    line = node.start_mark.line + first_line
-    if id(node) in inside:
-        raise BatchError(f"{file}, line {line}: this refers to itself.")
-    if id(node) in made:
-        return made[id(node)]
-    deeper = (*inside, id(node))
-    if isinstance(node, yaml.MappingNode):
-        data: Any = {}
-        for key, value in node.value:
-            at = key.start_mark.line + first_line
-            if not isinstance(key, yaml.ScalarNode):
-                raise BatchError(f"{file}, line {at}: a name is text, not a list or a group.")
-            name = key.value
-            if name in data:
-                raise BatchError(f"{file}, line {at}: '{name[:MAX_SHOWN]}' is given twice.")
-            data[name] = _value(value, file, first_line, made, deeper)
-        made[id(node)] = Value(data, line, file)
-    elif isinstance(node, yaml.SequenceNode):
-        made[id(node)] = Value([_value(entry, file, first_line, made, deeper) for entry in node.value], line, file)
-    else:
-        made[id(node)] = _scalar(node, file, line)
-    return made[id(node)]
+class _Reader:
+    """The values of one YAML document, made as it is parsed; what an alias repeats is one value."""
+
+    def __init__(self, events: Iterator[yaml.Event], file: str, first_line: int) -> None:
+        self._events, self._file, self._first_line = events, file, first_line
+        self._anchors: dict[str, Value | None] = {}  # None while it is being read
+
+    def value(self, event: yaml.Event) -> Value:
+        """The value that begins with `event`. Raises BatchError."""
+        line = self._line(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._repeated(event.anchor, line)
+        assert isinstance(event, yaml.NodeEvent)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event, self._file, line)
+        else:
+            assert isinstance(event, yaml.CollectionStartEvent)
+            if event.tag not in _GROUPS:
+                raise _tagged(self._file, line, str(event.tag))
+            data = self._group() if isinstance(event, yaml.MappingStartEvent) else self._list()
+            value = Value(data, line, self._file)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _line(self, event: yaml.Event) -> int:
+        return event.start_mark.line + self._first_line
+
+    def _repeated(self, anchor: str, line: int) -> Value:
+        if anchor not in self._anchors:
+            raise BatchError(f"{self._file}, line {line}: there is no &{anchor[:MAX_SHOWN]} before this.")
+        value = self._anchors[anchor]
+        if value is None:
+            raise BatchError(f"{self._file}, line {line}: this refers to itself.")
+        return value
+
+    def _list(self) -> list[Value]:
+        found = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            found.append(self.value(event))
+        return found
+
+    def _group(self) -> dict[str, Value]:
+        data: dict[str, Value] = {}
+        merged: dict[str, Value] = {}
+        while not isinstance(key := next(self._events), yaml.MappingEndEvent):
+            at = self._line(key)
+            if not isinstance(key, yaml.ScalarEvent):
+                raise BatchError(f"{self._file}, line {at}: a name is text, not a list or a group.")
+            if key.anchor is not None:
+                self._anchors[key.anchor] = _scalar(key, self._file, at)
+            value = self.value(next(self._events))
+            if key.value == "<<" and not key.style:
+                for group in value.list():
+                    merged = group.items("What << takes over") | merged
+            elif key.value in data:
+                raise BatchError(f"{self._file}, line {at}: '{key.value[:MAX_SHOWN]}' is given twice.")
+            else:
+                data[key.value] = value
+        return merged | data
 
 
-def _scalar(node: yaml.Node, file: str, line: int) -> Value:
+def _scalar(event: yaml.ScalarEvent, file: str, line: int) -> Value:
     """A scalar as it is written: YAML's own reading would make 12 of 014, 90 of 1:30 and a date of 2026-11-29."""
-    text = str(node.value)
-    if node.tag not in _TAGS_READ:
-        raise BatchError(f"{file}, line {line}: a job file has no tags such as {node.tag[:60]}; leave it out.")
-    if getattr(node, "style", None):  # in quotes, or a block
+    text = str(event.value)
+    if event.tag not in (None, "!") and event.tag not in _TAGS_READ:
+        raise _tagged(file, line, event.tag)
+    if event.style:  # in quotes, or a block
         return Value(text, line, file, text)
     if text in _NOTHING:
         return Value(None, line, file, text)
-    if node.tag == _TAGS + "bool":
+    if _BOOL.fullmatch(text) and event.tag in (None, _TAGS + "bool"):
         return Value(text.lower() in ("yes", "true", "on"), line, file, text)
     return Value(text, line, file, text)
+
+
+def _tagged(file: str, line: int, tag: str) -> BatchError:
+    return BatchError(f"{file}, line {line}: a job file has no tags such as {tag[:60]}; leave it out.")
 
 
 def _halves_joined(text: str, file: str, first_line: int) -> str:

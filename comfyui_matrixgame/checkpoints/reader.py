@@ -90,7 +90,7 @@ def _open(path: Path) -> WeightsFile:
         return _in_words(path, lambda: open_gguf(path))
     is_weights = head.startswith((ZIP, PICKLE)) or looks_like_safetensors(head, size) or _OLD_PICKLE.match(head)
     if not is_weights and (kind := kind_of(head)):
-        raise CheckpointError(f"{name} is {kind}, not a weights file; get the published file, or the download again.")
+        raise CheckpointError(f"{name} is {kind}, not a weights file; get the published file, or download it again.")
     if head.startswith((ZIP, PICKLE)) or (path.suffix in PYTORCH and not looks_like_safetensors(head, size)):
         return _in_words(path, lambda: open_pickled(path))
     return _in_words(path, lambda: open_mapped(path))

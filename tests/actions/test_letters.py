@@ -254,3 +254,18 @@ def test_a_text_in_any_place_is_of_the_same_format(tmp_path: Path) -> None:
             text = decode(path.read_bytes()).text
             assert read_text(text).track == load_actions(path).track, path.name
             assert read_paths([Source(text, "one")], "universal")[0].track == load_actions(path).track
+
+
+@pytest.mark.parametrize(
+    ("text", "rows"),
+    [
+        ("frame\tw\n0\t1\n999\t0\n1,000\t1\n", 1001),
+        ("frame;w\n0;1\n1.000;0\n2.000;1\n", 2001),
+        ("frame;w\n0;1\n12.345;0\n", 12346),
+        ("frame,w\n0.000,1\n1.000,0\n2.000,1\n", 3),  # of a program that writes all numbers so
+        ("time;w\n0;1\n1,000;0\n", 26),  # seconds have such fractions
+    ],
+)
+def test_frames_whose_digits_are_grouped(text: str, rows: int) -> None:
+    """Row 1,000 was read as row 1."""
+    assert len(read_text(text, kind="csv").track) == rows

@@ -13,6 +13,8 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.stream import Disposition
+from PIL import Image
 
 from comfyui_matrixgame import clips
 from comfyui_matrixgame.actions.track import ActionTrack
@@ -318,3 +320,37 @@ def test_mutated_clips(tmp_path: Path) -> None:
         path.unlink()
     assert not list(folder.iterdir())
     print(f"{MUTATIONS} clips, {refused} refused, the slowest {worst:.2f} s")
+
+
+def test_a_moving_avif_is_a_clip_and_a_still_one_is_none(tmp_path: Path) -> None:
+    """Its first stream is the still that stands for it."""
+    pictures = [Image.fromarray(frame) for frame in numbered(9)]
+    pictures[0].save(tmp_path / "moves.avif", save_all=True, append_images=pictures[1:], duration=40, quality=100)
+    assert clip_frames(tmp_path / "moves.avif") == (9, 25, True)
+    assert shown(tmp_path / "moves.avif") == list(range(9))
+    pictures[0].save(tmp_path / "still.avif")
+    with pytest.raises(VideoError, match=r"still\.avif is an AVIF picture; use a video file"):
+        read_clip(tmp_path / "still.avif", 48, 64)
+
+
+def test_the_cover_of_a_sound_is_no_clip(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "song.m4a"), "w", format="mp4") as container:
+        sound, cover = container.add_stream("aac", rate=48000), container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 64, 48, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        picture = av.VideoFrame.from_ndarray(next(numbered(1)), format="rgb24").reformat(format="yuvj420p")
+        silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        picture.pts, silence.pts, silence.rate = 0, 0, 48000
+        for stream, frame in ((cover, picture), (sound, silence)):
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+    with pytest.raises(VideoError, match="has no moving pictures"):
+        read_clip(tmp_path / "song.m4a", 48, 64)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+def test_other_pictures_are_named(kind: str, tmp_path: Path) -> None:
+    pictures = [Image.fromarray(frame) for frame in numbered(9)]
+    pictures[0].save(tmp_path / "moves.mp4", kind, save_all=True, append_images=pictures[1:])
+    with pytest.raises(VideoError, match=r"picture.*, which is not read as a clip"):
+        read_clip(tmp_path / "moves.mp4", 48, 64)

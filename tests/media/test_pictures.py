@@ -80,10 +80,13 @@ def test_strips_make_no_difference(size: tuple[int, int], monkeypatch: pytest.Mo
 def test_deep_pixels_are_scaled(tmp_path: Path) -> None:
     ramp = np.linspace(0, 1, 64)[None].repeat(48, 0)
     grey = (ramp * 255).round()
+    lit = ramp.astype(np.float32)
+    lit[:, -1] = 4.5
     deep = {
         "16-bit PNG": data_of(Image.fromarray((ramp * 65535).round().astype(np.uint16))),
         "16-bit TIFF": data_of(Image.fromarray((ramp * 65535).round().astype(np.uint16)), "TIFF"),
         "float 0..1": data_of(Image.fromarray(ramp.astype(np.float32)), "TIFF"),
+        "float with lights above white": data_of(Image.fromarray(lit), "TIFF"),
         "float 0..255": data_of(Image.fromarray((ramp * 255).astype(np.float32)), "TIFF"),
         "float 0..65535": data_of(Image.fromarray((ramp * 65535).astype(np.float32)), "TIFF"),
         "32-bit": data_of(Image.fromarray((ramp * (2**31 - 1)).astype(np.int32)), "TIFF"),
