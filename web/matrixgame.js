@@ -6,6 +6,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import "./live_play.mjs";
 import { addElement } from "./node_widget.mjs";
+import { nameOptions } from "./option_names.mjs";
 import { translator } from "./timeline/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 
@@ -205,6 +206,7 @@ app.registerExtension({
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
   nodeCreated: (/** @type {any} */ node) => {
     if (node.isSubgraphNode?.()) showPromoted(node);
+    if (node.comfyClass?.startsWith("MatrixGame")) nameOptions(node, locale());
   },
   setup() {
     window.setInterval(() => {

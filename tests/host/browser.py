@@ -80,10 +80,10 @@ def show_all(page: Page, workflow: dict[str, Any]) -> None:
     page.wait_for_timeout(500)
 
 
-def until(page: Page, question: str, seconds: float) -> None:
+def until(page: Page, question: str, seconds: float, argument: Any = None) -> None:
     """Ask the page until it says yes; the question may be an async function, which wait_for_function never awaits."""
     deadline = time.monotonic() + seconds
-    while not page.evaluate(question):
+    while not page.evaluate(question, argument):
         assert time.monotonic() < deadline, f"not within {seconds} s: {question}"
         page.wait_for_timeout(250)
 

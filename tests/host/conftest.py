@@ -1,8 +1,13 @@
 """One ComfyUI for all tests of this folder, and another with the newest frontend for those of the page. Without one
-they are skipped, and say so; REQUIRE_HOST=1 forbids that."""
+they are skipped, and say so; REQUIRE_HOST=1 forbids that.
+
+Tests of the page take `page_host` and `renderer`: the oldest and the newest frontend, each in both renderers. Long
+ones are marked `alternates` and run in two of the four; ALL_FRONTENDS=1 runs them in all.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +17,32 @@ from PIL import Image
 from ..conftest import skip_or_fail
 from ..web.stub import frontend_path
 from .archive import install
+from .browser import RENDERERS
 from .models import write_models
 from .server import Host, why_no_host
 
+ALTERNATING = (("oldest", "canvas"), ("newest", "vue"))  # the renderers that these frontends begin with
 PROBE = Path(__file__).with_name("probe_pack")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.host)
+    if os.environ.get("ALL_FRONTENDS") != "1":
+        left_out = [item for item in items if here in item.path.parents and is_left_out(item)]
+        config.hook.pytest_deselected(items=left_out)
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Whether a long test is for a pair of frontend and renderer that others stand for."""
+    if item.get_closest_marker("alternates") is None:
+        return False
+    chosen = item.callspec.params  # type: ignore[attr-defined]
+    return (chosen["page_host"], chosen["renderer"]) not in ALTERNATING
 
 
 def make_base(folder: Path) -> Path:
@@ -69,3 +89,9 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
 def page_host(request: pytest.FixtureRequest) -> Host:
     """Each host, for what is done in its page: nothing of it is started before it is needed."""
     return request.getfixturevalue({"oldest": "host", "newest": "newest"}[request.param])
+
+
+@pytest.fixture(scope="session", params=RENDERERS)
+def renderer(request: pytest.FixtureRequest) -> str:
+    """Each renderer of nodes."""
+    return request.param

@@ -1,4 +1,4 @@
-"""In a real browser, in both renderers: search, load, run, preview, result, drag and drop.
+"""In a real browser, in both renderers of two frontends: search, load, run, preview, result, drag and drop.
 
 KEEP_SCREENSHOTS=1 writes each workflow's picture beside it.
 """
@@ -18,14 +18,14 @@ from .server import PACK, Host
 from .test_workflows import SMALL, write_clip
 
 PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
-PLAYS = """async () => {
+PLAYS = """async ([name, width]) => {
   const videos = [...document.querySelectorAll('video')];
   const sources = video => [video.src, ...[...video.querySelectorAll('source')].map(source => source.src)].join();
-  const saved = videos.find(video => sources(video).includes('filename=universal'));
+  const saved = videos.find(video => sources(video).includes(`filename=${name}`));
   if (!saved) return false;
   saved.muted = true;
   await saved.play().catch(() => {});
-  return saved.readyState >= 2 && saved.videoWidth === 96 && saved.currentTime > 0;
+  return saved.readyState >= 2 && saved.videoWidth === width && saved.currentTime > 0;
 }"""
 QUEUE_EMPTY = """async () => {
   const queue = await (await fetch('/queue')).json();
@@ -39,16 +39,20 @@ DROP = """async (place) => {
   await window.app.handleFile(file);
   return window.app.graph.nodes.map(node => node.type).sort();
 }"""
+ADD = """(type) => { const node = window.LiteGraph.createNode(type); node.pos = [300, 200];
+  window.app.canvas.ds.reset(); window.app.graph.add(node); }"""
+SHOWN_CHOICE = """() => { const widget = window.app.graph.nodes[0].widgets.find((w) => w.name === 'images');
+  return [widget.value, widget._displayValue ?? widget.options.getOptionLabel?.(widget.value) ?? widget.value]; }"""
 SHRINK = """(size) => { for (const node of window.app.graph.nodes)
   if (node.type === 'MatrixGameStartWorld')
     for (const widget of node.widgets) if (widget.name in size) widget.value = size[widget.name]; }"""
 
 
-@pytest.fixture(scope="module", params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
-    write_clip(host.base / "input" / "clip.mp4", 33)
-    with open_page(browser, host, RENDERERS[request.param]) as opened:
-        opened.renderer = request.param
+@pytest.fixture(scope="module")
+def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
+    write_clip(page_host.base / "input" / "clip.mp4", 33)
+    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
+        opened.renderer = renderer
         yield opened
 
 
@@ -63,12 +67,20 @@ def test_nodes_are_found_by_search(page: Any) -> None:
     page.wait_for_function("() => window.app.graph.nodes.some(n => n.type === 'MatrixGameRollOut')", timeout=15_000)
 
 
-def test_nodes_speak_chinese(page: Any, host: Host) -> None:
-    for language, name in (("zh", "动作时间线"), ("en", "Action Timeline")):
-        host.post("/settings", {"Comfy.Locale": language})
+def test_nodes_speak_chinese(page: Any, page_host: Host) -> None:
+    for language, name, choice in (
+        ("zh", "动作时间线", "有连接时 (when connected)"),
+        ("en", "Action Timeline", "when connected"),
+    ):
+        page_host.post("/settings", {"Comfy.Locale": language})
         reload_page(page)
         title = "window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title"
         until(page, f"() => {title} === '{name}'", 30)
+        page.evaluate("() => window.app.graph.clear()")
+        page.evaluate(ADD, "MatrixGameRollOut")
+        assert page.evaluate(SHOWN_CHOICE) == ["when connected", choice]
+        if page.renderer == "vue":
+            page.get_by_text(choice, exact=True).first.wait_for()
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
@@ -103,13 +115,15 @@ def universal_workflow() -> dict[str, Any]:
     return read_workflow(next(path for path in WORKFLOWS if "universal" in path.stem))
 
 
-def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None:
+@pytest.mark.alternates
+def test_run_shows_a_preview_and_the_result_plays(page: Any, page_host: Host) -> None:
+    host = page_host
     workflow, log_before = universal_workflow(), len(host.log())
     run_small(page, workflow)
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"during_run_{page.renderer}.png")
     until(page, QUEUE_EMPTY, 240)
-    until(page, PLAYS, 30)
+    until(page, PLAYS, 30, ["universal", 96])
     show_all(page, workflow)
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"after_run_{page.renderer}.png")
@@ -117,8 +131,9 @@ def test_run_shows_a_preview_and_the_result_plays(page: Any, host: Host) -> None
     assert "Traceback" not in host.log()[log_before:]
 
 
-def test_a_saved_video_brings_its_workflow_back(page: Any, host: Host) -> None:
-    folder = host.base / "output" / "matrixgame"
+@pytest.mark.alternates
+def test_a_saved_video_brings_its_workflow_back(page: Any, page_host: Host) -> None:
+    folder = page_host.base / "output" / "matrixgame"
     if not any(folder.glob("universal_*.mp4")):  # the test before this was not run
         run_small(page, universal_workflow())
         until(page, QUEUE_EMPTY, 240)
@@ -126,4 +141,20 @@ def test_a_saved_video_brings_its_workflow_back(page: Any, host: Host) -> None:
     types = page.evaluate(DROP, {"filename": saved.name, "subfolder": "matrixgame", "type": "output"})
     assert "MatrixGameStartWorld" in types
     assert "MatrixGameRollOut" in types
+    assert page.errors == []
+
+
+@pytest.mark.alternates
+def test_first_steps_run_as_they_are_and_play(page: Any, page_host: Host) -> None:
+    workflow, log_before = (
+        read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)),
+        page_host.log(),
+    )
+    load_workflow(page, workflow)
+    page.evaluate(QUEUE)
+    until(page, QUEUE_EMPTY, 240)
+    until(page, PLAYS, 30, ["first_steps", 80])
+    if folder := os.environ.get("SCREENSHOT_FOLDER"):
+        picture(page, Path(folder) / f"first_steps_{page.renderer}.png")
+    assert "Traceback" not in page_host.log()[len(log_before) :]
     assert page.errors == []

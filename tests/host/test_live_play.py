@@ -274,9 +274,9 @@ def demo_graph() -> Graph:
 PLAYER = "app.graph._nodes.find((n) => n.comfyClass === 'MatrixGameLivePlay').matrixGamePlay.player"
 
 
-@pytest.mark.parametrize("renderer", list(RENDERERS))
-def test_hold_w_in_the_node(browser: Any, host: Host, renderer: str) -> None:
-    with open_page(browser, host, RENDERERS[renderer]) as page:
+@pytest.mark.alternates
+def test_hold_w_in_the_node(browser: Any, page_host: Host, renderer: str) -> None:
+    with open_page(browser, page_host, RENDERERS[renderer]) as page:
         page.evaluate("(prompt) => app.loadApiJson(prompt, 'live')", demo_graph().prompt)
         page.evaluate(SETTLED)
         show_node(page, "MatrixGameLivePlay")

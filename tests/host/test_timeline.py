@@ -16,17 +16,18 @@ from tests.web.page import FIND, LOAD, SAVE, TimelinePage
 from .browser import RENDERERS
 from .server import Host
 
+pytestmark = pytest.mark.alternates
 ROWS = f"""async () => {{
   const {{ rowsOf }} = await import('/extensions/matrixgame/timeline/document.mjs');
   return rowsOf({FIND}.timeline.editor.doc);
 }}"""
 
 
-@pytest.fixture(params=RENDERERS)
-def timeline(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[TimelinePage]:
-    host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[request.param]})
+@pytest.fixture
+def timeline(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
+    page_host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = TimelinePage(context.new_page(), None, host.url, node="TimelineHostProbe").open()
+    page = TimelinePage(context.new_page(), None, page_host.url, node="TimelineHostProbe").open()
     yield page
     context.close()
     assert not page.errors
@@ -57,7 +58,7 @@ def _same(got: dict[str, Any], shown: dict[str, Any]) -> bool:
 
 
 def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
-    timeline: TimelinePage, host: Host
+    timeline: TimelinePage, page_host: Host
 ) -> None:
     timeline.drag((10, "w"), (50, "w"))
     timeline.drag((30, "a"), (70, "a"))
@@ -98,7 +99,7 @@ def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
     again = timeline.page.evaluate(SAVE)
     timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
     timeline.page.wait_for_timeout(400)
-    host.post("/free", {"free_memory": True})
+    page_host.post("/free", {"free_memory": True})
     timeline.page.wait_for_timeout(500)
     rows = _run(timeline)
     assert [_same(row, shown) for row in rows] == [True]
