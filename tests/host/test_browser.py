@@ -41,7 +41,7 @@ DROP = """async (place) => {
 }"""
 ADD = """(type) => { const node = window.LiteGraph.createNode(type); node.pos = [300, 200];
   window.app.canvas.ds.reset(); window.app.graph.add(node); }"""
-SHOWN_CHOICE = """() => { const widget = window.app.graph.nodes[0].widgets.find((w) => w.name === 'images');
+SHOWN_CHOICE = """() => { const widget = window.app.graph.nodes[0].widgets.find((w) => w.name === 'style');
   return [widget.value, widget._displayValue ?? widget.options.getOptionLabel?.(widget.value) ?? widget.value]; }"""
 SHRINK = """(size) => { for (const node of window.app.graph.nodes)
   if (node.type === 'MatrixGameStartWorld')
@@ -69,16 +69,16 @@ def test_nodes_are_found_by_search(page: Any) -> None:
 
 def test_nodes_speak_chinese(page: Any, page_host: Host) -> None:
     for language, name, choice in (
-        ("zh", "动作时间线", "有连接时 (when connected)"),
-        ("en", "Action Timeline", "when connected"),
+        ("zh", "动作时间线", "按键 (keys)"),
+        ("en", "Action Timeline", "keys"),
     ):
         page_host.post("/settings", {"Comfy.Locale": language})
         reload_page(page)
         title = "window.LiteGraph.registered_node_types.MatrixGameActionTimeline.title"
         until(page, f"() => {title} === '{name}'", 30)
         page.evaluate("() => window.app.graph.clear()")
-        page.evaluate(ADD, "MatrixGameRollOut")
-        assert page.evaluate(SHOWN_CHOICE) == ["when connected", choice]
+        page.evaluate(ADD, "MatrixGameActionOverlay")
+        assert page.evaluate(SHOWN_CHOICE) == ["keys", choice]
         if page.renderer == "vue":
             page.get_by_text(choice, exact=True).first.wait_for()
 

@@ -23,7 +23,11 @@ CUT_OFF = """() => { const help = document.querySelector('.node-help-content');
 
 @pytest.fixture(scope="module")
 def page(browser: object, page_host: Host, renderer: str) -> Iterator[Page]:
+    page_host.post("/settings", {"Comfy.Locale": "en"})
     with open_page(browser, page_host, RENDERERS[renderer]) as opened:
+        opened.evaluate(ADD, "MatrixGameRollOut")
+        if not opened.get_by_test_id("properties-panel").count():  # the host remembers that it is open
+            opened.get_by_label("Toggle properties panel").first.click()
         opened.named = f"{renderer}"  # type: ignore[attr-defined]
         yield opened
         page_host.post("/settings", {"Comfy.Locale": "en"})
@@ -38,8 +42,6 @@ def test_pages_are_shown_whole(page: Page, page_host: Host, language: str, tab: 
     panel = page.get_by_test_id("properties-panel")
     for name in names:
         page.evaluate(ADD, name)
-        if not panel.count():
-            page.locator("[data-testid=toggle-properties-panel], [aria-label='Toggle properties panel']").first.click()
         panel.get_by_role("tab", name=tab, exact=True).click()
         help_ = page.locator(".node-help-content")
         help_.locator("h1", has_text=titles[name]["display_name"]).wait_for(timeout=15_000)
