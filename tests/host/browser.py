@@ -36,7 +36,12 @@ VIEW = """(box) => { const view = window.app.canvas.ds, canvas = window.app.canv
 def open_page(browser: Any, host: Host, vue: bool) -> Iterator[Page]:
     """The host's page, loaded and calm, without the dialogs of a first visit; errors of the page are kept in
     `page.errors`."""
-    quiet = {"Comfy.TutorialCompleted": True, "Comfy.Minimap.Visible": False, "Comfy.Graph.CanvasInfo": False}
+    quiet = {
+        "Comfy.Locale": "en",
+        "Comfy.TutorialCompleted": True,
+        "Comfy.Minimap.Visible": False,
+        "Comfy.Graph.CanvasInfo": False,
+    }
     host.post("/settings", {**quiet, "Comfy.VueNodes.Enabled": vue})
     page = browser.new_page(viewport={"width": 1600, "height": 900})
     errors: list[str] = []
