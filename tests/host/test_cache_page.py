@@ -50,10 +50,10 @@ OUTER = "() => !!(window.timeline = window.outer.widgets?.find((w) => w.timeline
 HOVERED = "() => { const i = document.querySelector('.mg-hover img'); return !!i && i.complete && i.naturalWidth > 0 }"
 
 
-@pytest.fixture
-def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
-    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
-        opened.renderer = renderer
+@pytest.fixture(params=RENDERERS)
+def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
+    with open_page(browser, host, RENDERERS[request.param]) as opened:
+        opened.renderer = request.param
         opened.screenshot_of = lambda name: screenshot(opened, name)
         yield opened
 
@@ -94,8 +94,7 @@ def run(page: Any) -> str:
     return page.locator(".mg-report").inner_text()
 
 
-@pytest.mark.alternates
-def test_strip_and_list(page: Any, page_host: Host) -> None:
+def test_strip_and_list(page: Any, host: Host) -> None:
     project = f"strip {page.renderer}"
     load_workflow(
         page, read_workflow(next(path for path in WORKFLOWS if "universal" in path.stem and "Image" in path.stem))
@@ -133,5 +132,5 @@ def test_strip_and_list(page: Any, page_host: Host) -> None:
     listed.get_by_role("button", name="Forget").click()
     listed.get_by_role("button", name="Delete?").click()
     listed.wait_for(state="detached", timeout=30_000)
-    assert project not in [entry["name"] for entry in page_host.get("/matrixgame/cache")["projects"]]
+    assert project not in [entry["name"] for entry in host.get("/matrixgame/cache")["projects"]]
     assert page.errors == []
