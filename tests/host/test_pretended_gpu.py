@@ -35,11 +35,12 @@ SLOTS = 2  # kinds of passes that are recorded for a rollout
 
 @pytest.fixture(scope="module")
 def gpu_host(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """ComfyUI on one pretended GPU. Its dynamic memory talks to a real driver, so that is off."""
+    """ComfyUI on one pretended GPU. Its dynamic memory talks to a real driver, so that is off; core's own VAE would be
+    in bfloat16 there, too coarse to be compared."""
     folder = tmp_path_factory.mktemp("on_gpu")
     for name in ("models", "input"):
         (folder / name).symlink_to(base / name, target_is_directory=True)
-    running = Host(folder, "--disable-dynamic-vram", gpus=1)
+    running = Host(folder, "--disable-dynamic-vram", "--fp32-vae", gpus=1)
     yield running
     running.stop()
 
