@@ -9,13 +9,22 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+try:
+    import fcntl
+except ImportError:  # Windows deletes no file that somebody has open, which is all that the lock is for
+    fcntl = None
+
 PART = ".part"
+_LOCK = "lock"
+_TRIES = 100  # at a folder that others delete before it is locked
 DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
 """Of Windows: no file has one of these names, with any ending and in any case."""
 FORBIDDEN = '<>:"|?*\\'
@@ -84,30 +93,96 @@ def read_start(path: str | Path, count: int) -> bytes:
 
 @contextlib.contextmanager
 def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
-    """A new, empty file beside `path` to write to; it takes the place of `path` at the end.
+    """A new, empty file to write to, in a folder of its own beside `path`; it takes the place of `path` at the end.
 
-    On any exception it is gone, and `path` is as it was. A link at `path` is replaced, never followed. sync: the file
-    is whole also after a power cut.
+    On any exception it is gone, and `path` is as it was; what a killed process left is gone once somebody writes to
+    `path` again. A link at `path` is replaced, never followed. sync: the file is whole also after a power cut.
     """
     path = Path(path)
-    part = part_of(path)
-    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
-    try:
+    sweep_parts(path)
+    with _own_folder(path) as folder:  # so that what libraries make beside the file is swept with it
+        part = folder / f"new{path.suffix[:32]}"
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
         yield part
         if sync:
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(part, path)
-    except BaseException:
+
+
+@contextlib.contextmanager
+def _own_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, gone at the end, with a lock that tells others that it is in use."""
+    folder, lock = _locked_folder(path)
+    try:
+        yield folder
+    finally:
+        lock.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(path: Path) -> tuple[Path, BinaryIO]:
+    for _ in range(_TRIES):
+        folder = path.with_name(f".{_shortened(path)}.{secrets.token_hex(4)}{PART}")
+        os.mkdir(folder)
+        try:
+            lock = open(folder / _LOCK, "xb")  # noqa: SIM115  it is open for as long as the folder is there
+        except FileNotFoundError:  # swept before it had a lock
+            continue
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _lock(lock, wait=True)
+        if fcntl is None or os.fstat(lock.fileno()).st_nlink:
+            return folder, lock
+        lock.close()  # swept before it was locked
+        shutil.rmtree(folder, ignore_errors=True)
+    raise OSError(errno.EBUSY, "other processes delete what is begun", str(path))
+
+
+def sweep_parts(path: Path) -> None:
+    """Delete what killed processes left of `path`, but not what a living one writes."""
+    ours = re.compile(re.escape(f".{_shortened(path)}.") + "[0-9a-f]{8}" + re.escape(PART))
+    try:
+        with os.scandir(path.parent) as entries:
+            found = [entry for entry in entries if ours.fullmatch(entry.name)]
+    except OSError:  # there is no such folder yet, or it may not be listed
+        return
+    for entry in found:
         with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+            if entry.is_file(follow_symlinks=False):  # of a version that made no folders
+                os.unlink(entry.path)
+            elif entry.is_dir(follow_symlinks=False) and _is_left(Path(entry.path)):
+                shutil.rmtree(entry.path, ignore_errors=True)
 
 
-def part_of(path: Path) -> Path:
-    """A name beside `path`, which nothing has yet, for what is not whole."""
-    name = path.name.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
-    return path.with_name(f".{name}.{secrets.token_hex(4)}{PART}")
+def _is_left(folder: Path) -> bool:
+    """Whether no living process writes in a folder of `_own_folder`."""
+    try:
+        with open_regular(folder / _LOCK) as file:
+            _lock(file, wait=False)
+        if fcntl is None:
+            (folder / _LOCK).unlink()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _lock(file: BinaryIO, wait: bool) -> None:
+    """Raises OSError where another process has it, or the disk knows no locks and `wait` is not set."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        if not wait:
+            raise
+
+
+def _shortened(path: Path) -> str:
+    return path.name.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
 
 
 def home_path(path: str | Path) -> Path:

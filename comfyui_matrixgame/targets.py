@@ -1,16 +1,17 @@
 """Where results are written: looked at before anything is loaded, so that nothing of the user's is overwritten and no
-work is lost to a folder that cannot be written."""
+work is lost to a folder that cannot be written. What killed runs left beside them goes."""
 
 from __future__ import annotations
 
 import os
 import stat
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .errors import TargetError
-from .files import DEVICES, FORBIDDEN, part_of
+from .files import DEVICES, FORBIDDEN, sweep_parts
 
 LONGEST_NAME = 255  # bytes; of most file systems
 
@@ -48,6 +49,7 @@ def check_target(
             f"{option} {shown(text)} exists and is no {what} that this program wrote; name another file, or move it."
         )
     check_folder(target.parent, option, text)
+    sweep_parts(target)
     return target
 
 
@@ -64,10 +66,8 @@ def fault_of(folder: Path) -> str:
     place = folder
     while not os.path.exists(place) and place != place.parent:
         place = place.parent
-    probe = part_of(place / "matrixgame")
     try:
-        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-        probe.unlink()
+        tempfile.TemporaryFile(dir=place).close()  # which leaves nothing, whenever this process is killed
     except (OSError, ValueError) as error:
         return _why(error)
     return ""

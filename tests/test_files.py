@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,33 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
         part.write_text("ours")
     assert (tmp_path / "theirs").read_text() == "theirs"
     assert not (tmp_path / "out").is_symlink()
+
+
+def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    path = tmp_path / "out.safetensors"
+    write = (
+        "import os, signal, sys; from pathlib import Path; from comfyui_matrixgame.files import written_whole\n"
+        f"with written_whole({str(path)!r}) as part:\n"
+        "    part.write_text('half'); (part.parent / '.tmp').write_text('of a library')\n"
+        "    print(part, flush=True)\n"
+        "    sys.stdin.readline()"
+    )
+    killed, living = (
+        subprocess.Popen([sys.executable, "-c", write], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    )
+    parts = []
+    for process in (killed, living):
+        assert process.stdout is not None
+        parts.append(Path(process.stdout.readline().strip()))
+    killed.kill()
+    killed.wait()
+    (tmp_path / ".other.safetensors.0123abcd.part").mkdir()  # of another file, or another program
+    (tmp_path / ".out.safetensors.0123abcd.part").write_text("of a version that made no folders")
+    with written_whole(path) as part:
+        part.write_text("whole")
+    assert [part.exists() for part in parts] == [False, True]
+    assert living.communicate("\n", timeout=30)[0] == ""
+    assert living.returncode == 0
+    assert path.read_text() == "half"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.safetensors.0123abcd.part", path.name]

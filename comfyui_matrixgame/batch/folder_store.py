@@ -78,10 +78,23 @@ class FolderStore:
                         if old.name not in pictures:  # of a longer result that had this name
                             old.unlink()
                     for picture in pictures.values():
-                        _link(picture, folder / picture.name)
+                        self._link(picture, folder / picture.name)
                 else:
                     ending = ".mp4" if item == "mp4" else f".{item}{file.suffix}"
-                    _link(file, target.parent / (target.name + ending))
+                    self._link(file, target.parent / (target.name + ending))
+
+    def _link(self, source: Path, target: Path) -> None:
+        """A hard link where the disk has them, else a copy of the same time; replaces what is there in one step."""
+        if target.exists() and (os.path.samefile(source, target) or _stamp(source) == _stamp(target)):
+            return
+        part = self.root / PARTS / f"link-{uuid.uuid4().hex}"  # where what a killed run leaves is deleted
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
+            times = source.stat()
+            os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.replace(part, target)
 
     @contextmanager
     def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
@@ -118,20 +131,6 @@ def _merge(part: Path, target: Path) -> None:
         text.write_text(json.dumps(old), encoding="utf-8")
         os.replace(text, target / ABOUT)
     shutil.rmtree(part, ignore_errors=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the disk has them, else a copy of the same time; replaces what is there in one step."""
-    if target.exists() and (os.path.samefile(source, target) or _stamp(source) == _stamp(target)):
-        return
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        os.link(source, part)
-    except OSError:
-        shutil.copyfile(source, part)
-        times = source.stat()
-        os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-    os.replace(part, target)
 
 
 def _stamp(path: Path) -> tuple[int, int]:
