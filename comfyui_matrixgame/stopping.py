@@ -1,8 +1,9 @@
 """Being told to end: a terminal that is closed, a logout, a scheduler's SIGTERM are what Ctrl-C is, and what must be
-kept is kept first."""
+finished is finished first: a world that is saved, a take that is written, a module that is imported."""
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import signal
 import threading
@@ -10,10 +11,14 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+LOOK_AGAIN = 0.02  # seconds, at an import that a signal waits for
 
 _waiting: list[int] = []  # signals that came while something had to be finished first
 _depth = 0
 _asked = False  # for the end
+_told: list[int] = []  # a signal that came in an import, and is raised at its end
+_over = threading.Event()  # nothing waits for an import any more
+_reminders: list[threading.Thread] = []
 
 
 class Stopped(KeyboardInterrupt):
@@ -27,7 +32,11 @@ class Stopped(KeyboardInterrupt):
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
     """Inside, every signal that asks for the end raises Stopped in the main thread, and those after the first change
-    nothing but for Ctrl-C. A signal that was ignored before, as `nohup` and a shell's background do it, stays so."""
+    nothing but for Ctrl-C. A signal that was ignored before, as `nohup` and a shell's background do it, stays so.
+
+    Modules are imported to their end first, wherever the import stands: a library that is stopped halfway stays
+    broken, swallows what stopped it, or, in C++, ends the process without a word.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -40,6 +49,10 @@ def stopping() -> Iterator[None]:
     try:
         yield
     finally:
+        _over.set()
+        while _reminders:
+            _reminders.pop().join()
+        _told.clear()
         _waiting.clear()
         for number in ours:
             signal.signal(number, before[number])
@@ -66,10 +79,46 @@ def finishing() -> Iterator[None]:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     global _asked
+    if _told:  # an import was not at its end yet; any signal looks whether it is now
+        if not _imports(frame):
+            _over.set()
+            _end(_told.pop())
+        return
     if _asked and number != signal.SIGINT:  # a logout sends several; one is enough
         return
     _asked = True
+    if _imports(frame):
+        _told.append(number)
+        _over.clear()
+        # not with Ctrl-C's if possible: one that comes a moment too late would count as a second one
+        other = signal.SIGTERM if signal.getsignal(signal.SIGTERM) is _stop else number
+        _reminders.append(threading.Thread(target=_remind, args=(other,), daemon=True))
+        _reminders[-1].start()
+    else:
+        _end(number)
+
+
+def _end(number: int) -> None:
     if _depth:
         _waiting.append(number)
     else:
         raise Stopped(number)
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether a module is being imported in this frame or in one that called it."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _remind(number: int) -> None:
+    """Send the signal again and again: Python tells nobody that an import has ended."""
+    main = threading.main_thread().ident
+    while not _over.wait(LOOK_AGAIN):
+        if hasattr(signal, "pthread_kill") and main is not None:
+            signal.pthread_kill(main, number)  # which also ends a wait for a file or a lock
+        else:
+            _thread.interrupt_main(signal.Signals(number))

@@ -11,8 +11,6 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-from .stopping import finishing
-
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -25,8 +23,7 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, hidden: int, mlp: int, layers: int, heads: int, image_size: int, patch_size: int) -> None:
         super().__init__()
-        with finishing():  # libraries in C++ that are stopped in their import end the process without a word
-            from transformers import CLIPVisionConfig, CLIPVisionModel
+        from transformers import CLIPVisionConfig, CLIPVisionModel
 
         config = CLIPVisionConfig(
             hidden_size=hidden,
