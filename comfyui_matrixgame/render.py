@@ -20,7 +20,7 @@ from .devices import find_device
 from .errors import ActionError, TargetError, VideoError, WorldError
 from .faults import device_fault, reason_of
 from .generator.attention import get_attention
-from .gif import GifWriter, is_own_gif
+from .gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at, is_own_gif
 from .memory import tiles_of_state
 from .quantise import check_precision, precision_of
 from .stopping import finishing
@@ -149,6 +149,10 @@ def _is_own(path: Path) -> bool:
 
 def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     left = plan.last - world.block
+    if left == 0 and plan.is_gif and _is_finished(plan):
+        forget_frames(plan.output)
+        say(f"{plan.output}: all frames are there")
+        return 0
     if left < 1 or world.block < plan.first:
         raise WorldError(
             f"The world stands at block {world.block} and blocks {plan.first} to {plan.last - 1} were asked for; ask "
@@ -174,15 +178,23 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
     return 0
 
 
+def _is_finished(plan: Plan) -> bool:
+    """Whether a GIF was stopped when all was done, and only what lies beside it is left to delete."""
+    begins = frames_begin_at(plan.output)
+    return begins is not None and begins + count_gif_frames(plan.output) == plan.frames_before(plan.last)
+
+
 def _place_in_video(plan: Plan, block: int) -> tuple[int, int]:
     """The frame of the whole render with which the output begins, and how many frames that it has stay. A new output
     begins where the world stands."""
     recover(plan.output)
     before = plan.frames_before(block)
+    if plan.is_gif and (begins := frames_begin_at(plan.output)) is not None and begins <= before:
+        return begins, before - begins
     if not plan.output.exists():
         return before, 0
     if before and plan.is_gif:
-        raise VideoError(f"{plan.output} cannot be gone on with, as a GIF is written in one go; name an .mp4.")
+        raise VideoError(f"{plan.output} is finished, and a GIF is written in one go; name an .mp4 to go on with.")
     begins = begins_at(plan.output) if before else 0
     if begins > before:
         raise VideoError(
@@ -193,8 +205,10 @@ def _place_in_video(plan: Plan, block: int) -> tuple[int, int]:
 
 
 def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], begins: int, keep: int) -> int:
-    gif = plan.is_gif
-    writer = GifWriter(plan.output, *size) if gif else VideoWriter(plan.output, *size, keep=keep, begins=begins)
+    if plan.is_gif:
+        writer = GifWriter(plan.output, *size, keep=keep, begins=begins, beside=plan.world_file is not None)
+    else:
+        writer = VideoWriter(plan.output, *size, keep=keep, begins=begins)
     saves = _Saves(plan.world_file)
     try:
         with writer:
@@ -210,6 +224,7 @@ def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], begins: int, 
         with finishing():
             if plan.world_file is not None and _stands_with_video(run, plan, begins + writer.frames):
                 _save(run, plan.world_file)
+    writer.done()
     return writer.frames
 
 

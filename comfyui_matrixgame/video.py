@@ -28,6 +28,7 @@ from torch import Tensor
 from .clips import open_video, read_video, reason, url_of
 from .errors import VideoError
 from .images import image_tensor
+from .stopping import finishing
 from .variants import FPS
 from .words import counted
 
@@ -128,6 +129,7 @@ class VideoWriter:
         encoder.flags |= Flags.global_header  # the parameters are in front of the file, and are the same
         self._encoder = encoder
 
+    @finishing()  # or the world would stand behind a film that is not the one of an undisturbed run
     def close(self) -> None:
         """Finish the file."""
         if self._container is None:
@@ -141,7 +143,7 @@ class VideoWriter:
             if self.frames:
                 _rewrite(self.path, self._part)
         except (OSError, FFmpegError) as error:
-            self.frames = _count_packets(self.path)
+            self.frames = count_frames(self.path)
             raise VideoError(f"{self.path} could not be finished ({reason(error)}); what is there plays.") from None
         finally:
             self._part.unlink(missing_ok=True)
@@ -151,6 +153,9 @@ class VideoWriter:
         if self._taken_over:
             self._taken_over = False
             self._part.unlink(missing_ok=True)
+
+    def done(self) -> None:
+        """Nothing lies beside the file once it is closed."""
 
     def abandon(self) -> None:
         """Let go of the file as it is; what is there plays."""
@@ -203,7 +208,7 @@ def playable_frames(path: str | Path) -> int:
     """How many frames of a video can be relied on, also after a kill in the middle of writing or taking over: all
     but the last, which may be cut short. 0 where there is none."""
     recover(path)
-    return max(0, _count_packets(path) - 1)
+    return max(0, count_frames(path) - 1)
 
 
 def begins_at(path: str | Path) -> int:
@@ -216,7 +221,7 @@ def begins_at(path: str | Path) -> int:
 def recover(path: str | Path) -> None:
     """Give a video its frames back where a process was killed while it took them over."""
     part = part_of(path)
-    if part.exists() and _count_packets(part) > _count_packets(path):
+    if part.exists() and count_frames(part) > count_frames(path):
         os.replace(part, path)
 
 
@@ -244,7 +249,8 @@ def is_own_video(path: str | Path) -> bool:
     return first is None or all(mark in first for mark in _ENCODERS_MARKS)
 
 
-def _count_packets(path: str | Path) -> int:
+def count_frames(path: str | Path) -> int:
+    """How many whole frames a video has; 0 where there is none."""
     count = 0
     with suppress(VideoError):
         for packet in _packets(path):
@@ -268,7 +274,7 @@ def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
     with open_video(path) as container:
         codec = container.streams.video[0].codec_context
         have = (codec.height, codec.width)
-    frames = _count_packets(path)
+    frames = count_frames(path)
     if have != (height, width):
         raise VideoError(f"{path.name} is {have[1]}x{have[0]} and cannot be continued; choose another name.")
     if frames < keep:

@@ -40,7 +40,8 @@ def save_world(world: World, path: str | Path) -> Path:
         "features": world.features,
         "condition": world.condition,
     }
-    tensors |= state_tensors(world.caches, world.decoder_state)
+    caches = world.caches if world.block else []  # those of a rollout are there before they hold anything
+    tensors |= state_tensors(caches, world.decoder_state)
     for i, track in enumerate(world.tail or ()):
         tensors[f"tail.{i}.keyboard"] = torch.from_numpy(track.keyboard.copy())
         if track.mouse is not None:
@@ -53,7 +54,7 @@ def save_world(world: World, path: str | Path) -> Path:
         "names": world.names,
         "models_id": world.models_id,
         "decoder_id": world.decoder_id,
-        "tokens": world.caches[0].video.tokens if world.caches else 0,
+        "tokens": caches[0].video.tokens if caches else 0,
     }
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about[CHECKSUM] = _checksum(about, kept)

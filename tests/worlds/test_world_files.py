@@ -218,3 +218,14 @@ def test_render_refuses_before_it_loads_a_model(
     assert main(["render", "--world", str(path), "--blocks", "2", "-o", str(tmp_path / "o.mp4")]) == 1
     said = capsys.readouterr().err
     assert re.fullmatch(r"matrixgame: w\.safetensors is damaged \(decoder\.3 holds .*\.\n", said)
+
+
+def test_the_world_before_the_first_block_of_a_rollout_is_read_again(tmp_path: Path) -> None:
+    """A render that is killed after its first block has saved it; the rollout's rings are there, and mean nothing."""
+    models, track = small_models(), random_track(UNIVERSAL, 20)
+    run = rollout(models, start_world(models, small_image(), 7), track)
+    first = next(run)
+    assert run.world_before is not None
+    again = load_world(save_world(run.world_before, tmp_path / "w.safetensors"))
+    assert (again.block, again.caches) == (0, [])
+    assert torch.equal(next(rollout(models, again, track)).latents, first.latents)
