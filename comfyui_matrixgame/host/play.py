@@ -22,6 +22,7 @@ from ..actions.track import ActionTrack
 from ..errors import WorldError
 from ..play.engine import WorldEngine
 from ..play.hub import Hub
+from ..play.saves import TakeSaves
 from ..play.server import ROUTE, Sockets
 from ..play.session import Limits, Session
 from ..variants import frames_of_blocks
@@ -81,8 +82,13 @@ def play(
     file = None
     with ready(start.model, start.vae, height, width, played=True) as models:
         engine = WorldEngine(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
-        on_wait = memory.throw_exception_if_processing_interrupted
+
+        def on_wait() -> None:
+            saves.now_and_then()
+            memory.throw_exception_if_processing_interrupted()
+
         session = Session(engine, hub.listen, mode=mode, limits=limits, on_wait=on_wait)
+        saves = TakeSaves(session.take, takes.free_file)
         hub.session = session
         _hubs.append(hub)
         try:
@@ -93,7 +99,7 @@ def play(
             engine.close()
             raise
         finally:
-            file = takes.keep(session.take, hub.token, node_id, page)
+            file = takes.keep(session.take, saves, hub.token, node_id, page)
             _hubs.remove(hub)
     try:
         actions = session.take.track()

@@ -16,6 +16,7 @@ from server import PromptServer
 
 from ..actions.document import save_document
 from ..errors import MatrixGameError
+from ..play.saves import TakeSaves
 from ..play.take import Take
 from .files import world_folder
 from .requests import read_object
@@ -44,9 +45,9 @@ def add_routes(runs: Callable[[str], bool]) -> None:
     PromptServer.instance.routes.post("/matrixgame/take")(take)
 
 
-def keep(take: Take, token: str, node_id: str, page: str | None) -> str | None:
-    """Hand a take to the page, whatever ended its session, and write it to disk; returns the file's name in the
-    output folder, or None where there is nothing to keep or no room for it."""
+def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str | None:
+    """Hand a take to the page, whatever ended its session, and write all of it to disk; returns the file's name in the
+    output folder, or None where there is nothing to keep or no room for it. saves: those of the way to here."""
     if not take.blocks and not take.branches:
         return None
     timeline = take.timeline()
@@ -57,7 +58,8 @@ def keep(take: Take, token: str, node_id: str, page: str | None) -> str | None:
     if page is not None:
         PromptServer.instance.send_sync(TAKEN, message, page)
     try:
-        path = _free_file()
+        saves.close()
+        path = saves.path or free_file()
         save_document(timeline, path)
         return str(path.relative_to(folder_paths.get_output_directory()))
     except (OSError, MatrixGameError) as error:
@@ -65,7 +67,8 @@ def keep(take: Take, token: str, node_id: str, page: str | None) -> str | None:
         return None
 
 
-def _free_file() -> Path:
+def free_file() -> Path:
+    """Where the next take is written. Raises OSError."""
     folder = world_folder() / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     numbers = [int(path.stem[5:]) for path in folder.glob("take_*.json") if path.stem[5:].isdigit()]

@@ -175,8 +175,11 @@ class Hub:
         self._tell_roles()
 
     def receive(self, client: Client, kind: str, message: dict[str, Any]) -> None:
-        """Obey a message. Spectators may look, acknowledge, ask for the take, and take over."""
+        """Obey a message. Spectators may look, acknowledge, ask for the take, and take over. Raises ProtocolError for
+        a second hello."""
         session = self._here
+        if kind == "hello":
+            raise ProtocolError("A player says hello once.")
         if kind == "ack":
             client.acknowledge(message["batch"])
             self._settle()

@@ -169,9 +169,10 @@ def _pair(value: Any, most: float) -> tuple[float, float]:
         raise ProtocolError("The camera is a list of two numbers, pitch and yaw.")
     numbers = []
     for number in value:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not math.isfinite(number):
+        is_whole = isinstance(number, int) and not isinstance(number, bool)  # of any length, which no float has
+        if not is_whole and not (isinstance(number, float) and math.isfinite(number)):
             raise ProtocolError("The camera is a list of two numbers, pitch and yaw.")
-        numbers.append(max(-most, min(most, float(number))))
+        numbers.append(float(max(-most, min(most, number))))
     return numbers[0], numbers[1]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import WSMsgType, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..errors import MatrixGameError
 from .hub import Client, Hub
@@ -157,6 +159,20 @@ def make_app(hub: Hub, host: str) -> web.Application:
     for folder in ("player", "timeline", "script"):
         app.router.add_static(f"/web/{folder}", page_folder() / folder)
     return app
+
+
+def server_log() -> logging.Logger:
+    """Where aiohttp's server writes, but for requests that are none and clients that are gone: anything that looks at
+    ports sends those, and each would be a page of its code."""
+    log = logging.getLogger("comfyui_matrixgame.play.requests")
+    if not log.filters:
+        log.addFilter(_is_ours)
+    return log
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 def page_folder() -> Path:

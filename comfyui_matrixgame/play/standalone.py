@@ -20,7 +20,8 @@ from ..words import counted
 from .engine import Engine
 from .hub import Hub
 from .origin import addresses
-from .server import make_app
+from .saves import TakeSaves
+from .server import make_app, server_log
 from .session import Limits, Session
 from .take import Take
 
@@ -67,7 +68,8 @@ class Server:
     def _serve(self, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            runner = web.AppRunner(make_app(self.hub, self._host), access_log=None, shutdown_timeout=0.5)
+            app = make_app(self.hub, self._host)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, logger=server_log())
             self._loop.run_until_complete(runner.setup())
             self._loop.run_until_complete(web.TCPSite(runner, self._host, self._port).start())
             self._port = runner.addresses[0][1]
@@ -84,7 +86,9 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
     """Play until the player stops or Ctrl-C; keeps the take."""
     engine = make_engine()
     server = Server(args.host, args.port, args.token)
-    session = Session(engine, server.hub.listen, mode=args.mode, limits=Limits())
+    output = Path(args.output)
+    session = Session(engine, server.hub.listen, mode=args.mode, limits=Limits(), on_wait=lambda: saves.now_and_then())
+    saves = TakeSaves(session.take, lambda: _free_name(output))
     server.hub.session = session
     elsewhere = server.urls[1:]
     say(f"play at {server.url}" + "".join(f"\nfrom other machines: {url}" for url in elsewhere))
@@ -98,16 +102,17 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
     finally:
         with finishing():  # whoever asks once more for the end waits for the take
             server.stop()
-            keep(session.take, Path(args.output))
+            saves.close()
+            keep(session.take, output, saves.path)
             engine.close()
     return 0
 
 
-def keep(take: Take, path: Path) -> Path | None:
+def keep(take: Take, path: Path, saved: Path | None = None) -> Path | None:
     """Write a take where nothing is overwritten; returns where, or None where nothing was played.
 
-    Where it cannot be written it goes to the home folder, then to that for temporary files: nobody plays it again.
-    Raises MatrixGameError where no place is left.
+    saved: the file that has it up to here. Where it cannot be written it goes to the home folder, then to that for
+    temporary files: nobody plays it again. Raises MatrixGameError where no place is left.
     """
     if not take.blocks and not take.branches:
         return None
@@ -116,10 +121,10 @@ def keep(take: Take, path: Path) -> Path | None:
     for folder in (path.parent, Path.home(), Path(tempfile.gettempdir())):
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            written = _free_name(folder / path.name)
+            written = saved or _free_name(folder / path.name)
             save_document(timeline, written)
         except (OSError, RuntimeError, MatrixGameError) as error:  # RuntimeError: there is no home
-            problem = problem or error
+            problem, saved = problem or error, None
             continue
         if problem is not None:
             say(f"{path} could not be written ({problem}); the take is in {written}")

@@ -45,6 +45,11 @@ class Take:
         return len(self._blocks)
 
     @property
+    def left(self) -> int:
+        """How many ways were left, also those that are no longer among the branches."""
+        return self._left
+
+    @property
     def length(self) -> int:
         """Rows on the way to here."""
         return rows_of_blocks(self.blocks, self.first_block)
