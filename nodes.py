@@ -6,16 +6,17 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-from .comfyui_matrixgame.actions.overlay import POSITIONS, STYLES
+from .comfyui_matrixgame.actions.drawing.overlay import POSITIONS, STYLES
+from .comfyui_matrixgame.cache.kept_worlds import problem_with_name
+from .comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
 from .comfyui_matrixgame.host import cache as caches
-from .comfyui_matrixgame.host import checking, files, inputs, layers, models, panel, strip, worlds
+from .comfyui_matrixgame.host import checking, files, inputs, layers, models, worlds
 from .comfyui_matrixgame.host import play as live_play
-from .comfyui_matrixgame.images import HEIGHT, WIDTH
-from .comfyui_matrixgame.play.hands import MODES
+from .comfyui_matrixgame.host.routes import panel, strip
+from .comfyui_matrixgame.media.images import HEIGHT, WIDTH
+from .comfyui_matrixgame.play.held_inputs import MODES
 from .comfyui_matrixgame.play.session import Limits
-from .comfyui_matrixgame.quantise import EXACT, PRECISIONS
 from .comfyui_matrixgame.variants import VARIANTS
-from .comfyui_matrixgame.world.store import problem_with_name
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")

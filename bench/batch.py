@@ -53,10 +53,10 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Jobs of the demo world in one process: the sum of their models' time over the time of the whole run."""
     import torch
 
-    from comfyui_matrixgame.batch.folder_store import FolderStore
-    from comfyui_matrixgame.batch.jobfile import read_job_file
-    from comfyui_matrixgame.batch.ledger import Ledger
-    from comfyui_matrixgame.batch.local import LocalEngine
+    from comfyui_matrixgame.batch.backends.local import LocalEngine
+    from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
+    from comfyui_matrixgame.batch.results.folder_store import FolderStore
+    from comfyui_matrixgame.batch.results.ledger import Ledger
     from comfyui_matrixgame.batch.runner import Runner
 
     file = folder / "jobs.yaml"
@@ -89,7 +89,7 @@ def report(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """A page of many entries: writing, loading, sorting, finding, and scrolling it from top to bottom."""
     from playwright.sync_api import sync_playwright
 
-    from comfyui_matrixgame.batch.report import write_page
+    from comfyui_matrixgame.batch.results.report import write_page
 
     entries = made_up_entries(folder, args.count or 5000)
     began = time.perf_counter()
@@ -138,7 +138,7 @@ def ray(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Jobs that do nothing, on workers of this machine: through the pool alone, then with names and ledger."""
     import ray as cluster
 
-    from comfyui_matrixgame.batch.ray_engine import connect
+    from comfyui_matrixgame.batch.backends.ray_backend import connect
 
     count = args.count or 100_000
     connect("local", args.workers)
@@ -161,7 +161,7 @@ def ray(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
 def _empty_pool(workers: int, most: int) -> Any:
     import ray as cluster
 
-    from comfyui_matrixgame.batch.pool import Pool
+    from comfyui_matrixgame.batch.backends.pool import Pool
 
     class Empty:
         def ready(self) -> bool:
@@ -176,12 +176,12 @@ def _empty_pool(workers: int, most: int) -> Any:
 
 def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     """A job file of many jobs through names, ledger and pool; only the work itself and its files are left out."""
-    from comfyui_matrixgame.batch.engine import Outcome
-    from comfyui_matrixgame.batch.jobfile import read_job_file
-    from comfyui_matrixgame.batch.ledger import Ledger
-    from comfyui_matrixgame.batch.local import make_task
+    from comfyui_matrixgame.batch.backends.backend import Outcome
+    from comfyui_matrixgame.batch.backends.local import make_task
+    from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
+    from comfyui_matrixgame.batch.jobs.task import Identity
+    from comfyui_matrixgame.batch.results.ledger import Ledger
     from comfyui_matrixgame.batch.runner import Runner
-    from comfyui_matrixgame.batch.task import Identity
 
     class Nowhere:
         is_near = True
@@ -241,10 +241,10 @@ def batch_of(folder: Path, args: argparse.Namespace) -> dict[str, float]:
     """`--count` jobs of the demo world as one batch, twice: the first time is the warm-up."""
     import torch
 
-    from comfyui_matrixgame.batch.jobfile import read_job_file
-    from comfyui_matrixgame.batch.local import make_task
-    from comfyui_matrixgame.batch.models import files_for, identities, load_all
-    from comfyui_matrixgame.batch.renderer import Renderer
+    from comfyui_matrixgame.batch.backends.local import make_task
+    from comfyui_matrixgame.batch.backends.renderer import Renderer
+    from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
+    from comfyui_matrixgame.batch.jobs.models import files_for, identities, load_all
 
     file = folder / "jobs.yaml"
     file.write_text(f"scripts: bench:0:93\nseeds: 0..{args.count - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
@@ -281,9 +281,9 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
     from PIL import Image
 
     from comfyui_matrixgame.actions.bench import bench_track
-    from comfyui_matrixgame.batch.ledger import Entry
-    from comfyui_matrixgame.batch.outputs import result_path
-    from comfyui_matrixgame.batch.task import short_lanes
+    from comfyui_matrixgame.batch.jobs.task import short_lanes
+    from comfyui_matrixgame.batch.results.ledger import Entry
+    from comfyui_matrixgame.batch.results.outputs import result_path
     from comfyui_matrixgame.variants import UNIVERSAL
 
     rng = random.Random(0)
@@ -315,7 +315,7 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
 
 def _alone(engine: Any, jobs: Any, count: int) -> tuple[float, float]:
     """Seconds, and seconds of processor, of the models for one job by itself: means, without writing anything."""
-    from comfyui_matrixgame.batch.renderer import Renderer
+    from comfyui_matrixgame.batch.backends.renderer import Renderer
 
     seconds, cpu = 0.0, 0.0
     for i in range(count):
@@ -329,7 +329,7 @@ def _alone(engine: Any, jobs: Any, count: int) -> tuple[float, float]:
 
 
 def _demo_picture() -> Path:
-    from comfyui_matrixgame.builtin import start_images
+    from comfyui_matrixgame.checkpoints.builtin import start_images
 
     return start_images()[0]
 

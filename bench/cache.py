@@ -23,13 +23,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from comfyui_matrixgame.actions.bench import bench_track
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
-from comfyui_matrixgame.generator import Generator
+from comfyui_matrixgame.cache import BlockCache, CachedRollout
+from comfyui_matrixgame.cache.blocks import SNAPSHOT
+from comfyui_matrixgame.checkpoints.untrained import SMALL_VISION, shapes_of, small_config, stream, weights
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.untrained import SMALL_VISION, shapes_of, small_config, stream, weights
-from comfyui_matrixgame.vae import WanVAE
+from comfyui_matrixgame.networks.generator import Generator
+from comfyui_matrixgame.networks.vae import WanVAE
 from comfyui_matrixgame.variants import UNIVERSAL, first_input_of_block
-from comfyui_matrixgame.world import Block, BlockCache, CachedRollout, Models, World, rollout, start_world
-from comfyui_matrixgame.world.cache import SNAPSHOT
+from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
 
 REPEATS = 3  # the fastest counts: a busy machine only makes things slower
 

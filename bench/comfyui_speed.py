@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
-from comfyui_matrixgame.builtin import start_images
+from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.checkpoints.builtin import start_images
 from comfyui_matrixgame.measure import SIZES, image_tower, random_models
 from comfyui_matrixgame.measure.rollouts import WARM
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, UNIVERSAL

@@ -22,24 +22,19 @@ import torch  # noqa: E402
 import torch.nn.functional as F  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
-from comfyui_matrixgame import quantise, weights  # noqa: E402
+from comfyui_matrixgame import weights  # noqa: E402
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks  # noqa: E402
-from comfyui_matrixgame.cli import main as matrixgame  # noqa: E402
-from comfyui_matrixgame.devices import computing_on  # noqa: E402
-from comfyui_matrixgame.generator.attention import available_backends  # noqa: E402
+from comfyui_matrixgame.checkpoints.untrained import write_small_files  # noqa: E402
+from comfyui_matrixgame.compute import quantise  # noqa: E402
+from comfyui_matrixgame.compute.attention import available_backends  # noqa: E402
+from comfyui_matrixgame.compute.devices import computing_on  # noqa: E402
+from comfyui_matrixgame.compute.trials import TRIALS, trying  # noqa: E402
 from comfyui_matrixgame.measure import SIZES, machine_limits, measure, random_models  # noqa: E402
 from comfyui_matrixgame.measure.clock import Spread, memory, now, since, start_memory, sustained  # noqa: E402
-from comfyui_matrixgame.measure.rollouts import (  # noqa: E402
-    ENOUGH,
-    WARM,
-    pass_arguments,
-    time_batches,
-    world_after,
-)
-from comfyui_matrixgame.trials import TRIALS, trying  # noqa: E402
-from comfyui_matrixgame.untrained import write_small_files  # noqa: E402
+from comfyui_matrixgame.measure.rollouts import ENOUGH, WARM, pass_arguments, time_batches, world_after  # noqa: E402
+from comfyui_matrixgame.media.video import read_video  # noqa: E402
+from comfyui_matrixgame.terminal.main import main as matrixgame  # noqa: E402
 from comfyui_matrixgame.variants import UNIVERSAL, get_variant  # noqa: E402
-from comfyui_matrixgame.video import read_video  # noqa: E402
 from comfyui_matrixgame.world import rollout, start_world  # noqa: E402
 
 RESULT = "RESULT "  # begins a line that holds a result

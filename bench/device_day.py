@@ -29,9 +29,9 @@ import torch  # noqa: E402
 from day_steps import RESULT, STEPS, Step, steps_for  # noqa: E402
 from report import day_markdown  # noqa: E402
 
-from comfyui_matrixgame.files import written_whole  # noqa: E402
 from comfyui_matrixgame.measure import machine, note  # noqa: E402
 from comfyui_matrixgame.measure.reports import report_argument  # noqa: E402
+from comfyui_matrixgame.system.files import written_whole  # noqa: E402
 
 SHORTEST = 15.0  # seconds that are left to begin another step
 

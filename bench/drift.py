@@ -29,18 +29,18 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.demo_world import look
-from comfyui_matrixgame.builtin import FOLDER, demo_world, start_images
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
+from comfyui_matrixgame.checkpoints.builtin import FOLDER, demo_world, start_images
 from comfyui_matrixgame.checkpoints.load import DTYPES
-from comfyui_matrixgame.generator import Generator, GeneratorConfig
-from comfyui_matrixgame.generator.action_module import ActionInputs
-from comfyui_matrixgame.images import fit_image, read_image
+from comfyui_matrixgame.compute.quantise import quantise
 from comfyui_matrixgame.measure import machine
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.quantise import quantise
-from comfyui_matrixgame.vae import WanVAE
-from comfyui_matrixgame.vae.base import to_uint8
-from comfyui_matrixgame.vae.small import TiledDecoder
+from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.networks.generator.action_module import ActionInputs
+from comfyui_matrixgame.networks.vae import WanVAE
+from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder
 from comfyui_matrixgame.variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
 from comfyui_matrixgame.world import Models, rollout, start_world
 from demo_world.game import Game

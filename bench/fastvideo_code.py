@@ -29,11 +29,11 @@ from worker import serve  # noqa: E402
 
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks  # noqa: E402
 from comfyui_matrixgame.checkpoints.names import to_layout  # noqa: E402
-from comfyui_matrixgame.generator import Generator, GeneratorConfig  # noqa: E402
-from comfyui_matrixgame.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM  # noqa: E402
+from comfyui_matrixgame.checkpoints.untrained import shapes_of, small_config, weights  # noqa: E402
 from comfyui_matrixgame.measure.clock import Seconds, now, since  # noqa: E402
 from comfyui_matrixgame.measure.networks import fill  # noqa: E402
-from comfyui_matrixgame.untrained import shapes_of, small_config, weights  # noqa: E402
+from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig  # noqa: E402
+from comfyui_matrixgame.networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM  # noqa: E402
 from comfyui_matrixgame.variants import Variant, get_variant  # noqa: E402
 from comfyui_matrixgame.world.inputs import block_windows, tail_after  # noqa: E402
 

@@ -33,10 +33,10 @@ from typing import Any
 import numpy as np
 
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.play.engine import Engine, Frames
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
+from comfyui_matrixgame.play.played_world import Engine, Frames
 from comfyui_matrixgame.play.session import Event, FramesMade, Limits, Session
-from comfyui_matrixgame.play.standalone import Server
+from comfyui_matrixgame.terminal.play_server import Server
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 
 FOREVER = Limits(1e9, 1e9)
@@ -212,7 +212,7 @@ def main() -> None:
     measures = {
         "transport": lambda: transport(args.seconds), "latency": lambda: latency(args.seconds),
         "pacing": lambda: pacing(args.seconds), "flood": lambda: play_flood.measure(args.seconds),
-        "soak": lambda: play_soak.measure(args.minutes),
+        "soak": lambda: play_soak.measure(args.minutes, chromium()),
     }  # fmt: skip
     before = about()
     result = measures[args.what]()

@@ -14,13 +14,13 @@ from typing import Any
 import aiohttp
 import torch
 
-from comfyui_matrixgame.cli import parser
-from comfyui_matrixgame.play.cli import make_engine
-from comfyui_matrixgame.play.hub import MOST_CLIENTS
-from comfyui_matrixgame.play.protocol import VERSION
-from comfyui_matrixgame.play.server import ROUTE
 from comfyui_matrixgame.play.session import Limits, Session
-from comfyui_matrixgame.play.standalone import Server
+from comfyui_matrixgame.play.wire.hub import MOST_CLIENTS
+from comfyui_matrixgame.play.wire.protocol import VERSION
+from comfyui_matrixgame.play.wire.server import ROUTE
+from comfyui_matrixgame.terminal.main import parser
+from comfyui_matrixgame.terminal.play import make_engine
+from comfyui_matrixgame.terminal.play_server import Server
 
 from .flooder import IDLE, OFF, ON
 

@@ -17,11 +17,9 @@ WARM = 1 / 6  # of the time, before which nothing is compared
 METRICS = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
 
 
-def measure(minutes: float) -> dict[str, Any]:
+def measure(minutes: float, chromium: str | None) -> dict[str, Any]:
     """Play for so long, W and D by turns and the mouse moving; how memory grew after the warm-up."""
     from playwright.sync_api import sync_playwright
-
-    from .play import chromium
 
     folder = Path(tempfile.mkdtemp())
     command = [sys.executable, "-m", "comfyui_matrixgame", "play", "--pattern", "--no-browser"]
@@ -31,7 +29,7 @@ def measure(minutes: float) -> dict[str, Any]:
     samples: list[dict[str, float]] = []
     errors: list[str] = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1000, "height": 680})
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(address)

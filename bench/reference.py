@@ -21,7 +21,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from worker import serve
 
-from comfyui_matrixgame.generator.attention import sdpa
+from comfyui_matrixgame.compute.attention import sdpa
 from comfyui_matrixgame.measure.clock import Seconds, now, since
 
 LATENT = (44, 80)

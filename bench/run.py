@@ -21,7 +21,8 @@ import torch
 from beside import beside
 from report import markdown, plot
 
-from comfyui_matrixgame.generator.attention import BACKENDS
+from comfyui_matrixgame.compute.attention import BACKENDS
+from comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
 from comfyui_matrixgame.measure import (
     FULL,
     PIECE,
@@ -36,7 +37,6 @@ from comfyui_matrixgame.measure import (
 )
 from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.measure.rollouts import ENOUGH
-from comfyui_matrixgame.quantise import EXACT, PRECISIONS
 from comfyui_matrixgame.variants import VARIANTS, get_variant
 
 HERE = Path(__file__).resolve().parent

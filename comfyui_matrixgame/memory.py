@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 import torch
 
 from .errors import BackendError
-from .generator import Generator, GeneratorConfig
-from .resources import gigabytes
-from .vae import TinyDecoder, WanVAE
-from .vae.base import SPATIAL_STRIDE, State
-from .vae.small import tiles_of
-from .vae.wan import AT_ONCE, MEMORY
+from .networks.generator import Generator, GeneratorConfig
+from .networks.vae import TinyDecoder, WanVAE
+from .networks.vae.base import SPATIAL_STRIDE, State
+from .networks.vae.low_memory import tiles_of
+from .networks.vae.wan import AT_ONCE, MEMORY
+from .system.resources import gigabytes
 from .variants import LATENTS_PER_BLOCK
 
 MODES = ("auto", "full", "fp8", "stream")
@@ -81,7 +81,7 @@ def estimate_memory(
 
     device: where it runs; None for a GPU. kept: whether the world that it goes on from stays on the device. played:
     whether it is played, which keeps the last world and, where they are small, some before it.
-    encode_at_once, tiles: see vae/small.py.
+    encode_at_once, tiles: see vae/low_memory.py.
     """
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
     meta = torch.device("meta")

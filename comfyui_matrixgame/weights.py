@@ -9,23 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .builtin import NAME as DEMO_WORLD
-from .builtin import demo_world
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
+from .checkpoints.builtin import NAME as DEMO_WORLD
+from .checkpoints.builtin import demo_world
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .checkpoints.reader import open_weights
-from .devices import fit_threads
+from .compute.attention import get_attention
+from .compute.devices import fit_threads
+from .compute.quantise import EXACT
+from .compute.streaming import stream_weights
 from .errors import MatrixGameError, WorldError
-from .generator.attention import get_attention
-from .images import HEIGHT, WIDTH
+from .media.images import HEIGHT, WIDTH
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
-from .quantise import EXACT
-from .streaming import stream_weights
-from .vae.small import TiledDecoder, VisitingEncoder
+from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from .variants import Variant
-from .world import (
-    Models,
-)
+from .world import Models
 from .world.models import fingerprint
 
 STORED_FP8 = "float8_e4m3fn"

@@ -15,9 +15,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 
-from comfyui_matrixgame.builtin import FILES, write_manifest
+from comfyui_matrixgame.checkpoints.builtin import FILES, write_manifest
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.generator.model import Generator
+from comfyui_matrixgame.networks.generator.model import Generator
 
 from .game import Game
 from .train.config import CPU, Preset

@@ -1,7 +1,7 @@
 """`python -m demo_world.record`: clips of the game, or of a user's own play, as a dataset to train on.
 
-One row of inputs per frame (comfyui_matrixgame/dataset.py says how it lies on disk): row t holds what is pressed while
-frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
+One row of inputs per frame (`media/dataset.py` says how it lies on disk): row t holds what is pressed while frame t is
+on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ import numpy as np
 from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.dataset import (
+from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.media.dataset import (
     Episode,
     rate_and_length,
     read_video,
@@ -28,7 +29,6 @@ from comfyui_matrixgame.dataset import (
     write_table,
     write_video,
 )
-from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, UNIVERSAL
 
 from .inputs import SCRIPTS, random_track, script_track

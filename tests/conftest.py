@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .devices import gpus, no_gpus, two_gpus  # noqa: F401 (fixtures)
+from .support.devices import gpus, no_gpus, two_gpus  # noqa: F401 (fixtures)
 
 CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")

@@ -6,7 +6,7 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 import { addElement } from "./node_widget.mjs";
-import { translatorOf } from "./timeline/i18n.mjs";
+import { translatorOf } from "./timeline/parts/i18n.mjs";
 
 const NODE = "MatrixGameWorldCache";
 const ROLL_OUT = "MatrixGameRollOut";

@@ -4,8 +4,8 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
-import { rangesOf, stateOf } from "./timeline/strip.mjs";
-import { blockOfInput } from "./timeline/variants.mjs";
+import { rangesOf, stateOf } from "./timeline/view/strip.mjs";
+import { blockOfInput } from "./model/variants.mjs";
 
 const ROUTE = "/matrixgame/strip";
 const EVENT = "matrixgame.strip";
@@ -29,7 +29,7 @@ class StripOf {
     this.timeline = timeline;
     this.timer = 0;
     this.asked = 0;
-    /** What was said of timelines, so that a flip or an undo shows at once. @type {WeakMap<object, import("./timeline/strip.mjs").Known>} */
+    /** What was said of timelines, so that a flip or an undo shows at once. @type {WeakMap<object, import("./timeline/view/strip.mjs").Known>} */
     this.answers = new WeakMap();
     /** @type {HTMLElement | null} */
     this.tip = null;

@@ -7,7 +7,7 @@ import { api } from "../../scripts/api.js";
 import "./live_play.mjs";
 import { addElement } from "./node_widget.mjs";
 import { nameOptions } from "./option_names.mjs";
-import { translator } from "./timeline/i18n.mjs";
+import { translator } from "./timeline/parts/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 
 const TYPE = "MATRIXGAME_TIMELINE";

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import ActionError
 from ..variants import CAMERA_DEFAULT, Variant
-from .check import MAX_FRAMES
+from .check_document import MAX_FRAMES
 from .track import ActionTrack
 
 SEGMENT = 12

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import ActionError
-from ..files import written_whole
-from ..textfile import read_text_file
+from ..system.files import written_whole
+from ..system.text_files import read_text_file
 from ..variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks, get_variant
 from . import curve
-from .check import FORMAT, VERSION, NewerVersionError, check_document
+from .check_document import FORMAT, VERSION, NewerVersionError, check_document
 from .track import ActionTrack
 from .vocabulary import AXES, camera_axes, held_keys
 

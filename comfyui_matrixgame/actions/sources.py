@@ -7,12 +7,12 @@ import sys
 from dataclasses import replace
 
 from ..errors import ActionError
-from ..textfile import cannot_be_read, decode
+from ..system.text_files import cannot_be_read, decode
 from ..variants import UNIVERSAL, Variant, get_variant
 from .bench import bench_track
 from .document import MAX_FILE
 from .presets import preset_script
-from .text import Loaded, read_text
+from .read import Loaded, read_text
 
 BENCH_ROWS = 597  # of the published benchmark's sequences
 

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ActionError
+from ..system.words import counted
 from ..variants import CAMERA_LIMIT, FRAMES_PER_BLOCK, Variant, first_input_of_block
-from ..words import counted
 
 Floats = NDArray[np.float32]
 

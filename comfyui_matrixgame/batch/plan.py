@@ -7,13 +7,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..cache.blocks import DISK_BYTES as CACHE_BYTES
 from ..memory import MemoryEstimate
-from ..resources import gigabytes
-from ..words import counted
-from ..world.cache import DISK_BYTES as CACHE_BYTES
-from .outputs import latents_bytes
-from .settings import JobFile, is_url
-from .task import wanted_items
+from ..system.resources import gigabytes
+from ..system.words import counted
+from .jobs.settings import JobFile, is_url
+from .jobs.task import wanted_items
+from .results.outputs import latents_bytes
 
 MOST_NOTES = 20  # that a plan shows
 MANY = 100_000  # jobs that need a --yes

@@ -12,13 +12,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..errors import BatchError, MatrixGameError
-from ..words import counted
-from .engine import Engine, Feed, Outcome, Pulse
-from .entries import Job
-from .ledger import Ledger
-from .settings import JobFile, is_url
-from .store import Store
-from .task import Task
+from ..system.words import counted
+from .backends.backend import Engine, Feed, Outcome, Pulse
+from .jobs.products import Job
+from .jobs.settings import JobFile, is_url
+from .jobs.task import Task
+from .results.ledger import Ledger
+from .results.store import Store
 
 REPORT_EVERY = 30.0  # seconds between two versions of the page, at least
 REPORT_SHARE = 0.05  # of the time that may go into writing it: it grows with what is finished

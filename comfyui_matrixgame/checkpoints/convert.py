@@ -9,13 +9,13 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from ..errors import CheckpointError, MatrixGameError
-from ..files import readable_path, written_whole
+from ..system.files import readable_path, written_whole
+from .containers.tensors import torch_dtype
 from .formats import recognise
 from .load import DTYPES
 from .names import LAYOUTS, to_layout
 from .reader import open_weights
 from .scaled import plain_dtype
-from .tensors import torch_dtype
 
 
 def convert_generator(source: str | Path, target: str | Path, layout: str = "published", dtype: str = "auto") -> Path:

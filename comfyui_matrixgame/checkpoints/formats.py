@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..generator import GeneratorConfig
-from ..vae.tiny import PUBLISHED_NAMES
+from ..networks.generator import GeneratorConfig
+from ..networks.vae.tiny import PUBLISHED_NAMES
 from ..variants import Variant
-from .gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
+from .containers.gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
+from .containers.tensors import first_line, is_weights, readable
 from .names import generator_names, without_wrappers
 from .reader import GENERATOR, TensorInfo, WeightsFile, open_weights
 from .scaled import plain_dtype
@@ -30,7 +31,6 @@ from .sizes import (
     vision_shapes,
     vision_sizes,
 )
-from .tensors import first_line, is_weights, readable
 
 __all__ = [
     "HEAD_DIM_OF_H", "HEAD_DIM_OF_SMALL", "FileReport", "generator_config", "inspect_file", "recognise", "vision_name",

@@ -9,15 +9,15 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
-from ..devices import multiplies_bfloat16
+from ..compute.devices import multiplies_bfloat16
+from ..compute.ops import Operations, OperationsLike, cpu_multiplies_bfloat16
+from ..compute.quantise import EXACT, can_be_quantised, check_precision, named_layers, quantise, quantised_size
+from ..compute.streaming import streamed_bytes
 from ..errors import BackendError, CheckpointError
-from ..generator import Generator, GeneratorConfig
-from ..ops import Operations, OperationsLike, cpu_multiplies_bfloat16
-from ..quantise import EXACT, can_be_quantised, check_precision, named_layers, quantise, quantised_size
-from ..resources import give_back
-from ..streaming import streamed_bytes
-from ..vae import TinyDecoder, WanVAE
-from ..vision import ImageEncoder
+from ..networks.generator import Generator, GeneratorConfig
+from ..networks.vae import TinyDecoder, WanVAE
+from ..networks.vision import ImageEncoder
+from ..system.resources import give_back
 from .formats import FileReport, recognise, vision_name, vision_sizes
 from .reader import VAE, VISION, WeightsFile, open_weights
 

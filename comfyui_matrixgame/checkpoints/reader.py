@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from ..errors import CheckpointError
-from ..files import NotARegularFile, open_regular, readable_name
-from ..kinds import kind_of
-from .gguf_file import MAGIC as GGUF
-from .gguf_file import open_gguf
-from .mapped import looks_like_safetensors, open_mapped
-from .pickles import PICKLE, ZIP, HoldsCode, NoTensors, open_pickled
+from ..system.files import NotARegularFile, open_regular, readable_name
+from ..system.kinds import kind_of
+from .containers.gguf_file import MAGIC as GGUF
+from .containers.gguf_file import open_gguf
+from .containers.mapped import looks_like_safetensors, open_mapped
+from .containers.pickles import PICKLE, ZIP, HoldsCode, NoTensors, open_pickled
+from .containers.shards import find_weights, shards_of
+from .containers.tensors import Damaged, TensorInfo, WeightsFile, checked_count, first_line, merged, readable
 from .scaled import unscaled
-from .shards import find_weights, shards_of
-from .tensors import Damaged, TensorInfo, WeightsFile, checked_count, first_line, merged, readable
 
 __all__ = ["TensorInfo", "WeightsFile", "open_weights"]
 

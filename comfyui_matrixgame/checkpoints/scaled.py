@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .tensors import Damaged, TensorInfo, WeightsFile, readable, torch_dtype
+from .containers.tensors import Damaged, TensorInfo, WeightsFile, readable, torch_dtype
 
 SCALED = ", scaled"  # behind the dtype of a weight that has a scale
 _WEIGHT = ".weight"

@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import torch
 
-from ..generator import Generator, GeneratorConfig
-from ..generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
-from ..generator.model import HEAD_DIM
-from ..vae import TinyDecoder, WanVAE
+from ..networks.generator import Generator, GeneratorConfig
+from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
+from ..networks.generator.model import HEAD_DIM
+from ..networks.vae import TinyDecoder, WanVAE
+from ..system.words import counted
 from ..variants import VARIANTS, Variant
-from ..words import counted
-from .tensors import readable
+from .containers.tensors import readable
 
 Shape = tuple[int, ...]
 HEAD_DIM_OF_H = 80  # ViT-H: 1280 / 16

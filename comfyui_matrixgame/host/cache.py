@@ -19,15 +19,16 @@ from comfy_api.latest import InputImpl
 from torch import Tensor
 
 from ..actions.track import ActionTrack
+from ..cache import BlockCache, CachedRollout
+from ..cache.cached_video import Film
 from ..errors import VideoError, WorldError
-from ..vae.base import denormalise
+from ..media.video import VideoWriter
+from ..networks.vae.base import denormalise
 from ..variants import block_of_input
-from ..video import VideoWriter
-from ..world import Block, BlockCache, CachedRollout
-from ..world.film import Film
+from ..world import Block
 from .files import cache_folder
 from .models import HostModels, ready
-from .strip import FAILED, Strip, begin_strip
+from .routes.strip import FAILED, Strip, begin_strip
 from .worlds import LiveWorld, Progress, Result, Wanted, empty_images, live, temporary_folder
 
 log = logging.getLogger(__name__)

@@ -17,9 +17,9 @@ import folder_paths
 import torch
 
 from .. import world as engine
+from ..cache.kept_worlds import WorldStore
 from ..checkpoints.load import compute_dtype
 from ..errors import WorldError
-from ..world.store import WorldStore
 from ..world.world import ENGINE_VERSION
 from .models import HostVae
 from .worlds import WORLD_FOLDER, LiveWorld, Progress, check_generator, live, runs_many_times

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 
 from ..actions.bench import bench_track
 from ..actions.document import MAX_FILE
-from ..actions.overlay import draw_overlay as overlay
-from ..actions.paths import PATH_ENDINGS, Source, file_source, read_paths
-from ..actions.text import read_text
+from ..actions.drawing.overlay import draw_overlay as overlay
+from ..actions.named_scripts import PATH_ENDINGS, Source, file_source, read_paths
+from ..actions.read import read_text
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import ActionError, MatrixGameError
-from ..files import read_bytes
+from ..system.files import read_bytes
 from ..variants import VARIANTS, get_variant
 
 log = logging.getLogger(__name__)

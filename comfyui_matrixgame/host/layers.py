@@ -12,9 +12,16 @@ import comfy.ops
 from comfy.cli_args import args
 from torch import Tensor, nn
 
-from ..generator.attention import BACKENDS, Attention, get_attention
-from ..ops import convolve2d, convolve3d, linear
-from ..quantise import Quantised, can_be_quantised, named_layers, quantise_weight, quantised_linear, quantised_size
+from ..compute.attention import BACKENDS, Attention, get_attention
+from ..compute.ops import convolve2d, convolve3d, linear
+from ..compute.quantise import (
+    Quantised,
+    can_be_quantised,
+    named_layers,
+    quantise_weight,
+    quantised_linear,
+    quantised_size,
+)
 
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
 # of core's attentions, those that compute in 8 bits

@@ -21,21 +21,21 @@ import folder_paths
 import torch
 from torch import Tensor, nn
 
-from ..builtin import FOLDER as BUILTIN_FOLDER
-from ..builtin import MANIFEST, demo_world
-from ..builtin import NAME as DEMO_WORLD
 from ..checkpoints import load_decoder as read_decoder
 from ..checkpoints import load_generator as read_generator
 from ..checkpoints import load_vae as read_vae
+from ..checkpoints.builtin import FOLDER as BUILTIN_FOLDER
+from ..checkpoints.builtin import MANIFEST, demo_world
+from ..checkpoints.builtin import NAME as DEMO_WORLD
 from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
+from ..compute.quantise import EXACT, check_precision, precision_of
 from ..errors import MatrixGameError
-from ..generator import Generator, GeneratorConfig
-from ..images import HEIGHT, WIDTH
+from ..media.images import HEIGHT, WIDTH
 from ..memory import estimate_memory
-from ..quantise import EXACT, check_precision, precision_of
-from ..resources import gigabytes
-from ..vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
-from ..vae.base import State
+from ..networks.generator import Generator, GeneratorConfig
+from ..networks.vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
+from ..networks.vae.base import State
+from ..system.resources import gigabytes
 from ..world import Models
 from ..world.models import fingerprint
 from .layers import (

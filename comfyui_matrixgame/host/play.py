@@ -19,17 +19,17 @@ from server import PromptServer
 from torch import Tensor
 
 from ..actions.track import ActionTrack
+from ..cache import BlockCache
 from ..errors import WorldError
-from ..play.engine import WorldEngine
-from ..play.hub import Hub
+from ..media.video import VideoWriter
+from ..play.played_world import WorldEngine
 from ..play.saves import TakeSaves
-from ..play.server import ROUTE, Sockets
 from ..play.session import Limits, Session
+from ..play.wire.hub import Hub
+from ..play.wire.server import ROUTE, Sockets
 from ..variants import frames_of_blocks
-from ..video import VideoWriter
-from ..world import BlockCache
-from . import takes
 from .models import ready
+from .routes import takes
 from .worlds import LiveWorld, live, temporary_folder
 
 log = logging.getLogger(__name__)

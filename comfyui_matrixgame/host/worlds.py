@@ -29,13 +29,13 @@ from nodes import NODE_CLASS_MAPPINGS  # pyright: ignore[reportAttributeAccessIs
 from .. import world as engine
 from ..actions.resample import nearest
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
-from ..clips import Clip
 from ..errors import ActionError, CheckpointError, ImageError, WorldError
-from ..images import fit_image
-from ..vae.base import denormalise, to_uint8
+from ..media.clips import Clip
+from ..media.images import fit_image
+from ..media.video import VideoWriter
+from ..networks.vae.base import denormalise, to_uint8
+from ..system.words import counted
 from ..variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
-from ..video import VideoWriter
-from ..words import counted
 from ..world import PassProgress, World
 from ..world.world import next_name
 from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of

@@ -16,12 +16,12 @@ from typing import Any
 import torch
 
 from ..checkpoints.load import storage_dtype
-from ..devices import find_device
-from ..quantise import EXACT
-from ..vae import WanVAE
-from ..vae.base import LATENT_CHANNELS
+from ..compute.devices import find_device
+from ..compute.quantise import EXACT
+from ..networks.vae import WanVAE
+from ..networks.vae.base import LATENT_CHANNELS
+from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
-from ..words import counted
 from ..world import Models
 from .check import faults
 from .clock import Seconds, Spread, best, memory, start_memory

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
+from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK
-from ..words import counted
 from .rollouts import ENOUGH, WARM
 
 NAMED = ("variant", "size", "decoder", "stored", "computed")  # what every speed is said with

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from .. import __version__
 from ..checkpoints.load import compute_dtype
-from ..fused import narrow_convolution
-from ..generator.attention import sdpa
-from ..ops import convolve3d, cpu_has_matrix_registers, cpu_multiplies_bfloat16
+from ..compute.attention import sdpa
+from ..compute.fused import narrow_convolution
+from ..compute.ops import convolve3d, cpu_has_matrix_registers, cpu_multiplies_bfloat16
 from .clock import clock_name, load_average, sustained
 
 

@@ -9,15 +9,15 @@ import torch
 import torch.nn as nn
 
 from ..checkpoints.load import compute_dtype, storage_dtype
-from ..generator import GeneratorConfig
-from ..generator.attention import get_attention
-from ..generator.model import Generator
-from ..quantise import EXACT, check_precision, quantise
-from ..resources import give_back
-from ..untrained import small_config
-from ..vae import TinyDecoder, WanVAE
+from ..checkpoints.untrained import small_config
+from ..compute.attention import get_attention
+from ..compute.quantise import EXACT, check_precision, quantise
+from ..networks.generator import GeneratorConfig
+from ..networks.generator.model import Generator
+from ..networks.vae import TinyDecoder, WanVAE
+from ..networks.vision import ImageEncoder
+from ..system.resources import give_back
 from ..variants import Variant
-from ..vision import ImageEncoder
 from ..world import Models
 
 SIZES = {"least": (32, 48), "tiny": (96, 160), "full": (352, 640)}  # height and width; least: to try whether it runs

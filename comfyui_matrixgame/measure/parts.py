@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from ..actions.track import ActionTrack
-from ..generator import Generator
-from ..generator.schedule import clean_latents, renoise
-from ..vae.base import LATENT_CHANNELS, to_uint8
+from ..networks.generator import Generator
+from ..networks.generator.schedule import clean_latents, renoise
+from ..networks.vae.base import LATENT_CHANNELS, to_uint8
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 from ..world import Models, World
 from ..world.inputs import block_windows

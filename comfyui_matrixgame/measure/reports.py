@@ -8,9 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import TargetError
-from ..files import read_bytes, written_whole
-from ..options import path_argument
-from ..targets import check_target
+from ..system.files import path_argument, read_bytes, written_whole
+from ..system.targets import check_target
 
 MOST_BYTES = 64 << 20  # of a report
 

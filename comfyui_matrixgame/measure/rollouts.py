@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..play.engine import with_early_frames
+from ..networks.vision import ImageEncoder
+from ..play.played_world import with_early_frames
 from ..variants import FRAMES_PER_BLOCK
-from ..vision import ImageEncoder
 from ..world import Models, PassProgress, Rollout, World, rollout, start_world
 from .clock import Seconds, Spread, memory, now, since, start_memory
 from .networks import SIZES

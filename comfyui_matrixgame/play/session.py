@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import MatrixGameError
 from ..variants import FPS, frames_of_blocks
-from .engine import Engine, Frames
-from .hands import MODES, RESPONSIVE, Hands
+from .held_inputs import MODES, RESPONSIVE, Hands
+from .played_world import Engine, Frames
 from .take import Take
 
 READY, PLAYING, PAUSED, FINISHED = "ready", "playing", "paused", "finished"

@@ -10,16 +10,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoints.tensors import TensorInfo, is_weights, readable, torch_dtype
-from ..generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
-from ..generator.kv_cache import Caches, LayerCache
-from ..generator.model import HEAD_DIM, PATCH
-from ..images import SIZE_STEP
-from ..vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
-from ..vae.tiny import WIDTHS
-from ..vae.wan import MEMORY, STAGES
+from ..checkpoints.containers.tensors import TensorInfo, is_weights, readable, torch_dtype
+from ..media.images import SIZE_STEP
+from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
+from ..networks.generator.kv_cache import Caches, LayerCache
+from ..networks.generator.model import HEAD_DIM, PATCH
+from ..networks.vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
+from ..networks.vae.tiny import WIDTHS
+from ..networks.vae.wan import MEMORY, STAGES
+from ..system.words import counted
 from ..variants import Variant, get_variant
-from ..words import counted
 from .condition import CONSTANT_FROM
 from .inputs import TAIL_ROWS
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..vae import VideoEncoder
+from ..networks.vae import VideoEncoder
 from ..variants import FRAMES_PER_LATENT
 from .world import World
 
@@ -46,7 +46,7 @@ def with_condition(world: World, vae: VideoEncoder, latents: int) -> World:
 
 
 def whole_condition(world: World, vae: VideoEncoder) -> World:
-    """The world with all of its condition where the VAE's encoder is to leave the device (vae/small.py)."""
+    """The world with all of its condition where the VAE's encoder is to leave the device (vae/low_memory.py)."""
     return with_condition(world, vae, CONSTANT_FROM + 1) if vae.encode_at_once else world
 
 

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..actions.track import ActionTrack
-from ..checkpoints.mapped import open_mapped
-from ..checkpoints.tensors import Damaged, WeightsFile, first_line, readable
+from ..checkpoints.containers.mapped import open_mapped
+from ..checkpoints.containers.tensors import Damaged, WeightsFile, first_line, readable
 from ..errors import MatrixGameError, WorldError
-from ..files import readable_name, readable_path, written_whole
-from ..generator.kv_cache import Caches, LayerCache, Ring
-from ..vae.base import State
+from ..networks.generator.kv_cache import Caches, LayerCache, Ring
+from ..networks.vae.base import State
+from ..system.files import readable_name, readable_path, written_whole
 from .check import Fields, NoWorld, check_tensors, check_values, checked_fields
 from .world import World
 

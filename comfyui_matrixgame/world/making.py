@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack
-from ..devices import computing_on
-from ..generator.kv_cache import Caches, Entries
-from ..generator.model import BlockConstants
+from ..compute.devices import computing_on
+from ..networks.generator.kv_cache import Caches, Entries
+from ..networks.generator.model import BlockConstants
 from ..variants import LATENTS_PER_BLOCK
 from .noise import NoiseSource
 from .world import World

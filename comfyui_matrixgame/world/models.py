@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.formats import generator_config
+from ..compute.quantise import EXACT, precision_of
 from ..errors import WorldError
-from ..generator import Generator
-from ..quantise import EXACT, precision_of
-from ..vae import VideoAutoencoder, VideoDecoder
+from ..networks.generator import Generator
+from ..networks.vae import VideoAutoencoder, VideoDecoder
+from ..networks.vision import ImageEncoder
 from ..variants import Variant
-from ..vision import ImageEncoder
 
 COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16)
 _SAMPLES = 64  # values of each tensor that enter its name

@@ -13,17 +13,17 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..devices import computes, computing_on, side_stream
+from ..compute.devices import computes, computing_on, side_stream
+from ..compute.ops import upload
 from ..errors import BackendError, WorldError
-from ..generator.graphs import Passes
-from ..generator.kept import let_go, passes_for
-from ..generator.kv_cache import Caches, copies, take_caches
-from ..generator.model import RolloutConstants
-from ..generator.recording import recorder_for
-from ..generator.schedule import Schedule, clean_latents, renoise
-from ..ops import upload
-from ..resources import give_back
-from ..vae.base import LATENT_CHANNELS, State, to_uint8
+from ..networks.generator.graphs import Passes
+from ..networks.generator.kept import let_go, passes_for
+from ..networks.generator.kv_cache import Caches, copies, take_caches
+from ..networks.generator.model import RolloutConstants
+from ..networks.generator.recording import recorder_for
+from ..networks.generator.schedule import Schedule, clean_latents, renoise
+from ..networks.vae.base import LATENT_CHANNELS, State, to_uint8
+from ..system.resources import give_back
 from ..variants import LATENTS_PER_BLOCK
 from .check import fits_caches
 from .condition import CONSTANT_FROM, block_condition, with_condition

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..devices import computes
+from ..compute.devices import computes
 from ..errors import ImageError, WorldError
-from ..generator.schedule import Schedule
-from ..images import check_size
+from ..media.images import check_size
+from ..networks.generator.schedule import Schedule
+from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
-from ..words import counted
 from .condition import block_condition, encode_start, whole_condition, with_condition
 from .inputs import block_windows, tail_after, tracks_for
 from .models import Models, fingerprint

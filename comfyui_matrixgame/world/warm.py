@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
+from ..networks.vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
 from .condition import CONSTANT_FROM
 from .models import Models
 from .rollout import OnPass, rollout

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack
 from ..errors import WorldError
-from ..generator.kv_cache import Caches, LayerCache, Ring
-from ..vae.base import SPATIAL_STRIDE, State
+from ..networks.generator.kv_cache import Caches, LayerCache, Ring
+from ..networks.vae.base import SPATIAL_STRIDE, State
 from ..variants import Variant, first_input_of_block
 
 ENGINE_VERSION = 3  # of what a block's name stands for: raise it when the same inputs give other numbers

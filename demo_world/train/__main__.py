@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from comfyui_matrixgame.builtin import FILES
+from comfyui_matrixgame.checkpoints.builtin import FILES
 from comfyui_matrixgame.errors import MatrixGameError
 
 from .config import PRESETS, Preset, get_preset

@@ -181,10 +181,12 @@ def write_frames(folder: Path, source: Source, clips: int, frames: int) -> None:
 
 
 class RecordingSource:
-    """Pieces of recorded episodes (comfyui_matrixgame/dataset.py), cut to the shape of the frames and resized."""
+    """Pieces of recorded episodes (comfyui_matrixgame/media/dataset.py), cut to the shape of the frames and resized."""
 
     def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
-        from comfyui_matrixgame.dataset import count_episodes  # it needs PyAV, and learning from the game does not
+        from comfyui_matrixgame.media.dataset import (
+            count_episodes,  # it needs PyAV, and learning from the game does not
+        )
 
         self.root, self.size, self.device = root, (height, width), device
         self.episodes = count_episodes(root)
@@ -207,7 +209,7 @@ class RecordingSource:
         return pictures[rng.integers(len(pictures), size=count)].to(self.device)
 
     def _episode(self, number: int) -> tuple[Tensor, ActionTrack]:
-        from comfyui_matrixgame.dataset import read_episode
+        from comfyui_matrixgame.media.dataset import read_episode
 
         frames, track = read_episode(self.root, number)
         height, width = self.size

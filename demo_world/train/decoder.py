@@ -16,8 +16,8 @@ import torch.nn as nn
 from torch import Tensor
 from tqdm import tqdm
 
-from comfyui_matrixgame.vae.base import to_uint8
-from comfyui_matrixgame.vae.wan import WanVAE
+from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.wan import WanVAE
 from comfyui_matrixgame.variants import frames_of_blocks
 
 from .config import Preset

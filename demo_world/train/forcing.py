@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comfyui_matrixgame.generator.action_module import ActionInputs, TimeSpan
-from comfyui_matrixgame.generator.attention import Attention
-from comfyui_matrixgame.generator.kv_cache import LayerCache
-from comfyui_matrixgame.generator.model import HEAD_DIM, PATCH, BlockConstants, Generator, RolloutConstants
-from comfyui_matrixgame.generator.rope import action_table, video_table
+from comfyui_matrixgame.compute.attention import Attention
+from comfyui_matrixgame.networks.generator.action_module import ActionInputs, TimeSpan
+from comfyui_matrixgame.networks.generator.kv_cache import LayerCache
+from comfyui_matrixgame.networks.generator.model import HEAD_DIM, PATCH, BlockConstants, Generator, RolloutConstants
+from comfyui_matrixgame.networks.generator.rope import action_table, video_table
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK
 
 from .latents import LatentClips

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from comfyui_matrixgame.ops import cpu_multiplies_bfloat16
-from comfyui_matrixgame.vae.wan import WanVAE
+from comfyui_matrixgame.compute.ops import cpu_multiplies_bfloat16
+from comfyui_matrixgame.networks.vae.wan import WanVAE
+from comfyui_matrixgame.networks.vision import ImageEncoder
 from comfyui_matrixgame.variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
-from comfyui_matrixgame.vision import ImageEncoder
 
 from .config import Preset
 from .data import Clip, PlayedSource, Source, batches, to_pixels

@@ -11,13 +11,13 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from comfyui_matrixgame.checkpoints.formats import HEAD_DIM_OF_SMALL
-from comfyui_matrixgame.generator.action_module import ActionModule
-from comfyui_matrixgame.generator.model import HEAD_DIM, PATCH, Generator, GeneratorConfig, SelfAttention
-from comfyui_matrixgame.ops import weights_in_use
-from comfyui_matrixgame.vae.base import LATENT_CHANNELS, LATENT_MEAN, LATENT_STD, denormalise, normalise
-from comfyui_matrixgame.vae.wan import History, ResidualBlock, SpatialAttention, WanVAE
+from comfyui_matrixgame.compute.ops import weights_in_use
+from comfyui_matrixgame.networks.generator.action_module import ActionModule
+from comfyui_matrixgame.networks.generator.model import HEAD_DIM, PATCH, Generator, GeneratorConfig, SelfAttention
+from comfyui_matrixgame.networks.vae.base import LATENT_CHANNELS, LATENT_MEAN, LATENT_STD, denormalise, normalise
+from comfyui_matrixgame.networks.vae.wan import History, ResidualBlock, SpatialAttention, WanVAE
+from comfyui_matrixgame.networks.vision import ImageEncoder
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.vision import ImageEncoder
 
 from .config import Preset
 

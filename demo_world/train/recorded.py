@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.generator.model import Generator
+from comfyui_matrixgame.networks.generator.model import Generator
 
 Step = Callable[..., Sequence[Tensor]]
 WARM_UPS = 3

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame.generator.model import Generator
-from comfyui_matrixgame.generator.schedule import SHIFT, Schedule, clean_latents, renoise
-from comfyui_matrixgame.ops import upload
-from comfyui_matrixgame.vae.base import to_uint8
+from comfyui_matrixgame.compute.ops import upload
+from comfyui_matrixgame.networks.generator.model import Generator
+from comfyui_matrixgame.networks.generator.schedule import SHIFT, Schedule, clean_latents, renoise
+from comfyui_matrixgame.networks.vae.base import to_uint8
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 
 from .config import Preset

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comfyui_matrixgame.vae.base import to_uint8
-from comfyui_matrixgame.vae.wan import WanVAE
+from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.wan import WanVAE
 
 from .config import Preset
 from .data import ClipPool, Source, StackedPool, batches, drawn_clips, to_pixels

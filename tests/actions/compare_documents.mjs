@@ -1,6 +1,6 @@
 // Reads [JSON text of a document, what Python makes of it] and prints what JavaScript makes of it where it differs.
 import { readFileSync } from "node:fs";
-import { DocumentError, canonicalDocument, rowsOf } from "../../web/timeline/document.mjs";
+import { DocumentError, canonicalDocument, rowsOf } from "../../web/model/document.mjs";
 
 /** Whether two JSON values are equal, numbers within 1e-6. */
 function near(a, b) {

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfyui_matrixgame.actions.cli import add_parser, run
-from comfyui_matrixgame.actions.exporters import write_arrays
-from comfyui_matrixgame.actions.lanes import plot_lanes, text_lanes
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import read_actions
+from comfyui_matrixgame.actions.drawing.chart import plot_lanes, text_lanes
+from comfyui_matrixgame.actions.formats.exporters import write_arrays
+from comfyui_matrixgame.actions.read import read_actions
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ActionError
+from comfyui_matrixgame.terminal.actions import add_parser, run
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
 
 

@@ -12,12 +12,13 @@ import jsonschema
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.actions import check, document
-from comfyui_matrixgame.actions.check import MAX_FRAMES, NewerVersionError, check_document
+from comfyui_matrixgame.actions import check_document as limits
+from comfyui_matrixgame.actions import document
+from comfyui_matrixgame.actions.check_document import MAX_FRAMES, NewerVersionError, check_document
 from comfyui_matrixgame.actions.document import Timeline, legal_length, migrate, save_document
-from comfyui_matrixgame.actions.lexer import ScriptError
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.actions.read import read_text
+from comfyui_matrixgame.actions.script.lexer import ScriptError
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL
@@ -66,9 +67,9 @@ def message_of(data: Any) -> str | None:
 def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$defs"]["row"]["maximum"] == SCHEMA["properties"]["length"]["maximum"] == MAX_FRAMES
-    assert SCHEMA["properties"]["markers"]["maxItems"] == check.MAX_MARKERS
-    assert SCHEMA["properties"]["branches"]["maxItems"] == check.MAX_BRANCHES
-    assert SCHEMA["$defs"]["name"]["maxLength"] == check.MAX_NAME
+    assert SCHEMA["properties"]["markers"]["maxItems"] == limits.MAX_MARKERS
+    assert SCHEMA["properties"]["branches"]["maxItems"] == limits.MAX_BRANCHES
+    assert SCHEMA["$defs"]["name"]["maxLength"] == limits.MAX_NAME
 
 
 # what is wrong, the place that the message must name

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from comfyui_matrixgame.actions.check import NewerVersionError
+from comfyui_matrixgame.actions.check_document import NewerVersionError
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.lexer import ScriptError
-from comfyui_matrixgame.actions.printer import print_script
-from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.script.lexer import ScriptError
+from comfyui_matrixgame.actions.script.printer import print_script
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import Variant
 

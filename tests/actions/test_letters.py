@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_matrixgame.actions.paths import Source, file_source, read_paths
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import load_actions, read_text
+from comfyui_matrixgame.actions.named_scripts import Source, file_source, read_paths
+from comfyui_matrixgame.actions.read import load_actions, read_text
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
-from comfyui_matrixgame.textfile import NotText, decode
+from comfyui_matrixgame.system.text_files import NotText, decode
 
 SCRIPT = "# Zürich\r\nw 2s\r\nd+left 1s\r\n"
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "cp1252")

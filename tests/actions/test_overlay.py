@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from comfyui_matrixgame.actions.overlay import POSITIONS, SMALL, STYLES, draw_overlay
-from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.drawing.overlay import POSITIONS, SMALL, STYLES, draw_overlay
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ImageError
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS

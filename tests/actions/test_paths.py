@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.actions.paths import MAX_PATHS, Source, file_source, plain_name, read_paths
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import split_texts
+from comfyui_matrixgame.actions.named_scripts import MAX_PATHS, Source, file_source, plain_name, read_paths
+from comfyui_matrixgame.actions.read import split_texts
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
 
 TEXT = """# paths around the house

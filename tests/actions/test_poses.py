@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.actions.poses import poses_of_track, read_realestate, track_of_poses, write_realestate
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import load_actions, read_text
+from comfyui_matrixgame.actions.formats.poses import poses_of_track, read_realestate, track_of_poses, write_realestate
+from comfyui_matrixgame.actions.read import load_actions, read_text
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL
 

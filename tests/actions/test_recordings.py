@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_matrixgame.actions import formats
-from comfyui_matrixgame.actions.check import MAX_FRAMES
-from comfyui_matrixgame.actions.cli import add_parser
-from comfyui_matrixgame.actions.poses import poses_of_track
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import ENDINGS, KINDS, load_actions, read_text
+from comfyui_matrixgame.actions.check_document import MAX_FRAMES
+from comfyui_matrixgame.actions.formats import all_formats
+from comfyui_matrixgame.actions.formats.poses import poses_of_track
+from comfyui_matrixgame.actions.read import ENDINGS, KINDS, load_actions, read_text
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
+from comfyui_matrixgame.terminal.actions import add_parser
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 
 FILES = Path(__file__).parent / "files"
@@ -37,7 +37,7 @@ def degrees(track: Any) -> list[float]:
 def test_everything_follows_from_the_list_of_formats() -> None:
     import argparse
 
-    assert [each.name for each in formats.FORMATS] == list(KINDS)
+    assert [each.name for each in all_formats.FORMATS] == list(KINDS)
     assert {ENDINGS[e] for e in (".json", ".jsonl", ".mgs", ".csv", ".npz")} == {
         "timeline",
         "vpt",

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.actions.check import MAX_FRAMES
+from comfyui_matrixgame.actions.check_document import MAX_FRAMES
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.lexer import MAX_TOKENS, ScriptError, tokens
-from comfyui_matrixgame.actions.printer import print_script
-from comfyui_matrixgame.actions.script import Script, parse_script
+from comfyui_matrixgame.actions.script.lexer import MAX_TOKENS, ScriptError, tokens
+from comfyui_matrixgame.actions.script.printer import print_script
+from comfyui_matrixgame.actions.script.read_script import Script, parse_script
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL, Variant
 

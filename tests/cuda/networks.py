@@ -15,11 +15,11 @@ from unittest import mock
 import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
-from comfyui_matrixgame.quantise import quantise
+from comfyui_matrixgame.compute.quantise import quantise
 from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
 
-from ..batch import CLIP, GENERATOR, VAE
-from ..support import random_track, small_image, small_models
+from ..batch.jobs import CLIP, GENERATOR, VAE
+from ..support.networks import random_track, small_image, small_models
 
 BLOCKS = 4  # the window is full from the second on, and from the third on all that is recorded is replayed
 SIZE = 16, 16
@@ -90,6 +90,6 @@ def reference() -> list[Block]:
 
 
 def named(folder: Path) -> list[str]:
-    """The terminal's options for the files that tests.batch.write_files writes."""
+    """The terminal's options for the files that tests.batch.jobs.write_files writes."""
     files = {"--generator": GENERATOR, "--vae": VAE, "--clip": CLIP}
     return [word for option, name in files.items() for word in (option, str(folder / name))]

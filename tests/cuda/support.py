@@ -13,7 +13,7 @@ from torch import Tensor
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.world import Models, World, rollout, start_world
 
-from ..support import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models
 
 
 def small_on(device: str, tiny: bool = False, name: str = "universal", layers: int | None = None) -> Models:

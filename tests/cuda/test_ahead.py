@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
-from comfyui_matrixgame.generator.graphs import Passes
+from comfyui_matrixgame.networks.generator.graphs import Passes
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import Block, Models, Rollout, World, rollout
 from comfyui_matrixgame.world.files import state_tensors
 from comfyui_matrixgame.world.noise import named_noise
 
-from ..cache_support import same
+from ..cache.blocks import same
 from ..pretend_gpu import Machine
-from ..support import random_track
+from ..support.networks import random_track
 from .networks import BLOCKS, CUDA, at_home, begin, small_on, track_of, without_graphs
 from .support import begin as begin_world
 from .support import small_on as small_variant_on

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.terminal.main import main
 
-from ..batch import write_files, write_jobs
+from ..batch.jobs import write_files, write_jobs
 from ..pretend_gpu import Machine
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from comfyui_matrixgame.world import BlockCache
-from comfyui_matrixgame.world.cache import SNAPSHOT
+from comfyui_matrixgame.cache import BlockCache
+from comfyui_matrixgame.cache.blocks import SNAPSHOT
 
-from ..cache_support import cached, edited, plain, same
+from ..cache.blocks import cached, edited, plain, same
 from ..pretend_gpu import Machine
 from .networks import CUDA, at_home, begin, on_both, small_on, track_of
 

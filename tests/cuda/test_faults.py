@@ -13,16 +13,17 @@ import pytest
 import torch
 
 import comfyui_matrixgame
-from comfyui_matrixgame import fused, render
 from comfyui_matrixgame.checkpoints.load import compute_dtype
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.devices import find_device
+from comfyui_matrixgame.compute import fused
+from comfyui_matrixgame.compute.devices import find_device
+from comfyui_matrixgame.compute.faults import device_fault
 from comfyui_matrixgame.errors import BackendError
-from comfyui_matrixgame.faults import device_fault
-from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.media.video import read_video
+from comfyui_matrixgame.terminal import render
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import PassProgress, load_world, rollout
 
-from ..batch import CLIP, GENERATOR, VAE, write_files
+from ..batch.jobs import CLIP, GENERATOR, VAE, write_files
 from .support import begin, small_on, track_of
 
 SAID = {
@@ -137,17 +138,17 @@ def test_a_broken_triton_is_done_without(
     launched = Mock(side_effect=error)
     monkeypatch.delattr(comfyui_matrixgame, "kernels", raising=False)
     if fault == "missing":
-        monkeypatch.delitem(sys.modules, "comfyui_matrixgame.kernels", raising=False)
+        monkeypatch.delitem(sys.modules, "comfyui_matrixgame.compute.kernels", raising=False)
         monkeypatch.setitem(sys.modules, "triton", None)
     else:
-        broken = ModuleType("comfyui_matrixgame.kernels")
+        broken = ModuleType("comfyui_matrixgame.compute.kernels")
         broken.residual_norm = launched  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, broken.__name__, broken)
         monkeypatch.setattr(comfyui_matrixgame, "kernels", broken, raising=False)
     monkeypatch.delenv("MATRIXGAME_TRITON")
     fused.kernels.cache_clear()
     try:
-        with caplog.at_level("INFO", "comfyui_matrixgame.fused"):
+        with caplog.at_level("INFO", "comfyui_matrixgame.compute.fused"):
             made = [block.frames.clone() for block in rollout(small, begin(small), track_of(small, 1), 1)]
     finally:
         fused.kernels.cache_clear()

@@ -10,13 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from comfyui_matrixgame.builtin import demo_world
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
+from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.checkpoints.load import load_decoder
 from comfyui_matrixgame.measure import random_models
 from comfyui_matrixgame.variants import UNIVERSAL
 
-from ..batch import CLIP, GENERATOR, VAE
+from ..batch.jobs import CLIP, GENERATOR, VAE
 from ..pretend_gpu import Machine
 from .conftest import TINY
 

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from comfyui_matrixgame.generator import attention
-from comfyui_matrixgame.generator.attention import sdpa
-from comfyui_matrixgame.memory import tiles_of_state
-from comfyui_matrixgame.streaming import (
+from comfyui_matrixgame.cache import BlockCache
+from comfyui_matrixgame.cache.cached_rollout import CachedRollout
+from comfyui_matrixgame.compute import attention
+from comfyui_matrixgame.compute.attention import sdpa
+from comfyui_matrixgame.compute.streaming import (
     LARGEST_PIECE,
     SMALLEST_PIECE,
     _bytes,
@@ -20,13 +21,13 @@ from comfyui_matrixgame.streaming import (
     piece_sizes,
     stream_weights,
 )
-from comfyui_matrixgame.vae.small import TiledDecoder, VisitingEncoder
-from comfyui_matrixgame.world import BlockCache, Models, load_world, rollout, save_world
+from comfyui_matrixgame.memory import tiles_of_state
+from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
+from comfyui_matrixgame.world import Models, load_world, rollout, save_world
 from comfyui_matrixgame.world.models import fingerprint
-from comfyui_matrixgame.world.reuse import CachedRollout
 from comfyui_matrixgame.world.warm import warm_up
 
-from ..support import small_models
+from ..support.networks import small_models
 from .support import begin, made, small_on, track_of
 
 WIDE = (16, 256)  # pixels: enough columns for two tiles

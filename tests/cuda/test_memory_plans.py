@@ -14,8 +14,8 @@ from comfyui_matrixgame.memory import MemoryEstimate, MemoryPlan
 from comfyui_matrixgame.weights import Files, find_files
 from comfyui_matrixgame.world import Block
 
-from ..batch import CLIP, GENERATOR, VAE
-from ..cache_support import same
+from ..batch.jobs import CLIP, GENERATOR, VAE
+from ..cache.blocks import same
 from ..pretend_gpu import Machine
 from .conftest import TINY
 from .networks import CUDA, begin, blocks_of, on_both

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from torch import nn
 
 from comfyui_matrixgame.checkpoints import load_decoder, load_generator, load_vae, load_vision
-from comfyui_matrixgame.untrained import weights, write_small_files
-from comfyui_matrixgame.vae.small import TiledDecoder, VisitingEncoder
+from comfyui_matrixgame.checkpoints.untrained import weights, write_small_files
+from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world.models import fingerprint
 
-from ..support import manifest, small_models
+from ..support.networks import manifest, small_models
 
 NAMES = {"generator": "c9a93c2ffc77", "vae": "005bdaa37831", "decoder": "cf920ce00ba1"}
 LOADERS: dict[str, Any] = {

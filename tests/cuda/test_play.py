@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_matrixgame.play.engine import Frames, WorldEngine
-from comfyui_matrixgame.world import BlockCache, rollout
+from comfyui_matrixgame.cache import BlockCache
+from comfyui_matrixgame.play.played_world import Frames, WorldEngine
+from comfyui_matrixgame.world import rollout
 
-from ..play.test_known import play, whole
+from ..play.test_block_cache import play, whole
 from ..pretend_gpu import Machine
 from .networks import CUDA, begin, on_both, small_on
 

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame.devices import capture_stream, side_stream
+from comfyui_matrixgame.compute.attention import Attention
+from comfyui_matrixgame.compute.devices import capture_stream, side_stream
 from comfyui_matrixgame.errors import Interrupted
-from comfyui_matrixgame.generator.attention import Attention
 from comfyui_matrixgame.world import rollout, start_world
 from comfyui_matrixgame.world.warm import warm_up
 
-from ..support import small_image
+from ..support.networks import small_image
 from .support import begin, made, small_on, track_of
 
 BLOCKS = 4  # the window of 6 is full from the second one on; the fourth replays what was recorded in the third
@@ -79,7 +79,9 @@ def waits(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 def holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Record on torch's own stream of another device."""
-    monkeypatch.setattr("comfyui_matrixgame.generator.recording.capture_stream", lambda _: torch.cuda.Stream("cuda:1"))
+    monkeypatch.setattr(
+        "comfyui_matrixgame.networks.generator.recording.capture_stream", lambda _: torch.cuda.Stream("cuda:1")
+    )
 
 
 @pytest.mark.parametrize("fault", ["waits", "empty"])

@@ -13,9 +13,9 @@ from comfyui_matrixgame.world import load_world, rollout, save_world, start_worl
 from comfyui_matrixgame.world.files import state_tensors
 from comfyui_matrixgame.world.rollout import PassProgress
 
-from ..cache_support import same
+from ..cache.blocks import same
 from ..pretend_gpu import Machine
-from ..support import random_track, small_image
+from ..support.networks import random_track, small_image
 from .networks import BLOCKS, CUDA, at_home, begin, blocks_of, on_both, reference, small_on, track_of, without_graphs
 
 SLOTS = 2  # where a block of the universal variant can begin in its window, so many kinds of passes are recorded

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.media.video import read_video
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import load_world
 from comfyui_matrixgame.world.files import state_tensors
 

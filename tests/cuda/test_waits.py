@@ -17,12 +17,12 @@ from unittest import mock
 import pytest
 import torch
 
-from comfyui_matrixgame.generator import Generator
-from comfyui_matrixgame.streaming import stream_weights
+from comfyui_matrixgame.compute.streaming import stream_weights
+from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.world import Models, rollout
 
 from ..pretend_gpu import Machine, PretendTensor, pretend_gpus
-from ..support import small_models, with_streams
+from ..support.networks import small_models, with_streams
 from .networks import CUDA, begin, small_on, track_of, without_graphs
 
 # what may be left out, by the line of the engine, and why

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_matrixgame.builtin import FILES, FOLDER, demo_world, start_images
+from comfyui_matrixgame.checkpoints.builtin import FILES, FOLDER, demo_world, start_images
 from comfyui_matrixgame.checkpoints.formats import inspect_file
 from demo_world.train.config import CPU
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from comfyui_matrixgame.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path, write_video
 from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.media.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path, write_video
 from comfyui_matrixgame.variants import UNIVERSAL
 from demo_world.game import play
 from demo_world.record import Plan, episode_track, read_lines, record, record_folder

@@ -18,8 +18,8 @@ from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.formats import inspect_file
 from comfyui_matrixgame.checkpoints.load import load_generator, load_vae, load_vision
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.generator.kv_cache import Ring
-from comfyui_matrixgame.generator.schedule import Schedule
+from comfyui_matrixgame.networks.generator.kv_cache import Ring
+from comfyui_matrixgame.networks.generator.schedule import Schedule
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Models, rollout, start_world
 from comfyui_matrixgame.world.condition import encode_start

@@ -9,7 +9,7 @@ from typing import Any
 
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from comfyui_matrixgame.play.protocol import MAX_MESSAGE, VERSION, ProtocolError, read_message
+from comfyui_matrixgame.play.wire.protocol import MAX_MESSAGE, VERSION, ProtocolError, read_message
 
 from .damage import damaged
 

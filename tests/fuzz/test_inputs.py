@@ -20,14 +20,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfyui_matrixgame.actions import exporters
-from comfyui_matrixgame.actions.check import MAX_FRAMES
+from comfyui_matrixgame.actions.check_document import MAX_FRAMES
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.paths import file_source, read_paths
-from comfyui_matrixgame.actions.poses import poses_of_track
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.actions.text import KINDS, load_actions, read_file
-from comfyui_matrixgame.batch.jobfile import read_job_file
+from comfyui_matrixgame.actions.formats import exporters
+from comfyui_matrixgame.actions.formats.poses import poses_of_track
+from comfyui_matrixgame.actions.named_scripts import file_source, read_paths
+from comfyui_matrixgame.actions.read import KINDS, load_actions, read_file
+from comfyui_matrixgame.actions.script.read_script import parse_script
+from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import VARIANTS
 

@@ -19,8 +19,8 @@ import aiohttp
 import psutil
 import pytest
 
-from comfyui_matrixgame.play.protocol import VERSION
-from comfyui_matrixgame.play.server import ROUTE
+from comfyui_matrixgame.play.wire.protocol import VERSION
+from comfyui_matrixgame.play.wire.server import ROUTE
 
 from ..play.client import SOON, Remote
 from .messages import bother, request

@@ -12,12 +12,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from comfyui_matrixgame.checkpoints.formats import vision_sizes
-from comfyui_matrixgame.generator import Generator, GeneratorConfig
-from comfyui_matrixgame.vae import TinyDecoder, WanVAE
-from comfyui_matrixgame.vae.tiny import PUBLISHED_NAMES
+from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
+from comfyui_matrixgame.networks.vae.tiny import PUBLISHED_NAMES
 from comfyui_matrixgame.variants import VARIANTS
 
-from ..support import weights
+from ..support.networks import weights
 
 GENERATORS = {
     "base_distill.safetensors": "universal",

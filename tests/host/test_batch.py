@@ -15,10 +15,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from comfyui_matrixgame.batch import workflow as workflows
-from comfyui_matrixgame.batch.ledger import Ledger
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.video import VideoWriter, read_video
+from comfyui_matrixgame.batch.backends import workflow as workflows
+from comfyui_matrixgame.batch.results.ledger import Ledger
+from comfyui_matrixgame.media.video import VideoWriter, read_video
+from comfyui_matrixgame.terminal.main import main
 
 from .models import CLIP, UNIVERSAL, VAE
 from .server import Host
@@ -101,7 +101,7 @@ def test_the_hosts_video_is_taken_as_it_is(host: Host, base: Path, tmp_path: Pat
 
 
 def test_a_workflow_of_ones_own(host: Host, base: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-    from comfyui_matrixgame.batch.jobfile import read_job_file
+    from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 
     path = write(tmp_path, base, "jobs", keep=["mp4"], scripts=SCRIPTS[1:])
     own = workflows.default_workflow(read_job_file(path), False, ("mp4",))
@@ -130,7 +130,7 @@ def test_what_a_host_lacks_is_found_in_planning(
     jobs = write(tmp_path, base, "jobs")
     assert "No ComfyUI answers at http://127.0.0.1:1" in plan(jobs, "127.0.0.1:1")
     states = iter(["one", "two"])
-    monkeypatch.setattr("comfyui_matrixgame.batch.comfyui.pack_state", lambda info: next(states))
+    monkeypatch.setattr("comfyui_matrixgame.batch.backends.comfyui.pack_state", lambda info: next(states))
     assert "have different versions of the MatrixGame nodes" in plan(jobs, host.url, host.url + "/")
 
 

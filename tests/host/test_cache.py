@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from comfyui_matrixgame.actions.document import Marker, Timeline
-from comfyui_matrixgame.actions.text import read_text
-from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
-from comfyui_matrixgame.video import read_video
-from comfyui_matrixgame.world.cache import FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
+from comfyui_matrixgame.actions.read import read_text
+from comfyui_matrixgame.cache.blocks import FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
+from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.media.video import read_video
 
 from ..conftest import skip_or_fail
 from .graphs import Graph, Link

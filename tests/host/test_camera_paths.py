@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.world import Models
 
 from .graphs import Graph, Link

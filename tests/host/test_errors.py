@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from comfyui_matrixgame.actions.script import parse_script
-from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.actions.script.read_script import parse_script
+from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
 from .graphs import Graph
 from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE

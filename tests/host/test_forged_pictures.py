@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_matrixgame.world.cache import BlockCache
-from comfyui_matrixgame.world.records import Record, write_record
+from comfyui_matrixgame.cache.blocks import BlockCache
+from comfyui_matrixgame.cache.records import Record, write_record
 
 from .server import Host
 

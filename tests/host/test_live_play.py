@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.play.protocol import BAD_TOKEN, VERSION
+from comfyui_matrixgame.play.wire.protocol import BAD_TOKEN, VERSION
 
 from .browser import RENDERERS, SETTLED, VIEW, open_page, reload_page
 from .graphs import Graph

@@ -17,13 +17,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from comfyui_matrixgame.actions.text import read_text
-from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
-from comfyui_matrixgame.builtin import demo_world, start_images
+from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
-from comfyui_matrixgame.images import fit_image, read_image
-from comfyui_matrixgame.vae.base import denormalise
-from comfyui_matrixgame.video import read_video
+from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.checkpoints.builtin import demo_world, start_images
+from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.video import read_video
+from comfyui_matrixgame.networks.vae.base import denormalise
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from .graphs import Graph, Link

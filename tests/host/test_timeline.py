@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from tests.web.page import FIND, LOAD, SAVE, TimelinePage
 
 from .browser import RENDERERS
@@ -18,7 +18,7 @@ from .server import Host
 
 pytestmark = pytest.mark.alternates
 ROWS = f"""async () => {{
-  const {{ rowsOf }} = await import('/extensions/matrixgame/timeline/document.mjs');
+  const {{ rowsOf }} = await import('/extensions/matrixgame/model/document.mjs');
   return rowsOf({FIND}.timeline.editor.doc);
 }}"""
 

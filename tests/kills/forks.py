@@ -3,7 +3,7 @@
     python -m tests.kills.forks
 
 Takes a line of JSON for each, {"arguments": [...], "log": FILE}, and prints its process id, then its exit status.
-"matrixgame" stands in front of the arguments of the program, "film" of those of tests.cache_film, "frames" of a take
+"matrixgame" stands in front of the arguments of the program, "film" of those of tests.cache.film, "frames" of a take
 and a number of blocks, whose frames are printed as digests of their JPEG files.
 """
 
@@ -18,16 +18,21 @@ import traceback
 import torch
 from transformers import CLIPVisionConfig, CLIPVisionModel  # noqa: F401
 
-from comfyui_matrixgame import console, render, weights
-from comfyui_matrixgame.actions.text import load_actions
-from comfyui_matrixgame.batch import local  # noqa: F401
-from comfyui_matrixgame.builtin import demo_world
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.play import saves, session, standalone  # noqa: F401
-from comfyui_matrixgame.play.protocol import jpeg
+from comfyui_matrixgame import weights
+from comfyui_matrixgame.actions.read import load_actions
+from comfyui_matrixgame.batch.backends import local  # noqa: F401
+from comfyui_matrixgame.checkpoints.builtin import demo_world
+from comfyui_matrixgame.play import saves
+from comfyui_matrixgame.play.wire.protocol import jpeg
+from comfyui_matrixgame.terminal import (
+    console,
+    play_server,  # noqa: F401
+    render,
+)
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import rollout, start_world
 
-from .. import cache_film
+from ..cache import film
 
 
 def child(arguments: list[str], log: str) -> int:
@@ -42,7 +47,7 @@ def child(arguments: list[str], log: str) -> int:
         return print_frames(arguments[1], int(arguments[2]))
     if arguments[0] == "film":
         sys.argv = arguments
-        cache_film.main()
+        film.main()
         return 0
     return main(arguments[1:])
 

@@ -19,8 +19,8 @@ import aiohttp
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.play.protocol import VERSION, jpeg
-from comfyui_matrixgame.world import BlockCache
+from comfyui_matrixgame.cache import BlockCache
+from comfyui_matrixgame.play.wire.protocol import VERSION, jpeg
 
 from ..host.conftest import make_base
 from ..host.graphs import Graph

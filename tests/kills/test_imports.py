@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.stopping import SIGNALS, Stopped, stopping
+from comfyui_matrixgame.system.stopping import SIGNALS, Stopped, stopping
 
 from .chains import KILLS, ROOT, SEED, STOPS
 

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.play.protocol import VERSION
-from comfyui_matrixgame.play.server import ROUTE
+from comfyui_matrixgame.play.wire.protocol import VERSION
+from comfyui_matrixgame.play.wire.server import ROUTE
 
 from ..play.client import Remote
 from .chains import PATIENCE, SEED, STOPPED, STOPS, Forks, agree, forks, see, send, share

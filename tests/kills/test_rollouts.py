@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.gif import count_gif_frames, is_own_gif
-from comfyui_matrixgame.untrained import write_small_files
+from comfyui_matrixgame.checkpoints.untrained import write_small_files
+from comfyui_matrixgame.media.gif import count_gif_frames, is_own_gif
+from comfyui_matrixgame.media.video import count_frames, is_own_video
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.video import count_frames, is_own_video
 from comfyui_matrixgame.world import load_world
 
-from ..batch import write_files, write_jobs
+from ..batch.jobs import write_files, write_jobs
 from .chains import PATIENCE, ROOT, chains, digest, forks, share
 
 BLOCKS = 6
@@ -41,7 +41,7 @@ def rendering(weights: Path, out: Path, output: str = "o.mp4", blocks: int = BLO
         for option, name in files.items()
         for part in (option, str(weights / f"untrained_{name}_universal.safetensors"))
     ]
-    picture = ROOT / "comfyui_matrixgame" / "builtin" / "start_images" / "demo_world_00.png"
+    picture = ROOT / "comfyui_matrixgame" / "checkpoints" / "builtin" / "start_images" / "demo_world_00.png"
     return [
         "matrixgame", "render", str(picture), *named, "--size", "64x32", "--dtype", "float32", "--device", "cpu",
         "--actions", "w 1b; w+left 2b; d 1b; s 2b", "--blocks", str(blocks),
@@ -95,7 +95,7 @@ def test_told_to_end(weights: Path, tmp_path: Path) -> None:
         out.mkdir()
         arguments = rendering(weights, out, blocks=400)[1:]
         begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        begin += "from comfyui_matrixgame.cli import main; sys.exit(main(sys.argv[1:]))"
+        begin += "from comfyui_matrixgame.terminal.main import main; sys.exit(main(sys.argv[1:]))"
         process = subprocess.Popen(
             [sys.executable, "-c", begin, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True
         )

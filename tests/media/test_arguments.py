@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame import cli, render
 from comfyui_matrixgame.actions.held import held_track
+from comfyui_matrixgame.actions.read import load_actions
 from comfyui_matrixgame.actions.sources import read_source
-from comfyui_matrixgame.actions.text import load_actions
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.console import parse_size
 from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.terminal import render
+from comfyui_matrixgame.terminal.console import parse_size
+from comfyui_matrixgame.terminal.main import main, parser
 from comfyui_matrixgame.variants import UNIVERSAL
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,9 +116,9 @@ def test_presets_and_benchmarks_are_the_same_everywhere(home: Path, monkeypatch:
         found = read_source(source, UNIVERSAL)
         assert found is not None
         assert np.array_equal(found.track.keyboard, load_actions(home / "x.csv").track.keyboard)
-        args = cli.parser().parse_args(["render", "--actions", source])
+        args = parser().parse_args(["render", "--actions", source])
         assert np.array_equal(render._inputs(args, UNIVERSAL).keyboard, found.track.keyboard)
-    args = cli.parser().parse_args(["render", "--actions", "-"])
+    args = parser().parse_args(["render", "--actions", "-"])
     monkeypatch.setattr(sys, "stdin", io.StringIO("w 9"))
     assert render._inputs(args, UNIVERSAL).keyboard[:, 0].sum() == 9
     (home / "bench:3").write_text("s 9")
@@ -135,10 +135,10 @@ def test_what_has_no_effect_is_said(capsys: pytest.CaptureFixture[str]) -> None:
         (["--clip-actions", "w 9"], "--clip-actions without --continue-clip"),
         (["photo.jpg", "--continue-clip", "x.mp4"], "photo.jpg beside --continue-clip"),
     ):
-        render._say_what_has_no_effect(cli.parser().parse_args(["render", *arguments]))
+        render._say_what_has_no_effect(parser().parse_args(["render", *arguments]))
         assert says in capsys.readouterr().err
-    render._say_what_has_no_effect(cli.parser().parse_args(["render", "-", "--continue-clip", "x.mp4"]))
-    render._say_what_has_no_effect(cli.parser().parse_args(["render", "--keys", "w"]))
+    render._say_what_has_no_effect(parser().parse_args(["render", "-", "--continue-clip", "x.mp4"]))
+    render._say_what_has_no_effect(parser().parse_args(["render", "--keys", "w"]))
     assert not capsys.readouterr().err
 
 

@@ -16,13 +16,13 @@ import torch
 from av.stream import Disposition
 from PIL import Image
 
-from comfyui_matrixgame import clips
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.clips import clip_frames, read_clip, read_video
 from comfyui_matrixgame.errors import ImageError, VideoError
-from comfyui_matrixgame.images import fit_image, image_tensor
+from comfyui_matrixgame.media import clips
+from comfyui_matrixgame.media.clips import clip_frames, read_clip, read_video
+from comfyui_matrixgame.media.images import fit_image, image_tensor
+from comfyui_matrixgame.media.video import VideoWriter
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.video import VideoWriter
 
 from .test_pictures import mutated
 

@@ -18,10 +18,10 @@ import pytest
 import torch
 from PIL import Image, features
 
-from comfyui_matrixgame import images
-from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import ImageError
-from comfyui_matrixgame.images import check_picture, fit_image, read_image, read_pixels, read_start
+from comfyui_matrixgame.media import images
+from comfyui_matrixgame.media.images import check_picture, fit_image, read_image, read_pixels, read_start
+from comfyui_matrixgame.terminal.main import main
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = int(os.environ.get("MEDIA_MUTATIONS", "60"))  # 3,000 were tried once
@@ -197,7 +197,7 @@ def test_the_largest_picture_takes_bounded_memory(tmp_path: Path) -> None:
     """64 million pixels in colour: decoded once, and converted in strips."""
     Image.new("RGB", (9200, 6900), (10, 200, 30)).save(tmp_path / "big.png", compress_level=1)
     code = (
-        "import resource, sys; from comfyui_matrixgame.images import read_start\n"
+        "import resource, sys; from comfyui_matrixgame.media.images import read_start\n"
         "unit = 2**20 if sys.platform == 'darwin' else 2**10\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit\n"
         "before = peak(); picture = read_start(sys.argv[1], 352, 640)\n"

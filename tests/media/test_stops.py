@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.gif import GifWriter
-from comfyui_matrixgame.stopping import Stopped, stopping
-from comfyui_matrixgame.video import VideoWriter
+from comfyui_matrixgame.media.gif import GifWriter
+from comfyui_matrixgame.media.video import VideoWriter
+from comfyui_matrixgame.system.stopping import Stopped, stopping
 
 
 @pytest.mark.parametrize("kept", [12, 24, 36])
@@ -42,7 +42,7 @@ def test_a_film_that_is_gone_on_with_is_the_same_file(kept: int, tmp_path: Path)
 
 def test_the_frames_of_before_stay_until_a_new_one_is_written(tmp_path: Path) -> None:
     """A fragmented mp4 holds its last frame back until the next one comes: what was there before is deleted after."""
-    from comfyui_matrixgame.video import part_of, playable_frames
+    from comfyui_matrixgame.media.video import part_of, playable_frames
 
     pictures = np.zeros((12, 32, 64, 3), np.uint8)
     with VideoWriter(tmp_path / "a.mp4", 32, 64) as writer:

@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from comfyui_matrixgame import render, weights
-from comfyui_matrixgame.builtin import start_images
-from comfyui_matrixgame.cli import main
+from comfyui_matrixgame import weights
+from comfyui_matrixgame.cache.kept_worlds import WorldStore
+from comfyui_matrixgame.checkpoints.builtin import start_images
 from comfyui_matrixgame.errors import TargetError
-from comfyui_matrixgame.gif import GifWriter, is_own_gif
-from comfyui_matrixgame.targets import check_target, shown
-from comfyui_matrixgame.video import VideoWriter, is_own_video, part_of, read_video
-from comfyui_matrixgame.world.store import WorldStore
+from comfyui_matrixgame.media.gif import GifWriter, is_own_gif
+from comfyui_matrixgame.media.video import VideoWriter, is_own_video, part_of, read_video
+from comfyui_matrixgame.system.targets import check_target, shown
+from comfyui_matrixgame.terminal import render
+from comfyui_matrixgame.terminal.main import main
 
 from .test_clips import numbered, write
 
@@ -228,7 +229,7 @@ def test_an_output_that_nobody_can_take() -> None:
 
 
 def test_unexpected_errors_are_sentences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from comfyui_matrixgame.actions import cli as actions_cli
+    from comfyui_matrixgame.terminal import actions as actions_cli
 
     for error, message in (
         (OSError(28, "No space left on device", "/x/y"), "/x/y cannot be read or written: No space left"),
@@ -259,7 +260,7 @@ def test_unexpected_errors_are_sentences(monkeypatch: pytest.MonkeyPatch, capsys
 )
 def test_keys_and_cameras_as_people_write_them(keys: str, mouse: str, held: str, camera: tuple) -> None:
     from comfyui_matrixgame.actions.held import held_track
-    from comfyui_matrixgame.cli import parser
+    from comfyui_matrixgame.terminal.main import parser
     from comfyui_matrixgame.variants import UNIVERSAL
 
     args = parser().parse_args(["render", "--keys", keys, "--mouse", mouse])
@@ -270,7 +271,7 @@ def test_keys_and_cameras_as_people_write_them(keys: str, mouse: str, held: str,
 
 
 def test_pictures_of_the_demo_world_are_known(tmp_path: Path) -> None:
-    from comfyui_matrixgame.builtin import is_start_image
+    from comfyui_matrixgame.checkpoints.builtin import is_start_image
 
     assert is_start_image(start_images()[0])
     if hasattr(os, "mkfifo"):

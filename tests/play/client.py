@@ -13,11 +13,11 @@ from typing import Any
 import aiohttp
 from aiohttp.test_utils import TestServer
 
-from comfyui_matrixgame.play.hub import Hub
 from comfyui_matrixgame.play.pattern import TestPattern
-from comfyui_matrixgame.play.protocol import VERSION
-from comfyui_matrixgame.play.server import ROUTE, make_app
 from comfyui_matrixgame.play.session import Limits, Session
+from comfyui_matrixgame.play.wire.hub import Hub
+from comfyui_matrixgame.play.wire.protocol import VERSION
+from comfyui_matrixgame.play.wire.server import ROUTE, make_app
 
 SOON = 20.0  # seconds: what does not come within them does not come
 

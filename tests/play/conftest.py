@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from comfyui_matrixgame.play.engine import Engine
 from comfyui_matrixgame.play.pattern import TestPattern
+from comfyui_matrixgame.play.played_world import Engine
 from comfyui_matrixgame.play.session import Limits, Session
-from comfyui_matrixgame.play.standalone import Server
+from comfyui_matrixgame.terminal.play_server import Server
 
 SLOW = 60_000  # milliseconds: no test waits so long unless something is wrong
 

@@ -17,11 +17,11 @@ import pytest
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.play.protocol import VERSION
-from comfyui_matrixgame.play.server import ROUTE
 from comfyui_matrixgame.play.session import FINISHED, PLAYING
-from comfyui_matrixgame.play.standalone import Server, keep
 from comfyui_matrixgame.play.take import Take
+from comfyui_matrixgame.play.wire.protocol import VERSION
+from comfyui_matrixgame.play.wire.server import ROUTE
+from comfyui_matrixgame.terminal.play_server import Server, keep
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .client import Playing, Remote, playing

@@ -10,13 +10,13 @@ import aiohttp
 import pytest
 from aiohttp.test_utils import make_mocked_request
 
-from comfyui_matrixgame.actions.text import read_actions
+from comfyui_matrixgame.actions.read import read_actions
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.play import standalone
-from comfyui_matrixgame.play.origin import addresses, is_loopback, name_of, same_origin
-from comfyui_matrixgame.play.server import STRANGERS
 from comfyui_matrixgame.play.take import Take
+from comfyui_matrixgame.play.wire.origin import addresses, is_loopback, name_of, same_origin
+from comfyui_matrixgame.play.wire.server import STRANGERS
+from comfyui_matrixgame.terminal import play_server
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .client import playing
@@ -125,7 +125,7 @@ def played() -> Take:
 
 def test_a_take_is_kept_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     path = tmp_path / "takes" / "one.json"
-    assert standalone.keep(played(), path) == path
+    assert play_server.keep(played(), path) == path
     assert read_actions(path) is not None
 
 
@@ -137,7 +137,7 @@ def test_a_take_that_cannot_be_written_is_kept_elsewhere(
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "one.json"
     for name in ("one.json", "one-2.json"):
-        kept = standalone.keep(played(), path)
+        kept = play_server.keep(played(), path)
         assert kept == tmp_path / "home" / name
         said = capsys.readouterr().err
         assert str(path) in said
@@ -145,6 +145,6 @@ def test_a_take_that_cannot_be_written_is_kept_elsewhere(
     (tmp_path / "other").touch()
     monkeypatch.setenv("HOME", str(tmp_path / "other"))
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "other"))
-    monkeypatch.setattr(standalone.tempfile, "gettempdir", lambda: str(tmp_path / "other"))
+    monkeypatch.setattr(play_server.tempfile, "gettempdir", lambda: str(tmp_path / "other"))
     with pytest.raises(MatrixGameError, match="could not be written anywhere"):
-        standalone.keep(played(), path)
+        play_server.keep(played(), path)

@@ -11,12 +11,12 @@ import pytest
 
 from bench.play import WATCH_PAINTS, Unsteady
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.cli import parser as cli_parser
 from comfyui_matrixgame.errors import CheckpointError
-from comfyui_matrixgame.play.cli import make_engine
-from comfyui_matrixgame.play.engine import WorldEngine
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
+from comfyui_matrixgame.play.played_world import WorldEngine
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits
+from comfyui_matrixgame.terminal.main import parser as cli_parser
+from comfyui_matrixgame.terminal.play import make_engine
 from comfyui_matrixgame.world import rollout
 
 from .conftest import Stage

@@ -16,12 +16,12 @@ from PIL import Image
 
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.play import server as server_module
-from comfyui_matrixgame.play.cli import check_address
-from comfyui_matrixgame.play.hub import MOST_CLIENTS, UNACKED
-from comfyui_matrixgame.play.origin import is_loopback
 from comfyui_matrixgame.play.pattern import CELL
-from comfyui_matrixgame.play.protocol import (
+from comfyui_matrixgame.play.session import Limits
+from comfyui_matrixgame.play.wire import server as server_module
+from comfyui_matrixgame.play.wire.hub import MOST_CLIENTS, UNACKED
+from comfyui_matrixgame.play.wire.origin import is_loopback
+from comfyui_matrixgame.play.wire.protocol import (
     BAD_MESSAGE,
     BAD_TOKEN,
     MAX_MESSAGE,
@@ -31,8 +31,8 @@ from comfyui_matrixgame.play.protocol import (
     ProtocolError,
     read_message,
 )
-from comfyui_matrixgame.play.server import STRANGERS, WATCHER_BURST, WATCHER_RATE, Bucket
-from comfyui_matrixgame.play.session import Limits
+from comfyui_matrixgame.play.wire.server import STRANGERS, WATCHER_BURST, WATCHER_RATE, Bucket
+from comfyui_matrixgame.terminal.play import check_address
 
 from .client import playing
 

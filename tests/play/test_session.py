@@ -11,16 +11,16 @@ import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import Interrupted, WorldError
-from comfyui_matrixgame.generator.kv_cache import Ring
-from comfyui_matrixgame.play.engine import EarlyDecoder, WorldEngine, least_useful
-from comfyui_matrixgame.play.hands import Snapshot
+from comfyui_matrixgame.networks.generator.kv_cache import Ring
+from comfyui_matrixgame.play.held_inputs import Snapshot
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
+from comfyui_matrixgame.play.played_world import EarlyDecoder, WorldEngine, least_useful
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, PLAYING, Event, FramesMade, Limits, Session, StateChanged
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world
 from comfyui_matrixgame.world.models import fingerprint
 
-from ..support import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models
 
 QUICK = Limits(idle=60, lost=60)
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from torch import Tensor
 
+from comfyui_matrixgame.compute.attention import Attention
 from comfyui_matrixgame.errors import Interrupted
-from comfyui_matrixgame.generator.attention import Attention
-from comfyui_matrixgame.play.engine import WorldEngine
+from comfyui_matrixgame.play.played_world import WorldEngine
 from comfyui_matrixgame.world import Models, start_world
 
-from ..support import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models
 
 
 @pytest.mark.parametrize("error", [Interrupted("stop"), KeyboardInterrupt()])

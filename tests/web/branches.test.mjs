@@ -1,13 +1,13 @@
 // Branches: each is a set of inputs that no edit elsewhere changes; fork, flip, rename, delete, and all of it undone.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { divergence, fork, flipTo } from "../../web/timeline/branches.mjs";
-import { canonicalDocument, emptyDocument, rowsOf } from "../../web/timeline/document.mjs";
-import { Editor } from "../../web/timeline/editor.mjs";
-import { convertVariant, rippleDelete } from "../../web/timeline/edit.mjs";
-import { translator } from "../../web/timeline/i18n.mjs";
-import { statesFor } from "../../web/timeline/strip.mjs";
-import { VARIANTS, blockOfInput } from "../../web/timeline/variants.mjs";
+import { divergence, fork, flipTo } from "../../web/timeline/editing/branches.mjs";
+import { canonicalDocument, emptyDocument, rowsOf } from "../../web/model/document.mjs";
+import { Editor } from "../../web/timeline/editing/editor.mjs";
+import { convertVariant, rippleDelete } from "../../web/model/edit.mjs";
+import { translator } from "../../web/timeline/parts/i18n.mjs";
+import { statesFor } from "../../web/timeline/view/strip.mjs";
+import { VARIANTS, blockOfInput } from "../../web/model/variants.mjs";
 
 const rows = (doc, id = doc.active) => JSON.stringify(rowsOf({ ...doc, active: id }));
 

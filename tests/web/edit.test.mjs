@@ -1,12 +1,12 @@
 // Edits against a model that keeps every row by itself: what a user sees is what the document says.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { canonicalDocument, emptyDocument, readDocument, rowsOf, writeDocument } from "../../web/timeline/document.mjs";
-import * as edit from "../../web/timeline/edit.mjs";
-import { blockStates, firstDifference } from "../../web/timeline/compare.mjs";
-import { VARIANTS, blockOfInput, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "../../web/timeline/variants.mjs";
+import { canonicalDocument, emptyDocument, readDocument, rowsOf, writeDocument } from "../../web/model/document.mjs";
+import * as edit from "../../web/model/edit.mjs";
+import { blockStates, firstDifference } from "../../web/model/compare.mjs";
+import { VARIANTS, blockOfInput, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "../../web/model/variants.mjs";
 import { parseScript, printScript } from "../../web/script/script.mjs";
-import { warningsOf } from "../../web/timeline/warnings.mjs";
+import { warningsOf } from "../../web/model/warnings.mjs";
 
 /** A random number generator that gives the same numbers everywhere. */
 function random(seed) {

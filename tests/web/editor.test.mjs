@@ -1,11 +1,11 @@
 // The editor's state without a page: values in, commands, values out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import * as edit from "../../web/timeline/edit.mjs";
-import { Editor } from "../../web/timeline/editor.mjs";
-import { handleKey } from "../../web/timeline/keys.mjs";
-import { canonicalDocument, readDocument, rowsOf } from "../../web/timeline/document.mjs";
-import { translator } from "../../web/timeline/i18n.mjs";
+import * as edit from "../../web/model/edit.mjs";
+import { Editor } from "../../web/timeline/editing/editor.mjs";
+import { handleKey } from "../../web/timeline/input/keys.mjs";
+import { canonicalDocument, readDocument, rowsOf } from "../../web/model/document.mjs";
+import { translator } from "../../web/timeline/parts/i18n.mjs";
 
 const words = translator("en");
 const editorOf = (variant, text = "") => {

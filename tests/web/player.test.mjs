@@ -1,18 +1,18 @@
 // The player's pacer, hands and wire format without a page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { VARIANTS } from "../../web/timeline/variants.mjs";
-import { activeTracks, readDocument } from "../../web/timeline/document.mjs";
-import { Editor } from "../../web/timeline/editor.mjs";
+import { VARIANTS } from "../../web/model/variants.mjs";
+import { activeTracks, readDocument } from "../../web/model/document.mjs";
+import { Editor } from "../../web/timeline/editing/editor.mjs";
 import { withTake } from "../../web/player/branch.mjs";
 import { findNode, land } from "../../web/player/landing.mjs";
-import { PlayerHands } from "../../web/player/inputs.mjs";
+import { PlayerHands } from "../../web/player/input/held_inputs.mjs";
 import { takeApart } from "../../web/player/link.mjs";
-import { Busy } from "../../web/player/busy.mjs";
-import { codeOfKey } from "../../web/timeline/record.mjs";
+import { Busy } from "../../web/player/view/busy.mjs";
+import { codeOfKey } from "../../web/timeline/input/record.mjs";
 import { Pacer } from "../../web/player/pacer.mjs";
-import { Readouts } from "../../web/player/readouts.mjs";
-import { translator, unknownKeys } from "../../web/player/words.mjs";
+import { Readouts } from "../../web/player/view/readouts.mjs";
+import { translator, unknownKeys } from "../../web/player/view/words.mjs";
 
 globalThis.localStorage = { stored: {}, getItem(k) { return this.stored[k] ?? null; }, setItem(k, v) { this.stored[k] = v; }, removeItem(k) { delete this.stored[k]; } };
 

@@ -1,11 +1,11 @@
 // Takes: what was held in each of the 25 samples a second, and nothing that was not.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Take, actionOf } from "../../web/timeline/record.mjs";
-import { History } from "../../web/timeline/history.mjs";
-import { readCamera } from "../../web/timeline/popups.mjs";
-import { translator, unknownKeys } from "../../web/timeline/i18n.mjs";
-import { VARIANTS } from "../../web/timeline/variants.mjs";
+import { Take, actionOf } from "../../web/timeline/input/record.mjs";
+import { History } from "../../web/timeline/editing/history.mjs";
+import { readCamera } from "../../web/timeline/parts/popups.mjs";
+import { translator, unknownKeys } from "../../web/timeline/parts/i18n.mjs";
+import { VARIANTS } from "../../web/model/variants.mjs";
 
 const samples = (take, n) => {
   for (let i = 0; i < n; i++) take.sample();

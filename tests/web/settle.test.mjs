@@ -3,12 +3,12 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { withTake } from "../../web/player/branch.mjs";
 import { land } from "../../web/player/landing.mjs";
-import { activeTracks, emptyDocument, rowsOf } from "../../web/timeline/document.mjs";
-import * as edit from "../../web/timeline/edit.mjs";
-import { Editor } from "../../web/timeline/editor.mjs";
-import { translator } from "../../web/timeline/i18n.mjs";
-import { Pointers } from "../../web/timeline/pointer.mjs";
-import { Transport } from "../../web/timeline/transport.mjs";
+import { activeTracks, emptyDocument, rowsOf } from "../../web/model/document.mjs";
+import * as edit from "../../web/model/edit.mjs";
+import { Editor } from "../../web/timeline/editing/editor.mjs";
+import { translator } from "../../web/timeline/parts/i18n.mjs";
+import { Pointers } from "../../web/timeline/input/pointer.mjs";
+import { Transport } from "../../web/timeline/input/transport.mjs";
 
 const words = translator("en");
 let now = 0;

@@ -1,10 +1,10 @@
 /** The strip as a cache knows it: what edits make of known states. */
 import assert from "node:assert/strict";
 import test from "node:test";
-import { translator } from "../../web/timeline/i18n.mjs";
-import { emptyDocument } from "../../web/timeline/document.mjs";
-import { blocksOfFrames, firstInputOfBlock } from "../../web/timeline/variants.mjs";
-import { drawBlock, labelOf, rangesOf, stateOf, statesFor } from "../../web/timeline/strip.mjs";
+import { translator } from "../../web/timeline/parts/i18n.mjs";
+import { emptyDocument } from "../../web/model/document.mjs";
+import { blocksOfFrames, firstInputOfBlock } from "../../web/model/variants.mjs";
+import { drawBlock, labelOf, rangesOf, stateOf, statesFor } from "../../web/timeline/view/strip.mjs";
 
 const doc = emptyDocument("universal", 45);
 const known = (states) => ({ doc, project: "p", blocks: states.map((state) => ({ state, key: "" })) });

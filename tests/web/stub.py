@@ -14,9 +14,9 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
-from comfyui_matrixgame.play.hub import Hub
-from comfyui_matrixgame.play.server import ROUTE, Sockets
 from comfyui_matrixgame.play.session import Session
+from comfyui_matrixgame.play.wire.hub import Hub
+from comfyui_matrixgame.play.wire.server import ROUTE, Sockets
 
 WEB = Path(__file__).parents[2] / "web"
 LOCALES = Path(__file__).parents[2] / "locales"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bench.play import Unsteady
-from comfyui_matrixgame.play.hub import Hub
 from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits, Session
+from comfyui_matrixgame.play.wire.hub import Hub
 from tests.play.conftest import SLOW
 from tests.play.test_player import SENT, even_for_a_while, lamps_become
 

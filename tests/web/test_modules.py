@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.printer import print_script
-from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.script.printer import print_script
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.variants import VARIANTS, block_of_input, first_input_of_block
 
 HERE = Path(__file__).parent
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(NODE is None, reason="There is no node on the PA
 
 ROWS = """
 import { readFileSync } from "node:fs";
-const { readDocument, rowsOf, writeDocument } = await import(`${process.argv[1]}/timeline/document.mjs`);
+const { readDocument, rowsOf, writeDocument } = await import(`${process.argv[1]}/model/document.mjs`);
 const { printScript } = await import(`${process.argv[1]}/script/script.mjs`);
 const out = JSON.parse(readFileSync(0, "utf8")).map((text) => {
   const doc = readDocument(text);
@@ -33,7 +33,7 @@ const out = JSON.parse(readFileSync(0, "utf8")).map((text) => {
 process.stdout.write(JSON.stringify(out));
 """
 FACTS = """
-const v = await import(`${process.argv[1]}/timeline/variants.mjs`);
+const v = await import(`${process.argv[1]}/model/variants.mjs`);
 process.stdout.write(JSON.stringify({
   variants: v.VARIANTS, blocks: Array.from({ length: 500 }, (_, t) => v.blockOfInput(t)),
   starts: Array.from({ length: 50 }, (_, b) => v.firstInputOfBlock(b)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from comfyui_matrixgame.builtin import NAME as DEMO_WORLD
+from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
 from .test_modules import _node
 

@@ -125,7 +125,7 @@ def test_lanes_follow_the_variant(timeline: TimelinePage) -> None:
     timeline.drag((24, "idle"), (26, "idle"))
     assert timeline.tracks["slide"] == [[4, 6], [21, 3], [27, 4]]
     rows = timeline.page.evaluate(
-        "async (doc) => (await import('/extensions/matrixgame/timeline/document.mjs')).rowsOf(doc)", timeline.value
+        "async (doc) => (await import('/extensions/matrixgame/model/document.mjs')).rowsOf(doc)", timeline.value
     )
     assert rows["keyboard"][0] == [1, 0, 0, 0, 0, 0, 0]
     assert rows["keyboard"][10] == [0, 1, 0, 0, 0, 0, 0]

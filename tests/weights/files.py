@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from comfyui_matrixgame.generator import Generator
-from comfyui_matrixgame.untrained import small_config
+from comfyui_matrixgame.checkpoints.untrained import small_config
+from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.variants import VARIANTS
 
-from ..support import shapes_of, weights
+from ..support.networks import shapes_of, weights
 
 
 @functools.cache

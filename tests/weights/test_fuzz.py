@@ -21,10 +21,10 @@ import torch
 
 from comfyui_matrixgame.checkpoints import inspect_file, load_decoder, load_generator, load_vae, load_vision
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.generator import Generator, GeneratorConfig
-from comfyui_matrixgame.vae.tiny import PUBLISHED_NAMES
+from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
+from comfyui_matrixgame.networks.vae.tiny import PUBLISHED_NAMES
 
-from ..support import shapes_of
+from ..support.networks import shapes_of
 from .test_gguf import gguf
 from .test_guards import Runs
 

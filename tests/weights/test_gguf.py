@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame.checkpoints import gguf_file, inspect_file, load_generator
+from comfyui_matrixgame.checkpoints import inspect_file, load_generator
+from comfyui_matrixgame.checkpoints.containers import gguf_file
 from comfyui_matrixgame.checkpoints.reader import open_weights
-from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import CheckpointError
+from comfyui_matrixgame.terminal.main import main
 
 from .files import generator_tensors
 
@@ -117,7 +118,7 @@ def test_every_packed_kind_has_the_values_that_the_package_unpacks(name: str, tm
 def test_without_the_package_packed_files_say_what_they_need(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("comfyui_matrixgame.checkpoints.gguf_file", "comfyui_matrixgame.checkpoints.formats"):
+    for module in ("comfyui_matrixgame.checkpoints.containers.gguf_file", "comfyui_matrixgame.checkpoints.formats"):
         monkeypatch.setattr(f"{module}.package_is_there", lambda: False)
     packed_file(tmp_path / "x.gguf")
     assert main(["inspect", str(tmp_path / "x.gguf")]) == 0

@@ -21,8 +21,8 @@ import torch
 from safetensors import safe_open
 
 from comfyui_matrixgame.checkpoints import inspect_file, load_decoder, load_generator, load_vae, load_vision
-from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import CheckpointError
+from comfyui_matrixgame.terminal.main import main
 
 from .files import empty, generator_tensors, raw_safetensors, save
 

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from comfyui_matrixgame.checkpoints import convert_generator, inspect_file, load_generator, load_vae, load_vision
 from comfyui_matrixgame.checkpoints.names import CONTAINERS, WRAPPERS, to_layout
-from comfyui_matrixgame.cli import main
+from comfyui_matrixgame.checkpoints.untrained import write_small_files
 from comfyui_matrixgame.errors import CheckpointError
-from comfyui_matrixgame.untrained import write_small_files
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .files import empty, generator_tensors, raw_safetensors, save

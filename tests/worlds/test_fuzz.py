@@ -17,14 +17,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from comfyui_matrixgame.cache.records import DamagedRecord, OtherVersion, Record, read_record, write_record
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import load_world, rollout, save_world, start_world
 from comfyui_matrixgame.world.files import FORMAT
-from comfyui_matrixgame.world.records import DamagedRecord, OtherVersion, Record, read_record, write_record
 
-from ..support import random_track, small_image, small_models
-from .test_records import FORGED, forge
+from ..cache.test_records import FORGED, forge
+from ..support.networks import random_track, small_image, small_models
 from .test_world_files import FIELDS, HOWS, changed, parts
 
 COUNT = int(os.environ.get("WORLDS_FUZZ", "60"))

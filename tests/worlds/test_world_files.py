@@ -16,15 +16,15 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from comfyui_matrixgame.cli import main
 from comfyui_matrixgame.errors import WorldError
-from comfyui_matrixgame.vae.small import TiledDecoder
+from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import World, load_world, rollout, save_world, start_world
 from comfyui_matrixgame.world.check import _tiny_state, _wan_state
 from comfyui_matrixgame.world.files import CHECKSUM, FORMAT
 
-from ..support import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models
 
 UNIVERSAL = VARIANTS["universal"]
 
@@ -214,7 +214,7 @@ def test_render_refuses_before_it_loads_a_model(
 ) -> None:
     about, tensors = parts(path)
     write_old(path, about, changed(tensors, "decoder.3", "NaN"))
-    monkeypatch.setattr("comfyui_matrixgame.render.load_models", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr("comfyui_matrixgame.terminal.render.load_models", lambda *_: pytest.fail("a model was loaded"))
     assert main(["render", "--world", str(path), "--blocks", "2", "-o", str(tmp_path / "o.mp4")]) == 1
     said = capsys.readouterr().err
     assert re.fullmatch(r"matrixgame: w\.safetensors is damaged \(decoder\.3 holds .*\.\n", said)

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the buttons of the player do. */
 import { saveFile } from "./save.mjs";
-import { fullscreen, popOut, share } from "./views.mjs";
+import { fullscreen, popOut, share } from "./view/views.mjs";
 
 /** @param {import("./player.mjs").Player} player @returns {Record<string, () => void>} by name of the button */
 export function actsOf(player) {

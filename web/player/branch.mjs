@@ -1,10 +1,10 @@
 // @ts-check
 /** A take as a branch of a timeline: what was there stays, and the take is in use. */
-import { MAX_BRANCHES, readDocument } from "../timeline/document.mjs";
-import { canonicalCurve, cutCurve } from "../timeline/tracks.mjs";
-import { VARIANTS, cameraAxes } from "../timeline/variants.mjs";
+import { MAX_BRANCHES, readDocument } from "../model/document.mjs";
+import { canonicalCurve, cutCurve } from "../model/tracks.mjs";
+import { VARIANTS, cameraAxes } from "../model/variants.mjs";
 
-/** @typedef {import("../timeline/document.mjs").Timeline} Timeline */
+/** @typedef {import("../model/document.mjs").Timeline} Timeline */
 
 /**
  * The timeline `doc` with a take in it; what the player left by going back comes before it. Throws where they are not

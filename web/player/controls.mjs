@@ -1,9 +1,9 @@
 // @ts-check
 /** The buttons under the picture, and the window in which keys are chosen. */
-import { codeOf, codeOfKey } from "../timeline/record.mjs";
-import { heldKeys } from "../timeline/variants.mjs";
-import { element, update } from "../timeline/style.mjs";
-import { NEVER } from "./inputs.mjs";
+import { codeOf, codeOfKey } from "../timeline/input/record.mjs";
+import { heldKeys } from "../model/variants.mjs";
+import { element, update } from "../timeline/parts/style.mjs";
+import { NEVER } from "./input/held_inputs.mjs";
 
 /** Pictures of the buttons, 16 by 16. @type {Record<string, string>} */
 const ICONS = {

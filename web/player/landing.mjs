@@ -1,6 +1,6 @@
 // @ts-check
 /** Where a take goes when its session ends: the timeline it belongs to, found in the graph or made beside the node. */
-import { writeDocument } from "../timeline/document.mjs";
+import { writeDocument } from "../model/document.mjs";
 import { withTake } from "./branch.mjs";
 
 const GAP = 40; // between the node and a timeline made for it

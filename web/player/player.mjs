@@ -1,24 +1,24 @@
 // @ts-check
 /** The live player: one element with the picture, the display over it, the buttons and the read-outs. */
-import { FPS, VARIANTS, heldKeys } from "../timeline/variants.mjs";
-import { FocusProxy } from "../timeline/focus.mjs";
-import { touchPad } from "../timeline/pad.mjs";
-import { keepTouches } from "../timeline/touch.mjs";
-import { element, linkStyle, update } from "../timeline/style.mjs";
+import { FPS, VARIANTS, heldKeys } from "../model/variants.mjs";
+import { FocusProxy } from "../timeline/parts/focus.mjs";
+import { touchPad } from "../timeline/parts/pad.mjs";
+import { keepTouches } from "../timeline/input/touch.mjs";
+import { element, linkStyle, update } from "../timeline/parts/style.mjs";
 import { actsOf } from "./acts.mjs";
-import { Busy } from "./busy.mjs";
+import { Busy } from "./view/busy.mjs";
 import { Controls, keysWindow } from "./controls.mjs";
-import { codeOfKey } from "../timeline/record.mjs";
-import { Hud } from "./hud.mjs";
-import { PlayerHands } from "./inputs.mjs";
-import { KeyNames } from "./key_names.mjs";
+import { codeOfKey } from "../timeline/input/record.mjs";
+import { Hud } from "./view/hud.mjs";
+import { PlayerHands } from "./input/held_inputs.mjs";
+import { KeyNames } from "./input/key_names.mjs";
 import { Link } from "./link.mjs";
-import { Look } from "./look.mjs";
+import { Look } from "./input/look.mjs";
 import { Pacer } from "./pacer.mjs";
-import { Readouts } from "./readouts.mjs";
+import { Readouts } from "./view/readouts.mjs";
 import { saveFile } from "./save.mjs";
-import { touched } from "./touched.mjs";
-import { translator } from "./words.mjs";
+import { touched } from "./input/touch_keys.mjs";
+import { translator } from "./view/words.mjs";
 
 const READOUT_MS = 250;
 

@@ -1,5 +1,6 @@
 // @ts-check
 /** Script text to tokens, and the errors that point into the text; a port of lexer.py. Columns count code points. */
+import { firstPoints, points } from "../model/code_points.mjs";
 
 const MAX_TEXT = 1_000_000;
 const MAX_TOKENS = 60_000; // words, numbers, signs and line ends of a script
@@ -15,16 +16,6 @@ const KINDS = ["", "newline", "number", "word", "string", "symbol", "end", "bad"
 const END = 6;
 const TOKEN =
   /(?:[ \t\u00a0]+|#[^\n]*)*(?:(\n(?:[ \t\u00a0]*(?:#[^\n]*)?\n)*)|([0-9]+(?:\.[0-9]+)?|\.[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|("(?:\\["\\]|[^"\\\x00-\x1f])*")|(->|\.\.|[@:{}()+\-,;])|($)|([^]))/guy;
-
-/** Characters (code points) in `text`. @param {string} text */
-export function points(text) {
-  let extra = 0;
-  for (let i = 0; i < text.length; i++) if ((text.charCodeAt(i) & 0xfc00) === 0xd800 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) extra++;
-  return text.length - extra;
-}
-
-/** The first `n` code points. @param {string} text @param {number} n */
-export const firstPoints = (text, n) => (text.length <= n ? text : [...text.slice(0, 2 * n)].slice(0, n).join(""));
 
 export class Token {
   /** @param {string} kind @param {string} text @param {number} at where it begins in the text */

@@ -1,8 +1,9 @@
 // @ts-check
-/** Statements and steps of a script; a port of parser.py and steps.py. Times are added up in score.mjs. */
-import { FRAMES_PER_BLOCK, MAX_FRAMES, heldKeys } from "../timeline/variants.mjs";
-import { UNREADABLE, placeOf, points } from "./lexer.mjs";
-import { Reader, integer } from "./reader.mjs";
+/** Statements and steps of a script; a port of parser.py and steps.py. Times are added up in to_timeline.mjs. */
+import { FRAMES_PER_BLOCK, MAX_FRAMES, heldKeys } from "../model/variants.mjs";
+import { points } from "../model/code_points.mjs";
+import { UNREADABLE, placeOf } from "./lexer.mjs";
+import { Reader, integer } from "./token_reader.mjs";
 import { AXES, CAMERA, EASINGS, OPPOSITES, actionList, suggestion } from "./vocabulary.mjs";
 
 /** @typedef {import("./lexer.mjs").Token} Token */

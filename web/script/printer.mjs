@@ -1,11 +1,11 @@
 // @ts-check
 /** Timelines as script text, one step a line where that loses nothing; a port of printer.py. */
-import { CAMERA_DEFAULT, FRAMES_PER_BLOCK, VARIANTS, cameraAxes, heldKeys, legalLength } from "../timeline/variants.mjs";
-import { activeTracks } from "../timeline/document.mjs";
+import { CAMERA_DEFAULT, FRAMES_PER_BLOCK, VARIANTS, cameraAxes, heldKeys, legalLength } from "../model/variants.mjs";
+import { activeTracks } from "../model/document.mjs";
 
 /** @typedef {[number, number, string]} Piece start, stop, what a chord says; "" for nothing */
-/** @typedef {import("../timeline/document.mjs").Timeline} Timeline */
-/** @typedef {import("../timeline/document.mjs").Tracks} Tracks */
+/** @typedef {import("../model/document.mjs").Timeline} Timeline */
+/** @typedef {import("../model/document.mjs").Tracks} Tracks */
 
 const WIDTH = 100;
 /** @type {Record<string, [string, string]>} */
@@ -128,7 +128,7 @@ function decimal(value) {
 /** @param {number} frames */
 const duration = (frames) => (frames % FRAMES_PER_BLOCK ? String(frames) : `${frames / FRAMES_PER_BLOCK}b`);
 
-/** @param {import("../timeline/document.mjs").Marker} marker */
+/** @param {import("../model/document.mjs").Marker} marker */
 function printMarker({ t, name, pin }) {
   const shown = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? name : `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   return `:${shown} at ${t}${pin ? " pin" : ""}`;

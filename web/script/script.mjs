@@ -3,17 +3,17 @@
  * The script language `.mgs` in the browser. Python (actions/script.py) is the source of truth; both pass
  * tests/fixtures/scripts.json.
  */
-import { VARIANTS } from "../timeline/variants.mjs";
+import { VARIANTS } from "../model/variants.mjs";
 import { normalise, tooMuchText } from "./lexer.mjs";
 import { Parser } from "./parser.mjs";
-import { writeTimeline } from "./score.mjs";
+import { writeTimeline } from "./to_timeline.mjs";
 
 export { ScriptError } from "./lexer.mjs";
 export { printScript } from "./printer.mjs";
 
 /**
  * @typedef {object} Script
- * @property {import("../timeline/document.mjs").Timeline} document
+ * @property {import("../model/document.mjs").Timeline} document
  * @property {number} frames rows that the script asks for
  * @property {import("./lexer.mjs").Note[]} warnings in the order of the text
  */

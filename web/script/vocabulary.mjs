@@ -1,8 +1,8 @@
 // @ts-check
 /** The words of the script language; a port of vocabulary.py, checked by the shared fixture. */
-import { heldKeys } from "../timeline/variants.mjs";
+import { heldKeys } from "../model/variants.mjs";
 
-/** @typedef {import("../timeline/variants.mjs").Variant} Variant */
+/** @typedef {import("../model/variants.mjs").Variant} Variant */
 
 /** @type {Record<string, [string, number]>} */
 export const CAMERA = { up: ["pitch", 1], down: ["pitch", -1], left: ["yaw", -1], right: ["yaw", 1] };

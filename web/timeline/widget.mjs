@@ -1,24 +1,24 @@
 // @ts-check
 /** One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM. */
-import { VARIANTS, FPS } from "./variants.mjs";
-import { Banner } from "./banner.mjs";
-import { draw } from "./draw.mjs";
-import { Editor } from "./editor.mjs";
-import { FocusProxy } from "./focus.mjs";
-import { handleKey } from "./keys.mjs";
-import { Pointers } from "./pointer.mjs";
-import { codeOfKey } from "./record.mjs";
-import { Popups } from "./popups.mjs";
-import { ScriptTab } from "./script_tab.mjs";
-import { Steering } from "./steering.mjs";
-import { element, linkStyle, update } from "./style.mjs";
-import { penFor, scaleOf } from "./surface.mjs";
-import { readTheme } from "./theme.mjs";
-import { Toolbar } from "./toolbar.mjs";
-import { keepTouches } from "./touch.mjs";
-import { Transport } from "./transport.mjs";
-import { minHeight } from "./view.mjs";
-import { Windows } from "./windows.mjs";
+import { VARIANTS, FPS } from "../model/variants.mjs";
+import { Banner } from "./parts/banner.mjs";
+import { draw } from "./view/draw.mjs";
+import { Editor } from "./editing/editor.mjs";
+import { FocusProxy } from "./parts/focus.mjs";
+import { handleKey } from "./input/keys.mjs";
+import { Pointers } from "./input/pointer.mjs";
+import { codeOfKey } from "./input/record.mjs";
+import { Popups } from "./parts/popups.mjs";
+import { ScriptTab } from "./parts/script_tab.mjs";
+import { Steering } from "./parts/steering.mjs";
+import { element, linkStyle, update } from "./parts/style.mjs";
+import { penFor, scaleOf } from "./view/surface.mjs";
+import { readTheme } from "./view/theme.mjs";
+import { Toolbar } from "./parts/toolbar.mjs";
+import { keepTouches } from "./input/touch.mjs";
+import { Transport } from "./input/transport.mjs";
+import { minHeight } from "./view/view.mjs";
+import { Windows } from "./parts/windows.mjs";
 
 const BAR = 36; // the toolbar in one row
 const FOOT = 28;
@@ -26,7 +26,7 @@ const FOOT = 28;
 /**
  * @typedef {object} WidgetHost what the node gives
  * @property {() => string | null} variant that the node is set to
- * @property {import("./i18n.mjs").Translate} words
+ * @property {import("./parts/i18n.mjs").Translate} words
  * @property {() => void} changed the value is another
  * @property {(variant: string) => void} setVariant set the node's own input
  * @property {(event: WheelEvent) => void} wheelToGraph
@@ -85,9 +85,9 @@ export class TimelineWidget {
     /** @type {string} */
     this.least = "";
     this.complaint = "";
-    /** @type {import("./theme.mjs").Theme | null} */
+    /** @type {import("./view/theme.mjs").Theme | null} */
     this.theme = null;
-    /** @type {{doc: import("./document.mjs").Timeline, list: import("./warnings.mjs").Warning[]} | null} */
+    /** @type {{doc: import("../model/document.mjs").Timeline, list: import("../model/warnings.mjs").Warning[]} | null} */
     this.warned = null;
   }
 
@@ -135,7 +135,7 @@ export class TimelineWidget {
     this.redraw();
   }
 
-  /** A run of this document has ended: its blocks are up to date. @param {import("./document.mjs").Timeline} doc */
+  /** A run of this document has ended: its blocks are up to date. @param {import("../model/document.mjs").Timeline} doc */
   rendered(doc) {
     this.editor.rendered = doc;
     this.redraw();
@@ -177,8 +177,8 @@ export class TimelineWidget {
       focus: () => (this.popups.close(false), this.proxy.focus()),
       recording: () => this.transport.take !== null,
       look: (/** @type {number} */ dx, /** @type {number} */ dy) => this.transport.take?.move(dx, dy),
-      menu: (/** @type {import("./gestures.mjs").Point} */ p) => this.windows.menu(p),
-      open: (/** @type {import("./gestures.mjs").Point} */ p) => this.windows.openAt(p),
+      menu: (/** @type {import("./input/gestures.mjs").Point} */ p) => this.windows.menu(p),
+      open: (/** @type {import("./input/gestures.mjs").Point} */ p) => this.windows.openAt(p),
       wheelToGraph: this.host.wheelToGraph,
       pointerToGraph: this.host.pointerToGraph,
     };

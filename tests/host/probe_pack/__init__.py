@@ -11,7 +11,7 @@ from comfy_api.latest import ComfyExtension, io
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from comfyui_matrixgame.actions.document import Timeline
-from comfyui_matrixgame.actions.script import parse_script
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import MatrixGameError
 

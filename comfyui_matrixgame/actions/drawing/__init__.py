@@ -1,0 +1,1 @@
+"""Inputs drawn: the overlay on frames, the chart over time."""

@@ -1,0 +1,1 @@
+"""Inputs from and for other programs: one list of formats (formats.py)."""

@@ -1,0 +1,310 @@
+"""Every format of inputs, one record each: what it is called, how it is recognised, read and written.
+
+`recognise`, the choices of `--from` and `--to`, the endings of files and what counts as a path follow from FORMATS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ...errors import ActionError
+from ...variants import UNIVERSAL, Variant
+from ..document import Lanes, Timeline, track_of_lanes
+from ..script.printer import print_script
+from ..script.read_script import parse_script
+from ..track import ActionTrack
+from . import camera_files, importers, poses, recordings, tables, writers
+from .imported import Imported, parse_json
+
+MAX_VALUES = 2_000_000  # numbers, names and brackets of a JSON text: reading costs time with each
+_LOOK = 50  # lines that are looked at
+_FIRST = 1 << 20  # characters of a line that is looked at
+
+
+class Sample:
+    """A normalised text with what recognising and reading it share, so that JSON is parsed once."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def lines(self) -> list[str]:
+        """The first lines that are not empty, stripped."""
+        lines = (line.strip() for line in self.text.split("\n", _LOOK)[:_LOOK])
+        return [line for line in lines if line]
+
+    @cached_property
+    def is_json(self) -> bool:
+        return bool(self.lines) and self.lines[0][0] in "{["
+
+    @cached_property
+    def is_lines(self) -> bool:
+        """Whether the first of several lines is a JSON value of its own."""
+        return self.is_json and len(self.lines) > 1 and self._first_line is not None
+
+    @cached_property
+    def _first_line(self) -> Any:
+        line = self.lines[0]
+        try:
+            return parse_json(line) if len(line) <= _FIRST and line[-1] in "}]" else None
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def data(self) -> Any:
+        """The JSON value of the whole text; raises ActionError that says where it breaks."""
+        value, fault = self._parsed
+        if fault:
+            raise ActionError(fault)
+        return value
+
+    @cached_property
+    def _parsed(self) -> tuple[Any, str]:
+        """The JSON value of the whole text, or why there is none."""
+        text = self.text
+        if text.count(",") + text.count("[") + text.count("{") > MAX_VALUES:
+            return None, f"This JSON has more than {MAX_VALUES:,} values, which no input needs; split it."
+        try:
+            return parse_json(text), ""
+        except (ValueError, RecursionError) as error:
+            return None, f"This timeline is not readable JSON: {error}."
+
+    @cached_property
+    def object(self) -> dict[str, Any]:
+        """The one JSON object of the text, or an empty one where it is something else."""
+        value = self._parsed[0] if self.is_json and not self.is_lines else None
+        return value if isinstance(value, dict) else {}
+
+    @cached_property
+    def step(self) -> dict[str, Any]:
+        """The first step of a recording: of JSON lines, of a list, or of `steps` or `actions` in an object."""
+        if self.is_lines:
+            return self._first_line if isinstance(self._first_line, dict) else {}
+        if not self.is_json:
+            return {}
+        steps = self._list()
+        if steps is None:
+            return self.object
+        return steps[0] if steps and isinstance(steps[0], dict) else {}
+
+    @property
+    def steps(self) -> Any:
+        """(line or number, step) of a recording."""
+        if self.is_lines or not self.is_json or self._parsed[1]:
+            return recordings.json_lines(self.text)
+        steps = self._list()
+        return enumerate([self.object] if steps is None else steps, 1)
+
+    def _list(self) -> list[Any] | None:
+        data = self._parsed[0] if self.is_json else None
+        if isinstance(data, dict):
+            data = next((data[name] for name in ("steps", "actions") if isinstance(data.get(name), list)), None)
+        return data if isinstance(data, list) else None
+
+    @cached_property
+    def frame(self) -> dict[str, Any]:
+        """The frame "0" of an object whose names are the numbers of frames."""
+        first = self.object.get("0", next(iter(self.object.values()), None))
+        return first if isinstance(first, dict) and all(name.isdecimal() for name in list(self.object)[:9]) else {}
+
+
+Reader = Callable[[Sample, Variant | None], Imported]
+
+
+@dataclass(frozen=True)
+class Format:
+    """One format.
+
+    name: as `--from` takes it. what: as a sentence calls it. endings: of files; where `certain`, a file with that
+    ending is of this format whatever it looks like. looks_like, read: of text. write: the text of a track.
+    """
+
+    name: str
+    what: str
+    looks_like: Callable[[Sample], bool]
+    read: Reader | None
+    endings: tuple[str, ...] = ()
+    certain: bool = False
+    write: Callable[[ActionTrack], str] | None = None
+
+
+def _timeline(sample: Sample, chosen: Variant | None) -> Imported:
+    data = sample.data
+    if not isinstance(data, dict) or not data.keys() & {"format", "tracks", "version"}:
+        raise ActionError(
+            f"This JSON is none of the inputs that are known here; it holds {_names(data)}. Known are "
+            f"{', '.join(f.what for f in FORMATS if f.read is not None)}."
+        )
+    timeline = Timeline.from_json(data)
+    if chosen is not None and timeline.variant != chosen:
+        raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
+    _check_source(timeline)
+    return Imported(timeline.track(), (), timeline)
+
+
+def _script(sample: Sample, chosen: Variant | None) -> Imported:
+    script = parse_script(sample.text, chosen)
+    return Imported(script.track, tuple(w.format() for w in script.warnings), script.document)
+
+
+def _realestate(sample: Sample, chosen: Variant | None) -> Imported:
+    track, report = poses.read_realestate(sample.text, chosen or UNIVERSAL)
+    return Imported(track, (str(report),))
+
+
+def _conditions(sample: Sample, chosen: Variant | None) -> Imported:
+    variant = chosen or UNIVERSAL
+    keyboard, mouse = recordings.read_conditions(_object(sample), importers.NPY_NAMES, variant)
+    if keyboard is None:
+        raise ActionError("The recording holds rows of the camera and none of keys (keyboard_cond).")
+    return importers.read_arrays(keyboard, mouse, variant)
+
+
+def _of_text(read: Callable[[str, Variant], Imported]) -> Reader:
+    return lambda sample, chosen: read(sample.text, chosen or UNIVERSAL)
+
+
+def _of_object(read: Callable[[dict[str, Any], Variant], Imported], *needed: str) -> Reader:
+    return lambda sample, chosen: read(_object(sample, *needed), chosen or UNIVERSAL)
+
+
+def _of_steps(read: Callable[[Any, Variant], Imported]) -> Reader:
+    return lambda sample, chosen: read(sample.steps, chosen or UNIVERSAL)
+
+
+def _object(sample: Sample, *needed: str) -> dict[str, Any]:
+    """The JSON object of a text that was said to be one."""
+    data = sample.data
+    if not isinstance(data, dict) or not data:
+        raise ActionError("The recording must be a JSON object.")
+    for name in needed:
+        if not isinstance(data.get(name), (dict, list)):
+            raise ActionError(f"The recording has no {name}.")
+    return data
+
+
+def _has(names: set[str], *places: str) -> Callable[[Sample], bool]:
+    """Whether one of `names` is in the object, step or frame of a text that is no timeline."""
+
+    def look(sample: Sample) -> bool:
+        found = any(names & getattr(sample, place).keys() for place in places)
+        return found and "format" not in sample.object
+
+    return look
+
+
+def _is_gf(sample: Sample) -> bool:
+    actions = sample.object.get("actions")
+    first = next(iter(actions.values()), None) if isinstance(actions, dict) else None
+    return isinstance(first, dict) and bool(first.keys() & {"ws", "ad"})
+
+
+def _is_transforms(sample: Sample) -> bool:
+    frames = sample.object.get("frames")
+    return isinstance(frames, list) and bool(frames) and isinstance(frames[0], dict) and "transform_matrix" in frames[0]
+
+
+def _is_conditions(sample: Sample) -> bool:
+    rows = [sample.object.get(name) for names in importers.NPY_NAMES for name in names]
+    return any(isinstance(each, list) and each and isinstance(each[0], list) for each in rows)
+
+
+_POSES = {"extrinsic", "w2c", "c2w"}
+FORMATS = (
+    Format("timeline", "timelines", lambda s: s.is_json, _timeline, (".json",)),
+    Format("script", "scripts", lambda s: True, _script, (".mgs",), certain=True, write=print_script),
+    Format("csv", "tables", lambda s: tables.is_table(s.lines), _of_text(importers.read_csv), (".csv", ".tsv"),
+           certain=True, write=writers.write_csv),
+    Format("conditions", "rows of keyboard_cond and mouse_cond", _is_conditions, _conditions),
+    Format("vpt", "VPT", _has({"keyboard", "mouse", "tick"}, "step"), _of_steps(recordings.vpt_of),
+           (".jsonl", ".ndjson"), write=writers.write_vpt),
+    Format("hy", "HY-WorldPlay strings", lambda s: False, _of_text(importers.read_hy), write=writers.write_hy),
+    Format("gamecraft", "Hunyuan-GameCraft", lambda s: "--action-list" in s.text[:100_000],
+           _of_text(importers.read_gamecraft_text), write=writers.write_gamecraft),
+    Format("realestate", "RealEstate10K", lambda s: camera_files.pose_kind(s.lines) == "realestate", _realestate,
+           write=poses.write_realestate),
+    Format("kitti", "KITTI poses", lambda s: camera_files.pose_kind(s.lines) == "kitti",
+           _of_text(camera_files.read_kitti)),
+    Format("tum", "TUM trajectories", lambda s: camera_files.pose_kind(s.lines) == "tum",
+           _of_text(camera_files.read_tum)),
+    Format("transforms", "transforms.json of NeRF", _is_transforms, _of_object(camera_files.read_transforms, "frames")),
+    Format("hy_poses", "HY-WorldPlay poses", _has(_POSES, "frame"), _of_object(camera_files.read_pose_frames)),
+    Format("frame_actions", "FastVideo's mg_actions.json", _has({"move_action", "view_action"}, "frame"),
+           _of_object(recordings.read_frame_actions)),
+    Format("gf_minecraft", "GF-Minecraft", _is_gf, _of_object(recordings.read_gf_minecraft, "actions")),
+    Format("minerl", "MineRL actions", _has({"camera"}, "step"), _of_steps(recordings.minerl_of)),
+    Format("biome", "Biome's logs", lambda s: s.step.get("type") in ("session_start", "frame_input"),
+           _of_steps(recordings.biome_of)),
+    Format("flashdreams", "FlashDreams controls", _has({"buttons", "mouse_dx", "schema_version"}, "step", "object"),
+           _of_object(recordings.read_controls, "actions")),
+    Format("npy", "arrays", lambda s: False, None, (".npy", ".npz")),
+)  # fmt: skip
+BY_NAME = {each.name: each for each in FORMATS}
+KINDS = tuple(BY_NAME)
+ENDINGS = {ending: each.name for each in FORMATS for ending in each.endings}
+TEXT_ENDINGS = tuple(ending for ending, name in ENDINGS.items() if BY_NAME[name].read is not None)
+# The formats that say more about a text come before those that take any.
+_LAST = ("timeline", "csv", "script")
+_ORDER = [each for each in FORMATS if each.name not in _LAST] + [BY_NAME[name] for name in _LAST]
+
+
+def recognise(text: str) -> str:
+    """The format of normalised text: one of KINDS; what is nothing else is a script."""
+    return recognise_sample(Sample(text))
+
+
+def recognise_sample(sample: Sample) -> str:
+    """As `recognise`."""
+    return next(each.name for each in _ORDER if each.looks_like(sample)) if sample.lines else "script"
+
+
+def certain_kind(ending: str) -> str | None:
+    """The format that every file with this ending is of, whatever it looks like; None where its text decides."""
+    named = ENDINGS.get(ending.lower())
+    return named if named and BY_NAME[named].certain else None
+
+
+def kind_of_file(ending: str, sample: Sample) -> str:
+    """The format of a file: what its ending is certain of, what its text looks like, or what the ending hints at."""
+    if certain := certain_kind(ending):
+        return certain
+    named, found = ENDINGS.get(ending.lower()), recognise_sample(sample)
+    return named if named and (found == "script" or (found == "timeline" and not sample.object)) else found
+
+
+def _names(data: Any) -> str:
+    if isinstance(data, list):
+        return f"a list of {len(data)}" if data else "nothing"
+    if not isinstance(data, dict):
+        return "one value"
+    names = [str(name)[:40] for name in data]
+    return ", ".join(names[:8]) + (" ..." if len(names) > 8 else "") if names else "nothing"
+
+
+def _check_source(timeline: Timeline) -> None:
+    """Raises ActionError where the script that a timeline was made from cannot be read, or says something else.
+
+    An editor keeps the lanes of the last script that could be read while its text is broken; playing those would
+    show what nobody wrote.
+    """
+    source = timeline.extra.get("source")
+    if not isinstance(source, dict) or source.get("kind") != "script" or not isinstance(source.get("text"), str):
+        return
+    made = parse_script(source["text"], timeline.variant).document
+    lanes = (timeline.lanes, timeline.active_lanes())
+    if made.length != timeline.length or not any(_same_rows(made.lanes, each, timeline) for each in lanes):
+        raise ActionError(
+            "The timeline's lanes are not those of the script it says it was made from; open it in the editor and "
+            "change either, or take its 'source' out."
+        )
+
+
+def _same_rows(one: Lanes, other: Lanes, timeline: Timeline) -> bool:
+    a, b = (track_of_lanes(timeline.variant, lanes, timeline.length) for lanes in (one, other))
+    same = a.mouse is None or b.mouse is None or np.allclose(a.mouse, b.mouse, rtol=0, atol=1e-6)
+    return same and np.array_equal(a.keyboard, b.keyboard)

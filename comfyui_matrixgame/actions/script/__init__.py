@@ -1,0 +1,1 @@
+"""The script language: text to a timeline, and back."""

@@ -1,0 +1,76 @@
+"""The script language `.mgs`: input as text, one line per change.
+
+    script    = { sep } { directive { sep } } { statement sep }
+    directive = "@" ("version"|"variant"|"fps"|"speed"|"unit"|"length") value
+    statement = marker | repeat | at | lanes | step
+    marker    = ":" ( name | string ) [ "at" duration ] [ "pin" ]
+    repeat    = ( "repeat" int | int "x" ) "{" { statement sep } "}"
+    at        = "at" duration                                  idle until that time
+    lanes     = { ("keys"|"cam"|"yaw"|"pitch") ":" step { "," step } newline }    side by side; a lane that the
+                group already has begins the next group; a line that ends with "," goes on
+    step      = duration chord | chord [ duration ] | chord "-" number      w-3 is 3 latent frames
+    chord     = action { "+" action }                           without a duration: one block
+    action    = key | "idle" | ("up"|"down"|"left"|"right") [ "(" num ")" ]
+              | ("yaw"|"pitch") "(" ramp ")" | "look" "(" ramp "," ramp ")"        look(yaw, pitch)
+    ramp      = num [ ("->"|"..") num ] [ "linear"|"smooth"|"in"|"out" ]
+    num       = [ "+"|"-" ] number [ "deg" ]                    15deg is 1
+    duration  = number [ "f"|"l"|"b"|"s"|"ms" ]                 the unit touches the number: 12 s is 12 frames of s
+    sep       = newline | ";" | ","        comment = "#" to the end of the line
+
+Words may be written in capitals. Keys and their other names are in `vocabulary`; left and right are the camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...variants import Variant, get_variant
+from ..document import Marker, Timeline
+from ..track import ActionTrack
+from .lexer import ScriptWarning, normalise, too_much_text
+from .parser import Parser
+from .to_timeline import write_timeline
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script that was read.
+
+    frames: rows that the script asks for: the sum of its steps, or its `@length`.
+    document: the timeline, filled with idle rows up to 9 + 12 n. warnings: what may disappoint, in the order of
+    the text.
+    """
+
+    document: Timeline
+    frames: int
+    warnings: tuple[ScriptWarning, ...]
+
+    @property
+    def variant(self) -> Variant:
+        return self.document.variant
+
+    @property
+    def markers(self) -> tuple[Marker, ...]:
+        return self.document.markers
+
+    @property
+    def track(self) -> ActionTrack:
+        """Exactly the rows that the script asks for, without the filling."""
+        return self.document.track(self.frames)
+
+
+def parse_script(text: str, variant: Variant | str | None = None) -> Script:
+    """Read a script; raises ScriptError (line, column, hint) at the first fault.
+
+    variant: what the script is for; a script whose `@variant` says otherwise is refused. None: what `@variant`
+    says, or universal. No script, however nested, makes more than MAX_FRAMES rows.
+    """
+    refused = too_much_text(text)
+    if refused is not None:
+        raise refused
+    given = get_variant(variant) if isinstance(variant, str) else variant
+    parser = Parser(normalise(text), given)
+    statements = parser.read()
+    timeline, frames = write_timeline(parser, statements)
+    ordered = sorted(parser.warnings, key=lambda w: (w.line, w.column))
+    return Script(timeline.with_source("script", text), frames, tuple(ordered))

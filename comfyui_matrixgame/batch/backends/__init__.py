@@ -1,0 +1,1 @@
+"""What renders tasks: this process, a Ray cluster, ComfyUI servers."""

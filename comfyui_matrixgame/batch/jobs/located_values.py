@@ -1,0 +1,320 @@
+"""Reading a job file into values that know their line: YAML, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+
+from ...actions.formats.tables import separator_of
+from ...errors import BatchError
+from ...system.files import TooLarge
+from ...system.text_files import cannot_be_read, half_character, read_text_file
+from ...system.words import counted
+
+MAX_BYTES = 64 << 20
+MAX_YAML = 8 << 20  # characters of YAML or JSON: reading takes a second for each
+MAX_ROWS = 200_000  # of a CSV
+MAX_DIGITS = 100  # of a whole number
+MAX_SHOWN = 80  # characters of a value in a message
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_TAGS = "tag:yaml.org,2002:"
+_TAGS_READ = [_TAGS + name for name in ("str", "int", "float", "bool", "null", "timestamp", "value", "merge")]
+_NOTHING = ("", "~", "null", "Null", "NULL")
+_DIGITS = re.compile(r"\+?[0-9]+(?:_[0-9]+)*")
+_BOOL = re.compile("yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF")
+_GROUPS = (None, "!", _TAGS + "map", _TAGS + "seq")  # tags of lists and groups
+_HALF = re.compile(r"(?<!\\)(?:\\\\)*\\u[dD][89a-fA-F]")  # after an even number of backslashes
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
+_SEP = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A scalar, a list of Values, or a dict of names to Values, and the line (from 1) it begins on.
+
+    A scalar is text as it is written (007, 1.10, 1:30 and 2026-11-29 stay that), None, or what YAML takes for yes and
+    no, whose `written` is the word. notes: of the whole file, sentences on how it was read.
+    """
+
+    data: Any
+    line: int
+    file: str
+    written: str = ""
+    notes: tuple[str, ...] = ()
+
+    def fail(self, message: str) -> NoReturn:
+        """Raise BatchError with the file and the line in front."""
+        raise BatchError(f"{self.file}, line {self.line}: {message}")
+
+    def items(self, what: str) -> dict[str, Value]:
+        """The entries of a dict; raises BatchError where it is none."""
+        if not isinstance(self.data, dict):
+            self.fail(f"{what} needs `key: value` lines, got {shown(self.data)}.")
+        return self.data
+
+    def list(self) -> list[Value]:
+        """The entries of a list; anything else stands for a list of itself."""
+        return self.data if isinstance(self.data, list) else [self]
+
+    def text(self, what: str) -> str:
+        """A string as it is written; raises BatchError for a list, a group, and nothing."""
+        if isinstance(self.data, bool):
+            return self.written
+        if not isinstance(self.data, str) or self.data == "":
+            hint = "; in YAML ~ alone is nothing, so put it in quotes" if self.written == "~" else ""
+            self.fail(f"{what} needs text, got {shown(self.data)}{hint}.")
+        return self.data
+
+    def whole(self, what: str, least: int = 0) -> int:
+        """A whole number of at least `least`, in plain digits; raises BatchError for anything else."""
+        text = self.data.strip() if isinstance(self.data, str) else ""
+        if not _DIGITS.fullmatch(text) or len(text) >= MAX_DIGITS or int(text) < least:
+            self.fail(f"{what} needs a whole number of {least} or more, got {shown(self.data)}.")
+        return int(text)
+
+
+def shown(data: Any) -> str:
+    """A value as a message quotes it."""
+    if isinstance(data, dict):
+        return "a group of keys"
+    if isinstance(data, list):
+        return "a list"
+    if data is None:
+        return "nothing"
+    text = str(data).lower() if isinstance(data, bool) else str(data)
+    return f"'{text}'" if len(text) <= MAX_SHOWN else f"'{text[:MAX_SHOWN]} ...'"
+
+
+def read_tree(path: Path) -> Value:
+    """The values of a .yaml, .yml, .json or .csv file. Raises BatchError that names file and line."""
+    try:
+        text, note = read_text_file(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise BatchError(f"There is no job file {path}; check the path.") from None
+    except TooLarge:
+        raise BatchError(
+            f"{path.name} has more than {MAX_BYTES >> 20} MiB; say it with lists and ranges instead."
+        ) from None
+    except OSError as error:
+        raise BatchError(cannot_be_read(path, error)) from None
+    if (line := half_character(text)) is not None:
+        raise BatchError(f"{path.name}, line {line}: this holds half a character; write it whole.")
+    value = _read(text, path)
+    return replace(value, notes=(f"{path.name} is {note}.",)) if note else value
+
+
+def _read(text: str, path: Path) -> Value:
+    kind = path.suffix.lower()
+    if kind == ".csv":
+        return _read_csv(text, path.name)
+    if kind not in (".yaml", ".yml", ".json"):
+        raise BatchError(f"{path.name} should end in .yaml, .json or .csv, so that it is clear what it is.")
+    if len(text) > MAX_YAML:
+        raise BatchError(
+            f"{path.name} has more than {MAX_YAML >> 20} MiB; say it with lists and ranges, or as a CSV table."
+        )
+    if kind == ".json":
+        try:
+            json.loads(text)
+        except RecursionError:
+            raise BatchError(f"{path.name} is nested too deeply to be a job file.") from None
+        except ValueError as error:
+            line = getattr(error, "lineno", 1)
+            raise BatchError(f"{path.name}, line {line}: this is not JSON ({getattr(error, 'msg', error)}).") from None
+        text = text.replace("\t", " ")  # JSON is YAML but for tabs between values
+    return _read_yaml(text, path.name)
+
+
+def _read_yaml(text: str, file: str, first_line: int = 1) -> Value:
+    text = _halves_joined(text, file, first_line)
+    try:
+        events = yaml.parse(text, Loader=_LOADER)
+        next(events)  # the stream's beginning
+        if not isinstance(next(events), yaml.DocumentStartEvent):
+            return Value({}, 1, file)
+        value = _Reader(events, file, first_line).value(next(events))
+        next(events)  # the document's end
+        more = next(events)
+        if isinstance(more, yaml.DocumentStartEvent):
+            raise BatchError(
+                f"{file}, line {more.start_mark.line + first_line}: a second document begins here (---); make it a "
+                "file of its own."
+            )
+        return value
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = min(mark.line, text.count("\n")) + first_line if mark else first_line
+        words = [words for words in (error.problem, error.context) if words]
+        raise BatchError(f"{file}, line {line}: this is not YAML: {' '.join(words)}.") from None
+    except RecursionError:
+        raise BatchError(f"{file} is nested too deeply to be a job file.") from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise BatchError(f"{file} is not YAML: {str(error).splitlines()[0]}.") from None
+
+
+class _Reader:
+    """The values of one YAML document, made as it is parsed; what an alias repeats is one value."""
+
+    def __init__(self, events: Iterator[yaml.Event], file: str, first_line: int) -> None:
+        self._events, self._file, self._first_line = events, file, first_line
+        self._anchors: dict[str, Value | None] = {}  # None while it is being read
+
+    def value(self, event: yaml.Event) -> Value:
+        """The value that begins with `event`. Raises BatchError."""
+        line = self._line(event)
+        if isinstance(event, yaml.AliasEvent):
+            return self._repeated(event.anchor, line)
+        assert isinstance(event, yaml.NodeEvent)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event, self._file, line)
+        else:
+            assert isinstance(event, yaml.CollectionStartEvent)
+            if event.tag not in _GROUPS:
+                raise _tagged(self._file, line, str(event.tag))
+            data = self._group() if isinstance(event, yaml.MappingStartEvent) else self._list()
+            value = Value(data, line, self._file)
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value
+        return value
+
+    def _line(self, event: yaml.Event) -> int:
+        return event.start_mark.line + self._first_line
+
+    def _repeated(self, anchor: str, line: int) -> Value:
+        if anchor not in self._anchors:
+            raise BatchError(f"{self._file}, line {line}: there is no &{anchor[:MAX_SHOWN]} before this.")
+        value = self._anchors[anchor]
+        if value is None:
+            raise BatchError(f"{self._file}, line {line}: this refers to itself.")
+        return value
+
+    def _list(self) -> list[Value]:
+        found = []
+        while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
+            found.append(self.value(event))
+        return found
+
+    def _group(self) -> dict[str, Value]:
+        data: dict[str, Value] = {}
+        merged: dict[str, Value] = {}
+        while not isinstance(key := next(self._events), yaml.MappingEndEvent):
+            at = self._line(key)
+            if not isinstance(key, yaml.ScalarEvent):
+                raise BatchError(f"{self._file}, line {at}: a name is text, not a list or a group.")
+            if key.anchor is not None:
+                self._anchors[key.anchor] = _scalar(key, self._file, at)
+            value = self.value(next(self._events))
+            if key.value == "<<" and not key.style:
+                for group in value.list():
+                    merged = group.items("What << takes over") | merged
+            elif key.value in data:
+                raise BatchError(f"{self._file}, line {at}: '{key.value[:MAX_SHOWN]}' is given twice.")
+            else:
+                data[key.value] = value
+        return merged | data
+
+
+def _scalar(event: yaml.ScalarEvent, file: str, line: int) -> Value:
+    """A scalar as it is written: YAML's own reading would make 12 of 014, 90 of 1:30 and a date of 2026-11-29."""
+    text = str(event.value)
+    if event.tag not in (None, "!") and event.tag not in _TAGS_READ:
+        raise _tagged(file, line, event.tag)
+    if event.style:  # in quotes, or a block
+        return Value(text, line, file, text)
+    if text in _NOTHING:
+        return Value(None, line, file, text)
+    if _BOOL.fullmatch(text) and event.tag in (None, _TAGS + "bool"):
+        return Value(text.lower() in ("yes", "true", "on"), line, file, text)
+    return Value(text, line, file, text)
+
+
+def _tagged(file: str, line: int, tag: str) -> BatchError:
+    return BatchError(f"{file}, line {line}: a job file has no tags such as {tag[:60]}; leave it out.")
+
+
+def _halves_joined(text: str, file: str, first_line: int) -> str:
+    """Text in which no character is written in halves, as JSON does: "\\ud83d\\ude00"."""
+    if not _HALF.search(text):
+        return text
+    text = _PAIR.sub(lambda m: m[1] + chr(0x10000 + ((int(m[2], 16) & 0x3FF) << 10) + (int(m[3], 16) & 0x3FF)), text)
+    if (left := _HALF.search(text)) is not None:
+        line = text.count("\n", 0, left.start()) + first_line
+        raise BatchError(f"{file}, line {line}: this holds half a character; write it whole.")
+    return text
+
+
+def _read_csv(text: str, file: str) -> Value:
+    """One job for each row; lines with # at the top are settings, as in YAML, and empty ones there mean nothing.
+
+    As spreadsheets save it: any separator, `sep=`, and columns that are empty.
+    """
+    lines = text.split("\n")
+    head = next((i for i, line in enumerate(lines) if line.strip(' ;,\t"') and not _is_setting(line)), len(lines))
+    said = next((match for line in lines[:head] if (match := _SEP.fullmatch(line))), None)
+    settings = "\n".join(_setting(line) for line in lines[:head])
+    found = dict(_read_yaml(settings, file).items("The head of a CSV job file"))
+    if len(lines) - head > MAX_ROWS and '"' not in text:
+        raise _too_many(file)
+    separator = said[1] if said else separator_of(lines[head] if head < len(lines) else "").replace(" ", ",")
+    reader = csv.reader(io.StringIO("\n".join(lines[head:])), delimiter=separator)
+    try:
+        rows = _rows(reader, head, file)
+    except csv.Error as error:
+        raise BatchError(f"{file}, line {head + reader.line_num}: this cannot be read ({error}).") from None
+    found["jobs"] = Value(rows, head + 1, file)
+    return Value(found, 1, file)
+
+
+def _rows(reader: Any, head: int, file: str) -> list[Value]:
+    columns = [cell.strip() for cell in next(reader, [])]
+    if not any(columns):
+        raise BatchError(f"{file} has no rows; its first line names the columns, such as image,script,seed.")
+    twice = next((name for name in columns if name and columns.count(name) > 1), None)
+    if twice is not None:
+        raise BatchError(f"{file}, line {head + 1}: the column '{twice[:MAX_SHOWN]}' is given twice; keep one of them.")
+    rows = []
+    for cells in reader:
+        line = head + reader.line_num
+        if not any(cell.strip() for cell in cells):
+            continue
+        while len(cells) > len(columns) and not cells[-1].strip():
+            cells.pop()
+        if len(cells) != len(columns):
+            raise BatchError(
+                f"{file}, line {line}: {counted(len(cells), 'cell')} for {counted(len(columns), 'column')}."
+            )
+        if len(rows) == MAX_ROWS:
+            raise _too_many(file)
+        row = {name: Value(cell.strip(), line, file) for name, cell in zip(columns, cells, strict=True) if cell.strip()}
+        rows.append(Value(row, line, file))
+    return rows
+
+
+def _is_setting(line: str) -> bool:
+    return line.lstrip('"').startswith("#") or _SEP.fullmatch(line) is not None
+
+
+def _setting(line: str) -> str:
+    """The YAML of a line with #, which a spreadsheet may have put in quotes and filled up with separators."""
+    if not line.lstrip('"').startswith("#"):
+        return ""
+    if line.startswith('"'):
+        try:
+            line = next(csv.reader([line], delimiter=separator_of(line)), [""])[0]
+        except csv.Error:
+            return ""
+    return line.rstrip(";,\t ")[1:].removeprefix(" ")
+
+
+def _too_many(file: str) -> BatchError:
+    return BatchError(f"{file} has more than {MAX_ROWS:,} rows; say it with lists and ranges in YAML instead.")

@@ -1,0 +1,1 @@
+"""Results: written, stored, listed in the ledger, reported, exported."""

@@ -1,0 +1,139 @@
+"""Results in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...errors import BatchError
+from .outputs import ABOUT, PICTURES, RESULTS, full_disk_said, parsed, result_path, whole
+
+NAMED, PARTS = "by_name", "parts"
+
+
+class FolderStore:
+    """Results in a folder of this machine, or of a disk that many machines share."""
+
+    is_near = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            for name in (RESULTS, NAMED, PARTS):
+                (root / name).mkdir(parents=True, exist_ok=True)
+            probe = root / PARTS / f"probe-{uuid.uuid4().hex}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise BatchError(
+                f"The results cannot be written to {root} ({error.strerror or error}); check the folder's rights, or "
+                "name another with --output."
+            ) from None
+
+    def folder(self, key: str) -> Path:
+        """Where a result lies or would lie."""
+        return self.root / result_path(key)
+
+    def part(self, key: str) -> Path:
+        return self.root / PARTS / f"{key}.{uuid.uuid4().hex[:8]}"
+
+    def commit(self, part: Path, key: str) -> dict[str, Any]:
+        target = self.folder(key)
+        with full_disk_said(part):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.rename(part, target)
+            except OSError:
+                if not target.exists():
+                    raise
+                _merge(part, target)
+        about = self.read(key)
+        assert about is not None
+        return about
+
+    def seen(self, key: str) -> bool:
+        return (self.folder(key) / ABOUT).exists()
+
+    def read(self, key: str) -> dict[str, Any] | None:
+        return _read(self.folder(key))
+
+    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
+        source = self.folder(about["key"])
+        target = self.root / NAMED / name
+        with full_disk_said(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            for item in items:
+                file = source / about["items"][item]["file"]
+                if item in PICTURES:
+                    folder = target.parent / f"{target.name}.{item}"
+                    folder.mkdir(exist_ok=True)
+                    pictures = {picture.name: picture for picture in file.iterdir()}
+                    for old in folder.glob(f"*.{PICTURES[item]}"):
+                        if old.name not in pictures:  # of a longer result that had this name
+                            old.unlink()
+                    for picture in pictures.values():
+                        self._link(picture, folder / picture.name)
+                else:
+                    ending = ".mp4" if item == "mp4" else f".{item}{file.suffix}"
+                    self._link(file, target.parent / (target.name + ending))
+
+    def _link(self, source: Path, target: Path) -> None:
+        """A hard link where the disk has them, else a copy of the same time; replaces what is there in one step."""
+        if target.exists() and (os.path.samefile(source, target) or _stamp(source) == _stamp(target)):
+            return
+        part = self.root / PARTS / f"link-{uuid.uuid4().hex}"  # where what a killed run leaves is deleted
+        try:
+            os.link(source, part)
+        except OSError:
+            shutil.copyfile(source, part)
+            times = source.stat()
+            os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+        os.replace(part, target)
+
+    @contextmanager
+    def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
+        yield self.folder(about["key"]) / about["items"][item]["file"]
+
+    def clean(self) -> None:
+        """Delete what earlier runs began and did not finish; nothing else may be writing."""
+        for part in (self.root / PARTS).iterdir():
+            shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
+
+
+def _read(folder: Path) -> dict[str, Any] | None:
+    about = parsed((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None
+    return None if about is None else whole(folder, about)
+
+
+def _merge(part: Path, target: Path) -> None:
+    """Add the items of a new folder to a result that is there; what it has is left as it is."""
+    old, new = _read(target), _read(part)
+    assert new is not None
+    if old is None:  # not whole: nothing points to it
+        shutil.rmtree(target)
+        os.rename(part, target)
+        return
+    missing = new["items"].keys() - old["items"].keys()
+    for item in missing:
+        place = target / new["items"][item]["file"]
+        if place.is_dir():  # not whole, or of a run that was killed right here
+            shutil.rmtree(place)
+        os.replace(part / new["items"][item]["file"], place)
+    if missing:
+        old["items"] |= {item: new["items"][item] for item in missing}
+        text = target / (ABOUT + ".part")
+        text.write_text(json.dumps(old), encoding="utf-8")
+        os.replace(text, target / ABOUT)
+    shutil.rmtree(part, ignore_errors=True)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What tells a copy from an older file without reading it: size and time of writing."""
+    state = path.stat()
+    return state.st_size, state.st_mtime_ns

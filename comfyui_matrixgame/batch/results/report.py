@@ -1,0 +1,217 @@
+"""What a person looks at: a static page, contact sheets, and tables, from the ledger as it stands."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageDraw, ImageFont
+
+from ...errors import BatchError, ImageError
+from ...media.images import open_picture
+from ...system.files import written_whole
+from ..jobs.settings import is_url
+from .ledger import Entry, Ledger
+from .outputs import result_path
+
+PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
+THUMBNAILS = "thumbnails"  # of results at a URL
+TEMPLATE = Path(__file__).with_name("report.html")
+ACROSS, DOWN, CELL, TEXT = 10, 12, (192, 128), 26  # pictures of a contact sheet, their size, the text under them
+LABELS = ("variant", "image", "script", "seed")
+COLUMNS = (
+    "name", "state", "error", "attempts", *LABELS, "blocks", "frames", "width", "height", "model_seconds", "seconds",
+    "bytes", "worker", "finished", "key", "block", "video", "thumbnail", "program",
+)  # fmt: skip
+
+
+def write_report(folder: Path, output: str | None = None, quick: bool = False) -> list[Path]:
+    """Write the page, and unless `quick` the sheets and tables, of the ledger in `folder`; returns what was written.
+
+    output: where the results lie, as the run had it; by default as the last run wrote it down. Works while a run is
+    on. Raises BatchError where nothing ran, or nothing can be written.
+    """
+    ledger = Ledger(folder, write=False)
+    try:
+        where = str(output or ledger.note("output") or folder)
+        total = ledger.note("total") or 0
+        entries = list(ledger.entries())
+    finally:
+        ledger.close()
+    try:
+        if is_url(where):
+            _bring_thumbnails(folder, where, entries)
+        written = [write_page(folder, entries, total, where)]
+        if not quick:
+            written += write_tables(folder, entries)
+            written += write_sheets(folder, [entry for entry in entries if entry.about], is_url(where))
+    except OSError as error:
+        raise BatchError(f"The report cannot be written to {folder}: {error.strerror or error}.") from None
+    return written
+
+
+def write_page(folder: Path, entries: list[Entry], total: int, output: str) -> Path:
+    """The page. output: where the results lie."""
+    lanes: dict[str, int] = {}
+    jobs = [_row(entry, lanes, output) for entry in entries]
+    data = {
+        "written": time.time(),
+        "total": total,
+        "lanes": [json.loads(text) for text in lanes],
+        "jobs": jobs,
+    }
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
+    page = TEMPLATE.read_text(encoding="utf-8").replace("__DATA__", text)
+    return _replace(folder / PAGE, page.encode())
+
+
+def write_tables(folder: Path, entries: list[Entry]) -> list[Path]:
+    """One row for each job, as CSV and as Parquet."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [_table_row(entry) for entry in entries]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([row[name] for name in COLUMNS] for row in rows)
+    made = [_replace(folder / f"{TABLE}.csv", text.getvalue().encode())]
+    kinds = {name: pa.string() for name in COLUMNS}
+    kinds |= {name: pa.int64() for name in ("attempts", "blocks", "frames", "width", "height", "bytes")}
+    kinds |= {name: pa.float64() for name in ("model_seconds", "seconds", "finished")} | {"seed": pa.uint64()}
+    table = pa.table({name: pa.array([row[name] for row in rows], kinds[name]) for name in COLUMNS})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    return [*made, _replace(folder / f"{TABLE}.parquet", buffer.getvalue())]
+
+
+def write_sheets(folder: Path, entries: list[Entry], far: bool = False) -> list[Path]:
+    """Thumbnails of finished jobs with their names, on as many sheets as are needed; older sheets beyond are left."""
+    made = []
+    count = ACROSS * DOWN
+    for number, first in enumerate(range(0, len(entries), count), 1):
+        sheet = _sheet(folder, entries[first : first + count], far)
+        buffer = io.BytesIO()
+        sheet.save(buffer, format="JPEG", quality=85)
+        made.append(_replace(folder / SHEET.format(number), buffer.getvalue()))
+    return made
+
+
+def _sheet(folder: Path, entries: list[Entry], far: bool) -> Image.Image:
+    across, down = min(ACROSS, len(entries)), -(-len(entries) // ACROSS)
+    wide, high = CELL[0], CELL[1] + TEXT
+    sheet = Image.new("RGB", (across * wide, down * high), (24, 26, 29))
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
+    for index, entry in enumerate(entries):
+        left, top = index % ACROSS * wide, index // ACROSS * high
+        try:
+            with open_picture(folder / _thumbnail_place(entry.about or {}, far)) as picture:
+                picture = picture.convert("RGB")
+                scale = min((wide - 8) / picture.width, (CELL[1] - 4) / picture.height)
+                picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
+            sheet.paste(picture, (left + (wide - picture.width) // 2, top + 4 + (CELL[1] - 4 - picture.height) // 2))
+        except ImageError:
+            draw.text((left + 8, top + CELL[1] // 2), "no picture", (160, 160, 160), font)
+        draw.text((left + 4, top + CELL[1] + 3), _fitting(entry.name, draw, font, wide - 8), (225, 225, 225), font)
+    return sheet
+
+
+def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str:
+    """The end of a text, which tells jobs apart, in so many pixels."""
+    shown = text
+    while draw.textlength(shown, font) > width and len(shown) > 4:
+        shown = "…" + shown[2:]
+    return shown
+
+
+def _bring_thumbnails(folder: Path, output: str, entries: list[Entry]) -> None:
+    """Copy the thumbnails of results at a URL beside the page, which could not show them otherwise."""
+    from .url_store import UrlStore
+
+    (folder / THUMBNAILS).mkdir(exist_ok=True)
+    abouts = [entry.about for entry in entries if entry.about and entry.about["thumbnail"]]
+    missing = {folder / _thumbnail_place(about, True): about for about in abouts}
+    missing = {path: about for path, about in missing.items() if not path.exists()}
+    if missing:
+        UrlStore(output, write=False).fetch_thumbnails(list(missing.values()), list(missing))
+
+
+def _thumbnail_place(about: dict[str, Any], far: bool) -> str:
+    """Where a result's thumbnail lies beside the page. far: whether the result itself is at a URL."""
+    return f"{THUMBNAILS}/{about['key']}.jpg" if far else f"{result_path(about['key'])}/{about['thumbnail']}"
+
+
+def _base(output: str) -> str | None:
+    """What stands before a result's path on the page; None where a browser cannot open it."""
+    if not is_url(output):
+        return ""
+    return output.rstrip("/") + "/" if output.startswith("http") else None
+
+
+def _row(entry: Entry, lanes: dict[str, int], output: str) -> dict[str, Any]:
+    base = _base(output)
+    row: dict[str, Any] = {"name": entry.name, "state": entry.state}
+    if entry.error:
+        row |= {"error": entry.error, "finished": entry.updated}
+    about = entry.about
+    if about is None:
+        return row
+    text = json.dumps({"rows": _rows_of(about), "lanes": about["lanes"]}, separators=(",", ":"))
+    row |= {
+        "labels": entry.labels,
+        "lanes": lanes.setdefault(text, len(lanes)),
+        "frames": about["frames"],
+        "seconds": about["seconds"].get("model") or about["seconds"].get("all"),
+        "bytes": _bytes(about),
+        "finished": about["finished"],
+        "worker": about["worker"],
+    }
+    row |= {"thumbnail": _thumbnail_place(about, is_url(output))} if about["thumbnail"] else {}
+    if base is not None:
+        place = f"{base}{result_path(about['key'])}/"
+        video = _video(about)
+        row |= {"video": place + video} if video else {}
+        row["files"] = [[name, place + item["file"]] for name, item in about["items"].items()]
+    return row
+
+
+def _table_row(entry: Entry) -> dict[str, Any]:
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"name": entry.name, "state": entry.state, "error": entry.error, "attempts": entry.attempts}
+    row |= {"key": entry.key, "finished": entry.updated}
+    about = entry.about
+    if about is not None:
+        place = result_path(about["key"]) + "/"
+        video, thumbnail = _video(about), about["thumbnail"]
+        row |= {name: entry.labels[name] for name in LABELS} | {"seed": about["seed"]}
+        row |= {name: about[name] for name in ("blocks", "frames", "worker", "finished", "block", "program")}
+        row |= {"height": about["size"][0], "width": about["size"][1], "bytes": _bytes(about)}
+        row |= {"model_seconds": about["seconds"].get("model"), "seconds": about["seconds"].get("all")}
+        row |= {"video": video and place + video, "thumbnail": thumbnail and place + thumbnail}
+    return row
+
+
+def _video(about: dict[str, Any]) -> str | None:
+    """The video to play: with the overlay where there is one."""
+    videos = sorted(item["file"] for item in about["items"].values() if item["file"].endswith(".mp4"))
+    return videos[0] if videos else None
+
+
+def _bytes(about: dict[str, Any]) -> int:
+    return sum(item["bytes"] for item in about["items"].values())
+
+
+def _rows_of(about: dict[str, Any]) -> int:
+    """Input rows of a job: a frame fewer than it has where it began with a picture."""
+    return about["frames"] - (about["first_block"] == 0)
+
+
+def _replace(path: Path, data: bytes) -> Path:
+    """Write a file in one step, so that a reader never sees half of it."""
+    with written_whole(path) as part:
+        part.write_bytes(data)
+    return path

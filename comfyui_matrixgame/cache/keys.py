@@ -1,0 +1,125 @@
+"""A world and the inputs played in it, as the chain of names that its blocks have before any of them is made."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+
+import torch
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..errors import WorldError
+from ..networks.generator.kv_cache import Caches
+from ..networks.vae.base import State
+from ..world.inputs import TAIL_ROWS
+from ..world.models import Models, fingerprint
+from ..world.world import World, next_name
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """What the keys of a world's next blocks follow from, besides the inputs; it holds no tensor.
+
+    name: of the world before block `first`. numbers: what decides the last bits and is not in a name: image features,
+    device, attention, the version of torch. decoder: what makes the frames.
+    """
+
+    name: str
+    first: int
+    numbers: str
+    decoder: str
+
+    def names(self, track: ActionTrack, blocks: int) -> list[str]:
+        """Names of the world before block first + i, for i up to `blocks`; the track is long enough."""
+        names, row = [self.name], 0
+        for block in range(self.first, self.first + blocks):
+            count = rows_of_blocks(1, block)
+            names.append(next_name(names[-1], track.slice(row, row + count)))
+            row += count
+        return names
+
+    def key(self, name: str) -> str:
+        """What belongs to a world of this name is stored under."""
+        return hashlib.sha256(f"{name}/{self.numbers}".encode()).hexdigest()[:40]
+
+    def with_decoder(self, key: str) -> str:
+        """The key of what the decoder has a part in."""
+        return f"{key}-{self.decoder}"
+
+
+def lineage_of(models: Models, world: World) -> Lineage:
+    """The lineage of a world that goes on with these models; raises WorldError for a batch."""
+    if world.batch != 1:
+        raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
+    decoder = fingerprint(models.decoder)[:16]
+    return Lineage(world.names[0], world.block, _numbers(models, world), decoder)
+
+
+def condition_key(lineage: Lineage, world: World) -> str:
+    """What the condition of a world's image is stored under."""
+    return hashlib.sha256(f"{lineage.numbers}/{_picture(world)}".encode()).hexdigest()[:40]
+
+
+class Chain:
+    """Blocks first..last - 1 of a world's life, by index.
+
+    names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under."""
+
+    def __init__(self, models: Models, world: World, track: ActionTrack, blocks: int) -> None:
+        self.world = world
+        self.first, self.last = world.block, world.block + blocks
+        self._track = track.padded(rows_of_blocks(blocks, world.block))
+        self.lineage = lineage_of(models, world)
+        self.root = condition_key(self.lineage, world)
+        self.names = self.lineage.names(self._track, blocks)
+        self.keys = [self.lineage.key(name) for name in self.names]
+
+    def latents_key(self, block: int) -> str:
+        """What a block's latents are stored under."""
+        return self.keys[block - self.first + 1]
+
+    def frames_key(self, block: int) -> str:
+        """What a block's frames are stored under."""
+        return self.lineage.with_decoder(self.latents_key(block))
+
+    def state_key(self, block: int) -> str:
+        """What the state of the world before a block is stored under."""
+        return self.lineage.with_decoder(self.keys[block - self.first])
+
+    def rows(self, block: int) -> list[ActionTrack]:
+        """The rows that a block is the first to read."""
+        start = rows_of_blocks(block - self.first, self.first)
+        return [self._track.slice(start, start + rows_of_blocks(1, block))]
+
+    def rest(self, block: int) -> ActionTrack:
+        """The rows from a block on."""
+        return self._track.slice(rows_of_blocks(block - self.first, self.first))
+
+    def tail(self, block: int) -> tuple[ActionTrack, ...] | None:
+        """The last rows read before a block."""
+        if block == self.first:
+            return self.world.tail
+        whole = self._track.slice(0, rows_of_blocks(block - self.first, self.first))
+        if self.world.tail is not None:
+            whole = self.world.tail[0].concat(whole)
+        return (whole.slice(len(whole) - TAIL_ROWS),)
+
+    def world_at(self, block: int, caches: Caches, decoder_state: State | None) -> World:
+        """The world before a block, from what changes on the way."""
+        if block == self.first:
+            return self.world
+        names = (self.names[block - self.first],)
+        tail = self.tail(block)
+        return replace(self.world, block=block, names=names, caches=caches, decoder_state=decoder_state, tail=tail)
+
+
+def _numbers(models: Models, world: World) -> str:
+    device = models.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    features = hashlib.sha256(world.features.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return f"{features}/{list(world.image.shape)}/{name}/{models.generator.attention.name}/{torch.__version__}"
+
+
+def _picture(world: World) -> str:
+    pixels = hashlib.sha256(world.image.cpu().contiguous().numpy().tobytes()).hexdigest()
+    return f"{world.models_id}/{pixels}"

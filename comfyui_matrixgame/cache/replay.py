@@ -1,0 +1,89 @@
+"""The state of a world at any block, from latents made before: one clean pass a block, and the decoder's share.
+
+How far back that must begin for the same bits:
+
+- Caches. Layer 0's keys of a block depend on that block alone. Each layer after it looks at what the layer below
+  made of the blocks inside the window, and so does each camera attention, which lies between two layers. With S such
+  stages and a window that reaches w blocks back, the keys of all layers depend on the w * S blocks before, and on no
+  earlier one: passes over these, begun with empty caches, end with the very numbers of the rollout.
+- Decoder. Its convolutions over time see a bounded past, which each decoder counts itself (`latents_behind`).
+
+Both bounds are held to the last bit in tests/cache/test_resume.py, from above and from below.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from ..actions.track import ActionTrack
+from ..networks.generator import GeneratorConfig
+from ..networks.generator.model import RolloutConstants
+from ..networks.generator.schedule import Schedule
+from ..networks.vae import VideoDecoder
+from ..networks.vae.base import State
+from ..variants import LATENTS_PER_BLOCK
+from ..world.condition import block_condition, with_condition
+from ..world.inputs import block_windows, tail_after
+from ..world.models import Models
+from ..world.rollout import CLEAN, new_caches
+from ..world.world import World
+
+LatentsOf = Callable[[int], Tensor]
+"""Latents [1, 16, 3, h, w] of a block of a world's life."""
+
+
+def context_blocks(config: GeneratorConfig) -> int:
+    """Blocks whose latents decide all keys and values that the next block sees."""
+    stages = config.layers + (len(config.action_layers) if config.mouse else 0)
+    behind = math.ceil((config.window - LATENTS_PER_BLOCK) / LATENTS_PER_BLOCK)
+    return stages * behind
+
+
+def decoder_blocks(decoder: VideoDecoder) -> int:
+    """Blocks whose latents decide a decoder's state."""
+    return math.ceil(decoder.latents_behind / LATENTS_PER_BLOCK)
+
+
+def replay_context(
+    models: Models,
+    world: World,
+    latents: LatentsOf,
+    rows: Callable[[int], Sequence[ActionTrack]],
+    until: int,
+    before_pass: Callable[[], None],
+) -> World:
+    """`world` with its caches brought to block `until`, and its condition, block and tail; the rest is as it was.
+
+    world: its caches are filled in place. rows: what a block is the first to read.
+    """
+    constants: RolloutConstants | None = None
+    if not world.caches:
+        world = replace(world, caches=new_caches(models, world))
+    world = with_condition(world, models.vae, until * LATENTS_PER_BLOCK)
+    for index in range(world.block, until):
+        given = latents(index).to(models.device)
+        before_pass()
+        if constants is None:
+            timesteps = [*Schedule.of(world.variant.steps).timesteps, CLEAN]
+            constants = models.generator.prepare_rollout(world.features, timesteps)
+        first_frame = index * LATENTS_PER_BLOCK
+        inputs = block_windows(world.tail, rows(index), models.device)
+        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
+        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
+        models.generator(given, condition, len(world.variant.steps), constants, block, world.caches)
+        world = replace(world, block=index + 1, tail=tail_after(world.tail, rows(index)))
+    return world
+
+
+def replay_decoder(
+    models: Models, state: State | None, latents: LatentsOf, blocks: range, before: Callable[[], None]
+) -> State | None:
+    """The decoder's state after `blocks`, begun with `state`."""
+    for index in blocks:
+        before()
+        _, state = models.decoder.decode(latents(index).to(models.device), state)
+    return state

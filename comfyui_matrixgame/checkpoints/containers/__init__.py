@@ -1,0 +1,1 @@
+"""The kinds of files that tensors come in."""

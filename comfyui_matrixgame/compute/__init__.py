@@ -1,0 +1,1 @@
+"""Arithmetic: layers, kernels, number formats, devices."""

@@ -1,0 +1,161 @@
+"""Devices: which there are, which of their threads' streams is whose, and what they can compute in.
+
+CUDA has a current device in each thread. Triton's kernels, events and captures go there, whatever device the tensors
+are on. `computing_on` sets it, and everything that computes runs inside: no thread has to think of it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, TypeVar
+
+import torch
+
+from ..errors import BackendError
+from .faults import reason_of
+from .trials import chosen
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+BFLOAT16_FROM = (8, 0)  # compute capability: older cards have no products in it, and Triton none of its instructions
+SMALL = 50_000_000  # parameters up to which one thread of a CPU is enough
+CUDNN_ATTENTION = (9, 10)  # major capabilities on which cuDNN's attention is ahead (Hopper; data centre Blackwell)
+
+
+def find_device(name: str | None) -> torch.device:
+    """The device called `name`, or the best there is, which becomes this thread's current one. Raises BackendError,
+    with the reason, where it does not work."""
+    if name is None:
+        name = "cuda" if _cuda_works() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type == "meta":
+            raise RuntimeError("it computes nothing")
+        torch.ones(1, device=device).add(1).item()  # a kernel of its own, waited for: does the card run this torch?
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+    except Exception as error:  # each kind of device has its own classes, down to a module that is not there
+        why = _why_not(name, error)
+        raise BackendError(f"The device '{name}' is not available here: {why}. Use --device cpu.") from None
+    return device
+
+
+def fit_threads(device: torch.device, parameters: int) -> None:
+    """On a CPU, have one thread compute networks as small as the demo world's; OMP_NUM_THREADS has the last word.
+
+    Several would mostly wait for each other: three blocks took 1.5 s with one and 20 s with two on a busy machine of
+    two cores, with the same frames to the bit (measured 2026-11-30).
+    """
+    if device.type == "cpu" and parameters < SMALL and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def _cuda_works() -> bool:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a driver that is too old: a CPU is no error where nobody asked for CUDA
+        return torch.cuda.is_available()
+
+
+def _why_not(name: str, error: BaseException) -> str:
+    kind = name.partition(":")[0]
+    if kind == "mps" and not torch.backends.mps.is_available():
+        return "it needs a Mac with Apple silicon, and a torch for it"
+    if kind != "cuda":
+        return reason_of(error) if kind in ("mps", "xpu") else "torch does not know it"
+    hidden = os.environ.get(VISIBLE)
+    if not torch.backends.cuda.is_built() and not torch.cuda.is_available():
+        return "this torch was built without CUDA (pytorch.org has one with it)"
+    if hidden is not None and torch.cuda.device_count() == 0:
+        return f"{VISIBLE} is '{hidden}' and hides all GPUs"
+    count = torch.cuda.device_count() if _cuda_works() else 0
+    _, _, index = name.partition(":")
+    if count and index.isdecimal() and int(index) >= count:
+        last = f"cuda:0 to cuda:{count - 1}" if count > 1 else "cuda:0"
+        return f"there is only {last}" + (f", of those that {VISIBLE}={hidden} shows" if hidden else "")
+    return reason_of(error)
+
+
+@contextmanager
+def computing_on(device: torch.device) -> Iterator[None]:
+    """Compute on `device`, without gradients, with it as the current one of this thread; as before afterwards."""
+    if device.type != "cuda":
+        with torch.inference_mode():
+            yield
+        return
+    with torch.cuda.device(device), torch.inference_mode(), _cudnn_choosing():
+        yield
+
+
+@contextmanager
+def _cudnn_choosing() -> Iterator[None]:
+    """Where that is tried, let cuDNN time its convolutions and choose."""
+    if not chosen("cudnn-benchmark"):
+        yield
+        return
+    before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
+
+
+def computes(function: Function) -> Function:
+    """For functions and methods whose first argument is the models, or has them as `models`: run inside
+    `computing_on` their device."""
+
+    @functools.wraps(function)
+    def inside(first: Any, *arguments: Any, **named: Any) -> Any:
+        with computing_on(getattr(first, "models", first).device):
+            return function(first, *arguments, **named)
+
+    return inside  # type: ignore[return-value]
+
+
+@cache
+def _streams() -> threading.local:
+    return threading.local()
+
+
+def side_stream(device: torch.device) -> torch.cuda.Stream:
+    """This thread's second stream of a CUDA device, which goes first where both have work. One for all rollouts: the
+    allocator keeps what was used on a stream for that stream alone."""
+    mine = vars(_streams())
+    key = f"side of {device}"
+    if key not in mine:
+        mine[key] = torch.cuda.Stream(device, priority=-1)
+    return mine[key]
+
+
+@cache
+def capture_stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream that work of a device is recorded on. torch has one for all devices, which records on its own only."""
+    return torch.cuda.Stream(device)
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device other than a CPU has products in bfloat16."""
+    if device.type == "cuda":
+        if torch.version.hip is not None or not torch.cuda.is_available():  # of another machine, that of a Ray worker
+            return True
+        return torch.cuda.get_device_capability(device) >= BFLOAT16_FROM
+    if device.type == "meta":
+        return True
+    try:
+        one = torch.ones(16, 16, dtype=torch.bfloat16, device=device)
+        return bool(((one @ one) == 16).all())
+    except (RuntimeError, TypeError):  # MPS before macOS 14, XPU of some cards
+        return False
+
+
+@cache
+def prefers_cudnn_attention(device: torch.device) -> bool:
+    """Whether cuDNN's attention is ahead there (measured on an H100) of the flash-attn 2 that torch carries."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return False
+    return torch.cuda.get_device_capability(device)[0] in CUDNN_ATTENTION

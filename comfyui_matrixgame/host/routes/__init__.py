@@ -1,0 +1,1 @@
+"""What the browser asks the pack for, beside ComfyUI's own routes."""

@@ -1,0 +1,130 @@
+"""What the timeline's strip asks: how each block of a timeline stands to the cache, also while a run goes on.
+
+A run with a cache leaves behind which timeline it was given and what its keys follow from. With these the state of any
+edit of that timeline is known without a run: the keys are hashes of the inputs.
+"""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from typing import Any
+from weakref import ReferenceType, ref
+
+from aiohttp import web
+from server import PromptServer
+
+from ...actions.track import blocks_of_rows, rows_of_blocks
+from ...cache import BlockCache, CachedRollout
+from ...cache.blocks import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
+from ...cache.cached_rollout import MAKING
+from ...cache.keys import Lineage
+from ...errors import MatrixGameError
+from ..files import cache_folder
+from ..inputs import read_inputs
+from .pictures import MIDDLE, frame_picture
+from .requests import read_object
+
+EVENT = "matrixgame.strip"
+EMPTY, STALE, CACHED, RESUMABLE, FAILED = "empty", "stale", "cached", "resumable", "failed"
+HOVER_HEIGHT = 120
+_KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
+
+
+@dataclass
+class Strip:
+    """A timeline node's last run. keys: of its blocks. made: how many blocks the node's runs had. at: the key of the
+    block that is being made, or failed."""
+
+    node_id: str
+    project: str
+    lineage: Lineage
+    cache: ReferenceType[BlockCache]
+    keys: list[str]
+    made: int
+    at: str | None = None
+    failed: bool = False
+
+    def tell(self, block: int, what: str) -> None:
+        """What became of a block of the world's life, for everyone who looks."""
+        index = block - self.lineage.first
+        key = self.keys[index] if index < len(self.keys) else ""
+        self.at = key if what in (MAKING, FAILED) else None
+        self.failed = what == FAILED
+        message = {"node": self.node_id, "block": index, "state": what, "key": key}
+        PromptServer.instance.send_sync(EVENT, message)
+
+
+_strips: dict[str, Strip] = {}  # by the timeline's node
+
+
+def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
+    """The strip of the timeline that a Roll Out gets its actions from; None where they come from elsewhere."""
+    link = graph.get_node(node_id)["inputs"].get("actions")
+    if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
+        return None
+    known = _strips.get(str(link[0]))
+    made = max(run.blocks, known.made if known is not None and known.lineage == run.chain.lineage else 0)
+    keys = [run.chain.frames_key(block) for block in range(run.chain.first, run.chain.last)]
+    strip = _strips[str(link[0])] = Strip(str(link[0]), cache.project, run.chain.lineage, ref(cache), keys, made)
+    return strip
+
+
+def add_routes() -> None:
+    """Offer the routes; once, before the server starts."""
+    PromptServer.instance.routes.post("/matrixgame/strip")(_states)
+    PromptServer.instance.routes.get("/matrixgame/cache/{project}/frame/{key}")(_frame)
+
+
+async def _states(request: web.Request) -> web.Response:
+    """{node, script, variant} -> {project, blocks: [{state, key}]}; no blocks where nothing is known of the node."""
+    asked = await read_object(request)
+    strip = _strips.get(str(asked.get("node")))
+    if strip is None:
+        return web.json_response({"blocks": []})
+    try:
+        blocks = await asyncio.to_thread(_look, strip, str(asked.get("script")), str(asked.get("variant")))
+    except MatrixGameError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
+    except OSError as error:
+        raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
+    return web.json_response({"project": strip.project, "blocks": blocks})
+
+
+def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
+    track, lineage = read_inputs(script, variant), strip.lineage
+    count = blocks_of_rows(len(track), lineage.first)
+    names = lineage.names(track.padded(rows_of_blocks(count, lineage.first)), count)
+    keys = [lineage.key(name) for name in names]
+    cache = strip.cache() or BlockCache(cache_folder(), strip.project)
+    blocks = []
+    for index, key in enumerate(keys[1:]):
+        whole = lineage.with_decoder(key)
+        known = cache.has(LATENTS, key) and cache.has(FRAMES, whole)
+        state = CACHED if known else STALE if index < strip.made else EMPTY
+        if known and cache.has(PINNED, whole):
+            state = PINNED
+        elif known and cache.has(SNAPSHOT, whole):
+            state = RESUMABLE
+        if whole == strip.at and not known:
+            state = FAILED if strip.failed else MAKING
+        blocks.append({"state": state, "key": whole})
+    return blocks
+
+
+async def _frame(request: web.Request) -> web.Response:
+    """A JPEG of the frame in the middle of a block."""
+    project, key = request.match_info["project"], request.match_info["key"]
+    if not _KEY.fullmatch(key):
+        raise web.HTTPNotFound(text=f"'{key[:80]}' is not the key of a block.")
+    try:
+        path = project_folder(cache_folder(), project) / f"{key}.{FRAMES}"
+    except MatrixGameError as error:
+        raise web.HTTPNotFound(text=str(error)) from None
+    picture = await asyncio.to_thread(frame_picture, path, MIDDLE, (4 * HOVER_HEIGHT, HOVER_HEIGHT))
+    if picture is None:
+        raise web.HTTPNotFound(text="There is no picture of this block.")
+    return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})

@@ -1,0 +1,1 @@
+"""Pictures, clips, videos and datasets on disk."""

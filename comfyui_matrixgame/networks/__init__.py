@@ -1,0 +1,1 @@
+"""The networks: generator, VAE and tiny decoders, image tower."""

@@ -1,0 +1,350 @@
+"""The causal diffusion transformer. Parameter names are those of the published files without `model.`.
+
+Work is done where it is constant: `prepare_rollout` makes the image's keys and values and every step's
+modulations, `prepare_block` the rotations and what the inputs alone decide, and `forward` is one pass. Numbers
+are held to golden/rollout_* and golden/continue_universal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...compute.attention import Attention, sdpa
+from ...compute.joined import lay_together, outputs_of
+from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu, upload
+from ...compute.quantise import QuantisedRows, norm_for
+from ..vae.base import LATENT_CHANNELS
+from .action_module import HEAD_DIM as ACTION_HEAD_DIM
+from .action_module import ActionInputs, ActionModule, TimeSpan
+from .kv_cache import Caches, LayerCache, Ring
+from .rope import action_table, norm_in_pieces, norm_rotate, norm_rotate_into, rotate, video_table
+
+HEAD_DIM = 128
+PATCH = 2  # latent cells a token covers in height and in width
+IN_CHANNELS = 36  # 16 noisy, 4 mask, 16 condition
+TIME_FREQUENCIES = 256
+EPS = 1e-6
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes of a generator; all follow from a checkpoint's shapes except the window, which is the variant's."""
+
+    dim: int = 1536
+    ffn_dim: int = 8960
+    layers: int = 30
+    visual_dim: int = 1280
+    action_layers: tuple[int, ...] = tuple(range(15))
+    action_dim: int = 1024
+    keyboard_dim: int = 4
+    keyboard_hidden: int = 128
+    mouse: bool = True
+    window: int = 6
+
+    @property
+    def heads(self) -> int:
+        """Attention heads of 128."""
+        return self.dim // HEAD_DIM
+
+
+@dataclass(frozen=True)
+class RolloutConstants:
+    """What stays the same for a rollout: image keys and values per layer, modulations per step and layer."""
+
+    image_kv: list[tuple[Tensor, Tensor]]
+    modulations: Tensor  # [steps, layers, 6, dim]: shift, 1 + scale, gate, twice
+    head_modulations: Tensor  # [steps, 2, dim]: shift, 1 + scale
+
+
+@dataclass(frozen=True)
+class BlockConstants:
+    """What stays the same for a block: its place in time, rotations, and the camera's share per layer."""
+
+    span: TimeSpan
+    rotations: Tensor
+    cameras: list[Tensor | None]
+
+
+class RMSNorm(nn.Module):
+    """Root mean square norm over the whole width, with weight; the sums are in float32."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(dim))
+
+    def scale(self, like: Tensor) -> Tensor:
+        """The weight beside `like`."""
+        return cast(self.weight, like)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if on_cpu(x):
+            return norm_in_pieces(x, self.scale(x), None, x.shape[-1], EPS).squeeze(-2)
+        return F.rms_norm(x, x.shape[-1:], self.scale(x), EPS)
+
+
+class SelfAttention(nn.Module):
+    """A block's tokens look at the block and at the cached frames inside the window."""
+
+    def __init__(self, ops: OperationsLike, dim: int) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.o = (ops.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
+
+    @property
+    def of_one_input(self) -> list[nn.Module]:
+        """The layers that take what goes in."""
+        return [self.q, self.k, self.v]
+
+    def forward(self, x: Tensor | QuantisedRows, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
+        q, k, v = outputs_of(self.of_one_input, x)
+        first, turns = block.span.first_frame, block.rotations
+        if is_wrapped(self.norm_q):
+            q = rotate(self.norm_q(q).unflatten(-1, (-1, HEAD_DIM)), turns)
+        else:
+            q = norm_rotate(q, self.norm_q.scale(q), turns, HEAD_DIM, EPS)
+        if is_wrapped(self.norm_k):
+            k = rotate(self.norm_k(k).unflatten(-1, (-1, HEAD_DIM)), turns)
+            ring.write(first, k, v.unflatten(-1, (-1, HEAD_DIM)))
+        else:
+            norm_rotate_into(ring, first, k, v, self.norm_k.scale(k), turns, HEAD_DIM, EPS)
+        return self.o(attention(q, *ring.read(block.span.end_frame, q.dtype)).flatten(2))
+
+
+class CrossAttention(nn.Module):
+    """Tokens look at the image; its keys and values are constant for a rollout."""
+
+    def __init__(self, ops: OperationsLike, dim: int) -> None:
+        super().__init__()
+        self.q, self.k, self.v, self.o = (ops.Linear(dim, dim) for _ in range(4))
+        self.norm_q, self.norm_k = RMSNorm(dim), RMSNorm(dim)
+
+    def prepare(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Image tokens [B, 257, dim] -> keys and values [B, 257, heads, 128]."""
+        return (
+            self.norm_k(self.k(image)).unflatten(-1, (-1, HEAD_DIM)),
+            self.v(image).unflatten(-1, (-1, HEAD_DIM)),
+        )
+
+    def forward(self, x: Tensor | QuantisedRows, image_kv: tuple[Tensor, Tensor], attention: Attention) -> Tensor:
+        q = self.norm_q(self.q(x)).unflatten(-1, (-1, HEAD_DIM))
+        return self.o(attention(q, *image_kv).flatten(2))
+
+
+class Layer(nn.Module):
+    """One transformer block: self-attention, image, inputs, feed-forward."""
+
+    def __init__(self, ops: OperationsLike, config: GeneratorConfig, has_actions: bool) -> None:
+        super().__init__()
+        dim = config.dim
+        self._weights_in_use = ops.weights_in_use
+        self.modulation = nn.Parameter(torch.empty(1, 6, dim))
+        self.self_attn = SelfAttention(ops, dim)
+        self.norm3 = ops.LayerNorm(dim, eps=EPS)
+        self.cross_attn = CrossAttention(ops, dim)
+        self.action_model = (
+            ActionModule(ops, dim, config.action_dim, config.keyboard_dim, config.keyboard_hidden, config.mouse)
+            if has_actions
+            else None
+        )
+        self.ffn = nn.ModuleDict({"0": ops.Linear(dim, config.ffn_dim), "2": ops.Linear(config.ffn_dim, dim)})
+
+    def forward(
+        self,
+        x: Tensor,
+        y: Tensor | QuantisedRows,
+        modulation: Tensor,
+        image_kv: tuple[Tensor, Tensor],
+        block: BlockConstants,
+        camera: Tensor | None,
+        cache: LayerCache,
+        attention: Attention,
+    ) -> tuple[Tensor, Tensor]:
+        """x: tokens. y: their norm, modulated. Returns x, and what is to be added to it, times the last gate: whoever
+        takes the next norm adds it on the way."""
+        _, _, gate1, shift2, scale2, _ = modulation.unbind(0)
+        moved = self.self_attn(y, block, cache.video, attention)
+        x, y = self._before_image(x, gate1, moved)
+        seen: Tensor = self.cross_attn(y, image_kv, attention)
+        if self.action_model is not None:
+            x, seen = self.action_model(x + seen, camera, block.span, cache, attention)
+        x, y = norm_for([self.ffn["0"]], x, None, seen, scale2, shift2, EPS)
+        return x, feed_forward(self.ffn["0"], self.ffn["2"], y)
+
+    def _before_image(self, x: Tensor, gate: Tensor, y: Tensor) -> tuple[Tensor, Tensor | QuantisedRows]:
+        """x + gate y, and what the image's attention sees of it."""
+        if is_wrapped(self.norm3):
+            x = torch.addcmul(x, gate, y)
+            return x, self.norm3(x)
+        with self._weights_in_use(self.norm3, x) as (weight, bias):
+            return norm_for([self.cross_attn.q], x, gate, y, weight, bias, EPS)
+
+
+class Head(nn.Module):
+    """Tokens, after a norm with its modulation, to the velocity of a 1x2x2 patch of 16 channels."""
+
+    def __init__(self, ops: OperationsLike, dim: int) -> None:
+        super().__init__()
+        self.modulation = nn.Parameter(torch.empty(1, 2, dim))
+        self.head = ops.Linear(dim, PATCH * PATCH * LATENT_CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(x)
+
+
+class ImageEmbedding(nn.Module):
+    """Image features to tokens of the network's width."""
+
+    def __init__(self, ops: OperationsLike, visual_dim: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.ModuleDict(
+            {
+                "0": ops.LayerNorm(visual_dim, eps=1e-5),
+                "1": ops.Linear(visual_dim, visual_dim),
+                "3": ops.Linear(visual_dim, dim),
+                "4": ops.LayerNorm(dim, eps=1e-5),
+            }
+        )
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.proj["4"](self.proj["3"](F.gelu(self.proj["1"](self.proj["0"](features)))))
+
+
+class Generator(nn.Module):
+    """The network of one variant; see the module's text for how its three entries share the work.
+
+    compute_dtype: dtype of the activations; weights may be stored in another one. precision: of the large linears,
+    where they are quantised only when they first run (host/layers.py); None where their weights say it.
+    """
+
+    def __init__(self, config: GeneratorConfig, operations: OperationsLike = Operations) -> None:
+        super().__init__()
+        self.config = config
+        self.compute_dtype = torch.float32
+        self.precision: str | None = None
+        self.attention: Attention = sdpa
+        self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
+        dim = config.dim
+        self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))
+        self.time_embedding = nn.ModuleDict(
+            {"0": operations.Linear(TIME_FREQUENCIES, dim), "2": operations.Linear(dim, dim)}
+        )
+        self.time_projection = nn.ModuleDict({"1": operations.Linear(dim, 6 * dim)})
+        self.img_emb = ImageEmbedding(operations, config.visual_dim, dim)
+        self.blocks = nn.ModuleList(
+            [Layer(operations, config, i in config.action_layers) for i in range(config.layers)]
+        )
+        self.head = Head(operations, dim)
+
+    def lay_weights(self, device: torch.device) -> None:
+        """Store the weights as `device` takes them quickest, once they are where they stay (see joined.py)."""
+        if device.type != "cpu":
+            for layer in self.blocks:
+                lay_together(layer.self_attn.of_one_input)  # type: ignore[union-attr, arg-type]
+
+    def _apply(self, *arguments: Any, **named: Any) -> Generator:
+        """What every `to` does. Where a host takes the weights away, what was kept with them goes as well."""
+        before = next(self.parameters()).device
+        super()._apply(*arguments, **named)
+        if next(self.parameters()).device != before:
+            self.when_moved(self)
+        return self
+
+    def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
+        """Rings for `batch` worlds with latents of height x width."""
+        config = self.config
+        places = (height // PATCH) * (width // PATCH)
+        action_heads = config.action_dim // ACTION_HEAD_DIM
+
+        def along_time(n: int) -> Ring:
+            return Ring.empty(n, config.window, 1, action_heads, ACTION_HEAD_DIM, dtype, device)
+
+        return [
+            LayerCache(
+                video=Ring.empty(batch, config.window, places, config.heads, HEAD_DIM, dtype, device),
+                mouse=along_time(batch * places) if i in config.action_layers and config.mouse else None,
+                keyboard=along_time(batch) if i in config.action_layers else None,
+            )
+            for i in range(config.layers)
+        ]
+
+    def prepare_rollout(self, features: Tensor, timesteps: Sequence[float] | Tensor) -> RolloutConstants:
+        """Image features [B, 257, visual_dim] and the timesteps of all passes -> what a rollout keeps."""
+        image = self.img_emb(features.to(self.compute_dtype))
+        image_kv = [layer.cross_attn.prepare(image) for layer in self.blocks]  # type: ignore[operator, union-attr]
+        e = self._time_embedding(timesteps, image)  # [steps, dim]
+        parts = self.time_projection["1"](F.silu(e)).unflatten(-1, (6, self.config.dim))  # [steps, 6, dim]
+        own = torch.stack([cast(layer.modulation, parts)[0] for layer in self.blocks])  # type: ignore[arg-type]
+        modulations = parts.unsqueeze(1) + own  # [steps, layers, 6, dim]
+        heads = e.unsqueeze(1) + cast(self.head.modulation, e)  # [steps, 2, dim]
+        # norms multiply by 1 + scale
+        one = e.new_zeros(6, 1)
+        one[1::3].fill_(1.0)
+        return RolloutConstants(image_kv, modulations + one, heads + one[:2])
+
+    def prepare_block(
+        self, first_frame: int, frames: int, height: int, width: int, inputs: ActionInputs, caches: Caches
+    ) -> BlockConstants:
+        """A block's place in time, and its inputs -> what its passes share. The keys' entries go into the caches.
+
+        height, width: of the latents. inputs: any dtype; cast to the compute dtype here.
+        """
+        device = inputs.keyboard.device
+        rows, columns = height // PATCH, width // PATCH
+        span = TimeSpan(first_frame, frames, rows * columns, action_table(first_frame, frames, device))
+        rotations = video_table(first_frame, frames, rows, columns, HEAD_DIM // 2, device)
+        inputs = ActionInputs(
+            inputs.keyboard.to(self.compute_dtype),
+            None if inputs.mouse is None else inputs.mouse.to(self.compute_dtype),
+        )
+        cameras = [
+            None if layer.action_model is None else layer.action_model.prepare(inputs, span, cache, inputs.keyboard)  # type: ignore[union-attr, operator]
+            for layer, cache in zip(self.blocks, caches, strict=True)
+        ]
+        return BlockConstants(span, rotations, cameras)
+
+    def forward(
+        self,
+        latents: Tensor,
+        condition: Tensor,
+        step: int,
+        rollout: RolloutConstants,
+        block: BlockConstants,
+        caches: Caches,
+    ) -> Tensor:
+        """One pass: velocity of a block's latents at a step.
+
+        latents: [B, 16, F, h, w]; condition: [B, 20, F, h, w] (mask, then the encoded image); step: index into
+        the timesteps of `prepare_rollout`. Writes the block's entries into `caches`. Returns [B, 16, F, h, w].
+        """
+        x = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
+        x = self.patch_embedding(x)  # [B, dim, F, h/2, w/2]
+        grid = x.shape[2:]
+        # [B, F*H*W, dim]; side by side in memory, since what adds to it later keeps its layout
+        x = x.flatten(2).transpose(1, 2).contiguous()
+        modulations = rollout.modulations[step]
+        shifts = [*(modulation[0] for modulation in modulations), rollout.head_modulations[step][0]]
+        scales = [*(modulation[1] for modulation in modulations), rollout.head_modulations[step][1]]
+        y = F.layer_norm(x, x.shape[-1:], scales[0], shifts[0], EPS)
+        readers = [*(layer.self_attn.of_one_input for layer in self.blocks), []]  # type: ignore[union-attr]
+        for i, layer in enumerate(self.blocks):
+            x, y = layer(x, y, modulations[i], rollout.image_kv[i], block, block.cameras[i], caches[i], self.attention)
+            x, y = norm_for(readers[i + 1], x, modulations[i][5], y, scales[i + 1], shifts[i + 1], EPS)  # type: ignore[arg-type]
+        x = self.head(y)
+        frames, rows, columns = grid
+        x = x.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))
+        return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(-1, LATENT_CHANNELS, frames, rows * PATCH, columns * PATCH)
+
+    def _time_embedding(self, timesteps: Sequence[float] | Tensor, like: Tensor) -> Tensor:
+        half = TIME_FREQUENCIES // 2
+        times = torch.as_tensor(timesteps, dtype=torch.float64)
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=times.device) / half)
+        angles = torch.outer(times, frequencies)
+        waves = upload(torch.cat([angles.cos(), angles.sin()], dim=1).to(like.dtype), like.device)
+        return self.time_embedding["2"](F.silu(self.time_embedding["0"](waves)))

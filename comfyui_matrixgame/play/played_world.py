@@ -1,0 +1,324 @@
+"""What a session plays: a model's world, one block at a time, that can go back."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..actions.track import ActionTrack, rows_of_blocks
+from ..cache import BlockCache
+from ..cache.cached_rollout import Counts
+from ..errors import WorldError
+from ..memory import WORLD_BYTES, worlds_kept
+from ..networks.vae import VideoDecoder
+from ..networks.vae.base import State, to_uint8
+from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
+from ..world import Models, Rollout, World, rollout
+from ..world.models import fingerprint
+from ..world.rollout import at_work, taken_over
+from ..world.start import fill_from_latents
+from ..world.world import next_name
+from .block_cache import KnownBlocks
+from .played_blocks import Spool
+
+Frames = NDArray[np.uint8]
+OnFrames = Callable[[Frames, float], None]
+"""Called with frames [N, H, W, 3] as soon as they are decoded, and the seconds their decoding took."""
+OnPass = Callable[[], None]
+Result = TypeVar("Result")
+
+
+class Engine(Protocol):
+    """A world that is played. seed: of the noise; the same seed and inputs give the same frames."""
+
+    variant: Variant
+    seed: int
+
+    @property
+    def block(self) -> int:
+        """The block of the world's life that comes next."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        ...
+
+    def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
+        """Make the next block from the rows it is the first to read. An exception of `on_pass` leaves all as it was."""
+        ...
+
+    def go_to(self, block: int) -> None:
+        """Stand before `block`, one that was made, or the next."""
+        ...
+
+    def still(self) -> Frames:
+        """The last frame before the next block, [H, W, 3]; the start image before the first."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what is only there while this is played."""
+        ...
+
+
+class EarlyDecoder:
+    """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers.
+
+    shown: whether it has handed over frames of the block at hand. stopped: what was raised since to stop that block.
+    """
+
+    def __init__(self, decoder: VideoDecoder) -> None:
+        self._decoder = decoder
+        self.on_frames: OnFrames | None = None
+        self.shown = False
+        self.stopped: BaseException | None = None
+
+    def whole(self, work: Callable[[], Result]) -> Result:
+        """Do a part of a block. Once frames of it are shown it is made to its end: what is raised to stop it is kept in
+        `stopped`, and the part is done again. What fails by itself fails again."""
+        try:
+            return work()
+        except RuntimeError:
+            raise  # of the device
+        except BaseException as error:
+            if not self.shown or self.stopped is not None:
+                raise
+            self.stopped = error
+            return work()
+
+    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """See VideoDecoder.decode."""
+        parts: list[Tensor] = []
+        for latent in latents.split(1, dim=2):
+            began = time.perf_counter()
+            pixels, state = self.whole(functools.partial(self._decoder.decode, latent, state))
+            parts.append(pixels)
+            if self.on_frames is not None:
+                frames = to_uint8(pixels)[0].cpu().numpy()
+                self.shown = True
+                self.on_frames(frames, time.perf_counter() - began)
+        assert state is not None
+        return torch.cat(parts, dim=2), state
+
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind."""
+        return self._decoder.latents_behind
+
+    @property
+    def state_device(self) -> torch.device | None:
+        """Where the decoder's states lie between its blocks; None for where it works."""
+        return getattr(self._decoder, "state_device", None)
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Those of the decoder itself: a world made with it is one made with the decoder."""
+        return self._decoder.named_parameters()
+
+
+def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
+    """The same models with a decoder that hands frames over early, and that decoder."""
+    early, name, theirs = EarlyDecoder(models.decoder), models.identity(), copy.copy(models)
+    theirs.decoder = early
+    theirs.identity = lambda: name  # type: ignore[method-assign] # not worked out again for every block
+    return theirs, early
+
+
+class WorldEngine:
+    """A world of a model.
+
+    keep_frames: keep all frames of the way to here for `played`; else the last of each block alone. cache: blocks
+    that it knows are not made again, and it gets those that are made. folder: where files lie while this is played.
+    world: stays where it is, best in main memory. world_bytes: what worlds kept on the way may take on the device.
+    counts: what was made, and what was known.
+    Raises WorldError for a batch, and what `rollout` raises. `close` it.
+    """
+
+    def __init__(
+        self,
+        models: Models,
+        world: World,
+        *,
+        keep_frames: bool = False,
+        cache: BlockCache | None = None,
+        folder: Path | None = None,
+        world_bytes: float = WORLD_BYTES,
+    ) -> None:
+        if world.batch != 1:
+            raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
+        self._check_decoder(models.decoder, world)
+        world = taken_over(models, world)
+        self.variant, self.seed, self.start = models.variant, world.seeds[0], world
+        self.models, self.counts = models, Counts()
+        self._models, self._early = with_early_frames(models)
+        self._keep_frames, self._world_bytes = keep_frames, world_bytes
+        self._worlds = {world.block: world}  # the first, which stays where it lies, the last, and some between
+        self._rows: list[ActionTrack] = []
+        self._spool = Spool(folder)
+        self._known = None if cache is None else KnownBlocks(cache, models, world)
+        self.world = world
+        self._run: Rollout | None = None  # stands where `world` does, with what it has made and recorded
+
+    @property
+    def block(self) -> int:
+        """The block of the world's life that comes next."""
+        return self.world.block
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.world.size
+
+    def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
+        """See Engine.make."""
+        stopped, self._early.stopped, self._early.shown = self._early.stopped, None, False
+        if stopped is not None:  # came when the last block was shown already
+            raise stopped
+        rows = rows.padded(rows_of_blocks(1, self.block)).slice(0, rows_of_blocks(1, self.block))
+        name = next_name(self.world.names[0], rows)
+        known = None if self._known is None else self._known.read(name)
+        if known is None:
+            latents, frames = self._make_new(rows, on_frames, on_pass)
+            self.counts.made += 1
+            if self._known is not None:
+                self._known.store(name, latents, frames)
+        else:
+            latents, frames = self._make_known(rows, *known, on_frames, on_pass)
+        self._rows.append(rows)
+        played = frames[0].numpy()
+        self._spool.add(latents, played if self._keep_frames else played[-1:])
+
+    def go_to(self, block: int) -> None:
+        """See Engine.go_to. A world that was not kept is made again from the latents, to the bit."""
+        done = block - self.start.block
+        if not 0 <= done <= len(self._spool):
+            raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
+        self._run = None
+        self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
+        near = max(self._worlds)
+        self.world = self._worlds[near]
+        if near < block:
+            self.world = self._worlds[block] = self._replay(self.world, done)
+        del self._rows[done:]
+        self._spool.cut(done)
+
+    def still(self) -> Frames:
+        """See Engine.still."""
+        if len(self._spool):
+            return self._spool.frames(len(self._spool) - 1)[-1]
+        return to_uint8(self.start.image.unsqueeze(2))[0, 0].cpu().numpy()
+
+    def played(self) -> Iterator[Frames]:
+        """The frames of the way to here, block by block."""
+        for block in range(len(self._spool)):
+            yield self._spool.frames(block)
+
+    def close(self) -> None:
+        """See Engine.close. Waits until the cache has what it gets. Whoever holds the engine from then on, such as the
+        page that shows its end, holds no model and no world."""
+        if self._known is not None:
+            self._known.close(self.world)
+        self._spool.close()
+        self._worlds.clear()
+        del self.models, self._models, self._early, self._known, self._run
+        del self.start, self.world
+
+    def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
+        if self._run is None:
+            self._run = rollout(self._models, self.world, rows, 1, open_ended=True)
+        else:
+            self._run.extend(rows)
+        run = self._run
+        run.on_pass = None if on_pass is None else lambda _: on_pass()
+        self._early.on_frames = on_frames
+        try:
+            made = next(run)
+        except BaseException:
+            self._run = None  # its inputs were these rows
+            raise
+        finally:
+            self._early.on_frames = None
+        self._make_room(run.block)  # first, or there is one world more than planned while the run's is copied
+        self.world = self._worlds[run.block] = run.world
+        return made.latents.cpu(), made.frames
+
+    def _make_known(
+        self, rows: ActionTrack, latents: Tensor, frames: Tensor | None, on_frames: OnFrames, on_pass: OnPass | None
+    ) -> tuple[Tensor, Tensor]:
+        """Show a block that is known, and bring the world to its end: one pass in place of all steps."""
+        if on_pass is not None:
+            on_pass()
+        parts: list[Tensor] = []
+
+        def show(pictures: Frames, seconds: float) -> None:
+            parts.append(torch.from_numpy(pictures))
+            on_frames(pictures, seconds)
+
+        if frames is not None:
+            self._early.shown = True
+            for part in _parts(frames[0].numpy()):
+                show(part, 0.0)
+            self.counts.reused += 1
+        else:
+            self._early.on_frames = show
+            self.counts.decoded += 1
+        self._run = None
+        try:
+            world = self._early.whole(lambda: self._go_through(self._copy(self.world), latents, rows))
+        finally:
+            self._early.on_frames = None
+        self._make_room(world.block)
+        self.world = self._worlds[world.block] = world
+        return latents, torch.cat(parts).unsqueeze(0)
+
+    def _replay(self, world: World, done: int) -> World:
+        world = self._copy(world)
+        for index in range(world.block - self.start.block, done):
+            self.counts.replayed += 1
+            world = self._go_through(world, self._spool.latents(index), self._rows[index])
+        return world
+
+    def _go_through(self, world: World, latents: Tensor, rows: ActionTrack) -> World:
+        """The world after a block whose latents are known; takes over the caches of the one before."""
+        filled = fill_from_latents(self._models, world, latents.to(self._models.device), [rows])
+        return replace(filled, names=(next_name(world.names[0], rows),))
+
+    def _copy(self, world: World) -> World:
+        """The world on the device, with caches that may be written to."""
+        here = at_work(world, self._models)
+        return replace(here, caches=[layer.copy() for layer in here.caches])
+
+    def _make_room(self, block: int) -> None:
+        """Let go of worlds, `world` among them, until the one before `block` fits: those that lie close together and
+        far back go first."""
+        room = worlds_kept(self.world.nbytes, self._world_bytes)
+        self.world = self.start  # until the new one is there
+        while len(self._worlds) > room:  # the start does not count: it stays where it was
+            del self._worlds[least_useful(sorted([*self._worlds, block]))]
+
+    @staticmethod
+    def _check_decoder(decoder: VideoDecoder, world: World) -> None:
+        if world.decoder_state is not None and world.decoder_id != fingerprint(decoder):
+            raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
+
+
+def _parts(frames: Frames) -> list[Frames]:
+    """The frames of a block as its latent frames give them."""
+    first = len(frames) - FRAMES_PER_LATENT * (LATENTS_PER_BLOCK - 1)
+    return np.split(frames, [first, first + FRAMES_PER_LATENT])
+
+
+def least_useful(kept: Sequence[int]) -> int:
+    """Of sorted blocks, the one to let go of, never the first or last: gaps may grow with the distance from the end."""
+    last = kept[-1]
+    inner = range(1, len(kept) - 1)
+    return kept[min(inner, key=lambda i: (kept[i + 1] - kept[i - 1]) / (last - kept[i]))]

@@ -1,0 +1,1 @@
+"""Between a played world and its players: messages, clients, server."""

@@ -1,0 +1,225 @@
+"""Files as they lie on users' disks: what is read is a regular file of a bounded size, what is written appears whole.
+
+Everything here raises OSError, whose `strerror` is a sentence's end that can be shown ("walk.csv cannot be read: it is
+a named pipe, not a file").
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import MatrixGameError
+
+try:
+    import fcntl
+except ImportError:  # Windows deletes no file that somebody has open, which is all that the lock is for
+    fcntl = None
+
+PART = ".part"
+_LOCK = "lock"
+_TRIES = 100  # at a folder that others delete before it is locked
+DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
+"""Of Windows: no file has one of these names, with any ending and in any case."""
+FORBIDDEN = '<>:"|?*\\'
+"""Characters that no name of a file on Windows has, beside / and those before the space."""
+_LONGEST_NAME = 200  # bytes of a name that is kept in the name of its part: file systems take 255
+_KINDS = {
+    stat.S_IFDIR: "it is a folder, not a file",
+    stat.S_IFIFO: "it is a named pipe, not a file",
+    stat.S_IFSOCK: "it is a socket, not a file",
+    stat.S_IFCHR: "it is a device, not a file",
+    stat.S_IFBLK: "it is a device, not a file",
+}
+
+
+class NotARegularFile(OSError):
+    """A pipe, a device, a socket or a folder, where a file is wanted: reading it may never end."""
+
+
+class TooLarge(OSError):
+    """A file with more bytes than anything of its kind needs."""
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """A file opened for reading bytes. Raises OSError, and NotARegularFile before anything waits for a pipe."""
+    # without O_NONBLOCK the opening of a named pipe waits for somebody who writes
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    try:
+        handle = os.open(path, flags)
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    except OSError:
+        check_regular(path)  # a folder on Windows, a socket: say so
+        raise
+    try:
+        _check_mode(os.fstat(handle).st_mode, path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def check_regular(path: str | Path) -> Path:
+    """The path of a regular file, for libraries that open it themselves. Raises OSError as `open_regular` does."""
+    try:
+        _check_mode(os.stat(path).st_mode, path)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    return Path(path)
+
+
+def read_bytes(path: str | Path, limit: int) -> bytes:
+    """All of a regular file. Raises OSError; TooLarge where it has more than `limit` bytes: no more are read."""
+    with open_regular(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
+        raise TooLarge(errno.EFBIG, f"it has more than {size}, which nothing of its kind needs", str(path))
+    return data
+
+
+def read_start(path: str | Path, count: int) -> bytes:
+    """The first bytes of a regular file, `count` at most. Raises OSError."""
+    with open_regular(path) as file:
+        return file.read(count)
+
+
+@contextlib.contextmanager
+def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
+    """A new, empty file to write to, in a folder of its own beside `path`; it takes the place of `path` at the end.
+
+    On any exception it is gone, and `path` is as it was; what a killed process left is gone once somebody writes to
+    `path` again. A link at `path` is replaced, never followed. sync: the file is whole also after a power cut.
+    """
+    path = Path(path)
+    sweep_parts(path)
+    with _own_folder(path) as folder:  # so that what libraries make beside the file is swept with it
+        part = folder / f"new{path.suffix[:32]}"
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+        yield part
+        if sync:
+            with open(part, "rb+") as file:
+                os.fsync(file.fileno())
+        os.replace(part, path)
+
+
+@contextlib.contextmanager
+def _own_folder(path: Path) -> Iterator[Path]:
+    """A new folder beside `path`, gone at the end, with a lock that tells others that it is in use."""
+    folder, lock = _locked_folder(path)
+    try:
+        yield folder
+    finally:
+        lock.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(path: Path) -> tuple[Path, BinaryIO]:
+    for _ in range(_TRIES):
+        folder = path.with_name(f".{_shortened(path)}.{secrets.token_hex(4)}{PART}")
+        os.mkdir(folder)
+        try:
+            lock = open(folder / _LOCK, "xb")  # noqa: SIM115  it is open for as long as the folder is there
+        except FileNotFoundError:  # swept before it had a lock
+            continue
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        _lock(lock, wait=True)
+        if fcntl is None or os.fstat(lock.fileno()).st_nlink:
+            return folder, lock
+        lock.close()  # swept before it was locked
+        shutil.rmtree(folder, ignore_errors=True)
+    raise OSError(errno.EBUSY, "other processes delete what is begun", str(path))
+
+
+def sweep_parts(path: Path) -> None:
+    """Delete what killed processes left of `path`, but not what a living one writes."""
+    ours = re.compile(re.escape(f".{_shortened(path)}.") + "[0-9a-f]{8}" + re.escape(PART))
+    try:
+        with os.scandir(path.parent) as entries:
+            found = [entry for entry in entries if ours.fullmatch(entry.name)]
+    except OSError:  # there is no such folder yet, or it may not be listed
+        return
+    for entry in found:
+        with contextlib.suppress(OSError):
+            if entry.is_file(follow_symlinks=False):  # of a version that made no folders
+                os.unlink(entry.path)
+            elif entry.is_dir(follow_symlinks=False) and _is_left(Path(entry.path)):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether no living process writes in a folder of `_own_folder`."""
+    try:
+        with open_regular(folder / _LOCK) as file:
+            _lock(file, wait=False)
+        if fcntl is None:
+            (folder / _LOCK).unlink()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _lock(file: BinaryIO, wait: bool) -> None:
+    """Raises OSError where another process has it, or the disk knows no locks and `wait` is not set."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        if not wait:
+            raise
+
+
+def _shortened(path: Path) -> str:
+    return path.name.encode(errors="surrogateescape")[:_LONGEST_NAME].decode(errors="ignore")
+
+
+def home_path(path: str | Path) -> Path:
+    """A path with ~ as the home folder. Raises OSError for one of a user who has none here."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        name = os.fspath(path).replace("\\", "/").split("/")[0]
+        words = f"{name} has no home folder here; write the path out, or ./{name} for a name"
+        raise OSError(errno.ENOENT, words, str(path)) from None
+
+
+def path_argument(text: str) -> str:
+    """An argument that names a file or a folder: ~ is the home folder, which a shell leaves alone behind a = and in
+    quotes. Raises MatrixGameError for a user who has none."""
+    if not text.startswith("~") or os.path.lexists(text):
+        return text
+    try:
+        return str(home_path(text))
+    except OSError as error:
+        raise MatrixGameError(f"{error.strerror}.") from None
+
+
+def readable_path(path: str | Path) -> str:
+    """A path for a message, also where it is no text that can be printed."""
+    text = os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
+def readable_name(path: str | Path) -> str:
+    """A file's name for a message."""
+    return readable_path(Path(path).name or path)
+
+
+def _check_mode(mode: int, path: str | Path) -> None:
+    if not stat.S_ISREG(mode):
+        words = _KINDS.get(stat.S_IFMT(mode), "it is not a regular file")
+        raise NotARegularFile(errno.EINVAL, words, str(path))

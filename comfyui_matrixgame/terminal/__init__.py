@@ -1,0 +1,1 @@
+"""The program `matrixgame`: a file for each command."""

@@ -1,0 +1,56 @@
+"""What the commands of the terminal share: what they say and show, and what their common options mean."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from torch import Tensor
+from tqdm import tqdm
+
+from ..checkpoints.builtin import OTHER_PICTURES, is_start_image, start_images
+from ..errors import ImageError
+from ..media.images import check_size, read_start
+from ..weights import Files
+from ..world import Models, PassProgress
+from ..world.warm import passes_of_warm_up, warm_up
+
+
+def say(text: str) -> None:
+    """A line for the person who watches, beside the progress bar."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def warm_up_with_bar(models: Models, size: tuple[int, int]) -> None:
+    """On a GPU, have every kernel loaded and compiled before it counts."""
+    passes = passes_of_warm_up(models, *size)
+    if not passes:
+        return
+    with tqdm(total=passes, unit="pass", desc="warming up", file=sys.stderr, dynamic_ncols=True) as bar:
+
+        def show(progress: PassProgress) -> None:
+            bar.update(progress.done * progress.steps + progress.step - bar.n)
+
+        warm_up(models, *size, on_pass=show)
+        bar.update(passes - bar.n)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width from WIDTHxHEIGHT; raises ImageError."""
+    parts = text.lower().replace("\u00d7", "x").split("x")
+    if len(parts) != 2 or not all(part.strip().isdecimal() for part in parts):
+        raise ImageError(f"--size takes WIDTHxHEIGHT such as 640x352; got '{text}'.")
+    width, height = (int(part) for part in parts)
+    check_size(height, width)
+    return height, width
+
+
+def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:
+    """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
+    if image is None and files.is_demo:
+        image = start_images()[0]
+    if image is None:
+        raise ImageError("Name a start image, the picture that the world begins with.")
+    if files.is_demo and not is_start_image(image):
+        say(OTHER_PICTURES)
+    return read_start(image, height, width, note=say)

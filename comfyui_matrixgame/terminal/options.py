@@ -1,0 +1,64 @@
+"""Arguments that several commands of the terminal program share."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from typing import Any
+
+from ..system.files import path_argument
+
+MOST_SEED = (1 << 64) - 1
+_LONG_DASH = re.compile("[\u2010-\u2015\u2212]+([A-Za-z].*)", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that takes values such as -0.05,0.1 for what they are: no option here begins with a digit."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._negative_number_matcher = re.compile(r"-\.?\d")
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """As argparse, which takes an option whose dashes a word processor has made long for a value."""
+        for argument in sys.argv[1:] if args is None else args:
+            found = _LONG_DASH.fullmatch(argument)
+            if found is not None and f"--{found[1].partition('=')[0]}" in self._option_string_actions:
+                self.error(f"{argument} begins with a long dash; write --{found[1]}")
+        return super().parse_known_args(args, namespace)
+
+
+def seed_argument(text: str) -> int:
+    """A seed as nodes and job files take it."""
+    if not text.strip().isdecimal() or int(text) > MOST_SEED:
+        raise argparse.ArgumentTypeError(f"a whole number from 0 to {MOST_SEED} is needed, got {text!r}")
+    return int(text)
+
+
+def add_models(command: argparse.ArgumentParser) -> None:
+    """The weights files, and how they are run; `weights.find_files` and `weights.load_models` read them."""
+    models = command.add_argument_group("models", "Without any of these files, the small built-in demo world is used.")
+    models.add_argument("--generator", type=path_argument, metavar="FILE", help="generator weights")
+    models.add_argument("--vae", type=path_argument, metavar="FILE", help="Wan 2.1 VAE")
+    models.add_argument(
+        "--clip-vision", "--clip", dest="vision", type=path_argument, metavar="FILE", help="CLIP image tower"
+    )
+    models.add_argument(
+        "--decoder", type=path_argument, metavar="FILE", help="tiny decoder for the frames (taew2_1, lighttaew2_1)"
+    )
+    models.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 or float8_e4m3fn")
+    models.add_argument(
+        "--precision",
+        default="exact",
+        help="exact; or fp8 or int8, which compute the large layers in 8 bits: faster where the device has them, with "
+        "other frames",
+    )
+    models.add_argument(
+        "--memory",
+        default="auto",
+        help="auto (the first that fits of full and stream), full, stream (weights come from main memory layer by "
+        "layer), or fp8 (weights stored as float8: no faster, other frames)",
+    )
+    models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
+    models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3, or sage, which approximates")

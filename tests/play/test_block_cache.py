@@ -1,0 +1,116 @@
+"""Played blocks and the World Cache: each knows what the other made, and the files of a session go with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
+from comfyui_matrixgame.cache import BlockCache, CachedRollout
+from comfyui_matrixgame.errors import Interrupted, WorldError
+from comfyui_matrixgame.play.played_blocks import Spool
+from comfyui_matrixgame.play.played_world import Frames, WorldEngine
+from comfyui_matrixgame.variants import UNIVERSAL
+from comfyui_matrixgame.world import rollout, start_world
+
+from ..support.networks import small_image, small_models
+
+
+def world_engine(cache: BlockCache | None = None, tiny: bool = False) -> WorldEngine:
+    models = small_models(tiny=tiny)
+    return WorldEngine(models, start_world(models, small_image(16, 32), seed=5), cache=cache, keep_frames=True)
+
+
+def rows(block: int, key: str) -> ActionTrack:
+    return ActionTrack.from_rows(UNIVERSAL, [{key: 1.0}] * rows_of_blocks(1, block))
+
+
+def play(engine: WorldEngine, letters: str) -> list[Frames]:
+    """A block for each letter; returns the parts that were shown."""
+    shown: list[Frames] = []
+    for key in letters:
+        engine.make(rows(engine.block, key), lambda frames, _: shown.append(frames))
+    return shown
+
+
+def fresh(letters: str, tiny: bool = False) -> np.ndarray:
+    return np.concatenate(play(world_engine(tiny=tiny), letters))
+
+
+def whole(letters: str) -> ActionTrack:
+    track = rows(0, letters[0])
+    for block, key in enumerate(letters[1:], 1):
+        track = track.concat(rows(block, key))
+    return track
+
+
+def test_what_was_played_is_in_the_cache_and_what_is_in_it_is_not_made(tmp_path: Path) -> None:
+    for letters, counts in (("wsad", "4 blocks made, 0 reused"), ("wsdw", "2 blocks made, 2 reused")):
+        engine = world_engine(BlockCache(tmp_path, "played", memory_bytes=0))
+        shown = play(engine, letters)
+        models, start, names = engine.models, engine.start, engine.world.names
+        engine.close()
+        assert str(engine.counts) == counts
+        assert [len(frames) for frames in shown] == [1, *[4] * 11]
+        assert np.array_equal(np.concatenate(shown), fresh(letters))
+    with CachedRollout(models, start, whole("wsdw"), None, BlockCache(tmp_path, "played")) as run:
+        frames = np.concatenate([block.frames[0].numpy() for block in run])
+        assert run.world.names == names
+    assert str(run.counts) == "0 blocks made, 4 reused"  # and nothing replayed: where the session ended is stored
+    assert np.array_equal(frames, np.concatenate(shown))
+
+
+@pytest.mark.parametrize(
+    ("tiny", "letters", "counts"),
+    [(False, "wws", "1 block made, 2 reused"), (True, "wwa", "1 block made, 0 reused, 2 only decoded")],
+)
+def test_a_rollout_is_played_on_also_with_another_decoder(
+    tmp_path: Path, tiny: bool, letters: str, counts: str
+) -> None:
+    models = small_models()
+    cache = BlockCache(tmp_path, "rolled")
+    list(CachedRollout(models, start_world(models, small_image(16, 32), seed=5), whole("ww"), None, cache))
+    engine = world_engine(BlockCache(tmp_path, "rolled"), tiny)
+    assert np.array_equal(np.concatenate(play(engine, letters)), fresh(letters, tiny))
+    assert str(engine.counts) == counts
+
+
+def test_going_back_over_known_blocks_and_a_pass_that_is_cancelled(tmp_path: Path) -> None:
+    cache = BlockCache(tmp_path, "back")
+    for _ in range(2):  # the second time all of it is known
+        engine = world_engine(cache)
+        play(engine, "wsa")
+        engine.go_to(1)
+        play(engine, "dd")
+        with pytest.raises(Interrupted):
+            engine.make(rows(3, "w"), lambda *_: None, cancel)
+        assert np.array_equal(np.concatenate(list(engine.played())), fresh("wdd"))
+        expected = list(rollout(engine.models, engine.start, whole("wdd")))[-1]
+        assert engine.world.names == expected.names
+        engine.close()
+    assert engine.counts.made == 0
+    assert engine.counts.reused == 5
+
+
+def cancel() -> None:
+    raise Interrupted("stop")
+
+
+def test_the_files_of_a_session_go_with_it_and_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    frames = np.zeros((1, 2, 2, 3), np.uint8)
+    latents = world_engine().start.image
+    spool.add(latents, frames)
+    spool.add(latents, frames + 1)
+    spool.cut(1)
+    assert len(spool) == 1
+    assert np.array_equal(spool.frames(0), frames)
+    assert len(list(tmp_path.glob("*/*"))) == 2
+    spool.close()
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(WorldError, match="free some space"):
+        spool.add(latents, frames)
+    with pytest.raises(WorldError, match="free some space"):
+        Spool(tmp_path / "missing")

@@ -1,0 +1,46 @@
+// @ts-check
+/**
+ * The heads-up display over the picture: a key gets a ring at once when it is pressed, and is filled when the frame on
+ * screen was made with it. The stick shows the camera of that frame; nothing adds up over time.
+ */
+import { heldKeys } from "../../model/variants.mjs";
+import { PLACES } from "../../timeline/parts/pad.mjs";
+import { element } from "../../timeline/parts/style.mjs";
+
+const FULL = 0.2; // the camera value at the stick's rim
+const SVG = "http://www.w3.org/2000/svg";
+
+export class Hud {
+  /** @param {import("../../model/variants.mjs").Variant} variant @param {(lane: string) => string} name */
+  constructor(variant, name) {
+    /** @type {Map<string, HTMLElement>} */
+    this.caps = new Map(heldKeys(variant).map((lane) => [lane, element("div", { class: "mgp-cap", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` }, name(lane))]));
+    this.root = element("div", { class: `mgp-hud mgp-${variant.name}`, "aria-hidden": "true" }, element("div", { class: "mgp-caps" }, ...this.caps.values()));
+    if (!variant.mouse) return;
+    const svg = document.createElementNS(SVG, "svg");
+    svg.setAttribute("viewBox", "-1.2 -1.2 2.4 2.4");
+    svg.setAttribute("class", "mgp-stick");
+    svg.innerHTML = '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/><line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
+    this.svg = svg;
+    this.root.append(svg);
+  }
+
+  /** The keys that are held now. @param {Set<string>} lanes */
+  echo(lanes) {
+    for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-held", lanes.has(lane));
+  }
+
+  /** What the frame on screen was made with. @param {string[]} keys @param {[number, number] | null} camera pitch and yaw */
+  show(keys, camera) {
+    for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-made", keys.includes(lane));
+    if (!this.svg || !camera) return;
+    const [pitch, yaw] = camera;
+    const [x, y] = [yaw, -pitch].map((value) => Math.max(-1, Math.min(1, value / FULL)));
+    const [line, dot] = ["line", ".mgp-dot"].map((name) => /** @type {SVGElement} */ (this.svg?.querySelector(name)));
+    line.setAttribute("x2", String(x));
+    line.setAttribute("y2", String(y));
+    dot.setAttribute("cx", String(x));
+    dot.setAttribute("cy", String(y));
+    this.svg.classList.toggle("mgp-clamped", Math.max(Math.abs(yaw), Math.abs(pitch)) >= FULL);
+  }
+}

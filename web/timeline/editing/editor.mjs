@@ -1,0 +1,279 @@
+// @ts-check
+/** The commands of one timeline editor. Knows nothing of the page; drawing and input are elsewhere. */
+import { FPS, MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks } from "../../model/variants.mjs";
+import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
+import { activeTracks } from "../../model/document.mjs";
+import { EditorState } from "./state.mjs";
+import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
+import * as edit from "../../model/edit.mjs";
+
+/** @typedef {import("./state.mjs").Cursor} Cursor */
+/** @typedef {import("./state.mjs").Selection} Selection */
+/** @typedef {import("./state.mjs").Problem} Problem */
+
+export class Editor extends EditorState {
+  // ---- cursor and selection
+
+  /** @param {number} t @param {string} [lane] @param {boolean} [extend] */
+  moveTo(t, lane = this.cursor.lane, extend = false) {
+    const from = this.anchor ?? this.cursor;
+    this.place(t, lane, extend ? from : null);
+    if (extend) this.selectBetween(from, this.cursor);
+    else this.selection = null;
+    this.view.reveal(this.doc, this.cursor.t);
+    this.emit("view");
+    if (!extend) this.sayCell();
+  }
+
+  /** @param {Cursor} one @param {Cursor} other */
+  selectBetween(one, other) {
+    const ids = this.lanes.map((lane) => lane.id);
+    const [i, j] = [ids.indexOf(one.lane), ids.indexOf(other.lane)].sort((x, y) => x - y);
+    this.select(Math.min(one.t, other.t), Math.max(one.t, other.t) + 1, ids.slice(Math.max(0, i), j + 1));
+  }
+
+  /** @param {number} a @param {number} b @param {string[]} [lanes] */
+  select(a, b, lanes = this.lanes.map((lane) => lane.id)) {
+    this.selection = b > a ? { a: Math.max(0, a), b: Math.min(this.doc.length, b), lanes } : null;
+    this.emit("view");
+    if (this.selection) this.say("say.selection", { n: b - a, a, b: b - 1 });
+  }
+
+  /** The cell under the cursor, for a screen reader. */
+  sayCell() {
+    const { t, lane } = this.cursor;
+    const on = edit.isOn(this.doc, lane, t);
+    const state = edit.isAxis(lane) ? this.valueText(lane, t) : this.words(on ? "say.on" : "say.off");
+    this.say("say.cell", { lane: this.nameOf(lane), t, state });
+  }
+
+  /** @param {string} axis @param {number} t */
+  valueText(axis, t) {
+    const [entry] = edit.takeRange(this.doc, [axis], t, t + 1)[axis];
+    return String(Number((entry?.[1] ?? 0).toFixed(3)));
+  }
+
+  /** Where a command acts: the selection, or the cell under the cursor. @returns {Selection} */
+  get target() {
+    return this.selection ?? { a: this.cursor.t, b: this.cursor.t + 1, lanes: [this.cursor.lane] };
+  }
+
+  /** Switch the keys of the target on or off. @param {string} [lane] only this one */
+  toggle(lane) {
+    const { a, b, lanes } = this.target;
+    const chosen = lane ? [lane] : lanes;
+    this.apply((doc) => chosen.reduce((now, id) => edit.toggleRange(now, id, a, b), doc));
+    this.sayRange(chosen[chosen.length - 1], a, b);
+  }
+
+  /** @param {string} lane @param {number} a @param {number} b */
+  sayRange(lane, a, b) {
+    const state = edit.isAxis(lane) ? this.valueText(lane, a) : this.words(edit.isOn(this.doc, lane, a) ? "say.on" : "say.off");
+    this.say("say.range", { lane: this.nameOf(lane), a, b: b - 1, state });
+  }
+
+  // ---- clipboard
+
+  copy() {
+    this.sayCopied();
+    return copyScript(this);
+  }
+
+  sayCopied() {
+    this.told = this.words("say.copied", { n: this.target.b - this.target.a });
+    this.emit("say", this.told);
+    this.emit("view");
+  }
+
+  clear() {
+    const { a, b, lanes } = this.target;
+    this.apply((doc) => edit.clearRange(doc, lanes, a, b));
+    this.sayRange(lanes[0], a, b);
+  }
+
+  /** @param {string} text @returns {string | null} what is wrong with it */
+  paste(text) {
+    if (!this.editable || !text.trim()) return null;
+    try {
+      pasteText(this, text);
+      return null;
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+      return error.message;
+    }
+  }
+
+  repeat() {
+    if (this.editable) repeatSelection(this);
+  }
+
+  // ---- time
+
+  /** Insert idle rows at the cursor. @param {number} [rows] default: a block, or as many as are selected */
+  insert(rows = this.selection ? this.selection.b - this.selection.a : 12) {
+    const at = this.selection?.a ?? this.cursor.t;
+    const n = Math.min(rows, MAX_FRAMES - this.doc.length);
+    if (n <= 0) {
+      this.say("say.longest");
+      return;
+    }
+    this.apply((doc) => edit.rippleInsert(doc, at, n));
+    this.say("say.inserted", { n, t: at });
+  }
+
+  /** Take rows out at the cursor: a block, or what is selected. */
+  remove() {
+    const [at, rows] = this.selection ? [this.selection.a, this.selection.b - this.selection.a] : [this.cursor.t, 12];
+    this.selection = null;
+    this.apply((doc) => edit.rippleDelete(doc, at, rows));
+    this.say("say.removed", { n: rows, t: at });
+  }
+
+  /** @param {number} blocks */
+  setBlocks(blocks) {
+    this.apply((doc) => edit.setLength(doc, framesOfBlocks(blocks)));
+    const { length } = this.doc;
+    this.say("say.length", { blocks: blocksOfFrames(length), frames: length, seconds: Number((length / FPS).toFixed(2)) });
+  }
+
+  /** @param {string} name */
+  mark(name) {
+    this.apply((doc) => edit.setMarker(doc, this.cursor.t, name));
+    this.say(name.trim() ? "say.marker" : "say.unmarked", { name, t: this.cursor.t });
+  }
+
+  /** Keep the state of the world at the cursor in a cache, or no longer. */
+  pin() {
+    const { t } = this.cursor;
+    this.apply((doc) => edit.togglePin(doc, t, this.words("pin.name")));
+    this.say(this.doc.markers.some((m) => m.t === t && m.pin) ? "say.pinned" : "say.unpinned", { t });
+  }
+
+  /** @param {"in"|"out"|"toggle"} what */
+  loop(what) {
+    const { t } = this.cursor;
+    const { loop, length } = this.doc;
+    const toggled = loop ? null : this.selection ? [this.selection.a, this.selection.b] : [0, length];
+    const next = what === "toggle" ? toggled : what === "in" ? [t, loop && loop[1] > t ? loop[1] : length] : [loop && loop[0] <= t ? loop[0] : 0, t + 1];
+    this.apply((doc) => edit.setLoop(doc, /** @type {[number, number] | null} */ (next)));
+    if (this.doc.loop) this.say("say.loop", { a: this.doc.loop[0], b: this.doc.loop[1] });
+    else this.say("say.noloop");
+  }
+
+  /** The marker before or after the cursor; the ends count as markers. @param {number} direction */
+  jump(direction) {
+    const places = [0, ...this.doc.markers.map((m) => m.t), this.doc.length - 1];
+    const found = direction > 0 ? places.find((t) => t > this.cursor.t) : places.reverse().find((t) => t < this.cursor.t);
+    if (found !== undefined) this.moveTo(found);
+  }
+
+  // ---- branches
+
+  /** A new branch from the playhead on, which is edited from now on. */
+  fork() {
+    if (!this.editable) return;
+    if (!canFork(this.doc)) {
+      this.say("say.branchfull", { most: this.doc.branches.length });
+      return;
+    }
+    this.settle();
+    const from = this.doc.active;
+    const t = this.playhead ?? this.cursor.t;
+    this.apply((doc) => fork(doc, t, (n) => this.words("branch.name", { n })));
+    this.left = from;
+    this.emit("view");
+    this.say("say.forked", { name: this.branchName(this.doc.active), from: this.branchName(from), t });
+  }
+
+  /** Show another branch: by default the one that was left last. @param {string | null | undefined} id */
+  flip(id = this.other) {
+    this.settle();
+    if (id === undefined) {
+      this.say("say.nobranch");
+      return;
+    }
+    this.flipTo(id);
+    this.say("say.flipped", { name: this.branchName(this.doc.active), difference: this.difference });
+  }
+
+  /** @param {string} name @returns {boolean} whether it can be one */
+  renameBranch(name) {
+    if (!name.trim()) return false;
+    this.apply((doc) => renameBranch(doc, doc.active, name));
+    this.say("say.renamed", { name: this.branchName(this.doc.active) });
+    return true;
+  }
+
+  /** Take the branch in use away; the other one is shown instead. */
+  removeBranch() {
+    const { active } = this.doc;
+    if (active === null) return;
+    const [name, next] = [this.branchName(active), this.other ?? null];
+    this.apply((doc) => removeBranch(doc, active, next));
+    this.say("say.unforked", { name, next: this.branchName(this.doc.active) });
+  }
+
+  /** Where the two branches differ, in words; empty without branches. */
+  get difference() {
+    const { other, divergence } = this;
+    if (other === undefined) return "";
+    const name = this.branchName(other);
+    return divergence ? this.words("branch.differs", { name, block: divergence.block, t: divergence.row }) : this.words("branch.same", { name });
+  }
+
+  /** The branch that is compared with, as it is drawn. @returns {import("../view/draw_branches.mjs").Comparison | null} */
+  get comparison() {
+    const { doc, other } = this;
+    if (other === undefined) return null;
+    const own = branchOf(doc, doc.active) ?? branchOf(doc, other);
+    return { name: this.branchName(other), tracks: activeTracks({ ...doc, active: other }), at: this.divergence, fork: own?.fork ?? 0 };
+  }
+
+  // ---- ways of working
+
+  /** @param {string} tool */
+  setTool(tool) {
+    this.tool = tool;
+    this.ramp = null;
+    this.emit("view");
+    this.say("say.tool", { name: this.words(`tool.${tool}`) });
+  }
+
+  nextSnap() {
+    super.nextSnap();
+    this.emit("view");
+    this.say("say.snap", { name: this.words(`snap.${this.snap}`) });
+  }
+
+  /** The next easing, also for ramps under the target. */
+  nextEasing() {
+    super.nextEasing();
+    const { a, b, lanes } = this.target;
+    const axes = lanes.filter((lane) => edit.isAxis(lane) && edit.rampAt(this.doc, lane, a));
+    if (axes.length) this.apply((doc) => axes.reduce((now, axis) => edit.setEasing(now, axis, a, b, this.easing), doc));
+    this.emit("view");
+    this.say("easing", { name: this.words(`ease.${this.easing}`) });
+  }
+
+  /** @param {string} lane */
+  arm(lane) {
+    if (this.armed.delete(lane)) this.say("say.disarmed", { lane: this.nameOf(lane) });
+    else {
+      this.armed.add(lane);
+      this.say("say.armed", { lane: this.nameOf(lane) });
+    }
+    this.emit("view");
+  }
+
+  /** The line under the lanes. */
+  get status() {
+    const t = this.playhead ?? this.cursor.t;
+    const block = blockOfInput(t);
+    const state = this.blocks[block] ?? "none";
+    const parts = [this.words("status", { t, s: (t / FPS).toFixed(2), block }) + (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`)];
+    if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
+    if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
+    parts.push(this.words("status.end", { frames: this.doc.length, seconds: (this.doc.length / FPS).toFixed(2) }));
+    return parts.join("  ·  ");
+  }
+}

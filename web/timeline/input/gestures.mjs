@@ -1,0 +1,385 @@
+// @ts-check
+/** Pointers on the canvas: mouse, pen and fingers become edits. One press to release is one step of undo. */
+import { activeTracks } from "../../model/document.mjs";
+import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
+import { runAt, valueAt } from "../../model/tracks.mjs";
+import { snapDown, snapNear, snapUp } from "../view/view.mjs";
+import * as edit from "../../model/edit.mjs";
+
+/** @typedef {import("../editing/editor.mjs").Editor} Editor */
+/** @typedef {import("../view/view.mjs").Hit} Hit */
+/** @typedef {{x: number, y: number, shift: boolean, alt: boolean}} Point */
+/** @typedef {{move: (p: Point) => void, end: (p: Point) => void}} Drag */
+
+const EDGE = 5;
+const SLOP = 3;
+const HANDLE = 7;
+
+/** @param {Editor} e @param {Point} p */
+const snapOf = (e, p) => (p.alt ? "frame" : e.snap);
+
+/** Toggle-paint in one lane: the first cell decides, what the pointer jumps over is filled. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function paintDrag(e, hit, start) {
+  const base = e.doc;
+  const lane = hit.row?.id ?? "";
+  const on = !edit.isOn(base, lane, hit.t);
+  let low = hit.t;
+  let high = hit.t;
+  const move = (/** @type {Point} */ p) => {
+    const { t } = e.view.hit(base, p.x, start.y);
+    low = Math.min(low, t);
+    high = Math.max(high, t);
+    const snap = snapOf(e, start);
+    e.preview(edit.paintKey(base, lane, snapDown(base, snap, low), snapUp(base, snap, high), on));
+  };
+  e.cursor = { t: hit.t, lane };
+  e.selection = null;
+  e.anchor = { t: hit.t, lane };
+  move(start);
+  return {
+    move,
+    end: () => {
+      e.commit();
+      e.sayRange(lane, low, high + 1);
+    },
+  };
+}
+
+/** Draw a camera lane freehand. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function drawDrag(e, hit, start) {
+  const base = e.doc;
+  const { row } = hit;
+  if (!row) return { move: () => {}, end: () => {} };
+  /** @type {Map<number, number>} */
+  const values = new Map();
+  const snap = snapOf(e, start);
+  let last = { t: hit.t, value: hit.value };
+  let moving = false;
+  e.cursor = { t: hit.t, lane: row.id };
+  e.selection = null;
+  e.anchor = e.cursor;
+  return {
+    move: (p) => {
+      moving ||= Math.hypot(p.x - start.x, p.y - start.y) > SLOP;
+      if (!moving) return;
+      const t = e.view.hit(base, p.x, start.y).t;
+      const value = p.shift ? hit.value : e.view.valueOf(base, row, p.y);
+      const steps = Math.max(1, Math.abs(t - last.t));
+      for (let i = 0; i <= steps; i++) {
+        const between = last.value + ((value - last.value) * i) / steps;
+        values.set(Math.round(last.t + ((t - last.t) * i) / steps), Math.round(between * 1000) / 1000);
+      }
+      last = { t, value };
+      const low = snapDown(base, snap, Math.min(...values.keys()));
+      const high = snapUp(base, snap, Math.max(...values.keys()));
+      let held = values.get(Math.min(...values.keys())) ?? 0;
+      const drawn = Array.from({ length: high - low }, (_, i) => (held = values.get(low + i) ?? held));
+      e.preview(edit.drawAxis(base, row.id, low, drawn));
+    },
+    end: () => {
+      e.commit();
+      e.sayCell();
+    },
+  };
+}
+
+/** A ramp from press to release, or between two clicks. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function rampDrag(e, hit, start) {
+  const axis = hit.row?.id ?? "";
+  const edge = snapNear(e.doc, snapOf(e, start), hit.edge);
+  const begun = e.ramp && e.ramp.axis === axis ? e.ramp : null;
+  e.ramp = begun ? { ...begun, b: edge, v1: hit.value } : { axis, a: edge, v0: hit.value, b: edge, v1: hit.value };
+  const ramp = e.ramp;
+  e.emit("view");
+  return {
+    move: (p) => {
+      const to = e.view.hit(e.doc, p.x, start.y);
+      ramp.b = snapNear(e.doc, snapOf(e, p), to.edge);
+      ramp.v1 = hit.row ? e.view.valueOf(e.doc, hit.row, p.y) : 0;
+      e.emit("view");
+    },
+    end: () => {
+      if (ramp.a === ramp.b) return;
+      e.ramp = null;
+      e.apply((doc) => edit.rampAxis(doc, axis, ramp.a, ramp.b, ramp.v0, ramp.v1, e.easing));
+      e.moveTo(Math.min(ramp.a, ramp.b), axis);
+    },
+  };
+}
+
+/**
+ * The end of a ramp under a point: the ramp, which end, and its value there.
+ * @param {Editor} e @param {Hit} hit @param {number} x @param {number} y
+ */
+export function handleAt(e, hit, x, y) {
+  const { row } = hit;
+  if (row?.kind !== "axis") return null;
+  for (const ramp of activeTracks(e.doc)[row.id]) {
+    if (ramp.length !== 5) continue;
+    for (const end of /** @type {("stop"|"start")[]} */ (["stop", "start"])) {
+      const [t, value] = end === "stop" ? [ramp[0] + ramp[3], ramp[4]] : [ramp[0], ramp[1]];
+      if (Math.hypot(e.view.x(t) - x, e.view.yOf(e.doc, row, value) - y) <= HANDLE) return { ramp, end, value };
+    }
+  }
+  return null;
+}
+
+/** Move one end of a ramp; Shift keeps its value. @param {Editor} e @param {Hit} hit @param {Point} start @param {NonNullable<ReturnType<typeof handleAt>>} handle @returns {Drag} */
+export function handleDrag(e, hit, start, { ramp, end, value }) {
+  const base = e.doc;
+  const { row } = hit;
+  const axis = row?.id ?? "";
+  let moved = false;
+  e.selection = null;
+  return {
+    move: (p) => {
+      moved ||= Math.hypot(p.x - start.x, p.y - start.y) > SLOP;
+      if (!moved || !row) return;
+      const t = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, start.y).edge);
+      const v = p.shift ? value : Math.round(e.view.valueOf(base, row, p.y) * 1000) / 1000;
+      e.cursor = { t: Math.min(t, base.length - 1), lane: axis };
+      e.preview(edit.moveRampEnd(base, axis, ramp, end, t, v));
+    },
+    end: () => {
+      if (moved) e.commit();
+      else e.moveTo(Math.min(base.length - 1, hit.t), axis);
+    },
+  };
+}
+
+/** Move or resize a run, move what is selected, or select anew. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function selectDrag(e, hit, start) {
+  const { row } = hit;
+  const lane = row?.id ?? "";
+  const { selection } = e;
+  e.cursor = { t: hit.t, lane };
+  const runs = row?.kind === "key" ? activeTracks(e.doc)[lane] : [];
+  const near = runs.find(([a, n]) => [a, a + n].some((t) => Math.abs(e.view.x(t) - start.x) <= EDGE));
+  const within = selection && hit.t >= selection.a && hit.t < selection.b && selection.lanes.includes(lane);
+  const run = near ?? runs[runAt(runs, hit.t)];
+  const alone = run && selection?.lanes.length === 1 && selection.a === run[0] && selection.b === run[0] + run[1];
+  if (within && !alone && (!near || selection.lanes.length > 1)) return moveSelection(e, hit, start, selection);
+  if (!run) return marqueeDrag(e, hit);
+  const left = Math.abs(e.view.x(run[0]) - start.x);
+  const right = Math.abs(e.view.x(run[0] + run[1]) - start.x);
+  if (near && run[1] * e.view.perFrame > 2 * EDGE) return resizeDrag(e, lane, run, left <= right ? "left" : "right");
+  return moveRunDrag(e, lane, run, hit);
+}
+
+/** @param {Editor} e @param {string} lane @param {[number, number]} run @param {"left"|"right"} side @returns {Drag} */
+function resizeDrag(e, lane, run, side) {
+  const base = e.doc;
+  return {
+    move: (p) => {
+      const edge = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, e.view.lanesTop).edge);
+      const [a, b] = side === "left" ? [Math.min(edge, run[0] + run[1] - 1), run[0] + run[1]] : [run[0], Math.max(edge, run[0] + 1)];
+      e.selection = { a, b, lanes: [lane] };
+      e.preview(edit.resizeRun(base, lane, run, a, b));
+    },
+    end: () => e.commit(),
+  };
+}
+
+/** @param {Editor} e @param {string} lane @param {[number, number]} run @param {Hit} hit @returns {Drag} */
+function moveRunDrag(e, lane, run, hit) {
+  const base = e.doc;
+  e.selection = { a: run[0], b: run[0] + run[1], lanes: [lane] };
+  e.emit("view");
+  return {
+    move: (p) => {
+      const to = e.view.hit(base, p.x, e.view.lanesTop);
+      const row = e.view.nearestRow(p.y);
+      const target = row.kind === "key" ? row.id : lane;
+      const start = Math.max(0, Math.min(base.length - run[1], snapNear(base, p.shift ? "frame" : e.snap, run[0] + to.t - hit.t)));
+      e.selection = { a: start, b: start + run[1], lanes: [target] };
+      e.cursor = { t: start, lane: target };
+      e.preview(edit.moveRun(base, lane, run, target, start, p.alt));
+    },
+    end: () => e.commit(),
+  };
+}
+
+/** @param {Editor} e @param {Hit} hit @param {Point} start @param {import("../editing/editor.mjs").Selection} selection @returns {Drag} */
+function moveSelection(e, hit, start, selection) {
+  const base = e.doc;
+  const rows = selection.b - selection.a;
+  let moved = false;
+  return {
+    move: (p) => {
+      moved ||= Math.abs(p.x - start.x) > SLOP;
+      if (!moved) return;
+      const to = e.view.hit(base, p.x, e.view.lanesTop);
+      const a = Math.max(0, Math.min(base.length - rows, snapNear(base, p.shift ? "frame" : e.snap, selection.a + to.t - hit.t)));
+      e.selection = { a, b: a + rows, lanes: selection.lanes };
+      e.preview(edit.moveRange(base, selection.lanes, selection.a, selection.b, a - selection.a, p.alt));
+    },
+    end: () => {
+      if (moved) e.commit();
+      else e.moveTo(hit.t, hit.row?.id);
+    },
+  };
+}
+
+/** @param {Editor} e @param {Hit} hit @returns {Drag} */
+export function marqueeDrag(e, hit) {
+  const from = { t: hit.t, lane: hit.row?.id ?? e.cursor.lane };
+  const ids = e.lanes.map((lane) => lane.id);
+  let moved = false;
+  e.anchor = null;
+  return {
+    move: (p) => {
+      const to = e.view.hit(e.doc, p.x, p.y);
+      moved ||= to.t !== from.t || e.view.nearestRow(p.y).id !== from.lane;
+      if (!moved) return;
+      const j = ids.indexOf(hit.row ? e.view.nearestRow(p.y).id : ids[ids.length - 1]);
+      const i = hit.row ? ids.indexOf(from.lane) : 0;
+      const snap = snapOf(e, p);
+      const a = snapDown(e.doc, snap, Math.min(from.t, to.t));
+      const b = snapUp(e.doc, snap, Math.max(from.t, to.t));
+      e.selection = { a, b, lanes: ids.slice(Math.min(i, j), Math.max(i, j) + 1) };
+      e.emit("view");
+    },
+    end: () => {
+      if (!moved) e.moveTo(from.t, from.lane);
+      else if (e.selection) e.select(e.selection.a, e.selection.b, e.selection.lanes);
+    },
+  };
+}
+
+/** Move the playhead; the ends of the loop can be taken with it. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function rulerDrag(e, hit, start) {
+  const loop = e.doc.loop;
+  const taken = loop && start.y > 10 ? loop.findIndex((t) => Math.abs(e.view.x(t) - start.x) <= EDGE) : -1;
+  if (start.shift) return marqueeDrag(e, { ...hit, row: null });
+  const base = e.doc;
+  const move = (/** @type {Point} */ p) => {
+    const to = e.view.hit(base, p.x, 0);
+    if (loop && taken >= 0) {
+      const edge = snapNear(base, snapOf(e, p), to.edge);
+      e.preview(edit.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]));
+    } else {
+      e.cursor = { ...e.cursor, t: Math.min(base.length - 1, snapNear(base, snapOf(e, p), to.t)) };
+      e.emit("view");
+    }
+  };
+  move(start);
+  return { move, end: () => (taken >= 0 ? e.commit() : e.moveTo(e.cursor.t)) };
+}
+
+/** @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+export function markerDrag(e, hit, start) {
+  const base = e.doc;
+  const marker = base.markers.find((m) => Math.abs(e.view.x(m.t) - start.x) <= 8) ?? base.markers.filter((m) => m.t <= hit.t).pop();
+  const width = marker ? 12 + marker.name.length * 6.5 : 0;
+  if (!marker || start.x > e.view.x(marker.t) + width || start.x < e.view.x(marker.t) - 8) {
+    e.moveTo(hit.t);
+    return { move: () => {}, end: () => {} };
+  }
+  let moved = false;
+  return {
+    move: (p) => {
+      moved ||= Math.abs(p.x - start.x) > SLOP;
+      if (!moved) return;
+      const to = snapNear(base, snapOf(e, p), marker.t + e.view.hit(base, p.x, 0).t - hit.t);
+      e.cursor = { ...e.cursor, t: Math.max(0, Math.min(base.length - 1, to)) };
+      e.preview(edit.moveMarker(base, marker.t, to));
+    },
+    end: () => (moved ? e.commit() : e.moveTo(Math.min(base.length - 1, marker.t))),
+  };
+}
+
+/** @param {Editor} e @param {Point} start @returns {Drag} */
+export function panDrag(e, start) {
+  const { scroll } = e.view;
+  return {
+    move: (p) => {
+      e.view.scroll = scroll - (p.x - start.x) / e.view.perFrame;
+      e.view.clampScroll(e.doc);
+      e.emit("view");
+    },
+    end: () => {},
+  };
+}
+
+/** @param {Editor} e @param {Point} start @returns {Drag} */
+export function minimapDrag(e, start) {
+  const move = (/** @type {Point} */ p) => {
+    e.view.scroll = ((p.x - e.view.head) / (e.view.width - e.view.head)) * e.doc.length - e.view.span / 2;
+    e.view.clampScroll(e.doc);
+    e.emit("view");
+  };
+  move(start);
+  return { move, end: () => {} };
+}
+
+/** What a press in the column of names does. @param {Editor} e @param {Hit} hit @param {Point} start */
+function pressName(e, hit, start) {
+  if (!hit.row) return;
+  if (start.x > e.view.head - 26) e.arm(hit.row.id);
+  else if (e.selection) e.toggle(hit.row.id);
+  else e.moveTo(e.cursor.t, hit.row.id);
+}
+
+/** The drag that a press begins. @param {Editor} e @param {Point} start @returns {Drag | null} */
+export function begin(e, start) {
+  const hit = e.view.hit(e.doc, start.x, start.y);
+  if (hit.header) {
+    pressName(e, hit, start);
+    return null;
+  }
+  if (hit.area === "minimap") return minimapDrag(e, start);
+  if (hit.area === "ruler") return rulerDrag(e, hit, start);
+  if (!e.editable) return null;
+  if (hit.area === "markers") return markerDrag(e, hit, start);
+  if (hit.area === "strip") {
+    const block = blockOfInput(hit.t);
+    e.select(firstInputOfBlock(block), Math.min(e.doc.length, firstInputOfBlock(block + 1)));
+    return null;
+  }
+  if (!hit.row) return null;
+  if (e.tool === "pan") return panDrag(e, start);
+  const axis = hit.row.kind === "axis";
+  const handle = e.tool === "paint" || e.ramp ? null : handleAt(e, hit, start.x, start.y);
+  if (handle) return handleDrag(e, hit, start, handle);
+  if (e.tool === "select") return selectDrag(e, hit, start);
+  if (e.tool === "ramp" && axis) return rampDrag(e, hit, start);
+  if (axis) return drawDrag(e, hit, start);
+  if (start.shift && e.anchor && e.anchor.lane === hit.row.id) {
+    const [a, b] = [Math.min(e.anchor.t, hit.t), Math.max(e.anchor.t, hit.t) + 1];
+    e.apply((doc) => edit.toggleRange(doc, hit.row?.id ?? "", a, b));
+    e.sayRange(hit.row.id, a, b);
+    return null;
+  }
+  return paintDrag(e, hit, start);
+}
+
+/** The pointer's shape over a point. @param {Editor} e @param {number} x @param {number} y */
+export function shapeAt(e, x, y) {
+  const hit = e.view.hit(e.doc, x, y);
+  if (hit.header) return "pointer";
+  if (hit.area === "ruler" || hit.area === "minimap") return "ew-resize";
+  if (e.tool === "pan") return "grab";
+  if (hit.area !== "lane" || !hit.row) return "default";
+  if (e.tool !== "paint" && !e.ramp && handleAt(e, hit, x, y)) return "move";
+  if (e.tool !== "select") return hit.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
+  const runs = hit.row.kind === "key" ? activeTracks(e.doc)[hit.row.id] : [];
+  if (runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))) return "col-resize";
+  return runAt(runs, hit.t) >= 0 || (e.selection && hit.t >= e.selection.a && hit.t < e.selection.b) ? "move" : "default";
+}
+
+/** The stretch of a camera lane that a typed value replaces: the selection, the hold or ramp there, or one block. @param {Editor} e @param {string} axis @param {number} t @returns {[number, number]} */
+export function stretchAt(e, axis, t) {
+  const { selection: s, doc } = e;
+  if (s && s.lanes.includes(axis) && t >= s.a && t < s.b) return [s.a, s.b];
+  const entries = activeTracks(doc)[axis];
+  const value = valueAt(entries, t);
+  const ramp = edit.rampAt(doc, axis, t);
+  if (ramp) return [ramp[0], Math.min(doc.length, ramp[0] + ramp[3])];
+  let a = t;
+  let b = t + 1;
+  while (a > 0 && valueAt(entries, a - 1) === value && !edit.rampAt(doc, axis, a - 1)) a--;
+  while (b < doc.length && valueAt(entries, b) === value && !edit.rampAt(doc, axis, b)) b++;
+  if (value !== 0) return [a, b];
+  const block = blockOfInput(t);
+  return [Math.max(a, firstInputOfBlock(block)), Math.min(b, firstInputOfBlock(block + 1))];
+}

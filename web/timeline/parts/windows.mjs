@@ -1,0 +1,162 @@
+// @ts-check
+/** What the popups ask and offer here: a camera value, the name of a frame, the menu. */
+import { copyScript } from "../editing/clipboard.mjs";
+import { activeTracks } from "../../model/document.mjs";
+import { stretchAt } from "../input/gestures.mjs";
+import { readCamera } from "./popups.mjs";
+import { valueAt } from "../../model/tracks.mjs";
+import * as edit from "../../model/edit.mjs";
+
+export class Windows {
+  /**
+   * @param {import("../editing/editor.mjs").Editor} editor @param {import("./popups.mjs").Popups} popups @param {import("./i18n.mjs").Translate} words
+   * @param {{paste: (text: string) => void, complain: (message: string) => void}} host
+   */
+  constructor(editor, popups, words, host) {
+    this.editor = editor;
+    this.popups = popups;
+    this.words = words;
+    this.host = host;
+  }
+
+  /** Double click. @param {import("../input/gestures.mjs").Point} p */
+  openAt(p) {
+    const hit = this.editor.view.hit(this.editor.doc, p.x, p.y);
+    if (hit.row?.kind === "axis") this.askValue(hit.t, hit.row.id, p);
+    else {
+      const near = this.editor.doc.markers.find((m) => Math.abs(this.editor.view.x(m.t) - p.x) <= 8);
+      this.askMarker(near ? near.t : hit.t);
+    }
+  }
+
+  /** @param {number} t @param {string} lane @param {{x: number, y: number}} [at] */
+  askValue(t, lane, at) {
+    const { editor, words } = this;
+    const row = editor.view.rows.find((r) => r.id === lane);
+    if (!row || row.kind !== "axis" || !editor.editable) return;
+    const [a, b] = stretchAt(editor, lane, t);
+    const now = valueAt(activeTracks(editor.doc)[lane], t);
+    editor.select(a, b, [lane]);
+    this.popups.ask({
+      title: words("value.title", { lane: editor.nameOf(lane), a, b: b - 1 }),
+      value: String(Number(now.toFixed(4))),
+      chips: ["-0.1", "0", "0.1"],
+      x: at?.x ?? editor.view.x(t),
+      y: at ? at.y + 8 : row.top + row.height,
+      hint: (text) => {
+        const read = readCamera(text, words);
+        return "value" in read ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) }) : "";
+      },
+      done: (text) => {
+        const read = readCamera(text, words);
+        if ("error" in read) return read.error;
+        if (!editor.lanes.some((each) => each.id === lane)) return null; // of the variant that was shown when it was asked
+        editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
+        editor.sayRange(lane, a, b);
+        return null;
+      },
+    });
+  }
+
+  /** @param {number} t */
+  askMarker(t) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    this.popups.ask({
+      title: words("marker.title", { t }),
+      value: editor.doc.markers.find((m) => m.t === t)?.name ?? "",
+      x: editor.view.x(t),
+      y: editor.view.lanesTop,
+      done: (text) => {
+        editor.cursor = { ...editor.cursor, t: Math.min(t, editor.doc.length - 1) };
+        editor.apply((doc) => edit.setMarker(doc, t, text));
+        editor.say(text.trim() ? "say.marker" : "say.unmarked", { name: text, t });
+        return null;
+      },
+    });
+  }
+
+  /** @param {import("../input/gestures.mjs").Point} p */
+  menu(p) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const hit = editor.view.hit(editor.doc, p.x, p.y);
+    const { selection } = editor;
+    const inside = selection && hit.t >= selection.a && hit.t < selection.b;
+    if (!inside && !hit.header) editor.moveTo(hit.t, hit.row?.id);
+    const item = (/** @type {string} */ key, /** @type {string} */ keys, /** @type {() => void} */ run, off = false) => ({ label: words(key), keys, run, off });
+    this.popups.menu(
+      [
+        ...(hit.row?.kind === "axis" ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))] : []),
+        item("menu.cut", "Ctrl+X", () => void this.copyFromMenu("Ctrl+X").then((copied) => copied && editor.clear())),
+        item("menu.copy", "Ctrl+C", () => void this.copyFromMenu("Ctrl+C")),
+        item("menu.paste", "Ctrl+V", () => this.pasteFromMenu()),
+        item("menu.delete", "Del", () => editor.clear()),
+        item("menu.all", "Ctrl+A", () => editor.select(0, editor.doc.length)),
+        item("menu.insert", "Ins", () => editor.insert()),
+        item(inside ? "menu.removeSelection" : "menu.remove", "Shift+Del", () => editor.remove(), editor.doc.length <= 9),
+        item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
+        item(editor.doc.markers.some((m) => m.t === editor.cursor.t && m.pin) ? "menu.unpin" : "menu.pin", "Shift+M", () => editor.pin()),
+        item("menu.fork", "B", () => editor.fork()),
+        item("menu.in", "I", () => editor.loop("in")),
+        item("menu.out", "O", () => editor.loop("out")),
+        item("menu.noloop", "L", () => editor.doc.loop && editor.loop("toggle"), !editor.doc.loop),
+      ],
+      p.x,
+      p.y,
+    );
+  }
+
+  /** All branches, and what can be done with the one in use. @param {number} x @param {number} y */
+  branches(x, y) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const { active, branches } = editor.doc;
+    const ids = [null, ...branches.map((branch) => branch.id)];
+    const versions = ids.map((id) => ({ label: editor.branchName(id), keys: id === editor.other ? "X" : "", run: () => editor.flip(id), chosen: id === active }));
+    const own = active !== null;
+    const name = editor.branchName(active);
+    this.popups.menu(
+      [
+        ...versions,
+        null,
+        { label: words("menu.fork"), keys: "B", run: () => editor.fork() },
+        { label: words("menu.rename", { name }), run: () => this.askBranch(x, y), off: !own },
+        { label: words("menu.unfork", { name }), run: () => editor.removeBranch(), off: !own },
+      ],
+      x,
+      y,
+      words("branch.title"),
+    );
+  }
+
+  /** A new name for the branch in use. @param {number} x @param {number} y */
+  askBranch(x, y) {
+    const { editor, words } = this;
+    this.popups.ask({
+      title: words("branch.rename"),
+      value: editor.branchName(editor.doc.active),
+      x,
+      y,
+      done: (text) => (editor.renameBranch(text) ? null : words("branch.noname")),
+    });
+  }
+
+  /** Pages that came without https have no clipboard but with the keyboard. @param {string} keys that do the same @returns {Promise<boolean>} whether it is copied */
+  async copyFromMenu(keys) {
+    try {
+      await navigator.clipboard.writeText(copyScript(this.editor));
+    } catch {
+      this.host.complain(this.words("copy.blocked", { keys }));
+      return false;
+    }
+    this.editor.sayCopied();
+    return true;
+  }
+
+  pasteFromMenu() {
+    const failed = () => this.host.complain(this.words("paste.blocked"));
+    if (!navigator.clipboard?.readText) failed();
+    else navigator.clipboard.readText().then((text) => this.host.paste(text), failed);
+  }
+}
