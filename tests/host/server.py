@@ -68,9 +68,9 @@ def why_no_host() -> str | None:
     """The reason why no ComfyUI can be started here; None where one can."""
     root = comfyui_path()
     if not (root / "main.py").exists():
-        return f"There is no ComfyUI at {root}; set COMFYUI_PATH to a checkout."
+        return f"There is no ComfyUI at {root}; clone it there or set COMFYUI_PATH, then python3 script/setup --host."
     if host_python(root) is None:
-        return f"{root} has no .venv or venv; set COMFYUI_PYTHON to the interpreter that runs it."
+        return f"{root} has no .venv or venv; python3 script/setup --host makes one, COMFYUI_PYTHON names another."
     return None
 
 
