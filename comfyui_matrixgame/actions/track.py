@@ -18,6 +18,7 @@ from ..system.words import counted
 from ..variants import CAMERA_LIMIT, FRAMES_PER_BLOCK, Variant, first_input_of_block
 
 Floats = NDArray[np.float32]
+_EMPTY = "The track is empty; it needs at least one input row."
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +29,8 @@ class ActionTrack:
     mouse: [T, 2] `[pitch, yaw]` in units of about 15 degrees a frame, + is up and right; None where the
         variant has no camera input.
     pins: rows before which the state of the world should be kept; of a track as it was written, not of its parts.
-    Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable.
+    Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable; parts of a track and
+    tracks put together are not checked again.
     """
 
     variant: Variant
@@ -84,26 +86,35 @@ class ActionTrack:
     __hash__ = None  # type: ignore[assignment]
 
     def slice(self, start: int, stop: int | None = None) -> ActionTrack:
-        """Rows start..stop as a track of their own."""
-        return ActionTrack(
-            self.variant, self.keyboard[start:stop], None if self.mouse is None else self.mouse[start:stop]
-        )
+        """Rows start..stop as a track of their own. Raises ActionError where there are none."""
+        keyboard = self.keyboard[start:stop]
+        if not len(keyboard):
+            raise ActionError(_EMPTY)
+        return self._of_rows(keyboard.copy(), None if self.mouse is None else self.mouse[start:stop].copy())
 
     def concat(self, other: ActionTrack) -> ActionTrack:
         """This track followed by `other`, which must be of the same variant."""
         if other.variant != self.variant:
             raise ActionError(f"A {other.variant.name} track cannot follow a {self.variant.name} track.")
         mouse = None if self.mouse is None or other.mouse is None else np.concatenate([self.mouse, other.mouse])
-        return ActionTrack(self.variant, np.concatenate([self.keyboard, other.keyboard]), mouse)
+        return self._of_rows(np.concatenate([self.keyboard, other.keyboard]), mouse)
 
     def padded(self, length: int) -> ActionTrack:
         """At least `length` rows: the last row is repeated as often as needed."""
-        missing = length - len(self)
-        if missing <= 0:
+        if length <= len(self):
             return self
-        last = self.slice(len(self) - 1)
-        mouse = None if last.mouse is None else np.repeat(last.mouse, missing, axis=0)
-        return self.concat(ActionTrack(self.variant, np.repeat(last.keyboard, missing, axis=0), mouse))
+        rows = np.minimum(np.arange(length), len(self) - 1)
+        return self._of_rows(self.keyboard[rows], None if self.mouse is None else self.mouse[rows])
+
+    def _of_rows(self, keyboard: Floats, mouse: Floats | None) -> ActionTrack:
+        """A track of rows that were checked when they came in; checking them again at each cut would make a long
+        session slower with every block. Takes over the arrays."""
+        track = object.__new__(ActionTrack)
+        for array in (keyboard, mouse):
+            if array is not None:
+                array.setflags(write=False)
+        vars(track).update(variant=self.variant, keyboard=keyboard, mouse=mouse, pins=())
+        return track
 
     @staticmethod
     def idle(variant: Variant, length: int) -> ActionTrack:
@@ -155,7 +166,7 @@ def _rows(values: object, width: int, what: str, variant: Variant) -> Floats:
             f"The {what} of {variant.name} needs rows of {width} values, got an array of shape {list(array.shape)}."
         )
     if not len(array):
-        raise ActionError("The track is empty; it needs at least one input row.")
+        raise ActionError(_EMPTY)
     if not np.isfinite(array).all():
         row = int(np.argwhere(~np.isfinite(array))[0][0])
         raise ActionError(f"Input row {row}: the {what} has a value that is not a number ({array[row].tolist()}).")

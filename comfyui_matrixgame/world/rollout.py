@@ -111,6 +111,8 @@ class Rollout:
         self._over = False  # whether the rings are another's
         self.repeated = repeated_rows(world, given, self.blocks)
         self._tracks = [track.padded(rows_of_blocks(self.blocks, world.block)) for track in given]
+        self._in_tracks = world.block + self.blocks  # the first block whose rows `extend` brings
+        self._added: list[ActionTrack] = []  # these rows, a block each
         self.on_pass = on_pass
         self._open_ended = open_ended
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
@@ -151,8 +153,12 @@ class Rollout:
         return passes
 
     def extend(self, rows: ActionTrack) -> None:
-        """One block more, for one world, from the rows that it is the first to read."""
-        self._tracks = [track.concat(rows) for track in self._tracks]
+        """One block more, from the rows that it is the first to read. Raises WorldError where they are not as many."""
+        tracks_for(self._world, rows)
+        wanted = rows_of_blocks(1, self._in_tracks + len(self._added))
+        if len(rows) != wanted:
+            raise WorldError(f"The next block reads {wanted} input rows, and {len(rows)} were given.")
+        self._added.append(rows)
         self.blocks += 1
 
     def step_back(self) -> bool:
@@ -348,6 +354,8 @@ class Rollout:
             self.on_pass(PassProgress(self.done, self.blocks, step, self.passes))
 
     def _rows_of(self, block: int) -> list[ActionTrack]:
+        if block >= self._in_tracks:
+            return [self._added[block - self._in_tracks]] * len(self._tracks)
         start = rows_of_blocks(block) - self._first_row
         return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
 
