@@ -38,7 +38,7 @@ def beside(args: argparse.Namespace, variant: str) -> dict[str, Any]:
             except (OSError, RuntimeError) as error:
                 result["programs"][name] = {"failed": str(error)}
         result["works"] = {work: take_turns(workers, work, args.rounds) for work in works}
-    passes = len(get_variant(variant).steps) + 1
+    passes = get_variant(variant).passes
     for row in result["works"]["pass"].values():
         if row["s"]:
             row["blocks_a_second_of_passes_alone"] = 1 / (passes * row["s"])

@@ -35,7 +35,7 @@ from comfyui_matrixgame.measure.networks import fill  # noqa: E402
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig  # noqa: E402
 from comfyui_matrixgame.networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM  # noqa: E402
 from comfyui_matrixgame.variants import Variant, get_variant  # noqa: E402
-from comfyui_matrixgame.world.inputs import block_windows, tail_after  # noqa: E402
+from comfyui_matrixgame.world.block.inputs import block_windows, tail_after  # noqa: E402
 
 LATENT, DECODED, SMALL_LATENT = (44, 80), (22, 40), (8, 12)
 MODULES, VAES = "fastvideo.models.dits.matrixgame2", "fastvideo.models.vaes"

@@ -94,7 +94,8 @@ def estimate_memory(
     # a World stays as it is while the rollout that goes on from it has caches of its own
     ring_bytes = rings * (1 + (kept or played))
     # where there is room, the next block's first pass is launched before the last one's frames are there (see
-    # world/making.py): beside it lie what it writes over in the rings, and the decoder's state before the last block
+    # world/block/making.py): beside it lie what it writes over in the rings, and the decoder's state before the last
+    # block
     begins = not played and not encode_at_once and (device is None or device.type == "cuda")
     ring_bytes += rings * LATENTS_PER_BLOCK // config.window if begins else 0
     # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a

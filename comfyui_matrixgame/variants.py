@@ -43,6 +43,11 @@ class Variant:
     steps: tuple[int, ...]
 
     @property
+    def passes(self) -> int:
+        """Passes of the network that each block takes: one a denoising step, and the clean one, which is the last."""
+        return len(self.steps) + 1
+
+    @property
     def idle_row(self) -> tuple[float, ...]:
         """The keyboard row of a player who presses nothing: all zero, or `idle` where that is a key."""
         return tuple(1.0 if key == "idle" else 0.0 for key in self.keys)
@@ -92,6 +97,11 @@ def get_variant(name: str) -> Variant:
 def frames_of_blocks(blocks: int) -> int:
     """Pixel frames of the first `blocks` blocks of a rollout: 9, then 12 more for each."""
     return FRAMES_PER_BLOCK * blocks - 3 if blocks > 0 else 0
+
+
+def blocks_of_frames(frames: int) -> int:
+    """Whole blocks that the first `frames` pixel frames of a rollout fill."""
+    return (frames + 3) // FRAMES_PER_BLOCK
 
 
 def first_input_of_block(block: int) -> int:

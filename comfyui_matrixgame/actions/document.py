@@ -13,7 +13,7 @@ import numpy as np
 from ..errors import ActionError
 from ..system.files import written_whole
 from ..system.text_files import read_text_file
-from ..variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks, get_variant
+from ..variants import FPS, Variant, blocks_of_frames, frames_of_blocks, get_variant
 from . import curve
 from .check_document import FORMAT, VERSION, NewerVersionError, check_document
 from .track import ActionTrack
@@ -141,7 +141,7 @@ class Timeline:
 
 def legal_length(rows: int) -> int:
     """The shortest video of at least `rows` frames: 9, 21, 33, ..."""
-    return frames_of_blocks(max(1, -(-(rows + 3) // FRAMES_PER_BLOCK)))
+    return frames_of_blocks(blocks_of_frames(max(rows, 1) - 1) + 1)
 
 
 def canonical_lanes(variant: Variant, lanes: Mapping[str, Sequence[Sequence[Any]]]) -> Lanes:

@@ -14,10 +14,13 @@ from ..compute.devices import computes, computing_on
 from ..errors import WorldError
 from ..networks.vae.base import State, to_uint8
 from ..system.words import counted
+from ..world.block.finish import Block
+from ..world.block.inputs import tracks_for
+from ..world.block.passes import OnPass, PassProgress
 from ..world.files import state_of_tensors, state_tensors
-from ..world.inputs import tracks_for
 from ..world.models import Models
-from ..world.rollout import Block, OnPass, PassProgress, Rollout, at_work, rollout, state_at_work, taken_over
+from ..world.rollout import Rollout, rollout
+from ..world.take_over import at_work, state_at_work, taken_over
 from ..world.world import World
 from .blocks import CONDITION, FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
 from .fits import fits_condition, fits_frames, fits_latents, fits_state
@@ -86,7 +89,7 @@ class CachedRollout:
         self.done = 0
         self._on_pass, self._on_block, self._wake = on_pass, on_block, wake
         self._pins = {pin for pin in pins if self.chain.first < pin <= self.chain.last}
-        self._steps = len(world.variant.steps) + 1
+        self._steps = world.variant.passes
         self._run: Rollout | None = None  # one that stands before the next block to be made
         self._decoder: tuple[int, State | None] | None = None  # before a block, while blocks are only decoded
 

@@ -9,8 +9,8 @@ import torch
 from ..networks.generator.kv_cache import Caches
 from ..networks.vae.base import LATENT_CHANNELS
 from ..variants import LATENTS_PER_BLOCK, frames_of_blocks
+from ..world.block.condition import CONSTANT_FROM
 from ..world.check import NoWorld, check_decoder, fits_caches
-from ..world.condition import CONSTANT_FROM
 from ..world.files import state_of_tensors
 from ..world.models import Models
 from ..world.world import World

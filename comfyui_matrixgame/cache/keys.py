@@ -11,7 +11,7 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
 from ..networks.generator.kv_cache import Caches
 from ..networks.vae.base import State
-from ..world.inputs import TAIL_ROWS
+from ..world.block.inputs import TAIL_ROWS
 from ..world.models import Models, fingerprint
 from ..world.world import World, next_name
 

@@ -15,21 +15,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from torch import Tensor
 
 from ..actions.track import ActionTrack
 from ..networks.generator import GeneratorConfig
 from ..networks.generator.model import RolloutConstants
-from ..networks.generator.schedule import Schedule
 from ..networks.vae import VideoDecoder
 from ..networks.vae.base import State
 from ..variants import LATENTS_PER_BLOCK
-from ..world.condition import block_condition, with_condition
-from ..world.inputs import block_windows, tail_after
+from ..world.block.condition import with_condition
+from ..world.block.passes import clean_pass, rollout_constants, with_caches
 from ..world.models import Models
-from ..world.rollout import CLEAN, new_caches
 from ..world.world import World
 
 LatentsOf = Callable[[int], Tensor]
@@ -61,21 +58,13 @@ def replay_context(
     world: its caches are filled in place. rows: what a block is the first to read.
     """
     constants: RolloutConstants | None = None
-    if not world.caches:
-        world = replace(world, caches=new_caches(models, world))
-    world = with_condition(world, models.vae, until * LATENTS_PER_BLOCK)
+    world = with_condition(with_caches(models, world), models.vae, until * LATENTS_PER_BLOCK)
     for index in range(world.block, until):
         given = latents(index).to(models.device)
         before_pass()
         if constants is None:
-            timesteps = [*Schedule.of(world.variant.steps).timesteps, CLEAN]
-            constants = models.generator.prepare_rollout(world.features, timesteps)
-        first_frame = index * LATENTS_PER_BLOCK
-        inputs = block_windows(world.tail, rows(index), models.device)
-        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
-        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
-        models.generator(given, condition, len(world.variant.steps), constants, block, world.caches)
-        world = replace(world, block=index + 1, tail=tail_after(world.tail, rows(index)))
+            constants = rollout_constants(models, world)
+        world = clean_pass(models, constants, world, given, rows(index))
     return world
 
 

@@ -149,7 +149,7 @@ def compute_dtype(storage: torch.dtype, device: torch.device) -> torch.dtype:
 
     A card without bfloat16 computes in float16, four to eight times as fast there as float32. All networks of the Wan
     family, and CLIP's, are run in it elsewhere; sums, norms and scores are in float32 here. Should numbers run over
-    all the same, the rollout says so (world/rollout.py) and float32 is left.
+    all the same, the rollout says so (world/block/finish.py) and float32 is left.
     """
     if storage.itemsize == 1:
         storage = torch.bfloat16

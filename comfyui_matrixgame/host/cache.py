@@ -78,7 +78,7 @@ def roll_out(
         )
         strip = begin_strip(node_id, graph, run, cache)
         stack.enter_context(run)
-        progress.begin(run.blocks, len(start.world.variant.steps) + 1, 0)
+        progress.begin(run.blocks, start.world.variant.passes, 0)
         video = stack.enter_context(_Video(cache, run))
         if not wanted.images and not wanted.latent:
             video.skip(progress)

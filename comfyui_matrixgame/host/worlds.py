@@ -35,7 +35,7 @@ from ..media.images import fit_image
 from ..media.video import VideoWriter
 from ..networks.vae.base import denormalise, to_uint8
 from ..system.words import counted
-from ..variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
+from ..variants import FPS, blocks_of_frames, frames_of_blocks
 from ..world import PassProgress, World
 from ..world.world import next_name
 from .models import HostModels, HostVae, MatrixGameModel, ready, tensors_of
@@ -163,7 +163,7 @@ def check_generator(model: Any) -> None:
 
 
 def _whole_blocks(frames: Tensor) -> Tensor:
-    kept = frames_of_blocks((len(frames) + 3) // FRAMES_PER_BLOCK)
+    kept = frames_of_blocks(blocks_of_frames(len(frames)))
     if not kept:
         raise ImageError(
             f"The clip has {counted(len(frames), 'frame')}; Start World needs 9 frames at least, and 12 for every "
@@ -306,7 +306,7 @@ def play(
     known = _known_blocks(start, actions, blocks)
     if not known:
         finished.forget()
-    progress.begin(blocks, len(start.world.variant.steps) + 1, known)
+    progress.begin(blocks, start.world.variant.passes, known)
     state = start.world.decoder_state
     state = None if state is None else tuple(tensor.to(models.device) for tensor in state)
     for index in range(known):

@@ -106,7 +106,7 @@ def measure(
     used = memory(device)
     note("parts")
     parts = [
-        *pass_parts(models.generator, pass_arguments(models, after.world), _passes(variant)),
+        *pass_parts(models.generator, pass_arguments(models, after.world), variant.passes),
         *block_parts(models, world),
     ]
     return {
@@ -118,7 +118,7 @@ def measure(
         "block": block.as_json(),
         "inputs_to_first_frame": Spread.of([time.wall for time in first_frames]).as_json(),
         "inputs_to_last_frame": Spread.of([time.wall for time in last_frames]).as_json(),
-        "transformer_only_fps": FRAMES_PER_BLOCK / (_passes(variant) * one_pass.mean),
+        "transformer_only_fps": FRAMES_PER_BLOCK / (variant.passes * one_pass.mean),
         "end_to_end_fps": FRAMES_PER_BLOCK / block.mean,
         "blocks": [{"s": t.spent, "wall_s": t.wall} for t in times],
         "block_while_encoding_s": while_encoding(times),
@@ -141,7 +141,7 @@ def measure_pieces(
     one_pass = time_passes(models, world, warm=0)
     spent = _spent(one_pass)
     parts = [
-        *pass_parts(models.generator, pass_arguments(models, world), _passes(variant)),
+        *pass_parts(models.generator, pass_arguments(models, world), variant.passes),
         *block_parts(models, world, decode=False),
     ]
     decode = time_decode(models)
@@ -184,10 +184,6 @@ def _what(models: Models, size: str, dtype: str, decoder: str, attention: str) -
 
 def _spent(times: list[Seconds]) -> Spread:
     return Spread.of([time.spent for time in times])
-
-
-def _passes(variant: Variant) -> int:
-    return len(variant.steps) + 1
 
 
 def _computed(models: Models) -> str:

@@ -19,8 +19,8 @@ from ..networks.generator.schedule import clean_latents, renoise
 from ..networks.vae.base import LATENT_CHANNELS, to_uint8
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 from ..world import Models, World
-from ..world.inputs import block_windows
-from ..world.noise import named_noise
+from ..world.block.inputs import block_windows
+from ..world.block.noise import named_noise
 from .clock import best, clock_name, synchronise
 
 # part of a pass -> the modules at which it begins and ends, in a layer where they begin with a dot

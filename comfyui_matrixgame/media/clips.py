@@ -29,7 +29,7 @@ from ..errors import ImageError, VideoError
 from ..system.files import check_regular, open_regular
 from ..system.kinds import HEAD, kind_of
 from ..system.words import counted
-from ..variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
+from ..variants import FPS, blocks_of_frames, frames_of_blocks
 from .images import HEIGHT, WIDTH, fit_image, image_tensor
 
 T = TypeVar("T")
@@ -108,7 +108,7 @@ def read_clip(path: str | Path, height: int, width: int) -> Clip:
     _check_length(len(fitted), name)
     if not fitted:
         raise VideoError(f"{name} has no frames that can be decoded; is the file complete?")
-    used = len(fitted) if steps.exact else frames_of_blocks((len(fitted) + 3) // FRAMES_PER_BLOCK)
+    used = len(fitted) if steps.exact else frames_of_blocks(blocks_of_frames(len(fitted)))
     pixels = torch.stack(fitted[: used or len(fitted)], dim=1)
     return Clip(pixels, name, steps.frames, steps.rate, steps.exact)
 
@@ -127,7 +127,7 @@ def clip_frames(path: str | Path) -> tuple[int, float, bool]:
 
 def blocks_of_clip(name: str, frames: int) -> int:
     """Blocks that a clip of so many frames fills; raises ImageError where it is not 9 + 12k."""
-    blocks = (frames + 3) // FRAMES_PER_BLOCK
+    blocks = blocks_of_frames(frames)
     if blocks < 1 or frames != frames_of_blocks(blocks):
         fitting = frames_of_blocks(max(1, blocks))
         raise ImageError(

@@ -25,8 +25,8 @@ from ..networks.vae.base import State, to_uint8
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
 from ..world import Models, Rollout, World, rollout
 from ..world.models import fingerprint
-from ..world.rollout import at_work, taken_over
 from ..world.start import fill_from_latents
+from ..world.take_over import at_work, taken_over
 from ..world.world import next_name
 from .block_cache import KnownBlocks
 from .played_blocks import Spool

@@ -40,7 +40,7 @@ from ..world import (
     start_world,
     start_world_from_clip,
 )
-from ..world.condition import whole_condition
+from ..world.block.condition import whole_condition
 from .console import parse_size, say, start_picture, warm_up_with_bar
 
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
@@ -158,11 +158,10 @@ def _render_blocks(models: Models, world: World, plan: Plan) -> int:
             f"The world stands at block {world.block} and blocks {plan.first} to {plan.last - 1} were asked for; ask "
             "for more with --blocks, or use another --world."
         )
-    passes = len(models.variant.steps) + 1
     begins, keep = _place_in_video(plan, world.block)
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
-    bar = tqdm(total=left * passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
+    bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
     show = functools.partial(_show, bar, world.block)
     run = rollout(models, world, plan.rows_from(world.block), left, on_pass=show)
     if run.repeated:

@@ -1,9 +1,11 @@
 """A rollout in progress: the World as a value, the block loop that makes the next one, and its file."""
 
+from .block.finish import Block
+from .block.noise import NoiseSource, named_noise
+from .block.passes import PassProgress
 from .files import load_world, save_world
 from .models import Models
-from .noise import NoiseSource, named_noise
-from .rollout import Block, PassProgress, Rollout, rollout
+from .rollout import Rollout, rollout
 from .start import start_world, start_world_from_clip
 from .world import World, select_world, stack_worlds
 

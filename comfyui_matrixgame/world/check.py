@@ -20,8 +20,8 @@ from ..networks.vae.tiny import WIDTHS
 from ..networks.vae.wan import MEMORY, STAGES
 from ..system.words import counted
 from ..variants import Variant, get_variant
-from .condition import CONSTANT_FROM
-from .inputs import TAIL_ROWS
+from .block.condition import CONSTANT_FROM
+from .block.inputs import TAIL_ROWS
 
 Shape = tuple[int, ...]
 MOST_BLOCKS = 100_000_000  # one and a half years of frames

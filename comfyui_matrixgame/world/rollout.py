@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from weakref import ref
 
@@ -13,54 +11,29 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..compute.devices import computes, computing_on, side_stream
+from ..compute.devices import computes, computing_on
 from ..compute.ops import upload
-from ..errors import BackendError, WorldError
+from ..errors import WorldError
 from ..networks.generator.graphs import Passes
 from ..networks.generator.kept import let_go, passes_for
 from ..networks.generator.kv_cache import Caches, copies, take_caches
 from ..networks.generator.model import RolloutConstants
 from ..networks.generator.recording import recorder_for
 from ..networks.generator.schedule import Schedule, clean_latents, renoise
-from ..networks.vae.base import LATENT_CHANNELS, State, to_uint8
 from ..system.resources import give_back
 from ..variants import LATENTS_PER_BLOCK
-from .check import fits_caches
-from .condition import CONSTANT_FROM, block_condition, with_condition
+from .block.condition import CONSTANT_FROM
+from .block.finish import Block, finish_block
+from .block.inputs import blocks_asked_for, repeated_rows, tracks_for
+from .block.making import Ahead, Making
+from .block.noise import NoiseSource, named_noise, noise_of_block
+from .block.passes import OnPass, PassProgress, begin_block, new_caches, rollout_constants
 from .files import state_tensors
-from .inputs import block_windows, blocks_asked_for, repeated_rows, tail_after, tracks_for
-from .making import Ahead, Making, noise_of_block
-from .models import Models, fingerprint
-from .noise import NoiseSource, named_noise
+from .models import Models
+from .take_over import at_work, taken_over
 from .world import World, next_name
 
-log = logging.getLogger(__name__)
-CLEAN = 0.0  # timestep of the pass that refreshes the caches
 BLOCKS_WORTH_RECORDING = 2  # in fewer, passes are replayed too seldom
-
-
-@dataclass(frozen=True)
-class PassProgress:
-    """Where a rollout is: pass `step` of `steps` in block `done` of `blocks` (both counted from 0)."""
-
-    done: int
-    blocks: int
-    step: int
-    steps: int
-
-
-OnPass = Callable[[PassProgress], None]
-
-
-@dataclass(frozen=True)
-class Block:
-    """A finished block, in main memory: its index in the world's life, frames [B, 9 or 12, H, W, 3] of 8 bits, and
-    clean latents [B, 16, 3, h, w], normalised, float32. name: one per world."""
-
-    index: int
-    frames: Tensor
-    latents: Tensor
-    names: tuple[str, ...]
 
 
 def rollout(
@@ -132,7 +105,10 @@ class Rollout:
             assert rollout is not None
             return rollout._begun(world)
 
-        self._ahead = Ahead(models.device, self._passes.caches, begin, partial(_noise_of, noise, models))
+        def make_noise(world: World) -> Tensor:
+            return upload(noise_of_block(noise, world), models.device)
+
+        self._ahead = Ahead(models.device, self._passes.caches, begin, make_noise)
         here = at_work(replace(world, caches=[]), models)
         self._world = replace(here, caches=self._passes.caches)
 
@@ -176,7 +152,7 @@ class Rollout:
     @property
     def passes(self) -> int:
         """Passes of the network that each block takes."""
-        return len(self._schedule) + 1
+        return self._world.variant.passes
 
     @property
     def block(self) -> int:
@@ -251,21 +227,14 @@ class Rollout:
         frames, latents, after = self._finish(making)
         self._before, self._world = self._world, after
         self.done += 1
-        return Block(making.world.block, frames, latents, after.names)
+        return Block(making.start.world.block, frames, latents, after.names)
 
     def _make_ready(self, world: World) -> Making:
         """All that the passes of a world's next block need."""
-        models, first_frame = self.models, world.block * LATENTS_PER_BLOCK
         if self._constants is None:
-            timesteps = [*self._schedule.timesteps, CLEAN]
-            self._constants = models.generator.prepare_rollout(world.features, timesteps)
-        world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
-        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
-        rows = self._rows_of(world.block)
-        inputs = block_windows(world.tail, rows, models.device)
-        size, caches = world.latent_size, self._passes.caches
-        constants = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *size, inputs, caches)
-        return Making(world, rows, condition, constants, self._ahead.noise_of(world))
+            self._constants = rollout_constants(self.models, world)
+        start = begin_block(self.models, world, self._rows_of(world.block))
+        return Making(start, self._ahead.noise_of(world))
 
     def _denoise(self, making: Making) -> None:
         for step in range(len(self._schedule)):
@@ -280,57 +249,28 @@ class Rollout:
         if making.latents is not None:
             noisy = renoise(making.latents, noisy, sigma)
         assert self._constants is not None
-        velocity = self._passes(noisy, making.condition, step, self._constants, making.constants)
+        start = making.start
+        velocity = self._passes(noisy, start.condition, step, self._constants, start.constants)
         making.latents = clean_latents(noisy, velocity, sigma)
 
     def _finish(self, making: Making) -> tuple[Tensor, Tensor, World]:
-        """Refresh the caches with the clean latents, and decode them: at once where the device can, else the frames
-        first, since somebody may be waiting for them. Returns frames, latents and the world after them."""
-        latents = making.latents
-        assert latents is not None
+        """End a block, and begin the next one meanwhile. Returns frames, latents and the world after it."""
+        assert making.latents is not None
         assert self._constants is not None
-        decoder, state, clean = self.models.decoder, self._world.decoder_state, len(self._schedule)
-        whole = getattr(
-            decoder, "whole", _at_once
-        )  # where frames are shown early, nothing stops the block from there on
-        refresh = partial(self._passes, latents, making.condition, clean, self._constants, making.constants)
-        if latents.device.type != "cuda":
-            pixels, state = decoder.decode(latents, state)
-            whole(refresh)
-            _check_numbers(torch.isfinite(latents).all() if self._may_run_over else None)
-            return to_uint8(pixels).cpu(), latents.cpu(), self._after(making, state)
-        main, side = torch.cuda.current_stream(latents.device), side_stream(latents.device)
-        ready = main.record_event()
-        ahead = 1 if self._has_room else 0
-        first, rest = latents[:, :, :ahead], latents[:, :, ahead:]
-        parts: list[Tensor] = []
-        with torch.cuda.stream(side):
-            side.wait_event(ready)
-            if ahead:  # the first frames have the device for themselves
-                part, state = decoder.decode(first, state)
-                parts.append(part)
-                main.wait_event(side.record_event())
-        whole(refresh)
-        with torch.cuda.stream(side):
-            part, state = decoder.decode(rest, state)
-            frames = _to_host(to_uint8(torch.cat([*parts, part], dim=2)))
-            del parts, part
-            clean_on_host = _to_host(latents)
-            sound = _to_host(torch.isfinite(latents).all()) if self._may_run_over else None
-            there = side.record_event()
-        main.wait_event(there)  # what comes next leaves the device to these frames
-        after = self._after(making, state)
-        self._begin(after)
-        there.synchronize()
-        _check_numbers(sound)
-        return frames, clean_on_host.clone(), after  # of page-locked memory there is little, and latents are kept
-
-    def _after(self, making: Making, state: State) -> World:
-        """The world after a block whose decoder left this state."""
-        world, rows = making.world, making.rows
-        names = tuple(next_name(name, track) for name, track in zip(world.names, rows, strict=True))
-        tail = tail_after(world.tail, rows)
-        return replace(world, block=world.block + 1, names=names, decoder_state=state, tail=tail)
+        start = making.start
+        finishing = finish_block(
+            self.models.decoder,
+            self._world.decoder_state,
+            making.latents,
+            partial(self._passes, making.latents, start.condition, self.passes - 1, self._constants, start.constants),
+            first_alone=self._has_room,
+            may_run_over=self._may_run_over,
+        )
+        names = tuple(next_name(name, track) for name, track in zip(start.world.names, start.rows, strict=True))
+        after = replace(start.world_after(), names=names, decoder_state=finishing.state)
+        if finishing.under_way:
+            self._begin(after)
+        return *finishing.wait(), after
 
     def _begin(self, after: World) -> None:
         """While the device finishes a block, do what can be done of the one after it; `after` is the world there."""
@@ -358,82 +298,3 @@ class Rollout:
             return [self._added[block - self._in_tracks]] * len(self._tracks)
         start = rows_of_blocks(block) - self._first_row
         return [track.slice(start, start + rows_of_blocks(1, block)) for track in self._tracks]
-
-
-def _noise_of(source: NoiseSource, models: Models, world: World) -> Tensor:
-    shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *world.latent_size)
-    return upload(noise_of_block(source, world, len(world.variant.steps), shape), models.device)
-
-
-def _at_once(work: Callable[[], Tensor]) -> Tensor:
-    return work()
-
-
-def _to_host(tensor: Tensor) -> Tensor:
-    """A copy in page-locked memory, which is there once the stream is through with it."""
-    return torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True).copy_(tensor, non_blocking=True)
-
-
-def _check_numbers(sound: Tensor | None) -> None:
-    if sound is not None and not sound:
-        raise BackendError(
-            "The network's numbers are too large for float16, and its frames would be noise; load it with dtype "
-            "float32."
-        )
-
-
-def taken_over(models: Models, world: World) -> World:
-    """A world that goes on with these models, by their name. Where it comes from a device that computes in another
-    dtype the next blocks have other numbers than there, so its own name changes as well.
-
-    Raises WorldError where it cannot go on with them.
-    """
-    check_fits(models, world)
-    identity = models.identity()
-    if world.models_id == identity:
-        return world
-    log.info("The world comes from a device that computes in another dtype; the last digits of what follows differ.")
-    names = tuple(hashlib.sha256(f"{name}/{identity}".encode()).hexdigest() for name in world.names)
-    return replace(world, models_id=identity, names=names)
-
-
-def at_work(world: World, models: Models) -> World:
-    """The world with its tensors where they are worked on; the states of tiles stay in main memory between blocks."""
-    here = replace(world, decoder_state=None).to(models.device)
-    return replace(here, decoder_state=state_at_work(world.decoder_state, models))
-
-
-def state_at_work(state: State | None, models: Models) -> State | None:
-    """The same for a decoder's state alone."""
-    place = getattr(models.decoder, "state_device", None) or models.device
-    return None if state is None else tuple(tensor.to(place) for tensor in state)
-
-
-def new_caches(models: Models, world: World) -> Caches:
-    """Caches for a world that has none yet."""
-    return models.generator.empty_caches(world.batch, *world.latent_size, models.device, models.cache_dtype)
-
-
-def check_fits(models: Models, world: World) -> None:
-    """Raise WorldError where a world cannot go on with these models."""
-    if world.variant != models.variant:
-        raise WorldError(
-            f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
-            "the world was made with, or start a new world."
-        )
-    if world.models_id != models.identity() and world.models_id not in models.identities():
-        raise WorldError(
-            "The world was made with other weights, or weights of another dtype, than the loaded ones, and going on "
-            "would not be the same rollout; load what it was made with, or start a new world."
-        )
-    if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):
-        raise WorldError(
-            "The world's frames were made with another decoder; load the one it was made with, or start a new world."
-        )
-    config = models.generator.config
-    wanted = models.generator.empty_caches(world.batch, *world.latent_size, torch.device("meta"), models.cache_dtype)
-    if (world.caches and not fits_caches(world.caches, wanted)) or world.features.shape[-1] != config.visual_dim:
-        raise WorldError(
-            "The world's caches or features are not those of the loaded generator; its file is damaged, use another "
-            "copy or start a new world."
-        )

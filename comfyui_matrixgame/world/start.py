@@ -12,13 +12,12 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..compute.devices import computes
 from ..errors import ImageError, WorldError
 from ..media.images import check_size
-from ..networks.generator.schedule import Schedule
 from ..system.words import counted
-from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, frames_of_blocks
-from .condition import block_condition, encode_start, whole_condition, with_condition
-from .inputs import block_windows, tail_after, tracks_for
+from ..variants import LATENTS_PER_BLOCK, blocks_of_frames, frames_of_blocks
+from .block.condition import encode_start, whole_condition
+from .block.inputs import tracks_for
+from .block.passes import clean_pass, rollout_constants, with_caches
 from .models import Models, fingerprint
-from .rollout import CLEAN, new_caches
 from .world import World, first_name, next_name, pixels_name
 
 
@@ -92,7 +91,7 @@ def start_world_from_clip(
     """
     clip = clip if clip.ndim == 5 else clip.unsqueeze(0)
     frames = clip.shape[2]
-    blocks = (frames + 3) // FRAMES_PER_BLOCK
+    blocks = blocks_of_frames(frames)
     if blocks < 1 or frames != frames_of_blocks(blocks):
         fitting = frames_of_blocks(max(1, blocks))
         raise ImageError(
@@ -122,23 +121,14 @@ def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Seq
     world: before its first block or later; caches it has are filled in place, so it must not be used again.
     tracks: the rows that these blocks are the first to read.
     """
-    constants = models.generator.prepare_rollout(world.features, [*Schedule.of(world.variant.steps).timesteps, CLEAN])
-    clean_step = len(world.variant.steps)
-    if not world.caches:
-        world = replace(world, caches=new_caches(models, world))
-    row = 0
+    constants = rollout_constants(models, world)
+    world, row = with_caches(models, world), 0
     for given in latents.split(LATENTS_PER_BLOCK, dim=2):
-        first_frame = world.block * LATENTS_PER_BLOCK
-        world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
         count = rows_of_blocks(1, world.block)
-        rows = [track.slice(row, row + count) for track in tracks]
+        world = clean_pass(models, constants, world, given, [track.slice(row, row + count) for track in tracks])
         row += count
-        inputs = block_windows(world.tail, rows, models.device)
-        block = models.generator.prepare_block(first_frame, LATENTS_PER_BLOCK, *world.latent_size, inputs, world.caches)
-        condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
-        models.generator(given, condition, clean_step, constants, block, world.caches)
         _, decoder_state = models.decoder.decode(given, world.decoder_state)
-        world = replace(world, block=world.block + 1, decoder_state=decoder_state, tail=tail_after(world.tail, rows))
+        world = replace(world, decoder_state=decoder_state)
     return world
 
 

@@ -10,9 +10,10 @@ import torch
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..networks.vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
-from .condition import CONSTANT_FROM
+from .block.condition import CONSTANT_FROM
+from .block.passes import OnPass
 from .models import Models
-from .rollout import OnPass, rollout
+from .rollout import rollout
 from .start import start_world
 from .world import World
 
@@ -24,7 +25,7 @@ def passes_of_warm_up(models: Models, height: int, width: int, batch: int = 1) -
     """Passes that `warm_up` will make: none on a CPU, and none where it was done."""
     if models.device.type == "cpu" or (models.identity(), height, width, batch) in _warm:
         return 0
-    return BLOCKS * (len(models.variant.steps) + 1)
+    return BLOCKS * models.variant.passes
 
 
 def warm_up(models: Models, height: int, width: int, batch: int = 1, on_pass: OnPass | None = None) -> None:

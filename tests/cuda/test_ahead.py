@@ -15,8 +15,8 @@ from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.networks.generator.graphs import Passes
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import Block, Models, Rollout, World, rollout
+from comfyui_matrixgame.world.block.noise import named_noise
 from comfyui_matrixgame.world.files import state_tensors
-from comfyui_matrixgame.world.noise import named_noise
 
 from ..cache.blocks import same
 from ..pretend_gpu import Machine

@@ -9,9 +9,8 @@ import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.world import load_world, rollout, save_world, start_world
+from comfyui_matrixgame.world import PassProgress, load_world, rollout, save_world, start_world
 from comfyui_matrixgame.world.files import state_tensors
-from comfyui_matrixgame.world.rollout import PassProgress
 
 from ..cache.blocks import same
 from ..pretend_gpu import Machine

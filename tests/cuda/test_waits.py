@@ -27,9 +27,9 @@ from .networks import CUDA, begin, small_on, track_of, without_graphs
 
 # what may be left out, by the line of the engine, and why
 REDUNDANT = {
-    "streaming.py: self._stream.wait_stream(torch.cuda.current_stream(device))": "the weights' own way home waits, too",
-    "world/rollout.py: main.wait_event(side.record_event())": "for speed: the first frames have the device alone",
-    "world/rollout.py: main.wait_event(there)": "for speed: the frames have the device alone, too",
+    "compute/streaming.py: self._stream.wait_stream(torch.cuda.current_stream(device))": "their way home waits, too",
+    "world/block/finish.py: main.wait_event(side.record_event())": "for speed: the first frames have the device alone",
+    "world/block/finish.py: main.wait_event(there)": "for speed: the frames have the device alone, too",
 }
 OURS, PRETENDED = "/comfyui_matrixgame/", "/pretend_gpu/"
 

@@ -22,7 +22,7 @@ from comfyui_matrixgame.networks.generator.kv_cache import Ring
 from comfyui_matrixgame.networks.generator.schedule import Schedule
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Models, rollout, start_world
-from comfyui_matrixgame.world.condition import encode_start
+from comfyui_matrixgame.world.block.condition import encode_start
 from demo_world.export import FILES, export_model, write_start_images
 from demo_world.record import Plan, record
 from demo_world.train import student

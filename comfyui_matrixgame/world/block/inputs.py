@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
-from ..compute.ops import upload
-from ..errors import WorldError
-from ..networks.generator.action_module import INPUT_ROWS, ActionInputs
-from ..system.words import counted
-from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
-from .world import World
+from ...actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ...compute.ops import upload
+from ...errors import WorldError
+from ...networks.generator.action_module import INPUT_ROWS, ActionInputs
+from ...system.words import counted
+from ...variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
+from ..world import World
 
 TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows reach back to
 

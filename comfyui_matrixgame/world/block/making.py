@@ -14,13 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..actions.track import ActionTrack
-from ..compute.devices import computing_on
-from ..networks.generator.kv_cache import Caches, Entries
-from ..networks.generator.model import BlockConstants
-from ..variants import LATENTS_PER_BLOCK
-from .noise import NoiseSource
-from .world import World
+from ...compute.devices import computing_on
+from ...networks.generator.kv_cache import Caches, Entries
+from ...variants import LATENTS_PER_BLOCK
+from ..world import World
+from .passes import BlockStart
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +27,10 @@ log = logging.getLogger(__name__)
 class Making:
     """A block in the making.
 
-    world: the one before it, with the condition that it needs. rows: the inputs that it is the first to read.
-    condition: [B, 20, 3, h, w]. noise: [steps, B, 16, 3, h, w]. latents: what the last pass made, [B, 16, 3, h, w];
-    None before the first.
+    noise: [steps, B, 16, 3, h, w]. latents: what the last pass made, [B, 16, 3, h, w]; None before the first.
     """
 
-    world: World
-    rows: list[ActionTrack]
-    condition: Tensor
-    constants: BlockConstants
+    start: BlockStart
     noise: Tensor
     latents: Tensor | None = None
 
@@ -140,9 +133,3 @@ class Ahead:
         else:
             return True
         return False
-
-
-def noise_of_block(source: NoiseSource, world: World, steps: int, shape: tuple[int, ...]) -> Tensor:
-    """The noise of all steps of the world's next block, [steps, B, *shape], in main memory."""
-    parts = [torch.stack([source(seed, world.block, step, shape) for seed in world.seeds]) for step in range(steps)]
-    return torch.stack(parts)

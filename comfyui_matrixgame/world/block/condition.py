@@ -11,9 +11,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from ..networks.vae import VideoEncoder
-from ..variants import FRAMES_PER_LATENT
-from .world import World
+from ...networks.vae import VideoEncoder
+from ...variants import FRAMES_PER_LATENT
+from ..world import World
 
 CONSTANT_FROM = 29
 MASK_CHANNELS = 4

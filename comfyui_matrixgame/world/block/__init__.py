@@ -1,0 +1,1 @@
+"""One block: what it is made from, its passes, and its end."""
