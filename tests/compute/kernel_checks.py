@@ -11,7 +11,7 @@ from comfyui_matrixgame.compute import fused, kernels
 from comfyui_matrixgame.compute.attention import sdpa
 from comfyui_matrixgame.compute.ops import Operations
 from comfyui_matrixgame.compute.trials import trying
-from comfyui_matrixgame.networks.generator import rope
+from comfyui_matrixgame.networks.generator import norms, rope
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
 from comfyui_matrixgame.networks.vae import wan
 
@@ -23,7 +23,7 @@ LAST = torch.channels_last_3d
 @pytest.fixture
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the kernels serve tensors of the CPU."""
-    for module in (fused, rope):
+    for module in (fused, norms):
         monkeypatch.setattr(module, "triton_for", lambda _: kernels)
 
 
@@ -35,7 +35,7 @@ def close(ours: torch.Tensor, torchs: torch.Tensor) -> None:
 def both(work):
     """What torch gives, then what the kernels give."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in (fused, rope):
+        for module in (fused, norms):
             patch.setattr(module, "triton_for", lambda _: None)
         plain = work()
     return plain, work()
@@ -60,10 +60,10 @@ def test_queries_of_video_and_of_inputs(interpreted: None, dtype: torch.dtype) -
     # rows lie apart, as after a joined product
     x = torch.randn(2, 18, 3 * 256, dtype=dtype, device=DEVICE).chunk(3, dim=-1)[1]
     weight = torch.randn(256, dtype=dtype, device=DEVICE)
-    close(*reversed(both(lambda: rope.norm_rotate(x, weight, video, 128, 1e-6))))
-    close(*reversed(both(lambda: rope.norm_rotate(x, None, action, 64, 1e-6))))  # a row for all places of a frame
+    close(*reversed(both(lambda: norms.norm_rotate(x, weight, video, 128, 1e-6))))
+    close(*reversed(both(lambda: norms.norm_rotate(x, None, action, 64, 1e-6))))  # a row for all places of a frame
     for_each = action.repeat_interleave(6, dim=0)
-    assert torch.equal(rope.norm_rotate(x, None, action, 64, 1e-6), rope.norm_rotate(x, None, for_each, 64, 1e-6))
+    assert torch.equal(norms.norm_rotate(x, None, action, 64, 1e-6), norms.norm_rotate(x, None, for_each, 64, 1e-6))
 
 
 @pytest.mark.parametrize("first_frame", [0, 3, 6, 9])
@@ -76,7 +76,7 @@ def test_keys_go_into_their_slots(interpreted: None, window: int, first_frame: i
 
     def video() -> torch.Tensor:
         ring = Ring.empty(2, window, 4, 2, 128, torch.float32, DEVICE)
-        rope.norm_rotate_into(ring, first_frame, k, v, weight, table, 128, 1e-6)
+        norms.norm_rotate_into(ring, first_frame, k, v, weight, table, 128, 1e-6)
         return torch.stack([ring.k, ring.v])
 
     close(*reversed(both(video)))
@@ -85,7 +85,7 @@ def test_keys_go_into_their_slots(interpreted: None, window: int, first_frame: i
     def mouse() -> torch.Tensor:
         ring = Ring.empty(2 * 5, window, 1, 2, 64, torch.float32, DEVICE)  # each place has a time of its own
         turns = rope.action_table(first_frame, 3, DEVICE)
-        rope.norm_rotate_into(ring, first_frame, qkv[1], qkv[2], None, turns, 64, 1e-6, apart=5)
+        norms.norm_rotate_into(ring, first_frame, qkv[1], qkv[2], None, turns, 64, 1e-6, apart=5)
         return torch.stack([ring.k, ring.v])
 
     close(*reversed(both(mouse)))

@@ -13,8 +13,7 @@ from comfyui_matrixgame.compute.ops import Conv3d, Linear, linear
 from comfyui_matrixgame.errors import BackendError
 from comfyui_matrixgame.networks.generator.action_module import attend_along_time
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
-from comfyui_matrixgame.networks.generator.model import RMSNorm
-from comfyui_matrixgame.networks.generator.rope import norm_rotate
+from comfyui_matrixgame.networks.generator.norms import RMSNorm, norm_rotate
 
 from ..support.networks import largest_difference, stream
 

@@ -15,7 +15,7 @@ from comfyui_matrixgame.compute import quantise as q
 from comfyui_matrixgame.compute.ops import feed_forward, is_wrapped
 from comfyui_matrixgame.compute.streaming import stream_weights
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
-from comfyui_matrixgame.networks.generator.model import RMSNorm
+from comfyui_matrixgame.networks.generator.norms import RMSNorm
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.base import State
 from comfyui_matrixgame.networks.vae.wan import RMSNorm as ChannelNorm

@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.compute import fused
-from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig, rope
+from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig, norms
 from comfyui_matrixgame.networks.generator.action_module import ActionInputs
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.base import LATENT_CHANNELS
@@ -177,7 +177,7 @@ def pass_counts_with_kernels(variant: Variant) -> Counts:
     caches = generator.empty_caches(1, *LATENT, META, torch.bfloat16)
     size = (1, LATENT_CHANNELS, LATENTS_PER_BLOCK, *LATENT)
     with pytest.MonkeyPatch.context() as patch, torch.inference_mode():
-        for module in (fused, rope):
+        for module in (fused, norms):
             patch.setattr(module, "triton_for", lambda _: StandIn(counts))
         constants = generator.prepare_rollout(features, timesteps)
         block = generator.prepare_block(LATENTS_PER_BLOCK * 2, LATENTS_PER_BLOCK, *LATENT, inputs, caches)

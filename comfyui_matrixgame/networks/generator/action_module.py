@@ -18,11 +18,11 @@ from ...compute.attention import Attention, sdpa
 from ...compute.fused import few_keys
 from ...compute.ops import OperationsLike, is_wrapped, linear
 from .kv_cache import LayerCache, Ring
-from .rope import norm_rotate, norm_rotate_into
+from .norms import EPS, norm_rotate, norm_rotate_into
+from .tokens import Tokens
 
 HEAD_DIM = 64
 INPUT_ROWS = 12  # rows that act on a latent frame
-NORM_EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class ActionModule(nn.Module):
         rows = self.keyboard_embed["2"](F.silu(self.keyboard_embed["0"](inputs.keyboard)))  # [B, F, 12, Hk]
         kv = self.keyboard_attn_kv(rows.flatten(2)).unflatten(-1, (2, self.heads, HEAD_DIM))
         k, v = (part.flatten(2) for part in kv.unbind(2))  # [B, F, heads * 64]
-        norm_rotate_into(cache.keyboard, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS)
+        norm_rotate_into(cache.keyboard, span.first_frame, k, v, None, span.rotations, HEAD_DIM, EPS)
         if self.mouse_mlp is None or inputs.mouse is None:
             return None
         if is_wrapped(self.mouse_mlp["0"]):
@@ -104,13 +104,12 @@ class ActionModule(nn.Module):
             return F.linear(inputs.mouse, weight[:, self.dim :], bias).unsqueeze(2)
 
     def forward(
-        self, x: Tensor, camera: Tensor | None, span: TimeSpan, cache: LayerCache, attention: Attention
-    ) -> tuple[Tensor, Tensor]:
-        """x: tokens [B, F*S, dim]; camera: what `prepare` returned. Returns x with the camera's share added, and the
-        keys' share, for the caller to add."""
+        self, x: Tokens, camera: Tensor | None, span: TimeSpan, cache: LayerCache, attention: Attention
+    ) -> None:
+        """Adds the camera's share to the tokens, and then the keys' share. camera: what `prepare` returned."""
         if camera is not None:
-            x = x + self._mouse(x, camera, span, cache, attention)
-        return x, self._keyboard(x, span, cache, attention)
+            x.add(self._mouse(x.sum(), camera, span, cache, attention))
+        x.add(self._keyboard(x.sum(), span, cache, attention))
 
     def _mouse(self, x: Tensor, camera: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert self.mouse_mlp is not None
@@ -118,10 +117,8 @@ class ActionModule(nn.Module):
         h = self._first_mouse_layer(x, camera, span)
         h = self.mouse_mlp["3"](self.mouse_mlp["2"](F.gelu(h, approximate="tanh")))
         q, k, v = self.t_qkv(h).flatten(1, 2).chunk(3, dim=-1)  # three of [B, F*S, hidden]
-        norm_rotate_into(
-            cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, NORM_EPS, apart=span.places
-        )
-        q = norm_rotate(q, None, span.rotations, HEAD_DIM, NORM_EPS)
+        norm_rotate_into(cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, EPS, apart=span.places)
+        q = norm_rotate(q, None, span.rotations, HEAD_DIM, EPS)
         # every place looks along its own time: [B*S, F, heads, 64], for one world without a copy, and back
         q = q.unflatten(1, (span.frames, span.places)).transpose(1, 2).flatten(0, 1)
         y = attend_along_time(q, cache.mouse, span.end_frame, attention)
@@ -140,7 +137,7 @@ class ActionModule(nn.Module):
 
     def _keyboard(self, x: Tensor, span: TimeSpan, cache: LayerCache, attention: Attention) -> Tensor:
         assert cache.keyboard is not None
-        q = norm_rotate(self.mouse_attn_q(x), None, span.rotations, HEAD_DIM, NORM_EPS)  # [B, F*S, heads, 64]
+        q = norm_rotate(self.mouse_attn_q(x), None, span.rotations, HEAD_DIM, EPS)  # [B, F*S, heads, 64]
         k, v = cache.keyboard.read(span.end_frame, q.dtype)  # shared by all places: one entry a latent frame
         y = few_keys(q, k, v)
         return self.proj_keyboard((attention(q, k, v) if y is None else y).flatten(2))

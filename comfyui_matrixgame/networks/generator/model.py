@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn as nn
@@ -18,19 +18,20 @@ from torch import Tensor
 
 from ...compute.attention import Attention, sdpa
 from ...compute.joined import lay_together, outputs_of
-from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, on_cpu, upload
-from ...compute.quantise import QuantisedRows, norm_for
+from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, upload
+from ...compute.quantise import QuantisedRows
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
 from .kv_cache import Caches, LayerCache, Ring
-from .rope import action_table, norm_in_pieces, norm_rotate, norm_rotate_into, rotate, video_table
+from .norms import EPS, RMSNorm, norm_rotate, norm_rotate_into
+from .rope import action_table, rotate, video_table
+from .tokens import Tokens
 
 HEAD_DIM = 128
 PATCH = 2  # latent cells a token covers in height and in width
 IN_CHANNELS = 36  # 16 noisy, 4 mask, 16 condition
 TIME_FREQUENCIES = 256
-EPS = 1e-6
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,23 @@ class GeneratorConfig:
         return self.dim // HEAD_DIM
 
 
+class Modulation(NamedTuple):
+    """What a layer's norms and sums are multiplied with and moved by at a step, [dim] each; a scale is 1 + scale."""
+
+    shift1: Tensor
+    scale1: Tensor
+    gate1: Tensor
+    shift2: Tensor
+    scale2: Tensor
+    gate2: Tensor
+
+
 @dataclass(frozen=True)
 class RolloutConstants:
     """What stays the same for a rollout: image keys and values per layer, modulations per step and layer."""
 
     image_kv: list[tuple[Tensor, Tensor]]
-    modulations: Tensor  # [steps, layers, 6, dim]: shift, 1 + scale, gate, twice
+    modulations: Tensor  # [steps, layers, 6, dim]: a Modulation each
     head_modulations: Tensor  # [steps, 2, dim]: shift, 1 + scale
 
 
@@ -70,23 +82,6 @@ class BlockConstants:
     span: TimeSpan
     rotations: Tensor
     cameras: list[Tensor | None]
-
-
-class RMSNorm(nn.Module):
-    """Root mean square norm over the whole width, with weight; the sums are in float32."""
-
-    def __init__(self, dim: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(dim))
-
-    def scale(self, like: Tensor) -> Tensor:
-        """The weight beside `like`."""
-        return cast(self.weight, like)
-
-    def forward(self, x: Tensor) -> Tensor:
-        if on_cpu(x):
-            return norm_in_pieces(x, self.scale(x), None, x.shape[-1], EPS).squeeze(-2)
-        return F.rms_norm(x, x.shape[-1:], self.scale(x), EPS)
 
 
 class SelfAttention(nn.Module):
@@ -157,33 +152,33 @@ class Layer(nn.Module):
 
     def forward(
         self,
-        x: Tensor,
-        y: Tensor | QuantisedRows,
-        modulation: Tensor,
+        x: Tokens,
+        m: Modulation,
         image_kv: tuple[Tensor, Tensor],
         block: BlockConstants,
         camera: Tensor | None,
         cache: LayerCache,
         attention: Attention,
-    ) -> tuple[Tensor, Tensor]:
-        """x: tokens. y: their norm, modulated. Returns x, and what is to be added to it, times the last gate: whoever
-        takes the next norm adds it on the way."""
-        _, _, gate1, shift2, scale2, _ = modulation.unbind(0)
-        moved = self.self_attn(y, block, cache.video, attention)
-        x, y = self._before_image(x, gate1, moved)
-        seen: Tensor = self.cross_attn(y, image_kv, attention)
+    ) -> None:
+        """x += gate1 * SelfAttention(LN(x) (1 + scale1) + shift1)
+        x += CrossAttention(LN_affine(x), image)
+        x  = ActionModule(x), where there is one
+        x += gate2 * FFN(LN(x) (1 + scale2) + shift2)
+        """
+        y = x.norm(m.scale1, m.shift1, self.self_attn.of_one_input)
+        x.add(self.self_attn(y, block, cache.video, attention), m.gate1)
+        y = self._affine_norm(x)
+        x.add(self.cross_attn(y, image_kv, attention))
         if self.action_model is not None:
-            x, seen = self.action_model(x + seen, camera, block.span, cache, attention)
-        x, y = norm_for([self.ffn["0"]], x, None, seen, scale2, shift2, EPS)
-        return x, feed_forward(self.ffn["0"], self.ffn["2"], y)
+            self.action_model(x, camera, block.span, cache, attention)
+        y = x.norm(m.scale2, m.shift2, [self.ffn["0"]])
+        x.add(feed_forward(self.ffn["0"], self.ffn["2"], y), m.gate2)
 
-    def _before_image(self, x: Tensor, gate: Tensor, y: Tensor) -> tuple[Tensor, Tensor | QuantisedRows]:
-        """x + gate y, and what the image's attention sees of it."""
+    def _affine_norm(self, x: Tokens) -> Tensor | QuantisedRows:
         if is_wrapped(self.norm3):
-            x = torch.addcmul(x, gate, y)
-            return x, self.norm3(x)
-        with self._weights_in_use(self.norm3, x) as (weight, bias):
-            return norm_for([self.cross_attn.q], x, gate, y, weight, bias, EPS)
+            return self.norm3(x.sum())
+        with self._weights_in_use(self.norm3, x.like) as (weight, bias):
+            return x.norm(weight, bias, [self.cross_attn.q])
 
 
 class Head(nn.Module):
@@ -283,8 +278,7 @@ class Generator(nn.Module):
         own = torch.stack([cast(layer.modulation, parts)[0] for layer in self.blocks])  # type: ignore[arg-type]
         modulations = parts.unsqueeze(1) + own  # [steps, layers, 6, dim]
         heads = e.unsqueeze(1) + cast(self.head.modulation, e)  # [steps, 2, dim]
-        # norms multiply by 1 + scale
-        one = e.new_zeros(6, 1)
+        one = e.new_zeros(6, 1)  # norms multiply by 1 + scale
         one[1::3].fill_(1.0)
         return RolloutConstants(image_kv, modulations + one, heads + one[:2])
 
@@ -323,23 +317,21 @@ class Generator(nn.Module):
         latents: [B, 16, F, h, w]; condition: [B, 20, F, h, w] (mask, then the encoded image); step: index into
         the timesteps of `prepare_rollout`. Writes the block's entries into `caches`. Returns [B, 16, F, h, w].
         """
-        x = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
-        x = self.patch_embedding(x)  # [B, dim, F, h/2, w/2]
-        grid = x.shape[2:]
-        # [B, F*H*W, dim]; side by side in memory, since what adds to it later keeps its layout
-        x = x.flatten(2).transpose(1, 2).contiguous()
-        modulations = rollout.modulations[step]
-        shifts = [*(modulation[0] for modulation in modulations), rollout.head_modulations[step][0]]
-        scales = [*(modulation[1] for modulation in modulations), rollout.head_modulations[step][1]]
-        y = F.layer_norm(x, x.shape[-1:], scales[0], shifts[0], EPS)
-        readers = [*(layer.self_attn.of_one_input for layer in self.blocks), []]  # type: ignore[union-attr]
-        for i, layer in enumerate(self.blocks):
-            x, y = layer(x, y, modulations[i], rollout.image_kv[i], block, block.cameras[i], caches[i], self.attention)
-            x, y = norm_for(readers[i + 1], x, modulations[i][5], y, scales[i + 1], shifts[i + 1], EPS)  # type: ignore[arg-type]
-        x = self.head(y)
-        frames, rows, columns = grid
-        x = x.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))
-        return x.permute(0, 6, 1, 2, 4, 3, 5).reshape(-1, LATENT_CHANNELS, frames, rows * PATCH, columns * PATCH)
+        given = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
+        patches = self.patch_embedding(given)  # [B, dim, F, h/2, w/2]
+        frames, rows, columns = patches.shape[2:]
+        # side by side in memory, since what adds to it later keeps its layout
+        x = Tokens(patches.flatten(2).transpose(1, 2).contiguous())
+        del given, patches
+        modulations = rollout.modulations[step].unbind(0)
+        of_layers = zip(self.blocks, modulations, rollout.image_kv, block.cameras, caches, strict=True)
+        for layer, modulation, image_kv, camera, cache in of_layers:
+            layer(x, Modulation(*modulation), image_kv, block, camera, cache, self.attention)
+        shift, scale = rollout.head_modulations[step]
+        velocity = self.head(x.norm(scale, shift))
+        velocity = velocity.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))
+        velocity = velocity.permute(0, 6, 1, 2, 4, 3, 5)  # [B, 16, F, h/2, 2, w/2, 2]
+        return velocity.reshape(-1, LATENT_CHANNELS, frames, rows * PATCH, columns * PATCH)
 
     def _time_embedding(self, timesteps: Sequence[float] | Tensor, like: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
