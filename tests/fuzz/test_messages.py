@@ -32,8 +32,8 @@ MEGABYTES = 500
 ROOT = Path(__file__).parents[2]
 WITHOUT_BRAKES = """
 import sys
-from comfyui_matrixgame.cli import main
-from comfyui_matrixgame.play import server
+from comfyui_matrixgame.terminal.main import main
+from comfyui_matrixgame.play.wire import server
 server.REFUSE_SECONDS = 0  # that would only make this slow
 server.RATE = server.BURST = server.WATCHER_RATE = server.WATCHER_BURST = 1e9
 sys.exit(main(sys.argv[1:]))

@@ -13,8 +13,8 @@ import torch
 import comfy.model_management as memory
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.host import models as host
-from comfyui_matrixgame.vae import doubling
-from comfyui_matrixgame.vae.base import normalise
+from comfyui_matrixgame.networks.vae import doubling
+from comfyui_matrixgame.networks.vae.base import normalise
 from comfyui_matrixgame.world import rollout, start_world
 
 def load(decoder="full"):
@@ -39,7 +39,7 @@ def pins():
 """
 
 PINS = """
-from comfyui_matrixgame.vae import wan
+from comfyui_matrixgame.networks.vae import wan
 model, parts = load()
 first = blocks_of(model, parts)
 print("dynamic:", model.is_dynamic(), "staged:", sum(vbar.loaded_size() for vbar in VBar.all) > 5e6)
@@ -115,7 +115,7 @@ with host.ready(model, parts, 64, 96) as models:
 
 GIVEN_BACK = """
 import gc
-from comfyui_matrixgame.generator.kept import forget_passes
+from comfyui_matrixgame.networks.generator.kept import forget_passes
 from tests.pretend_gpu.tensors import is_pinned
 
 def on_device():

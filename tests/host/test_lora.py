@@ -10,7 +10,7 @@ from .server import run_in_core
 PRELUDE = """
 import comfy.sd
 import torch
-from comfyui_matrixgame.actions.text import read_text
+from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.host import models as host
 from comfyui_matrixgame.world import rollout, start_world
 

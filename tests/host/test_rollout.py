@@ -266,7 +266,7 @@ def test_a_fast_mode_takes_a_lora_and_lets_it_go(host: Host, base: Path, models:
 IN_8_BITS = """
 import torch
 from comfyui_matrixgame.host import models
-from comfyui_matrixgame.quantise import QuantisedLinear
+from comfyui_matrixgame.compute.quantise import QuantisedLinear
 name, difference = "blocks.0.self_attn.o", torch.full((128, 128), 2.0)
 for precision in ("fp8", "int8"):
     loaded, loaded_vae = models.load_generator(file, "float32", "auto", precision), models.load_vae(vae, "full", "auto")
@@ -380,7 +380,7 @@ import gc, shutil, types
 import comfy.utils, server, torch
 server.PromptServer.instance = types.SimpleNamespace(send_progress_text=lambda *_: None, client_id=None)
 comfy.utils.ProgressBar = lambda *_: types.SimpleNamespace(update_absolute=lambda *_, **__: None)
-from comfyui_matrixgame.builtin import NAME
+from comfyui_matrixgame.checkpoints.builtin import NAME
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.host import models, worlds
 from comfyui_matrixgame.host.inputs import read_inputs
