@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import comfyui_matrixgame
+from comfyui_matrixgame import compute
 from comfyui_matrixgame.checkpoints.load import compute_dtype
 from comfyui_matrixgame.compute import fused
 from comfyui_matrixgame.compute.devices import find_device
@@ -136,7 +136,7 @@ def test_a_broken_triton_is_done_without(
     plain = [block.frames.clone() for block in rollout(small, begin(small), track_of(small, 1), 1)]
     error = CompilationError("at 5:3: ptxas fatal") if fault == "does not compile" else RuntimeError("no C compiler")
     launched = Mock(side_effect=error)
-    monkeypatch.delattr(comfyui_matrixgame, "kernels", raising=False)
+    monkeypatch.delattr(compute, "kernels", raising=False)
     if fault == "missing":
         monkeypatch.delitem(sys.modules, "comfyui_matrixgame.compute.kernels", raising=False)
         monkeypatch.setitem(sys.modules, "triton", None)
@@ -144,7 +144,7 @@ def test_a_broken_triton_is_done_without(
         broken = ModuleType("comfyui_matrixgame.compute.kernels")
         broken.residual_norm = launched  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, broken.__name__, broken)
-        monkeypatch.setattr(comfyui_matrixgame, "kernels", broken, raising=False)
+        monkeypatch.setattr(compute, "kernels", broken, raising=False)
     monkeypatch.delenv("MATRIXGAME_TRITON")
     fused.kernels.cache_clear()
     try:
