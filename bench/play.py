@@ -42,8 +42,8 @@ from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 FOREVER = Limits(1e9, 1e9)
 DISPLAY_MS = 480.0  # that a block is on screen
 KEY = f"""() => new Promise((done) => {{
-  const context = player.canvas.getContext('2d', {{ willReadFrequently: true }});
-  const lit = () => context.getImageData({CELL // 2}, player.canvas.height - {CELL // 2}, 1, 1).data[0] > 128;
+  const context = player.pictures.canvas.getContext('2d', {{ willReadFrequently: true }});
+  const lit = () => context.getImageData({CELL // 2}, player.pictures.canvas.height - {CELL // 2}, 1, 1).data[0] > 128;
   const before = lit();
   const began = performance.now();
   const code = {{ code: 'KeyW', key: 'w', bubbles: true }};
@@ -51,11 +51,14 @@ KEY = f"""() => new Promise((done) => {{
   const look = () => (lit() !== before ? done(performance.now() - began) : requestAnimationFrame(look));
   look();
 }})"""
-PAINT_AT_ONCE = "() => { player.queue = (head, bitmaps) => bitmaps.forEach((bitmap) => player.paint(bitmap)); }"
+PAINT_AT_ONCE = (
+    "() => { player.pictures.queue = (head, bitmaps) => bitmaps.forEach((bitmap) => player.pictures.paint(bitmap)); }"
+)
 WATCH_PAINTS = """() => {
   window.paints = [];
-  const { paint } = player;
-  player.paint = (bitmap) => { paint.call(player, bitmap); paints.push(performance.now()); };
+  const { pictures } = player;
+  const { paint } = pictures;
+  pictures.paint = (bitmap) => { paint.call(pictures, bitmap); paints.push(performance.now()); };
 }"""
 
 
@@ -170,7 +173,7 @@ def pacing(seconds: float) -> dict[str, Any]:
         begin(page)
         page.wait_for_timeout(seconds * 1000)
         paints = page.evaluate("paints")[FRAMES_PER_BLOCK:]
-        dropped, shown = page.evaluate("[player.pacer.dropped, player.pacer.shown]")
+        dropped, shown = page.evaluate("[player.pictures.pacer.dropped, player.pictures.pacer.shown]")
     gaps = [b - a for a, b in itertools.pairwise(paints)]
     return {"jitter_ms": 80, "frame_interval_ms": spread(gaps), "shown": shown, "dropped": dropped}
 

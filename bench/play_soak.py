@@ -42,7 +42,9 @@ def measure(minutes: float, chromium: str | None) -> dict[str, Any]:
         while time.monotonic() - began < 60 * minutes:
             _play(page, every)
             samples.append({"minute": round((time.monotonic() - began) / 60, 2), **_weigh(devtools, server.pid)})
-        state = page.evaluate("({ state: player.state, shown: player.pacer.shown, dropped: player.pacer.dropped })")
+        state = page.evaluate(
+            "({ state: player.state, shown: player.pictures.pacer.shown, dropped: player.pictures.pacer.dropped })"
+        )
         page.keyboard.press("Escape")
         page.locator("[data-act=stop]").click()
         server.wait(60)

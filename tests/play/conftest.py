@@ -45,7 +45,7 @@ class Stage:
         """A page on which somebody clicked into the picture."""
         page = self.page(**options)
         page.locator(".mgp-stage").click()
-        page.wait_for_function("player.playing && player.pacer.shown > 0")
+        page.wait_for_function("player.playing && player.pictures.pacer.shown > 0")
         return page
 
     def close(self) -> None:

@@ -23,8 +23,8 @@ from .conftest import Stage
 
 # the lamps of the keys in the picture on screen, as a list of 0 and 1
 LAMPS = f"""() => {{
-  const context = player.canvas.getContext('2d');
-  return [0, 1, 2, 3].map((i) => Number(context.getImageData(i * {CELL} + {CELL // 2}, player.canvas.height - {CELL // 2}, 1, 1).data[0] > 128));
+  const context = player.pictures.canvas.getContext('2d');
+  return [0, 1, 2, 3].map((i) => Number(context.getImageData(i * {CELL} + {CELL // 2}, player.pictures.canvas.height - {CELL // 2}, 1, 1).data[0] > 128));
 }}"""  # noqa: E501
 SENT = """() => {
   window.sent = [];
@@ -159,7 +159,9 @@ def test_pictures_are_closed_and_two_batches_are_the_most(stage: Stage) -> None:
     page.locator(".mgp-stage").click()
     page.wait_for_function("player.state.blocks >= 5")
     page.keyboard.press("Escape")
-    page.wait_for_function("player.state.state === 'paused' && player.pacer.waiting === 0 && window.open === 0")
+    page.wait_for_function(
+        "player.state.state === 'paused' && player.pictures.pacer.waiting === 0 && window.open === 0"
+    )
     (client,) = stage.server.hub.clients
     assert client.most_unacked <= 2
 
@@ -211,7 +213,7 @@ def test_a_second_page_watches_and_may_take_over(stage: Stage) -> None:
     first.keyboard.down("w")
     lamps_become(first, [1, 0, 0, 0])
     second = stage.page()
-    second.wait_for_function("player.connected && !player.controller && player.pacer.shown > 0")
+    second.wait_for_function("player.connected && !player.controller && player.pictures.pacer.shown > 0")
     second.locator("[data-act=control]").click()
     second.wait_for_function("player.controller")
     first.wait_for_function("!player.controller")
@@ -333,7 +335,7 @@ def test_three_blocks_back(stage: Stage) -> None:
     page = stage.playing()
     page.wait_for_function("player.state.blocks >= 4")
     page.keyboard.press("Escape")
-    page.wait_for_function("player.state.state === 'paused' && player.pacer.waiting === 0")
+    page.wait_for_function("player.state.state === 'paused' && player.pictures.pacer.waiting === 0")
     made = stage.session.take.blocks
     for _ in range(3):
         page.keyboard.press("Backspace")
@@ -341,8 +343,9 @@ def test_three_blocks_back(stage: Stage) -> None:
     page.evaluate(
         """() => {
       window.first = [];
-      const { queue } = player;
-      player.queue = (head, ...rest) => { first.push(head.first); queue.call(player, head, ...rest); };
+      const { pictures } = player;
+      const { queue } = pictures;
+      pictures.queue = (head, ...rest) => { first.push(head.first); queue.call(pictures, head, ...rest); };
     }"""
     )
     page.keyboard.press("w")
@@ -369,10 +372,10 @@ def even_for_a_while(page: Any, blocks: int = 9, tries: int = 6) -> None:
     without the pacer none is even."""
     page.evaluate(WATCH_PAINTS)
     for seen in range(1, tries + 1):
-        page.evaluate("() => { paints.length = 0; player.pacer.dropped = 0; }")
+        page.evaluate("() => { paints.length = 0; player.pictures.pacer.dropped = 0; }")
         page.wait_for_function(f"player.state.blocks >= {1 + blocks * seen}")
         gaps = np.diff(page.evaluate("paints")[12:])
-        dropped = page.evaluate("player.pacer.dropped")
+        dropped = page.evaluate("player.pictures.pacer.dropped")
         if np.percentile(gaps, 95) < 80 and dropped < 0.1 * len(gaps):
             return
     raise AssertionError(f"{dropped} dropped, {sorted(gaps)[-10:]}")

@@ -2,7 +2,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { canonicalDocument, emptyDocument, readDocument, rowsOf, writeDocument } from "../../web/model/document.mjs";
+import { convertVariant } from "../../web/model/convert.mjs";
 import * as edit from "../../web/model/edit.mjs";
+import * as signs from "../../web/model/edit_signs.mjs";
 import { blockStates, firstDifference } from "../../web/model/compare.mjs";
 import { VARIANTS, blockOfInput, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "../../web/model/variants.mjs";
 import { parseScript, printScript } from "../../web/script/script.mjs";
@@ -145,10 +147,10 @@ test("a conversion keeps what it can and names what it cannot", () => {
   doc = edit.paintKey(doc, "w", 0, 40, true);
   doc = edit.paintKey(doc, "a", 10, 20, true);
   doc = edit.holdAxis(doc, "yaw", 5, 9, 0.1);
-  const there = edit.convertVariant(doc, "templerun");
+  const there = convertVariant(doc, "templerun");
   assert.deepEqual(there.doc.tracks.side_left, [[10, 10]]);
   assert.deepEqual(there.lost.map((l) => l.lane), ["w", "yaw"]);
-  assert.deepEqual(edit.convertVariant(emptyDocument("universal"), "gta_drive").lost, []);
+  assert.deepEqual(convertVariant(emptyDocument("universal"), "gta_drive").lost, []);
   canonicalDocument(there.doc);
 });
 
@@ -164,14 +166,14 @@ test("warnings have a place", () => {
 });
 
 test("markers and loop move with the rows around them", () => {
-  let doc = edit.setMarker(emptyDocument("universal", 105), 50, "  a  name ");
+  let doc = signs.setMarker(emptyDocument("universal", 105), 50, "  a  name ");
   assert.deepEqual(doc.markers, [{ t: 50, name: "a name" }]);
-  doc = edit.setLoop(doc, [40, 60]);
+  doc = signs.setLoop(doc, [40, 60]);
   const longer = edit.rippleInsert(doc, 45, 12);
   assert.deepEqual([longer.markers[0].t, longer.loop], [62, [40, 72]]);
   const shorter = edit.rippleDelete(longer, 60, 12);
   assert.deepEqual([shorter.markers, shorter.loop], [[], [40, 60]]);
-  assert.deepEqual(edit.setMarker(doc, 50, "").markers, []);
+  assert.deepEqual(signs.setMarker(doc, 50, "").markers, []);
 });
 
 test("an end of a ramp goes anywhere, and no other row changes but those it passes", () => {

@@ -81,7 +81,7 @@ class LiveNode:
     def play(self) -> None:
         """Click into the picture."""
         self.page.locator(".mgp-stage").click()
-        self.page.wait_for_function("player.playing && player.pacer.shown > 0")
+        self.page.wait_for_function("player.playing && player.pictures.pacer.shown > 0")
 
     def end(self) -> None:
         for session, thread in self.running:

@@ -1,7 +1,5 @@
 // @ts-check
-/**
- * Every change a user can make, as a pure function from document to document. Rows outside 0..length are ignored.
- */
+/** Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored. */
 import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
 import { activeTracks, canonicalTracks, cleanName, cutTracks, withTracks } from "./document.mjs";
 import {
@@ -22,7 +20,7 @@ export function editableLanes(doc) {
 }
 
 /** `doc` without the text it was made from, which a lane edit makes out of date. @param {Timeline} doc @returns {Timeline} */
-function withoutSource(doc) {
+export function withoutSource(doc) {
   if (!doc.source) return doc;
   const { source: _, ...rest } = doc;
   return rest;
@@ -32,7 +30,7 @@ function withoutSource(doc) {
 const put = (doc, tracks) => withoutSource(withTracks(doc, tracks));
 
 /** @param {Timeline} doc @param {number} a @param {number} b @returns {[number, number]} */
-const inside = (doc, a, b) => [Math.max(0, Math.min(a, b)), Math.min(doc.length, Math.max(a, b))];
+export const inside = (doc, a, b) => [Math.max(0, Math.min(a, b)), Math.min(doc.length, Math.max(a, b))];
 
 /**
  * Hold or release a key in rows a..b. Where one action rules out the others, those give way.
@@ -295,83 +293,4 @@ export function setLength(doc, rows) {
   const loop = doc.loop && doc.loop[0] < length ? /** @type {[number, number]} */ ([doc.loop[0], Math.min(length, doc.loop[1])]) : null;
   const next = { ...withoutSource(doc), markers, loop, length };
   return length < doc.length ? cutBranches(next, length) : next;
-}
-
-/** Name a row; an empty name takes the marker away. @param {Timeline} doc @param {number} t @param {string} name @returns {Timeline} */
-export function setMarker(doc, t, name) {
-  const old = doc.markers.find((m) => m.t === t);
-  const markers = doc.markers.filter((m) => m.t !== t);
-  const clean = cleanName(name);
-  if (clean) markers.push({ ...old, t, name: clean });
-  markers.sort((a, b) => a.t - b.t);
-  return { ...withoutSource(doc), markers };
-}
-
-/** Keep the state of the world before row t, or no longer; a row without a marker gets one. @param {Timeline} doc @param {number} t @param {string} name of a new marker @returns {Timeline} */
-export function togglePin(doc, t, name) {
-  const marked = doc.markers.some((m) => m.t === t) ? doc : setMarker(doc, t, name);
-  const markers = marked.markers.map((m) => {
-    if (m.t !== t) return m;
-    const { pin, ...rest } = m;
-    return pin ? rest : { ...rest, pin: true };
-  });
-  return { ...withoutSource(marked), markers };
-}
-
-/** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */
-export function moveMarker(doc, from, to) {
-  const at = Math.max(0, Math.min(doc.length, to));
-  const markers = doc.markers.filter((m) => m.t === from || m.t !== at).map((m) => (m.t === from ? { ...m, t: at } : m));
-  return { ...withoutSource(doc), markers: markers.sort((a, b) => a.t - b.t) };
-}
-
-/** @param {Timeline} doc @param {[number, number] | null} loop @returns {Timeline} */
-export function setLoop(doc, loop) {
-  if (!loop) return { ...doc, loop: null };
-  const [a, b] = inside(doc, loop[0], loop[1]);
-  return { ...doc, loop: a < b ? [a, b] : null };
-}
-
-/** Keys that do the same in another variant: from, to, key there. @type {Record<string, Record<string, string>>} */
-const SAME_KEY = {
-  "universal templerun": { a: "side_left", d: "side_right" },
-  "templerun universal": { side_left: "a", side_right: "d" },
-};
-
-/** @param {Tracks} tracks @param {string} from @param {string} to @returns {{tracks: Tracks, lost: {lane: string, count: number}[]}} */
-function mapTracks(tracks, from, to) {
-  const spec = VARIANTS[to];
-  const names = SAME_KEY[`${from} ${to}`] ?? {};
-  const has = new Set([...heldKeys(spec), ...cameraAxes(spec)]);
-  /** @type {Tracks} */
-  const kept = {};
-  /** @type {{lane: string, count: number}[]} */
-  const lost = [];
-  for (const [lane, content] of Object.entries(tracks)) {
-    const name = names[lane] ?? lane;
-    if (!has.has(name)) {
-      if (content.length) lost.push({ lane, count: content.length });
-      continue;
-    }
-    const others = spec.exclusive ? Object.keys(kept) : [];
-    for (const [start, length] of content) for (const other of others) kept[other] = paintRuns(kept[other], start, start + length, false);
-    kept[name] = content;
-  }
-  return { tracks: kept, lost };
-}
-
-/**
- * The document for another variant, and what it cannot keep.
- * @param {Timeline} doc @param {string} variant @returns {{doc: Timeline, lost: {lane: string, count: number}[]}}
- */
-export function convertVariant(doc, variant) {
-  const map = (/** @type {Tracks} */ tracks) => mapTracks(tracks, doc.variant, variant);
-  const main = map(doc.tracks);
-  // whole branches, because lanes that got on with the main ones may not do so under their new names
-  const branches = doc.branches.map((b) => ({ ...b, tracks: map({ ...doc.tracks, ...b.tracks }).tracks }));
-  const next = { ...withoutSource(doc), variant, branches, tracks: canonicalTracks(variant, main.tracks) };
-  /** @type {Map<string, number>} */
-  const lost = new Map();
-  for (const { lane, count } of [main.lost, ...doc.branches.map((b) => map(b.tracks).lost)].flat()) lost.set(lane, (lost.get(lane) ?? 0) + count);
-  return { doc: next, lost: Array.from(lost, ([lane, count]) => ({ lane, count })) };
 }

@@ -1,6 +1,6 @@
 // @ts-check
 /** The live player: one element with the picture, the display over it, the buttons and the read-outs. */
-import { FPS, VARIANTS, heldKeys } from "../model/variants.mjs";
+import { VARIANTS } from "../model/variants.mjs";
 import { FocusProxy } from "../timeline/parts/focus.mjs";
 import { touchPad } from "../timeline/parts/pad.mjs";
 import { keepTouches } from "../timeline/input/touch.mjs";
@@ -14,7 +14,8 @@ import { PlayerHands } from "./input/held_inputs.mjs";
 import { KeyNames } from "./input/key_names.mjs";
 import { Link } from "./link.mjs";
 import { Look } from "./input/look.mjs";
-import { Pacer } from "./pacer.mjs";
+import { Message, shownState } from "./view/message.mjs";
+import { Pictures } from "./pictures.mjs";
 import { Readouts } from "./view/readouts.mjs";
 import { saveFile } from "./save.mjs";
 import { touched } from "./input/touch_keys.mjs";
@@ -22,7 +23,6 @@ import { translator } from "./view/words.mjs";
 
 const READOUT_MS = 250;
 
-/** @typedef {{bitmap: ImageBitmap, seq: number, keys: string[], camera: [number, number] | null, number: number}} Picture */
 /**
  * @typedef {object} Options
  * @property {string} url of the socket
@@ -50,17 +50,16 @@ export class Player {
     this.hands = new PlayerHands(VARIANTS.universal);
     this.names = new KeyNames();
     this.readouts = new Readouts();
-    this.pacer = new Pacer(FPS, (/** @type {Picture} */ picture) => picture.bitmap.close());
-    /** Batches are decoded one after the other, so that none overtakes another. @type {Promise<void>} */
-    this.decoding = Promise.resolve();
     /** Where the player stands while it is over the whole page. @type {Comment | undefined} */
     this.home = undefined;
-    this.epoch = 0; // raised where what is on its way is not wanted any more
     const { words } = this;
-    this.canvas = element("canvas", { width: 640, height: 352 });
-    this.message = element("div", { class: "mgp-message" });
+    this.pictures = new Pictures(
+      (number) => this.link.say("ack", { batch: number }),
+      (ratio) => this.stage.style.setProperty("--mgp-ratio", String(ratio)),
+    );
+    this.message = new Message();
     this.busy = new Busy();
-    this.stage = element("div", { class: "mgp-stage" }, this.canvas, this.message, this.busy.root);
+    this.stage = element("div", { class: "mgp-stage" }, this.pictures.canvas, this.message.root, this.busy.root);
     this.controls = new Controls(this, actsOf(this), (mode) => this.link.say("mode", { mode }));
     this.numbers = element("span", { class: "mgp-numbers" });
     this.note = element("span", { class: "mgp-note" });
@@ -88,7 +87,7 @@ export class Player {
     this.listen();
     this.link = new Link(options.url, options.token, {
       message: (message) => this.hear(message),
-      frames: (head, pictures) => this.receive(head, pictures),
+      frames: (head, blobs) => this.receive(head, blobs),
       changed: (open, code) => this.changed(open, code),
     });
     this.readAt = 0;
@@ -224,7 +223,7 @@ export class Player {
     this.state = state;
     if (state.blocks < before.blocks) this.say(this.words("say.rewound", { block: state.blocks }));
     if (state.state === "playing" && before.state !== "playing") {
-      this.pacer.restart();
+      this.pictures.pacer.restart();
       this.busy.begin(performance.now());
     }
     if (state.state !== "playing" && before.state === "playing") {
@@ -234,48 +233,14 @@ export class Player {
     }
   }
 
-  /** Pictures came: decode them, in order. @param {import("./link.mjs").FramesHead} head @param {Blob[]} blobs */
+  /** @param {import("./link.mjs").FramesHead} head @param {Blob[]} blobs */
   receive(head, blobs) {
-    const came = performance.now();
-    if (head.still) this.epoch += 1;
-    else this.readouts.came(head);
-    const { epoch } = this;
-    this.decoding = this.decoding.then(async () => {
-      // a picture that cannot be decoded must not hold up those after it
-      const bitmaps = await Promise.all(blobs.map((blob) => createImageBitmap(blob))).catch(() => null);
-      if (epoch !== this.epoch) for (const bitmap of bitmaps ?? []) bitmap.close();
-      else if (bitmaps && head.still) this.showStill(bitmaps[0]);
-      else if (bitmaps) this.queue(head, bitmaps, came);
-      this.link.say("ack", { batch: head.batch });
+    if (!head.still) this.readouts.came(head);
+    this.pictures.receive(head, blobs).then((taken) => {
+      if (!taken) return;
+      if (head.still) this.hud?.show([], [0, 0]);
+      else this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
     });
-  }
-
-  /** @param {import("./link.mjs").FramesHead} head @param {ImageBitmap[]} bitmaps @param {number} came */
-  queue(head, bitmaps, came) {
-    const pictures = bitmaps.map((bitmap, i) => {
-      const at = i * head.every;
-      return { bitmap, seq: head.seq, keys: head.keys[at] ?? [], camera: head.camera?.[at] ?? null, number: head.first + at };
-    });
-    this.pacer.add(pictures, came, head.part === 0, head.every);
-    this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
-  }
-
-  /** @param {ImageBitmap} bitmap */
-  showStill(bitmap) {
-    this.pacer.restart();
-    this.paint(bitmap);
-    this.hud?.show([], [0, 0]);
-  }
-
-  /** @param {ImageBitmap} bitmap */
-  paint(bitmap) {
-    const { canvas } = this;
-    if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
-      Object.assign(canvas, { width: bitmap.width, height: bitmap.height });
-      this.stage.style.setProperty("--mgp-ratio", String(bitmap.width / bitmap.height));
-    }
-    canvas.getContext("2d")?.drawImage(bitmap, 0, 0);
-    bitmap.close();
   }
 
   // ---- drawing
@@ -289,9 +254,9 @@ export class Player {
       if (this.hands.unknownPad && this.hands.unknownPad !== unknownPad) this.say(this.words("pad.unknown", { name: this.hands.unknownPad }));
       this.pump(now);
     }
-    const picture = this.pacer.due(performance.now());
+    const picture = this.pictures.pacer.due(performance.now());
     if (picture) {
-      this.paint(picture.bitmap);
+      this.pictures.paint(picture.bitmap);
       this.busy.painted(now);
       this.hud?.show(picture.keys, picture.camera);
       this.shownFrame = picture.number;
@@ -306,22 +271,18 @@ export class Player {
 
   draw() {
     const { words, state } = this;
-    const shown = !this.connected ? (this.refused ? "refused" : state.state === "finished" ? "finished" : state.state === "connecting" ? "connecting" : "away") : this.controller || state.state === "finished" ? state.state : "watching";
     update(this.root, { "data-state": state.state });
-    update(this.message, { hidden: shown === "playing" || (shown === "watching" && state.state === "playing") });
-    const keys = heldKeys(this.hands.variant).map((lane) => this.keyName(lane)).join(" ");
-    const about = state.state === "finished" && state.blocks ? words("take.where") : "";
-    const reason = [state.reason ? words(`reason.${state.reason}`) : "", about].filter(Boolean).join(" · ");
-    const hint = shown === "ready" ? words(this.hands.variant.mouse ? "help" : "help.plain", { keys }) : reason;
-    this.message.replaceChildren(element("span", {}, words(`state.${shown}`)), element("small", {}, hint));
-    update(this.note, { text: this.welcome.finishes && state.state !== "finished" ? words("queue.held") : shown === "watching" ? words("state.watching") : "" });
+    const shown = shownState(this);
+    this.message.draw(this, shown);
+    const held = this.welcome.finishes && state.state !== "finished";
+    update(this.note, { text: held ? words("queue.held") : shown === "watching" ? words("state.watching") : "" });
     this.controls.draw(this);
     this.drawNumbers();
   }
 
   drawNumbers() {
     const { blocks, state } = this.state;
-    const rest = { blocks, most: this.welcome.most, playing: state === "playing", dropped: this.pacer.dropped };
+    const rest = { blocks, most: this.welcome.most, playing: state === "playing", dropped: this.pictures.pacer.dropped };
     update(this.numbers, { text: this.readouts.line(this.words, rest) });
   }
 
@@ -337,7 +298,7 @@ export class Player {
     this.hands = new PlayerHands(VARIANTS[name] ?? VARIANTS.universal);
     this.hud?.root.remove();
     this.hud = new Hud(this.hands.variant, (lane) => this.keyName(lane));
-    this.canvas.after(this.hud.root);
+    this.pictures.canvas.after(this.hud.root);
     this.buildPad();
     this.names.ask(() => {
       for (const [lane, cap] of this.hud?.caps ?? []) update(cap, { text: this.keyName(lane) });
@@ -390,7 +351,7 @@ export class Player {
     this.link.close();
     this.look.dispose();
     this.proxy.dispose();
-    this.pacer.restart();
+    this.pictures.pacer.restart();
     this.stopTouches?.();
     window.removeEventListener("blur", this.leaving);
     window.removeEventListener("pagehide", this.leaving);

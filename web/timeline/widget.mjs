@@ -1,9 +1,10 @@
 // @ts-check
 /** One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM. */
-import { VARIANTS, FPS } from "../model/variants.mjs";
+import { VARIANTS } from "../model/variants.mjs";
 import { Banner } from "./parts/banner.mjs";
 import { draw } from "./view/draw.mjs";
 import { Editor } from "./editing/editor.mjs";
+import { Foot } from "./parts/foot.mjs";
 import { FocusProxy } from "./parts/focus.mjs";
 import { handleKey } from "./input/keys.mjs";
 import { Pointers } from "./input/pointer.mjs";
@@ -42,14 +43,14 @@ export class TimelineWidget {
     this.host = host;
     this.words = words;
     this.bars = BAR;
+    this.complaint = "";
     /** Takes a value over that something else keeps, where that is so. @type {(() => void) | null} */
     this.sync = null;
     this.editor = new Editor(host.variant() ?? "universal", words);
     this.editor.nodeVariant = host.variant;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.stage = element("div", { class: "mg-stage", dir: "ltr" }, this.canvas);
-    this.status = element("span", { class: "mg-status" });
-    this.note = element("span", { class: "mg-note", role: "status" });
+    this.foot = new Foot(this.editor, words);
     this.live = element("div", { class: "mg-live", "aria-live": "polite", role: "status" });
     this.tab = /** @type {"lanes"|"script"} */ ("lanes");
     this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
@@ -67,7 +68,7 @@ export class TimelineWidget {
     this.bar = new Toolbar(this.editor, this.barHost(), words);
     this.pointers = new Pointers(this.canvas, this.editor, this.pointerHost());
     this.stage.append(this.script.root, this.banner.problem);
-    this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.stage, element("div", { class: "mg-foot" }, this.status, this.note), this.live);
+    this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.stage, this.foot.root, this.live);
     // Old Safari and Firefox need no more than this to keep our focus out of the graph's hands.
     /** @type {any} */ (this.root).blur = () => this.proxy.blur();
     this.editor.listeners.push((what, text) => this.heard(what, text));
@@ -79,16 +80,14 @@ export class TimelineWidget {
     this.sizes = new ResizeObserver(() => this.sized());
     for (const node of [this.stage, this.bar.root, this.banner.root]) this.sizes.observe(node);
     this.palette = new MutationObserver(() => this.retheme());
-    for (const node of [document.body, document.documentElement]) this.palette.observe(node, { attributes: true, attributeFilter: ["class", "style"] });
+    const looks = { attributeFilter: ["class", "style"] };
+    for (const node of [document.body, document.documentElement]) this.palette.observe(node, looks);
     this.root.addEventListener("keydown", (event) => this.guard(event));
     this.releaseTouches = keepTouches(this.root);
     /** @type {string} */
     this.least = "";
-    this.complaint = "";
     /** @type {import("./view/theme.mjs").Theme | null} */
     this.theme = null;
-    /** @type {{doc: import("../model/document.mjs").Timeline, list: import("../model/warnings.mjs").Warning[]} | null} */
-    this.warned = null;
   }
 
   /** Let go of the page for good. */
@@ -300,7 +299,6 @@ export class TimelineWidget {
     }
     if (what === "edit") {
       this.complaint = this.editor.told = "";
-      this.warned = null;
       this.host.resized();
       this.host.changed();
     }
@@ -357,34 +355,18 @@ export class TimelineWidget {
     editor.view.layout(editor.doc, width, height);
     draw(ctx, {
       doc: editor.doc, view: editor.view, theme: this.theme, cursor: editor.cursor, selection: editor.selection, playhead: editor.playhead,
-      armed: editor.armed, focused: this.proxy.focused, blocks: editor.blocks, warnings: this.warnings(), ramp: editor.ramp, name: (id) => editor.nameOf(id),
+      armed: editor.armed, focused: this.proxy.focused, blocks: editor.blocks, warnings: this.foot.warnings, ramp: editor.ramp, name: (id) => editor.nameOf(id),
       other: editor.comparison, pinned: this.words("state.pin"),
     });
   }
 
-  /** The warnings of the document, worked out once for each. */
-  warnings() {
-    const { doc } = this.editor;
-    if (this.warned?.doc !== doc) this.warned = { doc, list: this.editor.warnings };
-    return this.warned.list;
-  }
-
   /** What is not on the canvas. */
   refresh() {
-    const { editor, words } = this;
     const least = `${this.minHeight}px`;
     if (this.least !== least) this.root.style.setProperty("--mg-min-height", (this.least = least));
     this.bar.refresh();
     this.banner.refresh();
     this.script.refresh();
-    const { status } = editor;
-    update(this.status, { text: status, title: status });
-    const [first] = this.warnings();
-    const faulty = editor.scriptError;
-    const bad = this.complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
-    const take = this.transport.take ? words("say.recording", { t: this.transport.from }) : "";
-    const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
-    const text = take || bad || editor.told || soft;
-    update(this.note, { text, title: text, class: `mg-note${take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn"}` });
+    this.foot.refresh(this.complaint, this.transport.take ? (this.transport.from ?? 0) : null);
   }
 }

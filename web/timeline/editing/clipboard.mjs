@@ -1,7 +1,8 @@
 // @ts-check
 /** Copy, paste, repeat: what is on the clipboard is always a script, so that it can be read, kept and pasted anywhere. */
 import { DocumentError, emptyDocument, readDocument } from "../../model/document.mjs";
-import { convertVariant, editableLanes, repeatRange, setLength, takeRange } from "../../model/edit.mjs";
+import { convertVariant } from "../../model/convert.mjs";
+import { editableLanes, repeatRange, setLength, takeRange } from "../../model/edit.mjs";
 import { parseScript, printScript } from "../../script/script.mjs";
 
 /** @typedef {import("./editor.mjs").Editor} Editor */

@@ -6,6 +6,7 @@ import { activeTracks } from "../../model/document.mjs";
 import { EditorState } from "./state.mjs";
 import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
 import * as edit from "../../model/edit.mjs";
+import * as signs from "../../model/edit_signs.mjs";
 
 /** @typedef {import("./state.mjs").Cursor} Cursor */
 /** @typedef {import("./state.mjs").Selection} Selection */
@@ -138,14 +139,14 @@ export class Editor extends EditorState {
 
   /** @param {string} name */
   mark(name) {
-    this.apply((doc) => edit.setMarker(doc, this.cursor.t, name));
+    this.apply((doc) => signs.setMarker(doc, this.cursor.t, name));
     this.say(name.trim() ? "say.marker" : "say.unmarked", { name, t: this.cursor.t });
   }
 
   /** Keep the state of the world at the cursor in a cache, or no longer. */
   pin() {
     const { t } = this.cursor;
-    this.apply((doc) => edit.togglePin(doc, t, this.words("pin.name")));
+    this.apply((doc) => signs.togglePin(doc, t, this.words("pin.name")));
     this.say(this.doc.markers.some((m) => m.t === t && m.pin) ? "say.pinned" : "say.unpinned", { t });
   }
 
@@ -155,7 +156,7 @@ export class Editor extends EditorState {
     const { loop, length } = this.doc;
     const toggled = loop ? null : this.selection ? [this.selection.a, this.selection.b] : [0, length];
     const next = what === "toggle" ? toggled : what === "in" ? [t, loop && loop[1] > t ? loop[1] : length] : [loop && loop[0] <= t ? loop[0] : 0, t + 1];
-    this.apply((doc) => edit.setLoop(doc, /** @type {[number, number] | null} */ (next)));
+    this.apply((doc) => signs.setLoop(doc, /** @type {[number, number] | null} */ (next)));
     if (this.doc.loop) this.say("say.loop", { a: this.doc.loop[0], b: this.doc.loop[1] });
     else this.say("say.noloop");
   }

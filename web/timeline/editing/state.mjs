@@ -8,13 +8,14 @@ import { statesFor } from "../view/strip.mjs";
 import { History } from "./history.mjs";
 import { SNAPS, View } from "../view/view.mjs";
 import { ScriptError, parseScript, printScript } from "../../script/script.mjs";
+import { convertVariant } from "../../model/convert.mjs";
 import { warningsOf } from "../../model/warnings.mjs";
 import * as edit from "../../model/edit.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {{t: number, lane: string}} Cursor */
 /** @typedef {{a: number, b: number, lanes: string[]}} Selection */
-/** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment flip: nothing but another branch in use */
+/** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment `flip`: to another branch */
 /** @typedef {{kind: "json"|"schema"|"newer", message: string, text: string}} Problem */
 /** @typedef {{text: string, variant: string, script: import("../../script/script.mjs").Script | null, error: ScriptError | null, warnings: import("../../script/lexer.mjs").Note[]}} Read */
 
@@ -56,7 +57,7 @@ export class EditorState {
     this.compared = null;
     /** @type {((what: "edit"|"view"|"say", text?: string) => void)[]} */
     this.listeners = [];
-    /** Each ends what it has in hand (a gesture, a take, a text), as the one who began it would. @type {(() => void)[]} */
+    /** Each ends what is under way (a gesture, a take, a text) as its user would. @type {(() => void)[]} */
     this.endings = [];
     /** What was done without a trace in the lanes, until the next edit. */
     this.told = "";
@@ -218,7 +219,8 @@ export class EditorState {
   /** See whether the timeline is for the variant of the node. */
   wantNodes() {
     const variant = this.nodeVariant();
-    this.wanted = variant !== null && Object.hasOwn(VARIANTS, variant) && variant !== this.doc.variant && !this.problem ? variant : null;
+    const other = variant !== null && Object.hasOwn(VARIANTS, variant) && variant !== this.doc.variant;
+    this.wanted = other && !this.problem ? variant : null;
   }
 
   /** @param {string} variant of the node @returns {boolean} whether the timeline fits it now */
@@ -229,7 +231,7 @@ export class EditorState {
       this.emit("view");
       return true;
     }
-    const { doc, lost } = edit.convertVariant(this.doc, variant);
+    const { doc, lost } = convertVariant(this.doc, variant);
     const keeps = !lost.length && !this.scriptError;
     const untouched = this.doc === this.untouched;
     if (!keeps && !untouched) {

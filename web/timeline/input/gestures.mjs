@@ -1,17 +1,18 @@
 // @ts-check
-/** Pointers on the canvas: mouse, pen and fingers become edits. One press to release is one step of undo. */
+/** Drags on the canvas: mouse, pen and fingers become edits. One press to release is one step of undo. */
 import { activeTracks } from "../../model/document.mjs";
 import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
 import { runAt, valueAt } from "../../model/tracks.mjs";
 import { snapDown, snapNear, snapUp } from "../view/view.mjs";
 import * as edit from "../../model/edit.mjs";
+import * as signs from "../../model/edit_signs.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
 /** @typedef {import("../view/view.mjs").Hit} Hit */
 /** @typedef {{x: number, y: number, shift: boolean, alt: boolean}} Point */
 /** @typedef {{move: (p: Point) => void, end: (p: Point) => void}} Drag */
 
-const EDGE = 5;
+export const EDGE = 5;
 const SLOP = 3;
 const HANDLE = 7;
 
@@ -256,7 +257,7 @@ export function rulerDrag(e, hit, start) {
     const to = e.view.hit(base, p.x, 0);
     if (loop && taken >= 0) {
       const edge = snapNear(base, snapOf(e, p), to.edge);
-      e.preview(edit.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]));
+      e.preview(signs.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]));
     } else {
       e.cursor = { ...e.cursor, t: Math.min(base.length - 1, snapNear(base, snapOf(e, p), to.t)) };
       e.emit("view");
@@ -282,7 +283,7 @@ export function markerDrag(e, hit, start) {
       if (!moved) return;
       const to = snapNear(base, snapOf(e, p), marker.t + e.view.hit(base, p.x, 0).t - hit.t);
       e.cursor = { ...e.cursor, t: Math.max(0, Math.min(base.length - 1, to)) };
-      e.preview(edit.moveMarker(base, marker.t, to));
+      e.preview(signs.moveMarker(base, marker.t, to));
     },
     end: () => (moved ? e.commit() : e.moveTo(Math.min(base.length - 1, marker.t))),
   };
@@ -310,61 +311,6 @@ export function minimapDrag(e, start) {
   };
   move(start);
   return { move, end: () => {} };
-}
-
-/** What a press in the column of names does. @param {Editor} e @param {Hit} hit @param {Point} start */
-function pressName(e, hit, start) {
-  if (!hit.row) return;
-  if (start.x > e.view.head - 26) e.arm(hit.row.id);
-  else if (e.selection) e.toggle(hit.row.id);
-  else e.moveTo(e.cursor.t, hit.row.id);
-}
-
-/** The drag that a press begins. @param {Editor} e @param {Point} start @returns {Drag | null} */
-export function begin(e, start) {
-  const hit = e.view.hit(e.doc, start.x, start.y);
-  if (hit.header) {
-    pressName(e, hit, start);
-    return null;
-  }
-  if (hit.area === "minimap") return minimapDrag(e, start);
-  if (hit.area === "ruler") return rulerDrag(e, hit, start);
-  if (!e.editable) return null;
-  if (hit.area === "markers") return markerDrag(e, hit, start);
-  if (hit.area === "strip") {
-    const block = blockOfInput(hit.t);
-    e.select(firstInputOfBlock(block), Math.min(e.doc.length, firstInputOfBlock(block + 1)));
-    return null;
-  }
-  if (!hit.row) return null;
-  if (e.tool === "pan") return panDrag(e, start);
-  const axis = hit.row.kind === "axis";
-  const handle = e.tool === "paint" || e.ramp ? null : handleAt(e, hit, start.x, start.y);
-  if (handle) return handleDrag(e, hit, start, handle);
-  if (e.tool === "select") return selectDrag(e, hit, start);
-  if (e.tool === "ramp" && axis) return rampDrag(e, hit, start);
-  if (axis) return drawDrag(e, hit, start);
-  if (start.shift && e.anchor && e.anchor.lane === hit.row.id) {
-    const [a, b] = [Math.min(e.anchor.t, hit.t), Math.max(e.anchor.t, hit.t) + 1];
-    e.apply((doc) => edit.toggleRange(doc, hit.row?.id ?? "", a, b));
-    e.sayRange(hit.row.id, a, b);
-    return null;
-  }
-  return paintDrag(e, hit, start);
-}
-
-/** The pointer's shape over a point. @param {Editor} e @param {number} x @param {number} y */
-export function shapeAt(e, x, y) {
-  const hit = e.view.hit(e.doc, x, y);
-  if (hit.header) return "pointer";
-  if (hit.area === "ruler" || hit.area === "minimap") return "ew-resize";
-  if (e.tool === "pan") return "grab";
-  if (hit.area !== "lane" || !hit.row) return "default";
-  if (e.tool !== "paint" && !e.ramp && handleAt(e, hit, x, y)) return "move";
-  if (e.tool !== "select") return hit.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
-  const runs = hit.row.kind === "key" ? activeTracks(e.doc)[hit.row.id] : [];
-  if (runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))) return "col-resize";
-  return runAt(runs, hit.t) >= 0 || (e.selection && hit.t >= e.selection.a && hit.t < e.selection.b) ? "move" : "default";
 }
 
 /** The stretch of a camera lane that a typed value replaces: the selection, the hold or ramp there, or one block. @param {Editor} e @param {string} axis @param {number} t @returns {[number, number]} */

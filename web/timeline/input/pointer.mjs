@@ -1,6 +1,6 @@
 // @ts-check
 /** Events of the canvas: which press begins what, two fingers, long press, wheel. Works at any zoom of the graph. */
-import { begin, shapeAt } from "./gestures.mjs";
+import { begin, shapeAt } from "./press.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
 /** @typedef {import("./gestures.mjs").Point} Point */

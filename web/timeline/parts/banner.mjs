@@ -1,7 +1,7 @@
 // @ts-check
 /** What stands in the way: a value that cannot be read, or a timeline of another variant. Nothing is lost unasked. */
 import { VARIANTS } from "../../model/variants.mjs";
-import { convertVariant } from "../../model/edit.mjs";
+import { convertVariant } from "../../model/convert.mjs";
 import { emptyDocument } from "../../model/document.mjs";
 import { element, update } from "./style.mjs";
 

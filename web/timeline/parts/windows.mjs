@@ -6,6 +6,7 @@ import { stretchAt } from "../input/gestures.mjs";
 import { readCamera } from "./popups.mjs";
 import { valueAt } from "../../model/tracks.mjs";
 import * as edit from "../../model/edit.mjs";
+import { setMarker } from "../../model/edit_signs.mjs";
 
 export class Windows {
   /**
@@ -69,7 +70,7 @@ export class Windows {
       y: editor.view.lanesTop,
       done: (text) => {
         editor.cursor = { ...editor.cursor, t: Math.min(t, editor.doc.length - 1) };
-        editor.apply((doc) => edit.setMarker(doc, t, text));
+        editor.apply((doc) => setMarker(doc, t, text));
         editor.say(text.trim() ? "say.marker" : "say.unmarked", { name: text, t });
         return null;
       },

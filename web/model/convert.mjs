@@ -1,0 +1,53 @@
+// @ts-check
+/** A document for another variant. */
+import { VARIANTS, cameraAxes, heldKeys } from "./variants.mjs";
+import { canonicalTracks } from "./document.mjs";
+import { withoutSource } from "./edit.mjs";
+import { paintRuns } from "./tracks.mjs";
+
+/** @typedef {import("./document.mjs").Timeline} Timeline */
+/** @typedef {import("./document.mjs").Tracks} Tracks */
+
+/** Keys that do the same in another variant: from, to, key there. @type {Record<string, Record<string, string>>} */
+const SAME_KEY = {
+  "universal templerun": { a: "side_left", d: "side_right" },
+  "templerun universal": { side_left: "a", side_right: "d" },
+};
+
+/** @param {Tracks} tracks @param {string} from @param {string} to @returns {{tracks: Tracks, lost: {lane: string, count: number}[]}} */
+function mapTracks(tracks, from, to) {
+  const spec = VARIANTS[to];
+  const names = SAME_KEY[`${from} ${to}`] ?? {};
+  const has = new Set([...heldKeys(spec), ...cameraAxes(spec)]);
+  /** @type {Tracks} */
+  const kept = {};
+  /** @type {{lane: string, count: number}[]} */
+  const lost = [];
+  for (const [lane, content] of Object.entries(tracks)) {
+    const name = names[lane] ?? lane;
+    if (!has.has(name)) {
+      if (content.length) lost.push({ lane, count: content.length });
+      continue;
+    }
+    const others = spec.exclusive ? Object.keys(kept) : [];
+    for (const [start, length] of content) for (const other of others) kept[other] = paintRuns(kept[other], start, start + length, false);
+    kept[name] = content;
+  }
+  return { tracks: kept, lost };
+}
+
+/**
+ * The document for another variant, and what it cannot keep.
+ * @param {Timeline} doc @param {string} variant @returns {{doc: Timeline, lost: {lane: string, count: number}[]}}
+ */
+export function convertVariant(doc, variant) {
+  const map = (/** @type {Tracks} */ tracks) => mapTracks(tracks, doc.variant, variant);
+  const main = map(doc.tracks);
+  // whole branches, because lanes that got on with the main ones may not do so under their new names
+  const branches = doc.branches.map((b) => ({ ...b, tracks: map({ ...doc.tracks, ...b.tracks }).tracks }));
+  const next = { ...withoutSource(doc), variant, branches, tracks: canonicalTracks(variant, main.tracks) };
+  /** @type {Map<string, number>} */
+  const lost = new Map();
+  for (const { lane, count } of [main.lost, ...doc.branches.map((b) => map(b.tracks).lost)].flat()) lost.set(lane, (lost.get(lane) ?? 0) + count);
+  return { doc: next, lost: Array.from(lost, ([lane, count]) => ({ lane, count })) };
+}

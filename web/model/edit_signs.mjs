@@ -1,0 +1,41 @@
+// @ts-check
+/** Changes of markers, pins and the loop, as pure functions from document to document. */
+import { cleanName } from "./document.mjs";
+import { inside, withoutSource } from "./edit.mjs";
+
+/** @typedef {import("./document.mjs").Timeline} Timeline */
+
+/** Name a row; an empty name takes the marker away. @param {Timeline} doc @param {number} t @param {string} name @returns {Timeline} */
+export function setMarker(doc, t, name) {
+  const old = doc.markers.find((m) => m.t === t);
+  const markers = doc.markers.filter((m) => m.t !== t);
+  const clean = cleanName(name);
+  if (clean) markers.push({ ...old, t, name: clean });
+  markers.sort((a, b) => a.t - b.t);
+  return { ...withoutSource(doc), markers };
+}
+
+/** Keep the state of the world before row t, or no longer; a row without a marker gets one. @param {Timeline} doc @param {number} t @param {string} name of a new marker @returns {Timeline} */
+export function togglePin(doc, t, name) {
+  const marked = doc.markers.some((m) => m.t === t) ? doc : setMarker(doc, t, name);
+  const markers = marked.markers.map((m) => {
+    if (m.t !== t) return m;
+    const { pin, ...rest } = m;
+    return pin ? rest : { ...rest, pin: true };
+  });
+  return { ...withoutSource(marked), markers };
+}
+
+/** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */
+export function moveMarker(doc, from, to) {
+  const at = Math.max(0, Math.min(doc.length, to));
+  const markers = doc.markers.filter((m) => m.t === from || m.t !== at).map((m) => (m.t === from ? { ...m, t: at } : m));
+  return { ...withoutSource(doc), markers: markers.sort((a, b) => a.t - b.t) };
+}
+
+/** @param {Timeline} doc @param {[number, number] | null} loop @returns {Timeline} */
+export function setLoop(doc, loop) {
+  if (!loop) return { ...doc, loop: null };
+  const [a, b] = inside(doc, loop[0], loop[1]);
+  return { ...doc, loop: a < b ? [a, b] : null };
+}

@@ -1,0 +1,42 @@
+// @ts-check
+/** The line below the canvas: where the cursor is, and beside it what is wrong or worth knowing. */
+import { FPS } from "../../model/variants.mjs";
+import { element, update } from "./style.mjs";
+
+/** @typedef {import("../../model/document.mjs").Timeline} Timeline */
+/** @typedef {import("../../model/warnings.mjs").Warning} Warning */
+
+export class Foot {
+  /** @param {import("../editing/editor.mjs").Editor} editor @param {import("./i18n.mjs").Translate} words */
+  constructor(editor, words) {
+    this.editor = editor;
+    this.words = words;
+    this.status = element("span", { class: "mg-status" });
+    this.note = element("span", { class: "mg-note", role: "status" });
+    this.root = element("div", { class: "mg-foot" }, this.status, this.note);
+    /** @type {{doc: Timeline, list: Warning[]} | null} */
+    this.warned = null;
+  }
+
+  /** The warnings of the document, worked out once for each: a document is never changed in place. */
+  get warnings() {
+    const { doc } = this.editor;
+    if (this.warned?.doc !== doc) this.warned = { doc, list: this.editor.warnings };
+    return this.warned.list;
+  }
+
+  /** @param {string} complaint until the next edit @param {number | null} recording the frame where a take began */
+  refresh(complaint, recording) {
+    const { editor, words } = this;
+    const { status } = editor;
+    update(this.status, { text: status, title: status });
+    const [first] = this.warnings;
+    const faulty = editor.scriptError;
+    const bad = complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
+    const take = recording === null ? "" : words("say.recording", { t: recording });
+    const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
+    const text = take || bad || editor.told || soft;
+    const colour = take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn";
+    update(this.note, { text, title: text, class: `mg-note${colour}` });
+  }
+}
