@@ -115,7 +115,11 @@ class CachePanel {
     const about = document.createElement("small");
     const counts = [text("blocks", { n: project.blocks }), text("states", { n: project.states })];
     if (project.pinned) counts.push(text("pinned", { n: project.pinned }));
-    about.textContent = [...counts, `${size(project.bytes)} ${text("disk")}`, `${size(project.memory)} ${text("memory")}`].join(" · ");
+    about.textContent = [
+      ...counts,
+      `${size(project.bytes)} ${text("disk")}`,
+      `${size(project.memory)} ${text("memory")}`,
+    ].join(" · ");
     const buttons = document.createElement("span");
     const free = this.button(text("free"), text("freeHint"), () => this.ask(project, "free"));
     free.disabled = !project.memory;
@@ -141,7 +145,9 @@ class CachePanel {
   /** @param {Project} project @param {"free" | "forget"} what */
   async ask(project, what) {
     await api.fetchApi(`${ROUTE}/${encodeURIComponent(project.name)}/${what}`, {
-      method: "POST", headers: { "Content-Type": "application/json" }, body: "{}",
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: "{}",
     });
     for (const panel of open) panel.refresh();
   }
@@ -151,7 +157,14 @@ class CachePanel {
 function addPanel(node) {
   const panel = new CachePanel();
   open.add(panel);
-  addElement(node, "projects", "MATRIXGAME_CACHE_PANEL", panel.root, { serialize: false, margin: 10, getMinHeight: () => 120 }, () => open.delete(panel));
+  addElement(
+    node,
+    "projects",
+    "MATRIXGAME_CACHE_PANEL",
+    panel.root,
+    { serialize: false, margin: 10, getMinHeight: () => 120 },
+    () => open.delete(panel),
+  );
 }
 
 /** Show on Roll Out what it took from a cache, once it has one. @param {any} node */

@@ -1,5 +1,7 @@
 // @ts-check
-/** Asks the server how the blocks of each timeline stand to its cache, and shows it: on edits, during runs, on hover. */
+/**
+ * Asks the server how the blocks of each timeline stand to its cache, and shows it: on edits, during runs, on hover.
+ */
 // @ts-ignore served by ComfyUI
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
@@ -29,7 +31,10 @@ class StripOf {
     this.timeline = timeline;
     this.timer = 0;
     this.asked = 0;
-    /** What was said of timelines, so that a flip or an undo shows at once. @type {WeakMap<object, import("./timeline/view/strip.mjs").Known>} */
+    /**
+     * What was said of timelines, so that a flip or an undo shows at once.
+     * @type {WeakMap<object, import("./timeline/view/strip.mjs").Known>}
+     */
     this.answers = new WeakMap();
     /** @type {HTMLElement | null} */
     this.tip = null;
@@ -37,7 +42,9 @@ class StripOf {
     timeline.editor.listeners.push(this.heard);
     this.canvasEvents = new AbortController();
     const { signal } = this.canvasEvents;
-    timeline.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.hover(event), { signal });
+    timeline.canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => this.hover(event), {
+      signal,
+    });
     timeline.canvas.addEventListener("pointerleave", () => this.hide(), { signal });
     this.later();
   }
@@ -60,7 +67,10 @@ class StripOf {
   /** Ask: now, or when the last time is long enough ago. */
   later() {
     window.clearTimeout(this.timer);
-    this.timer = window.setTimeout(() => this.ask().catch(() => {}), Math.max(0, this.asked + WAIT_MS - performance.now()));
+    this.timer = window.setTimeout(
+      () => this.ask().catch(() => {}),
+      Math.max(0, this.asked + WAIT_MS - performance.now()),
+    );
   }
 
   async ask() {
@@ -76,7 +86,10 @@ class StripOf {
     this.timeline.redraw();
   }
 
-  /** A run has come to a block; it may be one of another branch, which has another key. @param {{block: number, state: string, key: string}} at */
+  /**
+   * A run has come to a block; it may be one of another branch, which has another key.
+   * @param {{block: number, state: string, key: string}} at
+   */
   told({ block, state, key }) {
     const { editor } = this.timeline;
     this.answers = new WeakMap(); // what they say is old now
@@ -98,7 +111,8 @@ class StripOf {
     const block = hit.area === "strip" && !hit.header && editor.known ? blockOfInput(hit.t) : -1;
     const state = editor.blocks[block];
     if (!state) return this.hide();
-    const tip = this.tip ?? document.body.appendChild(Object.assign(document.createElement("div"), { className: "mg-hover" }));
+    const tip =
+      this.tip ?? document.body.appendChild(Object.assign(document.createElement("div"), { className: "mg-hover" }));
     this.tip = tip;
     tip.style.left = `${Math.min(event.clientX + 12, window.innerWidth - 250)}px`;
     tip.style.top = `${event.clientY + 16}px`;
@@ -113,8 +127,16 @@ class StripOf {
     tip.dataset.what = what;
     const { frames, inputs } = rangesOf(block);
     const line = document.createElement("div");
-    const parts = [words("strip.block", { block, frames: frames.join("–"), inputs: inputs.join("–") }), words(`state.${state}`)];
-    if (comparison) parts.push(words(comparison.at && block >= comparison.at.block ? "strip.apart" : "strip.shared", { name: comparison.name }));
+    const parts = [
+      words("strip.block", { block, frames: frames.join("–"), inputs: inputs.join("–") }),
+      words(`state.${state}`),
+    ];
+    if (comparison)
+      parts.push(
+        words(comparison.at && block >= comparison.at.block ? "strip.apart" : "strip.shared", {
+          name: comparison.name,
+        }),
+      );
     line.textContent = parts.join(" · ");
     tip.replaceChildren(line);
     const key = known.blocks[block]?.key;

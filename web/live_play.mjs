@@ -25,7 +25,10 @@ class Place {
   constructor() {
     this.words = translator(locale());
     this.token = ""; // of the session
-    this.root = element("div", { style: "height: 100%; display: flex; align-items: center; justify-content: center; box-sizing: border-box; min-height: 0; overflow: hidden; border-radius: 8px; background: #000; color: #ccc; font: 13px system-ui, sans-serif; text-align: center" });
+    this.root = element("div", {
+      style:
+        "height: 100%; display: flex; align-items: center; justify-content: center; box-sizing: border-box; min-height: 0; overflow: hidden; border-radius: 8px; background: #000; color: #ccc; font: 13px system-ui, sans-serif; text-align: center",
+    });
     this.root.dataset.captureWheel = "true";
     this.rest();
   }
@@ -45,11 +48,18 @@ class Place {
     this.root.replaceChildren(this.player.root);
   }
 
-  /** The session is over, and its take is in a timeline. @param {any} take @param {string} name of the branch @param {() => void} show */
+  /**
+   * The session is over, and its take is in a timeline.
+   * @param {any} take @param {string} name of the branch @param {() => void} show
+   */
   end(take, name, show) {
     if (!this.player) return;
     const said = this.words("node.landed", { name });
-    const button = element("button", { class: "mg-button mg-text", type: "button", "data-act": "landed", title: said, onclick: show }, said);
+    const button = element(
+      "button",
+      { class: "mg-button mg-text", type: "button", "data-act": "landed", title: said, onclick: show },
+      said,
+    );
     this.player.keep(take);
     this.player.controls.root.append(button);
     this.player.say(said);
@@ -63,10 +73,17 @@ class Place {
 /** @param {any} node */
 function addPlace(node) {
   const place = new Place();
-  addElement(node, "player", "MATRIXGAME_PLAYER", place.root, { serialize: false, getMinHeight: () => MIN_HEIGHT }, () => {
-    place.dispose();
-    for (const [id, other] of places) if (other === place) places.delete(id);
-  });
+  addElement(
+    node,
+    "player",
+    "MATRIXGAME_PLAYER",
+    place.root,
+    { serialize: false, getMinHeight: () => MIN_HEIGHT },
+    () => {
+      place.dispose();
+      for (const [id, other] of places) if (other === place) places.delete(id);
+    },
+  );
   queueMicrotask(() => node.setSize?.([Math.max(node.size[0], 520), Math.max(node.size[1], 560)]));
   node.matrixGamePlay = place;
 }
@@ -96,7 +113,10 @@ function show(id, token) {
   if (place && place.token !== token) place.begin(token);
 }
 
-/** The session of this tab; where the browser stores nothing, it is known until the page is loaded again. @type {any} */
+/**
+ * The session of this tab; where the browser stores nothing, it is known until the page is loaded again.
+ * @type {any}
+ */
 let inMind = null;
 
 /** @param {{node: string | number, token: string} | null} session */
@@ -126,11 +146,15 @@ const isOf = (node, token) => node?.comfyClass === NODE && node.properties[PLAYE
 function restored() {
   const { node: id, token } = session() ?? {};
   const node = token && nodeOf(String(id));
-  if (node?.comfyClass === NODE && app.extensionManager?.workflow?.activeWorkflow?.changeTracker?._restoringState) node.properties[PLAYED] = token;
+  if (node?.comfyClass === NODE && app.extensionManager?.workflow?.activeWorkflow?.changeTracker?._restoringState)
+    node.properties[PLAYED] = token;
   return comeBack();
 }
 
-/** A session is over: its take goes into a timeline, unless its node is not in the graph that is open now. @param {{node: string | number, timeline: any}} ended */
+/**
+ * A session is over: its take goes into a timeline, unless its node is not in the graph that is open now.
+ * @param {{node: string | number, timeline: any}} ended
+ */
 function end({ node: id, timeline }) {
   const node = nodeOf(String(id));
   const token = session()?.token;
@@ -152,7 +176,9 @@ async function comeBack() {
   const { node: id, token } = session() ?? {};
   if (!token) return;
   const answer = await api.fetchApi("/matrixgame/take", {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ token }),
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify({ token }),
   });
   const told = answer.ok ? await answer.json() : { state: "unknown" };
   if (session()?.token !== token) return; // it was heard of while we asked

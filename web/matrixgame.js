@@ -18,7 +18,10 @@ const CAPTURE_MS = 300; // after the last edit, the workflow's own record of cha
 const open = new Set();
 const SENT = 8; // timelines that are remembered until their run has ended
 
-/** Timelines that may have been sent, by the text they were sent as. @type {WeakMap<TimelineWidget, Map<string, any>>} */
+/**
+ * Timelines that may have been sent, by the text they were sent as.
+ * @type {WeakMap<TimelineWidget, Map<string, any>>}
+ */
 const sent = new WeakMap();
 
 const locale = () => String(app.extensionManager?.setting?.get?.("Comfy.Locale") ?? navigator.language ?? "en");
@@ -27,7 +30,10 @@ let capture = 0;
 /** An edit with the keyboard moves no mouse, which is what the frontend waits for to see that the workflow changed. */
 function captureSoon() {
   window.clearTimeout(capture);
-  capture = window.setTimeout(() => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.(), CAPTURE_MS);
+  capture = window.setTimeout(
+    () => app.extensionManager?.workflow?.activeWorkflow?.changeTracker?.captureCanvasState?.(),
+    CAPTURE_MS,
+  );
 }
 
 /** @param {any} node */
@@ -66,10 +72,17 @@ function timelineOf(input, changed, resized) {
  * @param {() => string} getValue @param {(text: string) => void} setValue
  */
 function addTimeline(node, name, timeline, getValue, setValue) {
-  const widget = addElement(node, name, TYPE, timeline.root, { getValue, setValue, getMinHeight: () => timeline.minHeight }, () => {
-    open.delete(timeline);
-    timeline.dispose();
-  });
+  const widget = addElement(
+    node,
+    name,
+    TYPE,
+    timeline.root,
+    { getValue, setValue, getMinHeight: () => timeline.minHeight },
+    () => {
+      open.delete(timeline);
+      timeline.dispose();
+    },
+  );
   widget.timeline = timeline;
   open.add(timeline);
   return widget;
@@ -86,10 +99,20 @@ function makeWidget(node, name, inputData) {
     widget?.callback?.(timeline.value);
     node.graph?.setDirtyCanvas?.(true, true);
   };
-  const timeline = timelineOf(() => variantInput(node), changed, () => growNode(node, widget));
+  const timeline = timelineOf(
+    () => variantInput(node),
+    changed,
+    () => growNode(node, widget),
+  );
   if (given) timeline.value = given;
   timeline.editor.untouched = timeline.editor.doc;
-  widget = addTimeline(node, name, timeline, () => timeline.value, (text) => (timeline.value = text));
+  widget = addTimeline(
+    node,
+    name,
+    timeline,
+    () => timeline.value,
+    (text) => (timeline.value = text),
+  );
   widget.serializeValue = () => {
     remember(timeline);
     return timeline.sent;
@@ -106,7 +129,11 @@ function makeWidget(node, name, inputData) {
 function showPromoted(host) {
   const { createPromotedHostWidget: usual } = host;
   if (typeof usual !== "function" || typeof host._projectPromotedWidget !== "function") return;
-  host.createPromotedHostWidget = function (/** @type {any} */ input, /** @type {any} */ id, /** @type {any} */ source) {
+  host.createPromotedHostWidget = function (
+    /** @type {any} */ input,
+    /** @type {any} */ id,
+    /** @type {any} */ source,
+  ) {
     const settled = host.graph?.getNodeById(host.id) === host;
     return settled && source?.type === TYPE ? promotedWidget(host, input, source) : usual.call(this, input, id, source);
   };
@@ -119,17 +146,28 @@ function showPromoted(host) {
 function promotedWidget(host, input, source) {
   const kept = host._projectPromotedWidget(input);
   const variant = () => variantFor(host, source.node);
-  // What the frontend keeps as far as we know. A gesture shows what it does not keep yet, and must not be set back to it.
+  // What the frontend keeps as far as we know. A gesture shows what it does not keep yet, and must not be set back to
+  // it.
   let known = "";
   const keep = (/** @type {string} */ text) => (kept.value = known = text);
-  const timeline = timelineOf(variant, () => keep(timeline.value), () => growNode(host, widget));
+  const timeline = timelineOf(
+    variant,
+    () => keep(timeline.value),
+    () => growNode(host, widget),
+  );
   const { onAdded, onRemoved, onResize } = host;
   // It stands for the promoted input: it must not be a widget of its own as well, nor outlive the input.
   host.addCustomWidget = (/** @type {any} */ made) => made;
-  const widget = addTimeline(host, input.name, timeline, () => kept.value, (text) => {
-    keep(text);
-    timeline.value = text;
-  });
+  const widget = addTimeline(
+    host,
+    input.name,
+    timeline,
+    () => kept.value,
+    (text) => {
+      keep(text);
+      timeline.value = text;
+    },
+  );
   widget.inner = source.node?.id; // of the node that runs
   delete host.addCustomWidget;
   Object.assign(host, { onAdded, onRemoved, onResize });
@@ -144,7 +182,10 @@ function promotedWidget(host, input, source) {
   return widget;
 }
 
-/** The widget that sets the variant of a node in a subgraph: its own, or the one it is promoted to. @param {any} host @param {any} node */
+/**
+ * The widget that sets the variant of a node in a subgraph: its own, or the one it is promoted to.
+ * @param {any} host @param {any} node
+ */
 function variantFor(host, node) {
   const slot = node?.inputs?.find((/** @type {any} */ each) => each.widget?.name === "variant");
   const link = slot?.link == null ? null : node.graph?.getLink?.(slot.link);
@@ -166,7 +207,9 @@ function remember(timeline) {
 async function markRendered(id) {
   const answer = await api.fetchApi(`/history/${id}`);
   const nodes = Object.values((await answer.json())[id]?.prompt?.[2] ?? {});
-  const texts = new Set(nodes.flatMap((/** @type {any} */ node) => Object.values(node.inputs ?? {}).filter((v) => typeof v === "string")));
+  const texts = new Set(
+    nodes.flatMap((/** @type {any} */ node) => Object.values(node.inputs ?? {}).filter((v) => typeof v === "string")),
+  );
   for (const timeline of open) {
     for (const [text, doc] of sent.get(timeline) ?? []) if (texts.has(text)) timeline.rendered(doc);
   }

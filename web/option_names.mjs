@@ -12,14 +12,22 @@ export const OPTION_NAMES = {
     decoder: { full: "完整 (full)" },
     file: { "(none)": "（无）", "demo world (built in)": "演示世界 (demo world)" },
     mode: {
-      responsive: "灵敏 (responsive)", faithful: "忠实 (faithful)",
-      automatic: "自动 (automatic)", keep: "重新生成并保存 (keep)", restore: "取回 (restore)", forget: "删除 (forget)",
+      responsive: "灵敏 (responsive)",
+      faithful: "忠实 (faithful)",
+      automatic: "自动 (automatic)",
+      keep: "重新生成并保存 (keep)",
+      restore: "取回 (restore)",
+      forget: "删除 (forget)",
     },
     images: { "when connected": "有连接时 (when connected)", always: "总是 (always)", never: "从不 (never)" },
     style: { keys: "按键 (keys)", history: "历史 (history)", dots: "小点 (dots)", none: "无 (none)" },
     position: {
-      bottom: "底部 (bottom)", top: "顶部 (top)", bottom_left: "左下 (bottom_left)", bottom_right: "右下 (bottom_right)",
-      top_left: "左上 (top_left)", top_right: "右上 (top_right)",
+      bottom: "底部 (bottom)",
+      top: "顶部 (top)",
+      bottom_left: "左下 (bottom_left)",
+      bottom_right: "右下 (bottom_right)",
+      top_left: "左上 (top_left)",
+      top_right: "右上 (top_right)",
     },
   },
 };
@@ -33,6 +41,7 @@ export function nameOptions(node, locale) {
   for (const widget of node.widgets ?? []) {
     const names = words[widget.name];
     if (!names || widget.type !== "combo" || !widget.options) continue;
-    widget.options.getOptionLabel = (/** @type {string | null} */ value) => (value == null ? "" : (names[value] ?? value));
+    widget.options.getOptionLabel = (/** @type {string | null} */ value) =>
+      value == null ? "" : (names[value] ?? value);
   }
 }

@@ -26,6 +26,7 @@ function read(script, variant) {
 }
 
 const cases = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const different = cases.map(([script, variant, python]) => ({ script, variant, python, javascript: read(script, variant) }))
+const different = cases
+  .map(([script, variant, python]) => ({ script, variant, python, javascript: read(script, variant) }))
   .filter(({ python, javascript }) => !near(python, javascript));
 console.log(JSON.stringify({ read: cases.length, different: different.slice(0, 5) }, null, 1));

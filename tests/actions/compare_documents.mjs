@@ -27,5 +27,7 @@ function read(text) {
 }
 
 const cases = JSON.parse(readFileSync(process.argv[2], "utf8"));
-const different = cases.map(([text, python]) => ({ text, python, javascript: read(text) })).filter(({ python, javascript }) => !near(python, javascript));
+const different = cases
+  .map(([text, python]) => ({ text, python, javascript: read(text) }))
+  .filter(({ python, javascript }) => !near(python, javascript));
 console.log(JSON.stringify({ read: cases.length, different: different.slice(0, 3) }, null, 1));

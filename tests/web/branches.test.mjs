@@ -32,7 +32,10 @@ test("a fork is edited by itself, and a flip shows the other, untouched", () => 
   const main = rows(editor.doc);
   editor.moveTo(68);
   editor.fork();
-  assert.deepEqual(editor.doc.branches.map(({ id, name, fork: at, tracks }) => [id, name, at, tracks]), [["branch-1", "branch 1", 68, {}]]);
+  assert.deepEqual(
+    editor.doc.branches.map(({ id, name, fork: at, tracks }) => [id, name, at, tracks]),
+    [["branch-1", "branch 1", 68, {}]],
+  );
   assert.equal(editor.divergence, null);
   assert.match(editor.status, /branch 1 = main, input for input/);
   toggle(editor, 70, "d");
@@ -138,7 +141,9 @@ test("random edits of one branch change no other, in any variant", () => {
       editor.commit();
       canonicalDocument(JSON.parse(editor.text));
       if (kind === 2 || editor.doc.length !== doc.length) continue;
-      for (const id of ids) if (id !== editor.doc.active) assert.equal(rows(editor.doc, id), before.get(id), `${variant} ${i} ${kind} ${id}`);
+      for (const id of ids)
+        if (id !== editor.doc.active)
+          assert.equal(rows(editor.doc, id), before.get(id), `${variant} ${i} ${kind} ${id}`);
     }
   }
 });
@@ -147,7 +152,11 @@ test("a flip needs nothing made: the states of the shared blocks stay, and those
   const editor = editorOf();
   editor.fork();
   toggle(editor, 44, "d");
-  const known = { doc: editor.doc, project: "p", blocks: Array.from({ length: 9 }, (_, i) => ({ state: "cached", key: String(i) })) };
+  const known = {
+    doc: editor.doc,
+    project: "p",
+    blocks: Array.from({ length: 9 }, (_, i) => ({ state: "cached", key: String(i) })),
+  };
   const other = flipTo(editor.doc, null);
   assert.deepEqual(statesFor(known, other), [...Array(4).fill("cached"), ...Array(5).fill("stale")]);
   assert.deepEqual(statesFor(known, flipTo(other, editor.doc.active)), Array(9).fill("cached"));
@@ -199,7 +208,22 @@ test("deleting rows of one branch leaves the others their ends", () => {
 test("a conversion takes branches along whole, and says what each of them loses", () => {
   let doc = { ...emptyDocument("universal", 105), tracks: { ...emptyDocument("universal").tracks, a: [[0, 10]] } };
   doc = fork(doc, 0, (n) => `b${n}`);
-  doc = { ...doc, branches: [{ ...doc.branches[0], tracks: { d: [[5, 10]], w: [[0, 3], [9, 3]] } }], active: null };
+  doc = {
+    ...doc,
+    branches: [
+      {
+        ...doc.branches[0],
+        tracks: {
+          d: [[5, 10]],
+          w: [
+            [0, 3],
+            [9, 3],
+          ],
+        },
+      },
+    ],
+    active: null,
+  };
   const { doc: made, lost } = convertVariant(doc, "templerun");
   canonicalDocument(JSON.parse(JSON.stringify(made)));
   assert.deepEqual(lost, [{ lane: "w", count: 2 }]);
@@ -226,5 +250,8 @@ test("a marker is pinned and let go; its pin survives moves, edits of the script
   editor.moveTo(44);
   editor.pin();
   assert.deepEqual(editor.doc.markers, [{ t: 44, name: "door" }]);
-  assert.deepEqual(editor.said.filter((text) => /kept/.test(text)), ["The state at frame 44 will be kept", "The state at frame 44 will not be kept"]);
+  assert.deepEqual(
+    editor.said.filter((text) => /kept/.test(text)),
+    ["The state at frame 44 will be kept", "The state at frame 44 will not be kept"],
+  );
 });

@@ -6,7 +6,14 @@ import { convertVariant } from "../../web/model/convert.mjs";
 import * as edit from "../../web/model/edit.mjs";
 import * as signs from "../../web/model/edit_signs.mjs";
 import { blockStates, firstDifference } from "../../web/model/compare.mjs";
-import { VARIANTS, blockOfInput, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "../../web/model/variants.mjs";
+import {
+  VARIANTS,
+  blockOfInput,
+  cameraAxes,
+  framesOfBlocks,
+  heldKeys,
+  legalLength,
+} from "../../web/model/variants.mjs";
 import { parseScript, printScript } from "../../web/script/script.mjs";
 import { warningsOf } from "../../web/model/warnings.mjs";
 
@@ -56,7 +63,9 @@ function randomEdit(doc, next) {
   }
   if (kind === 3 && edit.isAxis(lane)) {
     const [v0, v1, easing] = [(next(41) - 20) / 100, (next(41) - 20) / 100, ["linear", "smooth", "in", "out"][next(4)]];
-    const way = { linear: (u) => u, smooth: (u) => u * u * (3 - 2 * u), in: (u) => u * u, out: (u) => u * (2 - u) }[easing];
+    const way = { linear: (u) => u, smooth: (u) => u * u * (3 - 2 * u), in: (u) => u * u, out: (u) => u * (2 - u) }[
+      easing
+    ];
     for (let t = a; t < end; t++) model[lane][t] = v0 + (v1 - v0) * way((t - a) / (end - a));
     return [edit.rampAxis(doc, lane, a, b, v0, v1, easing), model];
   }
@@ -103,7 +112,9 @@ for (const variant of Object.keys(VARIANTS)) {
       for (const lane of edit.editableLanes(after)) {
         const wanted = model[lane];
         assert.equal(got[lane].length, wanted.length, `length of ${lane} after edit ${i}`);
-        const wrong = got[lane].findIndex((v, t) => (typeof v === "number" ? Math.abs(v - wanted[t]) > 1e-6 : v !== wanted[t]));
+        const wrong = got[lane].findIndex((v, t) =>
+          typeof v === "number" ? Math.abs(v - wanted[t]) > 1e-6 : v !== wanted[t],
+        );
         assert.equal(wrong, -1, `${lane} row ${wrong} after edit ${i}: ${got[lane][wrong]} not ${wanted[wrong]}`);
       }
       assert.deepEqual(canonicalDocument(JSON.parse(writeDocument(after))).tracks, after.tracks);
@@ -137,7 +148,9 @@ test("the first row that differs is the first row that differs", () => {
     assert.equal(firstDifference(doc, after), t < end ? t : Infinity);
     const states = blockStates(after, doc);
     const dirty = t < end ? blockOfInput(t) : Infinity;
-    states.forEach((state, block) => assert.equal(state === "done", block < dirty && framesOfBlocks(block + 1) <= doc.length));
+    states.forEach((state, block) =>
+      assert.equal(state === "done", block < dirty && framesOfBlocks(block + 1) <= doc.length),
+    );
     doc = after.length > 600 ? edit.setLength(after, 141) : after;
   }
 });
@@ -149,7 +162,10 @@ test("a conversion keeps what it can and names what it cannot", () => {
   doc = edit.holdAxis(doc, "yaw", 5, 9, 0.1);
   const there = convertVariant(doc, "templerun");
   assert.deepEqual(there.doc.tracks.side_left, [[10, 10]]);
-  assert.deepEqual(there.lost.map((l) => l.lane), ["w", "yaw"]);
+  assert.deepEqual(
+    there.lost.map((l) => l.lane),
+    ["w", "yaw"],
+  );
   assert.deepEqual(convertVariant(emptyDocument("universal"), "gta_drive").lost, []);
   canonicalDocument(there.doc);
 });
@@ -161,7 +177,11 @@ test("warnings have a place", () => {
   doc = edit.holdAxis(doc, "yaw", 5, 9, 0.5);
   doc = edit.holdAxis(doc, "pitch", 60, 90, 0.1);
   const found = warningsOf(doc).map(({ code, lane, t, length }) => [code, lane, t, length]);
-  assert.deepEqual(found, [["fast-camera", "yaw", 5, 4], ["opposite", "s", 30, 10], ["sustained-up", "pitch", 60, 30]]);
+  assert.deepEqual(found, [
+    ["fast-camera", "yaw", 5, 4],
+    ["opposite", "s", 30, 10],
+    ["sustained-up", "pitch", 60, 30],
+  ]);
   assert.deepEqual(warningsOf(edit.holdAxis(doc, "pitch", 80, 90, 0)).length, 2);
 });
 
@@ -178,10 +198,20 @@ test("markers and loop move with the rows around them", () => {
 
 test("an end of a ramp goes anywhere, and no other row changes but those it passes", () => {
   const next = random(23);
-  const same = (got, wanted, row, i) => assert.ok(Math.abs(got - wanted) < 1e-6, `row ${row} of case ${i}: ${got} not ${wanted}`);
+  const same = (got, wanted, row, i) =>
+    assert.ok(Math.abs(got - wanted) < 1e-6, `row ${row} of case ${i}: ${got} not ${wanted}`);
   for (let i = 0; i < 400; i++) {
     let doc = emptyDocument("universal", 105);
-    for (let j = 0; j < 4; j++) doc = edit.rampAxis(doc, "yaw", next(100), next(105), (next(41) - 20) / 100, (next(41) - 20) / 100, ["linear", "smooth"][next(2)]);
+    for (let j = 0; j < 4; j++)
+      doc = edit.rampAxis(
+        doc,
+        "yaw",
+        next(100),
+        next(105),
+        (next(41) - 20) / 100,
+        (next(41) - 20) / 100,
+        ["linear", "smooth"][next(2)],
+      );
     doc = edit.holdAxis(doc, "yaw", next(60), 60 + next(45), (next(5) - 2) / 10);
     const ramps = doc.tracks.yaw.filter((entry) => entry.length === 5);
     if (!ramps.length) continue;
@@ -199,7 +229,8 @@ test("an end of a ramp goes anywhere, and no other row changes but those it pass
       assert.ok(Math.abs(now[from] - value) < 1e-6);
     } else {
       assert.ok(Math.abs(now[a] - v0) < 1e-6);
-      for (let row = Math.max(to, a + rows); row < 105; row++) if (doc.tracks.yaw.some((e) => e[0] > a && e[0] <= row)) same(now[row], before[row], row, i);
+      for (let row = Math.max(to, a + rows); row < 105; row++)
+        if (doc.tracks.yaw.some((e) => e[0] > a && e[0] <= row)) same(now[row], before[row], row, i);
     }
   }
 });

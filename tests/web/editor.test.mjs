@@ -67,7 +67,10 @@ test("an edit of what cannot be read changes nothing", () => {
 });
 
 test("1,437 frames take an edit, its warnings and its blocks in a millisecond or so", () => {
-  const editor = editorOf("universal", "repeat 60 { w 12; w+left 11; yaw(0 -> 0.1 smooth) 1 }\n@length 1437".split("\n").reverse().join("\n"));
+  const editor = editorOf(
+    "universal",
+    "repeat 60 { w 12; w+left 11; yaw(0 -> 0.1 smooth) 1 }\n@length 1437".split("\n").reverse().join("\n"),
+  );
   assert.equal(editor.doc.length, 1437);
   editor.rendered = editor.doc;
   const begun = performance.now();
@@ -80,15 +83,30 @@ test("1,437 frames take an edit, its warnings and its blocks in a millisecond or
 });
 
 const branched = (variant, tracks, branch) => ({
-  format: "matrixgame.timeline", version: 1, variant, fps: 25, length: 105, tracks, markers: [], loop: null,
-  branches: [{ id: "b1", name: "left turn", fork: 68, tracks: branch, thumb: "h:9f2c" }, { id: "b2", name: "second", fork: 8, tracks: {} }],
-  active: null, meta: { author: "someone" },
+  format: "matrixgame.timeline",
+  version: 1,
+  variant,
+  fps: 25,
+  length: 105,
+  tracks,
+  markers: [],
+  loop: null,
+  branches: [
+    { id: "b1", name: "left turn", fork: 68, tracks: branch, thumb: "h:9f2c" },
+    { id: "b2", name: "second", fork: 8, tracks: {} },
+  ],
+  active: null,
+  meta: { author: "someone" },
 });
 
 test("edits of the lanes and of the script leave the inputs of branches as they are", () => {
   const given = branched("universal", { w: [[0, 98]], yaw: [[24, 0.1]] }, { d: [[70, 10]], yaw: [] });
   const editor = editorOf("universal", JSON.stringify(given));
-  const rows = (id) => JSON.stringify([rowsOf({ ...editor.doc, active: id }).keyboard.slice(0, 105), rowsOf({ ...editor.doc, active: id }).mouse.slice(0, 105)]);
+  const rows = (id) =>
+    JSON.stringify([
+      rowsOf({ ...editor.doc, active: id }).keyboard.slice(0, 105),
+      rowsOf({ ...editor.doc, active: id }).mouse.slice(0, 105),
+    ]);
   const before = [rows("b1"), rows("b2")];
   editor.moveTo(30, "d");
   editor.toggle();
@@ -100,13 +118,22 @@ test("edits of the lanes and of the script leave the inputs of branches as they 
   editor.mark("here");
   const made = JSON.parse(editor.text);
   assert.deepEqual([rows("b1"), rows("b2")], before);
-  assert.deepEqual(made.branches.map(({ tracks: _, ...rest }) => rest), given.branches.map(({ tracks: _, ...rest }) => rest));
+  assert.deepEqual(
+    made.branches.map(({ tracks: _, ...rest }) => rest),
+    given.branches.map(({ tracks: _, ...rest }) => rest),
+  );
   assert.deepEqual(made.meta, given.meta);
   assert.deepEqual(made.tracks.w, [[0, 105]]);
   editor.setScript("w 33f");
   editor.commit();
   const shorter = JSON.parse(editor.text).branches;
-  assert.deepEqual(shorter.map(({ id, name, fork, thumb }) => [id, name, fork, thumb]), [["b1", "left turn", 33, "h:9f2c"], ["b2", "second", 8, undefined]]);
+  assert.deepEqual(
+    shorter.map(({ id, name, fork, thumb }) => [id, name, fork, thumb]),
+    [
+      ["b1", "left turn", 33, "h:9f2c"],
+      ["b2", "second", 8, undefined],
+    ],
+  );
   canonicalDocument(JSON.parse(editor.text));
 });
 
@@ -119,12 +146,18 @@ test("with a branch in use, its lanes are edited and the others stay", () => {
   editor.commit();
   const made = JSON.parse(editor.text);
   assert.deepEqual(made.tracks.w, [[0, 98]]);
-  assert.deepEqual([made.active, made.branches[0].tracks.s, made.branches[0].tracks.w, made.branches[0].tracks.d], ["b1", [[0, 105]], [], []]);
+  assert.deepEqual(
+    [made.active, made.branches[0].tracks.s, made.branches[0].tracks.w, made.branches[0].tracks.d],
+    ["b1", [[0, 105]], [], []],
+  );
   assert.deepEqual(made.branches[1], given.branches[1]);
 });
 
 test("one action at a time stays so in branches, whatever happens to the main lanes", () => {
-  const editor = editorOf("templerun", JSON.stringify(branched("templerun", { jump: [[40, 12]] }, { slide: [[0, 12]] })));
+  const editor = editorOf(
+    "templerun",
+    JSON.stringify(branched("templerun", { jump: [[40, 12]] }, { slide: [[0, 12]] })),
+  );
   const rows = (id) => rowsOf({ ...editor.doc, active: id }).keyboard;
   const before = [rows("b1"), rows("b2")];
   editor.select(0, 30, ["jump"]);
@@ -193,17 +226,35 @@ test("a pin is what the script says", () => {
   assert.deepEqual(editor.doc.markers, [{ t: 20, name: "here" }]);
 });
 
-const pressed = (key, code, more = {}) => ({ key, code, repeat: false, ctrlKey: false, altKey: false, metaKey: false, shiftKey: false, preventDefault() {}, stopPropagation() {}, ...more });
+const pressed = (key, code, more = {}) => ({
+  key,
+  code,
+  repeat: false,
+  ctrlKey: false,
+  altKey: false,
+  metaKey: false,
+  shiftKey: false,
+  preventDefault() {},
+  stopPropagation() {},
+  ...more,
+});
 
 test("Alt+Up raises the whole ramp that the cursor is in, and each part of a selection", () => {
   const editor = new Editor("universal", (key) => key);
   editor.apply((doc) => edit.rampAxis(doc, "yaw", 50, 74, 0, 0.1, "linear"));
   editor.moveTo(60, "yaw");
   handleKey(editor, pressed("ArrowUp", "ArrowUp", { altKey: true }), {});
-  assert.deepEqual(editor.doc.tracks.yaw, [[50, 0.01, "linear", 24, 0.11], [74, 0]]);
+  assert.deepEqual(editor.doc.tracks.yaw, [
+    [50, 0.01, "linear", 24, 0.11],
+    [74, 0],
+  ]);
   editor.select(40, 50, ["yaw"]);
   handleKey(editor, pressed("ArrowDown", "ArrowDown", { altKey: true }), {});
-  assert.deepEqual(editor.doc.tracks.yaw, [[40, -0.01], [50, 0.01, "linear", 24, 0.11], [74, 0]]);
+  assert.deepEqual(editor.doc.tracks.yaw, [
+    [40, -0.01],
+    [50, 0.01, "linear", 24, 0.11],
+    [74, 0],
+  ]);
 });
 
 test("a French keyboard: minus zooms out, digits with and without Shift are lanes", () => {

@@ -14,7 +14,18 @@ import { Pacer } from "../../web/player/pacer.mjs";
 import { Readouts } from "../../web/player/view/readouts.mjs";
 import { translator, unknownKeys } from "../../web/player/view/words.mjs";
 
-globalThis.localStorage = { stored: {}, getItem(k) { return this.stored[k] ?? null; }, setItem(k, v) { this.stored[k] = v; }, removeItem(k) { delete this.stored[k]; } };
+globalThis.localStorage = {
+  stored: {},
+  getItem(k) {
+    return this.stored[k] ?? null;
+  },
+  setItem(k, v) {
+    this.stored[k] = v;
+  },
+  removeItem(k) {
+    delete this.stored[k];
+  },
+};
 
 /** Blocks that come at the given times, drawn at 60 Hz: when each frame was drawn. */
 function drawn(arrivals, frames = 12, until = arrivals.at(-1) + 2000) {
@@ -24,7 +35,11 @@ function drawn(arrivals, frames = 12, until = arrivals.at(-1) + 2000) {
   let next = 0;
   for (let now = 0; now < until; now += 1000 / 60) {
     for (; next < arrivals.length && arrivals[next] <= now; next++) {
-      pacer.add(Array.from({ length: frames }, (_, i) => next * frames + i), arrivals[next], true);
+      pacer.add(
+        Array.from({ length: frames }, (_, i) => next * frames + i),
+        arrivals[next],
+        true,
+      );
     }
     const frame = pacer.due(now);
     if (frame !== null) shown.push([now, frame]);
@@ -35,7 +50,7 @@ function drawn(arrivals, frames = 12, until = arrivals.at(-1) + 2000) {
 /** Numbers from 0 to 1 that are the same each time. */
 function random(seed) {
   let state = seed;
-  return () => ((state = (state * 48271) % 2147483647) / 2147483647);
+  return () => (state = (state * 48271) % 2147483647) / 2147483647;
 }
 
 const share = (values, part) => [...values].sort((a, b) => a - b)[Math.floor(values.length * part)];
@@ -52,7 +67,10 @@ test("with 80 ms of jitter, 95 of 100 frames come within twice the nominal time"
 test("frames are in order, and every one is shown or closed", () => {
   const { shown, closed } = drawn([0, 480, 700, 1440, 1500, 1510, 2400]);
   const order = shown.map(([, frame]) => frame);
-  assert.deepEqual(order, [...order].sort((a, b) => a - b));
+  assert.deepEqual(
+    order,
+    [...order].sort((a, b) => a - b),
+  );
   assert.equal(order.length + closed.length, 84);
 });
 
@@ -92,7 +110,10 @@ test("snapshots: only news, a word every quarter of a second while something is 
   assert.equal(hands.snapshot(100), null);
   assert.deepEqual(hands.snapshot(300).keys, ["w"]);
   hands.move(10, 5);
-  assert.deepEqual(hands.snapshot(310).look.map((v) => Math.round(v * 1000) / 1000), [-0.05, 0.1]);
+  assert.deepEqual(
+    hands.snapshot(310).look.map((v) => Math.round(v * 1000) / 1000),
+    [-0.05, 0.1],
+  );
   assert.equal(hands.snapshot(320), null);
   hands.release();
   assert.deepEqual(hands.snapshot(330).keys, []);
@@ -101,7 +122,10 @@ test("snapshots: only news, a word every quarter of a second while something is 
 test("a key of one's own takes the place of the usual one, and is there next time", () => {
   new PlayerHands(VARIANTS.universal).bind("w", "KeyT");
   const hands = new PlayerHands(VARIANTS.universal);
-  assert.deepEqual(["KeyT", "KeyW", "KeyS"].map((code) => hands.action(code)?.key), ["w", undefined, "s"]);
+  assert.deepEqual(
+    ["KeyT", "KeyW", "KeyS"].map((code) => hands.action(code)?.key),
+    ["w", undefined, "s"],
+  );
   hands.unbind();
   assert.equal(new PlayerHands(VARIANTS.universal).action("KeyW").key, "w");
   localStorage.setItem("matrixgame.keys.universal", '{"ControlLeft": "w", "KeyT": "nonsense"}');
@@ -111,7 +135,16 @@ test("a key of one's own takes the place of the usual one, and is there next tim
 test("gamepads: the stick beyond half way is a key, the resting stick is nothing, no pitch where there is none", () => {
   const hands = new PlayerHands(VARIANTS.gta_drive);
   hands.snapshot(0);
-  const pad = (axes, pressed = []) => hands.pollGamepad([null, { connected: true, mapping: "standard", axes, buttons: Array.from({ length: 16 }, (_, i) => ({ pressed: pressed.includes(i) })) }]);
+  const pad = (axes, pressed = []) =>
+    hands.pollGamepad([
+      null,
+      {
+        connected: true,
+        mapping: "standard",
+        axes,
+        buttons: Array.from({ length: 16 }, (_, i) => ({ pressed: pressed.includes(i) })),
+      },
+    ]);
   pad([0.1, 0.1, 0.1, 0.1]);
   assert.equal(hands.snapshot(10), null);
   pad([1, -0.6, 0, 1]);
@@ -120,12 +153,20 @@ test("gamepads: the stick beyond half way is a key, the resting stick is nothing
   pad([0, 0, 0, 0]);
   assert.deepEqual(hands.snapshot(30).keys, []);
   const runner = new PlayerHands(VARIANTS.templerun);
-  runner.pollGamepad([{ connected: true, mapping: "standard", axes: [0, 0, 0, 0], buttons: [{}, {}, {}, {}, { pressed: true }] }]);
+  runner.pollGamepad([
+    { connected: true, mapping: "standard", axes: [0, 0, 0, 0], buttons: [{}, {}, {}, {}, { pressed: true }] },
+  ]);
   assert.deepEqual(runner.snapshot(0).keys, ["turn_left"]);
 });
 
 test("what is no gamepad, or one that the browser does not know, moves nothing", () => {
-  const pad = (id, mapping, axes, pressed = []) => ({ id, connected: true, mapping, axes, buttons: Array.from({ length: 17 }, (_, i) => ({ pressed: pressed.includes(i) })) });
+  const pad = (id, mapping, axes, pressed = []) => ({
+    id,
+    connected: true,
+    mapping,
+    axes,
+    buttons: Array.from({ length: 17 }, (_, i) => ({ pressed: pressed.includes(i) })),
+  });
   const phantom = { ...pad("Keyboard Consumer Control", "", [0, 0]), buttons: [] };
   const hands = new PlayerHands(VARIANTS.universal);
   hands.pollGamepad([phantom, pad("Xbox", "standard", [0, -1, 1, 0])]);
@@ -141,7 +182,10 @@ test("what is no gamepad, or one that the browser does not know, moves nothing",
 
 test("a key without a code is the one of its character", () => {
   const code = (key, code = "") => codeOfKey({ key, code });
-  assert.deepEqual(["w", "W", "5", " ", "ArrowUp", "Escape", "Backspace", "ö", "Unidentified", ""].map((key) => code(key)), ["KeyW", "KeyW", "Digit5", "Space", "ArrowUp", "Escape", "Backspace", "", "", ""]);
+  assert.deepEqual(
+    ["w", "W", "5", " ", "ArrowUp", "Escape", "Backspace", "ö", "Unidentified", ""].map((key) => code(key)),
+    ["KeyW", "KeyW", "Digit5", "Space", "ArrowUp", "Escape", "Backspace", "", "", ""],
+  );
   assert.equal(code("z", "KeyW"), "KeyW"); // where there is one it counts: WASD stay in their places
   assert.equal(code("w", "Unidentified"), "KeyW");
 });
@@ -162,7 +206,16 @@ test("keys can be chosen where nothing may be stored", () => {
 
 test("what was asked for, or that a block is made, is said until it comes", () => {
   const shown = [];
-  const busy = Object.create(Busy.prototype, { root: { value: { hasAttribute: () => !shown.length, toggleAttribute: (_, on) => on && (shown.length = 0) } }, text: { value: { set textContent(text) { shown[0] = text; } } } });
+  const busy = Object.create(Busy.prototype, {
+    root: { value: { hasAttribute: () => !shown.length, toggleAttribute: (_, on) => on && (shown.length = 0) } },
+    text: {
+      value: {
+        set textContent(text) {
+          shown[0] = text;
+        },
+      },
+    },
+  });
   const player = (state) => ({ state: { state }, connected: true, words: (key) => key });
   busy.begin(performance.now());
   busy.draw(player("playing"));
@@ -191,7 +244,10 @@ test("a timeline for a take covers no other node", () => {
 
 test("one block is a block", () => {
   const words = translator("en");
-  assert.deepEqual([1, 2].map((blocks) => words("read.blocks", { blocks, seconds: 1 })), ["1 block · 1 s", "2 blocks · 1 s"]);
+  assert.deepEqual(
+    [1, 2].map((blocks) => words("read.blocks", { blocks, seconds: 1 })),
+    ["1 block · 1 s", "2 blocks · 1 s"],
+  );
 });
 
 test("a gamepad that goes away holds nothing any more", () => {
@@ -234,22 +290,67 @@ test("a language adds no words that English lacks", () => {
   assert.deepEqual(unknownKeys(), []);
 });
 
-const documentOf = (tracks, length, branches = [], markers = []) => ({ format: "matrixgame.timeline", version: 1, variant: "universal", fps: 25, length, tracks, markers, loop: null, branches, active: null });
+const documentOf = (tracks, length, branches = [], markers = []) => ({
+  format: "matrixgame.timeline",
+  version: 1,
+  variant: "universal",
+  fps: 25,
+  length,
+  tracks,
+  markers,
+  loop: null,
+  branches,
+  active: null,
+});
 
 test("a take becomes a branch that is in use, and what was there stays", () => {
-  const before = readDocument(JSON.stringify(documentOf({ w: [[0, 9]] }, 9, [{ id: "take-1", name: "take 1", fork: 0, tracks: { w: [] } }], [{ t: 4, name: "mine" }])));
-  const take = documentOf({ s: [[0, 20]], yaw: [[0, 0.1], [20, 0]] }, 21, [{ id: "take-1", name: "take 1", fork: 8, tracks: { a: [[0, 8]] } }], [{ t: 4, name: "its" }, { t: 8, name: "recording" }]);
+  const before = readDocument(
+    JSON.stringify(
+      documentOf(
+        { w: [[0, 9]] },
+        9,
+        [{ id: "take-1", name: "take 1", fork: 0, tracks: { w: [] } }],
+        [{ t: 4, name: "mine" }],
+      ),
+    ),
+  );
+  const take = documentOf(
+    {
+      s: [[0, 20]],
+      yaw: [
+        [0, 0.1],
+        [20, 0],
+      ],
+    },
+    21,
+    [{ id: "take-1", name: "take 1", fork: 8, tracks: { a: [[0, 8]] } }],
+    [
+      { t: 4, name: "its" },
+      { t: 8, name: "recording" },
+    ],
+  );
   const after = readDocument(JSON.stringify(withTake(before, take)));
-  assert.deepEqual([after.length, after.active, after.branches.map((b) => b.id)], [21, "take-3", ["take-1", "take-2", "take-3"]]);
+  assert.deepEqual(
+    [after.length, after.active, after.branches.map((b) => b.id)],
+    [21, "take-3", ["take-1", "take-2", "take-3"]],
+  );
   assert.deepEqual(after.tracks.w, [[0, 9]]);
-  assert.deepEqual(after.markers.map((mark) => mark.name), ["mine", "recording"]);
+  assert.deepEqual(
+    after.markers.map((mark) => mark.name),
+    ["mine", "recording"],
+  );
   const { w, s } = activeTracks(after);
   assert.deepEqual([w, s], [[], [[0, 20]]]);
-  assert.throws(() => withTake(readDocument(JSON.stringify({ ...before, variant: "gta_drive", tracks: {}, branches: [] })), take));
+  assert.throws(() =>
+    withTake(readDocument(JSON.stringify({ ...before, variant: "gta_drive", tracks: {}, branches: [] })), take),
+  );
 });
 
 test("a longer timeline is marked where the take ends, and one that nobody made anything in is as long as the take", () => {
-  const before = { ...readDocument(JSON.stringify(documentOf({ w: [[0, 45]] }, 45))), source: { kind: "script", text: "w 45f" } };
+  const before = {
+    ...readDocument(JSON.stringify(documentOf({ w: [[0, 45]] }, 45))),
+    source: { kind: "script", text: "w 45f" },
+  };
   const take = documentOf({ s: [[0, 20]] }, 21);
   const after = withTake(before, take);
   assert.deepEqual([after.length, after.markers, after.source], [45, [{ t: 21, name: "end of take 1" }], undefined]);
@@ -259,7 +360,14 @@ test("a longer timeline is marked where the take ends, and one that nobody made 
 
 /** A graph of nodes by id; links: [id, from, slot, to, input]. */
 function graphOf(nodes, links = []) {
-  const graph = { _nodes: nodes, getNodeById: (id) => nodes.find((node) => node.id === id), getLink: (id) => links.map(([link, from, slot, to]) => ({ id: link, origin_id: from, origin_slot: slot, target_id: to })).find((link) => link.id === id) };
+  const graph = {
+    _nodes: nodes,
+    getNodeById: (id) => nodes.find((node) => node.id === id),
+    getLink: (id) =>
+      links
+        .map(([link, from, slot, to]) => ({ id: link, origin_id: from, origin_slot: slot, target_id: to }))
+        .find((link) => link.id === id),
+  };
   for (const node of nodes) {
     Object.assign(node, { graph, properties: {}, pos: node.pos ?? [0, 0], size: node.size ?? [1, 1] });
     node.inputs = links.filter((link) => link[3] === node.id).map(([link, , , , name]) => ({ name, link }));
@@ -284,7 +392,14 @@ test("a take lands where the node's takes went, else in its world, else in the o
   one.widgets[1].timeline.editor.undo();
   assert.deepEqual(branchesOf(one), []);
 
-  graphOf([play, one, other, { id: 5 }, { id: 6 }], [[1, 5, 0, 1, "world"], [2, 5, 0, 6, "world"], [3, 3, 0, 6, "actions"]]);
+  graphOf(
+    [play, one, other, { id: 5 }, { id: 6 }],
+    [
+      [1, 5, 0, 1, "world"],
+      [2, 5, 0, 6, "world"],
+      [3, 3, 0, 6, "actions"],
+    ],
+  );
   assert.equal(land(play, take, none).owner, other);
   play.properties.matrixgame_timeline = 2;
   assert.equal(land(play, take, none).owner, one);

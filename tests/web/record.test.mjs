@@ -42,7 +42,18 @@ test("the mouse turns, down is down, and is spent with the sample", () => {
   samples(take, 1);
   take.down("ArrowLeft");
   samples(take, 2);
-  assert.deepEqual(take.tracks(), { yaw: [[0, 0.1], [1, 0], [2, 0.3], [3, -0.1]], pitch: [[0, -0.05], [1, 0]] });
+  assert.deepEqual(take.tracks(), {
+    yaw: [
+      [0, 0.1],
+      [1, 0],
+      [2, 0.3],
+      [3, -0.1],
+    ],
+    pitch: [
+      [0, -0.05],
+      [1, 0],
+    ],
+  });
 });
 
 test("nothing is held after the focus is lost", () => {
@@ -52,7 +63,13 @@ test("nothing is held after the focus is lost", () => {
   samples(take, 2);
   take.release();
   samples(take, 2);
-  assert.deepEqual(take.tracks(), { w: [[0, 2]], yaw: [[0, 0.1], [2, 0]] });
+  assert.deepEqual(take.tracks(), {
+    w: [[0, 2]],
+    yaw: [
+      [0, 0.1],
+      [2, 0],
+    ],
+  });
 });
 
 test("one action at a time: the last that was pressed", () => {
@@ -64,7 +81,16 @@ test("one action at a time: the last that was pressed", () => {
   take.up("KeyD");
   samples(take, 1);
   const { jump, side_right: right } = take.tracks();
-  assert.deepEqual([jump, right], [[[0, 2], [4, 1]], [[2, 2]]]);
+  assert.deepEqual(
+    [jump, right],
+    [
+      [
+        [0, 2],
+        [4, 1],
+      ],
+      [[2, 2]],
+    ],
+  );
 });
 
 test("A and D steer in gta_drive, and nothing sets pitch there", () => {
@@ -87,9 +113,19 @@ test("the history keeps 200 steps and forgets what was undone", () => {
 
 test("camera values as people write them", () => {
   const words = translator("en");
-  const values = { "0.1": 0.1, "-.05": -0.05, "1.5deg": 0.1, "2°": 0.133333, "+0,2": 0.2, "-15 deg": -1, "−0.1": -0.1, "-0": 0 };
+  const values = {
+    0.1: 0.1,
+    "-.05": -0.05,
+    "1.5deg": 0.1,
+    "2°": 0.133333,
+    "+0,2": 0.2,
+    "-15 deg": -1,
+    "−0.1": -0.1,
+    "-0": 0,
+  };
   for (const [text, value] of Object.entries(values)) assert.deepEqual(readCamera(text, words), { value }, text);
-  for (const text of ["2", "16deg", "NaN", "Infinity", "1e400", "", "0.1.2", "1 rad", "--1"]) assert.ok("error" in readCamera(text, words), text);
+  for (const text of ["2", "16deg", "NaN", "Infinity", "1e400", "", "0.1.2", "1 rad", "--1"])
+    assert.ok("error" in readCamera(text, words), text);
 });
 
 test("a language adds no words that English lacks, and a missing one is English", () => {

@@ -26,7 +26,11 @@ for (const { name, script, variant, runs, error } of fixture.cases) {
     try {
       const { document, frames, warnings } = parseScript(script, variant ?? undefined);
       got = {
-        variant: document.variant, frames, length: document.length, tracks: filled(document.tracks), markers: document.markers,
+        variant: document.variant,
+        frames,
+        length: document.length,
+        tracks: filled(document.tracks),
+        markers: document.markers,
         warnings: warnings.map(({ code, line, column, width, message }) => ({ code, line, column, width, message })),
       };
     } catch (fault) {
@@ -49,7 +53,33 @@ test("10,000 damaged scripts: a timeline that prints and reads the same, or a pr
     state = (state * 1103515245 + 12345) % 2147483648;
     return Math.floor((state / 2147483648) * below);
   };
-  const pieces = ["repeat 3 {", "}", "\n", ",", ";", "+", "-", "->", "w", "jump", "left(", "0.1", "1e9", "12b", "@variant", "gta_drive", ":", '"', "\u{1F600}", "keys:", "cam:", "at", "yaw(0 -> 0.1 smooth)", "9".repeat(50), "\u0000"];
+  const pieces = [
+    "repeat 3 {",
+    "}",
+    "\n",
+    ",",
+    ";",
+    "+",
+    "-",
+    "->",
+    "w",
+    "jump",
+    "left(",
+    "0.1",
+    "1e9",
+    "12b",
+    "@variant",
+    "gta_drive",
+    ":",
+    '"',
+    "\u{1F600}",
+    "keys:",
+    "cam:",
+    "at",
+    "yaw(0 -> 0.1 smooth)",
+    "9".repeat(50),
+    "\u0000",
+  ];
   let good = 0;
   for (let i = 0; i < 10000; i++) {
     let text = fixture.cases[next(fixture.cases.length)].script.slice(0, 400);
@@ -62,7 +92,11 @@ test("10,000 damaged scripts: a timeline that prints and reads the same, or a pr
     try {
       const { document } = parseScript(text, variant);
       const again = parseScript(printScript(document)).document;
-      assert.deepEqual([again.tracks, again.length, again.markers], [document.tracks, document.length, document.markers], text);
+      assert.deepEqual(
+        [again.tracks, again.length, again.markers],
+        [document.tracks, document.length, document.markers],
+        text,
+      );
       good++;
     } catch (error) {
       assert.ok(error instanceof ScriptError, `${text}\n${error.stack}`);
@@ -74,7 +108,11 @@ test("10,000 damaged scripts: a timeline that prints and reads the same, or a pr
 });
 
 test("nothing nests its way to hours", () => {
-  for (const text of ["repeat 90009 { ".repeat(16) + "w 1" + " }".repeat(16), "repeat 99 {".repeat(5000), "w 12; ".repeat(200000)]) {
+  for (const text of [
+    "repeat 90009 { ".repeat(16) + "w 1" + " }".repeat(16),
+    "repeat 99 {".repeat(5000),
+    "w 12; ".repeat(200000),
+  ]) {
     const begun = performance.now();
     assert.throws(() => parseScript(text), ScriptError);
     assert.ok(performance.now() - begun < 1000);
@@ -84,10 +122,13 @@ test("nothing nests its way to hours", () => {
 test("no more words are read than a script may have, wherever its fault is", () => {
   const most = 60000;
   assert.equal(tokens("w 1;".repeat(200000)).length, most + 1);
-  assert.throws(() => parseScript("w 1\n".repeat(30000)), (error) => {
-    assert.deepEqual([error.code, error.line, error.column], ["too-much-text", 20001, 1]);
-    return /more than 60000 words/.test(error.message);
-  });
+  assert.throws(
+    () => parseScript("w 1\n".repeat(30000)),
+    (error) => {
+      assert.deepEqual([error.code, error.line, error.column], ["too-much-text", 20001, 1]);
+      return /more than 60000 words/.test(error.message);
+    },
+  );
   assert.throws(() => parseScript("x".repeat(5_000_000)), /more than 1000000 characters/);
   assert.equal(parseScript("w 1\n".repeat(20000)).frames, 20000);
 });

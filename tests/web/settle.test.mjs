@@ -40,19 +40,34 @@ const record = (editor) => {
   pass(400);
   return transport;
 };
-const takeOf = (variant, rows, tracks) => ({ ...emptyDocument(variant, rows), tracks: { ...emptyDocument(variant, rows).tracks, ...tracks } });
+const takeOf = (variant, rows, tracks) => ({
+  ...emptyDocument(variant, rows),
+  tracks: { ...emptyDocument(variant, rows).tracks, ...tracks },
+});
 
 /** A canvas, and what a pointer does on it. */
 function pointerOn(editor) {
   const listeners = {};
   const canvas = {
-    addEventListener: (kind, run) => (listeners[kind] = run), setPointerCapture() {}, style: {}, clientWidth: 800, clientHeight: 400,
+    addEventListener: (kind, run) => (listeners[kind] = run),
+    setPointerCapture() {},
+    style: {},
+    clientWidth: 800,
+    clientHeight: 400,
     getBoundingClientRect: () => ({ left: 0, top: 0, width: 800, height: 400 }),
   };
   new Pointers(canvas, editor, { focus() {}, recording: () => false });
   return (kind, t, lane) => {
     const row = editor.view.rows.find((each) => each.id === lane);
-    const event = { clientX: editor.view.x(t + 0.5), clientY: row.top + 10, button: 0, pointerId: 1, pointerType: "mouse", preventDefault() {}, stopPropagation() {} };
+    const event = {
+      clientX: editor.view.x(t + 0.5),
+      clientY: row.top + 10,
+      button: 0,
+      pointerId: 1,
+      pointerType: "mouse",
+      preventDefault() {},
+      stopPropagation() {},
+    };
     listeners[kind](event);
   };
 }
@@ -71,7 +86,13 @@ test("undo while recording ends the take, and takes it back", () => {
 });
 
 test("an edit while recording comes after the take", () => {
-  for (const change of [(e) => e.toggle("d"), (e) => e.mark("here"), (e) => e.setBlocks(20), (e) => e.fork(), (e) => e.load("s 12")]) {
+  for (const change of [
+    (e) => e.toggle("d"),
+    (e) => e.mark("here"),
+    (e) => e.setBlocks(20),
+    (e) => e.fork(),
+    (e) => e.load("s 12"),
+  ]) {
     const editor = editorOf();
     record(editor);
     change(editor);
@@ -137,7 +158,11 @@ test("after a take the camera is still", () => {
 });
 
 test("a timeline made for a take is the take, whatever the variant", () => {
-  for (const [variant, key] of [["universal", "w"], ["gta_drive", "w"], ["templerun", "jump"]]) {
+  for (const [variant, key] of [
+    ["universal", "w"],
+    ["gta_drive", "w"],
+    ["templerun", "jump"],
+  ]) {
     const take = takeOf(variant, 45, { [key]: [[0, 45]] });
     const make = () => {
       const editor = editorOf();

@@ -34,11 +34,34 @@ test("states are told by text as well, and differ in more than colour", () => {
   const all = ["empty", "stale", "cached", "resumable", "pinned", "making", "failed"];
   const labels = all.map((state) => labelOf(7, state));
   assert.equal(new Set(labels).size, labels.length);
-  assert.deepEqual(["making", "made", "reused", "decoded", "failed"].map(stateOf), ["making", "cached", "cached", "cached", "failed"]);
-  const theme = { text: "text", line: "line", strong: "strong", bg: "bg", error: "error", accent: "accent", lane: () => ({ fill: "fill" }) };
+  assert.deepEqual(["making", "made", "reused", "decoded", "failed"].map(stateOf), [
+    "making",
+    "cached",
+    "cached",
+    "cached",
+    "failed",
+  ]);
+  const theme = {
+    text: "text",
+    line: "line",
+    strong: "strong",
+    bg: "bg",
+    error: "error",
+    accent: "accent",
+    lane: () => ({ fill: "fill" }),
+  };
   const drawn = all.map((state) => {
     const calls = [];
-    const ctx = new Proxy({}, { get: (_, name) => (...args) => calls.push([name, ...args]), set: (_, name, value) => calls.push([name, value]) });
+    const ctx = new Proxy(
+      {},
+      {
+        get:
+          (_, name) =>
+          (...args) =>
+            calls.push([name, ...args]),
+        set: (_, name, value) => calls.push([name, value]),
+      },
+    );
     drawBlock(ctx, theme, state, 0, 0, 40, 8);
     return JSON.stringify(calls);
   });

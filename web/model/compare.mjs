@@ -6,19 +6,26 @@ import { valueAt } from "./tracks.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 
-/** @param {any[]} a @param {any[]} b @returns {number} a row before which two lanes are equal, Infinity if they are equal */
+/**
+ * @param {any[]} a @param {any[]} b
+ * @returns {number} a row before which two lanes are equal, Infinity if they are equal
+ */
 function firstUnequal(a, b) {
   const n = Math.max(a.length, b.length);
   for (let i = 0; i < n; i++) {
     if (!a[i] || !b[i]) return (a[i] ?? b[i])[0];
     if (a[i][0] !== b[i][0]) return Math.min(a[i][0], b[i][0]);
-    if (a[i].length === b[i].length && a[i].every((/** @type {any} */ v, /** @type {number} */ j) => v === b[i][j])) continue;
+    if (a[i].length === b[i].length && a[i].every((/** @type {any} */ v, /** @type {number} */ j) => v === b[i][j]))
+      continue;
     return a[i][0];
   }
   return Infinity;
 }
 
-/** The first row at which the inputs of two timelines differ, Infinity if never. @param {Timeline} one @param {Timeline} other */
+/**
+ * The first row at which the inputs of two timelines differ, Infinity if never.
+ * @param {Timeline} one @param {Timeline} other
+ */
 export function firstDifference(one, other) {
   if (one.variant !== other.variant) return 0;
   const end = Math.min(one.length, other.length);

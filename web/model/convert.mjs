@@ -14,7 +14,10 @@ const SAME_KEY = {
   "templerun universal": { side_left: "a", side_right: "d" },
 };
 
-/** @param {Tracks} tracks @param {string} from @param {string} to @returns {{tracks: Tracks, lost: {lane: string, count: number}[]}} */
+/**
+ * @param {Tracks} tracks @param {string} from @param {string} to
+ * @returns {{tracks: Tracks, lost: {lane: string, count: number}[]}}
+ */
 function mapTracks(tracks, from, to) {
   const spec = VARIANTS[to];
   const names = SAME_KEY[`${from} ${to}`] ?? {};
@@ -30,7 +33,8 @@ function mapTracks(tracks, from, to) {
       continue;
     }
     const others = spec.exclusive ? Object.keys(kept) : [];
-    for (const [start, length] of content) for (const other of others) kept[other] = paintRuns(kept[other], start, start + length, false);
+    for (const [start, length] of content)
+      for (const other of others) kept[other] = paintRuns(kept[other], start, start + length, false);
     kept[name] = content;
   }
   return { tracks: kept, lost };
@@ -48,6 +52,7 @@ export function convertVariant(doc, variant) {
   const next = { ...withoutSource(doc), variant, branches, tracks: canonicalTracks(variant, main.tracks) };
   /** @type {Map<string, number>} */
   const lost = new Map();
-  for (const { lane, count } of [main.lost, ...doc.branches.map((b) => map(b.tracks).lost)].flat()) lost.set(lane, (lost.get(lane) ?? 0) + count);
+  for (const { lane, count } of [main.lost, ...doc.branches.map((b) => map(b.tracks).lost)].flat())
+    lost.set(lane, (lost.get(lane) ?? 0) + count);
   return { doc: next, lost: Array.from(lost, ([lane, count]) => ({ lane, count })) };
 }

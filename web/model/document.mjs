@@ -3,7 +3,17 @@
  * The timeline document `matrixgame.timeline`, version 1: the widget's value, and a file format. The same rules as
  * the Python side (document.py, check_document.py); unknown top-level keys are kept.
  */
-import { AXES, CAMERA_LIMIT, FPS, MAX_FRAMES, VARIANTS, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "./variants.mjs";
+import {
+  AXES,
+  CAMERA_LIMIT,
+  FPS,
+  MAX_FRAMES,
+  VARIANTS,
+  cameraAxes,
+  framesOfBlocks,
+  heldKeys,
+  legalLength,
+} from "./variants.mjs";
 import { firstPoints, points } from "./code_points.mjs";
 import { canonicalCurve, cutCurve, cutRuns, sampleCurve } from "./tracks.mjs";
 
@@ -67,7 +77,9 @@ export function readDocument(text) {
 /** @param {any} data parsed JSON @returns {Timeline} */
 export function canonicalDocument(data) {
   checkDocument(data);
-  const markers = (data.markers ?? []).map((/** @type {Marker} */ m) => (m.pin ? { t: m.t, name: m.name, pin: true } : { t: m.t, name: m.name }));
+  const markers = (data.markers ?? []).map((/** @type {Marker} */ m) =>
+    m.pin ? { t: m.t, name: m.name, pin: true } : { t: m.t, name: m.name },
+  );
   markers.sort((/** @type {Marker} */ a, /** @type {Marker} */ b) => a.t - b.t);
   return {
     format: FORMAT,
@@ -84,7 +96,18 @@ export function canonicalDocument(data) {
   };
 }
 
-const KNOWN = new Set(["format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active"]);
+const KNOWN = new Set([
+  "format",
+  "version",
+  "variant",
+  "fps",
+  "length",
+  "tracks",
+  "markers",
+  "loop",
+  "branches",
+  "active",
+]);
 
 /** Top-level keys that are kept as they are. @param {any} data */
 function extraOf(data) {
@@ -112,7 +135,10 @@ export function activeTracks(doc) {
   return branch ? { ...doc.tracks, ...branch.tracks } : doc.tracks;
 }
 
-/** `doc` with other lanes in use; the lanes that changed go to the active branch, if any. @param {Timeline} doc @param {Tracks} tracks @returns {Timeline} */
+/**
+ * `doc` with other lanes in use; the lanes that changed go to the active branch, if any.
+ * @param {Timeline} doc @param {Tracks} tracks @returns {Timeline}
+ */
 export function withTracks(doc, tracks) {
   if (doc.active === null) return { ...doc, tracks, branches: keptBranches(doc, tracks) };
   const changed = Object.entries(tracks).filter(([name, lane]) => lane !== doc.tracks[name]);
@@ -126,7 +152,9 @@ export function withTracks(doc, tracks) {
  * @param {Timeline} doc @param {Tracks} tracks the main lanes as they will be
  */
 function keptBranches(doc, tracks) {
-  const changed = Object.entries(doc.tracks).filter(([name, lane]) => lane !== tracks[name] && JSON.stringify(lane) !== JSON.stringify(tracks[name]));
+  const changed = Object.entries(doc.tracks).filter(
+    ([name, lane]) => lane !== tracks[name] && JSON.stringify(lane) !== JSON.stringify(tracks[name]),
+  );
   if (!changed.length) return doc.branches;
   return doc.branches.map((b) => ({ ...b, tracks: { ...Object.fromEntries(changed), ...b.tracks } }));
 }
@@ -134,7 +162,10 @@ function keptBranches(doc, tracks) {
 /** Lanes cut to `length` rows. @param {Tracks} tracks @param {number} length @returns {Tracks} */
 export function cutTracks(tracks, length) {
   return Object.fromEntries(
-    Object.entries(tracks).map(([name, lane]) => [name, AXES.includes(name) ? canonicalCurve(cutCurve(lane, 0, length)) : cutRuns(lane, 0, length)]),
+    Object.entries(tracks).map(([name, lane]) => [
+      name,
+      AXES.includes(name) ? canonicalCurve(cutCurve(lane, 0, length)) : cutRuns(lane, 0, length),
+    ]),
   );
 }
 
@@ -147,7 +178,8 @@ export function rowsOf(doc) {
   const tracks = activeTracks(doc);
   const keyboard = Array.from({ length: doc.length }, () => spec.keys.map(() => 0));
   spec.keys.forEach((key, column) => {
-    for (const [start, length] of tracks[key] ?? []) for (let t = start; t < start + length; t++) keyboard[t][column] = 1;
+    for (const [start, length] of tracks[key] ?? [])
+      for (let t = start; t < start + length; t++) keyboard[t][column] = 1;
   });
   const idle = spec.keys.indexOf("idle");
   if (idle >= 0) for (const row of keyboard) if (!row.includes(1)) row[idle] = 1;
@@ -164,13 +196,18 @@ const isWhole = (value) => isNumber(value) && Number.isInteger(value);
 /** @param {any} value */
 const isObject = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 /** @param {any} value */
-const isName = (value) => typeof value === "string" && value.length >= 1 && points(value) <= MAX_NAME && !/[\u0000-\u001f]/.test(value);
+const isName = (value) =>
+  typeof value === "string" && value.length >= 1 && points(value) <= MAX_NAME && !/[\u0000-\u001f]/.test(value);
 /** What can be a name of what somebody wrote. @param {string} text */
 export const cleanName = (text) => firstPoints(text.replace(/[\s\u0000-\u001f]+/g, " ").trim(), MAX_NAME).trim();
 
 /** @param {boolean} good @param {string} path @param {string} expected */
 function need(good, path, expected) {
-  if (!good) throw new DocumentError(path ? `Timeline, ${path}: must be ${expected}.` : `A timeline must be ${expected}.`, "schema");
+  if (!good)
+    throw new DocumentError(
+      path ? `Timeline, ${path}: must be ${expected}.` : `A timeline must be ${expected}.`,
+      "schema",
+    );
 }
 
 /** Throws DocumentError for the first fault. @param {any} data */
@@ -185,16 +222,31 @@ export function checkDocument(data) {
       "newer",
     );
   }
-  need(typeof data.variant === "string" && Object.hasOwn(VARIANTS, data.variant), "variant", `one of ${Object.keys(VARIANTS).join(", ")}`);
+  need(
+    typeof data.variant === "string" && Object.hasOwn(VARIANTS, data.variant),
+    "variant",
+    `one of ${Object.keys(VARIANTS).join(", ")}`,
+  );
   need(data.fps === undefined || data.fps === FPS, "fps", String(FPS));
   const { length } = data;
   need(isWhole(length) && length >= 9 && length <= MAX_FRAMES, "length", `9 to ${MAX_FRAMES}`);
   const below = length - ((length - 9) % 12);
-  need(below === length, "length", `9, 21, 33, ... (9 + 12 n); the nearest to ${length} are ${below} and ${below + 12}`);
+  need(
+    below === length,
+    "length",
+    `9, 21, 33, ... (9 + 12 n); the nearest to ${length} are ${below} and ${below + 12}`,
+  );
   checkTracks(data.tracks, "tracks", data.variant, length);
   checkMarkers(data.markers, length);
   const loop = data.loop ?? null;
-  const goodLoop = loop === null || (Array.isArray(loop) && loop.length === 2 && loop.every(isWhole) && loop[0] >= 0 && loop[0] < loop[1] && loop[1] <= length);
+  const goodLoop =
+    loop === null ||
+    (Array.isArray(loop) &&
+      loop.length === 2 &&
+      loop.every(isWhole) &&
+      loop[0] >= 0 &&
+      loop[0] < loop[1] &&
+      loop[1] <= length);
   need(goodLoop, "loop", `null or [start, stop] with 0 <= start < stop <= ${length}`);
   checkBranches(data, length);
 }
@@ -236,16 +288,28 @@ function checkCurve(entries, path, length) {
   let free = 0;
   entries.forEach((entry, i) => {
     const place = `${path}[${i}]`;
-    need(Array.isArray(entry) && (entry.length === 2 || entry.length === 5), place, "[row, value] or [row, from, easing, length, to]");
+    need(
+      Array.isArray(entry) && (entry.length === 2 || entry.length === 5),
+      place,
+      "[row, value] or [row, from, easing, length, to]",
+    );
     need(isWhole(entry[0]) && entry[0] >= 0 && entry[0] < length, `${place}[0]`, `a row from 0 to ${length - 1}`);
     for (let j = 1; j < entry.length; j += 3) {
-      need(isNumber(entry[j]) && Math.abs(entry[j]) <= CAMERA_LIMIT, `${place}[${j}]`, `a number from -${CAMERA_LIMIT} to ${CAMERA_LIMIT}`);
+      need(
+        isNumber(entry[j]) && Math.abs(entry[j]) <= CAMERA_LIMIT,
+        `${place}[${j}]`,
+        `a number from -${CAMERA_LIMIT} to ${CAMERA_LIMIT}`,
+      );
     }
     need(entry[0] >= free, place, "later than the entry before it has ended");
     free = entry[0] + 1;
     if (entry.length === 5) {
       need(EASINGS.includes(entry[2]), `${place}[2]`, `an easing: ${EASINGS.join(", ")}`);
-      need(isWhole(entry[3]) && entry[3] >= 1 && entry[3] <= MAX_FRAMES, `${place}[3]`, `a length from 1 to ${MAX_FRAMES}`);
+      need(
+        isWhole(entry[3]) && entry[3] >= 1 && entry[3] <= MAX_FRAMES,
+        `${place}[3]`,
+        `a length from 1 to ${MAX_FRAMES}`,
+      );
       free = entry[0] + entry[3];
     }
   });
@@ -253,7 +317,9 @@ function checkCurve(entries, path, length) {
 
 /** @param {Tracks} tracks @param {string} path @param {string} variant */
 function checkExclusive(tracks, path, variant) {
-  const runs = heldKeys(VARIANTS[variant]).flatMap((name) => (tracks[name] ?? []).map(([start, length]) => ({ start, length, name })));
+  const runs = heldKeys(VARIANTS[variant]).flatMap((name) =>
+    (tracks[name] ?? []).map(([start, length]) => ({ start, length, name })),
+  );
   runs.sort((a, b) => a.start - b.start);
   for (let i = 1; i < runs.length; i++) {
     const [one, next] = [runs[i - 1], runs[i]];
@@ -289,9 +355,14 @@ function checkBranches(data, length) {
     need(isName(branch.id) && !ids.includes(branch.id), `${place}.id`, "an id that no other branch has");
     ids.push(branch.id);
     need(isName(branch.name), `${place}.name`, `a name of 1 to ${MAX_NAME} characters on one line`);
-    need(isWhole(branch.fork) && branch.fork >= 0 && branch.fork <= length, `${place}.fork`, `a row from 0 to ${length}`);
+    need(
+      isWhole(branch.fork) && branch.fork >= 0 && branch.fork <= length,
+      `${place}.fork`,
+      `a row from 0 to ${length}`,
+    );
     checkTracks(branch.tracks, `${place}.tracks`, data.variant, length);
-    if (VARIANTS[data.variant].exclusive) checkExclusive({ ...data.tracks, ...branch.tracks }, `${place}.tracks`, data.variant);
+    if (VARIANTS[data.variant].exclusive)
+      checkExclusive({ ...data.tracks, ...branch.tracks }, `${place}.tracks`, data.variant);
   });
   need((data.active ?? null) === null || ids.includes(data.active), "active", "null or the id of a branch");
 }

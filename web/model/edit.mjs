@@ -1,9 +1,22 @@
 // @ts-check
-/** Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored. */
+/**
+ * Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored.
+ */
 import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
 import { activeTracks, canonicalTracks, cleanName, cutTracks, withTracks } from "./document.mjs";
 import {
-  canonicalCurve, cutCurve, cutRuns, entryAt, holdsOf, joinRuns, paintRuns, shiftCurve, shiftRuns, shortest, spliceCurve, valueAt,
+  canonicalCurve,
+  cutCurve,
+  cutRuns,
+  entryAt,
+  holdsOf,
+  joinRuns,
+  paintRuns,
+  shiftCurve,
+  shiftRuns,
+  shortest,
+  spliceCurve,
+  valueAt,
 } from "./tracks.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
@@ -16,10 +29,15 @@ export const isAxis = (lane) => AXES.includes(lane);
 
 /** The names of the lanes that a document stores and shows. @param {Timeline} doc */
 export function editableLanes(doc) {
-  return lanesOf(VARIANTS[doc.variant]).filter((lane) => lane.kind !== "idle").map((lane) => lane.id);
+  return lanesOf(VARIANTS[doc.variant])
+    .filter((lane) => lane.kind !== "idle")
+    .map((lane) => lane.id);
 }
 
-/** `doc` without the text it was made from, which a lane edit makes out of date. @param {Timeline} doc @returns {Timeline} */
+/**
+ * `doc` without the text it was made from, which a lane edit makes out of date.
+ * @param {Timeline} doc @returns {Timeline}
+ */
 export function withoutSource(doc) {
   if (!doc.source) return doc;
   const { source: _, ...rest } = doc;
@@ -34,7 +52,8 @@ export const inside = (doc, a, b) => [Math.max(0, Math.min(a, b)), Math.min(doc.
 
 /**
  * Hold or release a key in rows a..b. Where one action rules out the others, those give way.
- * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b @param {boolean} on @returns {Timeline}
+ * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b @param {boolean} on
+ * @returns {Timeline}
  */
 export function paintKey(doc, lane, a, b, on) {
   const [from, to] = inside(doc, a, b);
@@ -48,7 +67,10 @@ export function paintKey(doc, lane, a, b, on) {
   return put(doc, tracks);
 }
 
-/** Whether `lane` holds anything at row `t`; for a camera lane, whether it moves. @param {Timeline} doc @param {string} lane @param {number} t @returns {boolean} */
+/**
+ * Whether `lane` holds anything at row `t`; for a camera lane, whether it moves.
+ * @param {Timeline} doc @param {string} lane @param {number} t @returns {boolean}
+ */
 export function isOn(doc, lane, t) {
   const tracks = activeTracks(doc);
   if (isAxis(lane)) return valueAt(tracks[lane], t) !== 0;
@@ -56,14 +78,22 @@ export function isOn(doc, lane, t) {
   return tracks[lane].some(([start, length]) => t >= start && t < start + length);
 }
 
-/** Whether `lane` is held in every row of a..b. @param {Timeline} doc @param {string} lane @param {number} a @param {number} b */
+/**
+ * Whether `lane` is held in every row of a..b.
+ * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b
+ */
 export function isAllOn(doc, lane, a, b) {
   const [from, to] = inside(doc, a, b);
-  if (lane === "idle") return heldKeys(VARIANTS[doc.variant]).every((key) => !cutRuns(activeTracks(doc)[key], from, to).length);
+  if (lane === "idle")
+    return heldKeys(VARIANTS[doc.variant]).every((key) => !cutRuns(activeTracks(doc)[key], from, to).length);
   return activeTracks(doc)[lane].some(([start, length]) => start <= from && start + length >= to);
 }
 
-/** Set a range, or clear it where it is all set already. @param {Timeline} doc @param {string} lane @param {number} a @param {number} b @param {number} [value] for a camera lane */
+/**
+ * Set a range, or clear it where it is all set already.
+ * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b
+ * @param {number} [value] for a camera lane
+ */
 export function toggleRange(doc, lane, a, b, value = 0.1) {
   if (!isAxis(lane)) return paintKey(doc, lane, a, b, !isAllOn(doc, lane, a, b));
   const [from, to] = inside(doc, a, b);
@@ -80,13 +110,19 @@ function spliceAxis(doc, axis, a, b, middle) {
   return put(doc, { ...tracks, [axis]: spliceCurve(tracks[axis], a, b, middle, doc.length) });
 }
 
-/** Hold a camera value in rows a..b. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} value */
+/**
+ * Hold a camera value in rows a..b.
+ * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} value
+ */
 export function holdAxis(doc, axis, a, b, value) {
   const [from, to] = inside(doc, a, b);
   return to > from ? spliceAxis(doc, axis, from, to, [[from, clampCamera(value)]]) : doc;
 }
 
-/** Raise a camera lane by `by` in rows a..b, in its own shape. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} by */
+/**
+ * Raise a camera lane by `by` in rows a..b, in its own shape.
+ * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} by
+ */
 export function raiseAxis(doc, axis, a, b, by) {
   const [from, to] = inside(doc, a, b);
   if (to <= from) return doc;
@@ -98,7 +134,10 @@ export function raiseAxis(doc, axis, a, b, by) {
   return spliceAxis(doc, axis, from, to, middle);
 }
 
-/** Camera values, one a row, from row `start` on. @param {Timeline} doc @param {string} axis @param {number} start @param {number[]} values */
+/**
+ * Camera values, one a row, from row `start` on.
+ * @param {Timeline} doc @param {string} axis @param {number} start @param {number[]} values
+ */
 export function drawAxis(doc, axis, start, values) {
   const [from, to] = inside(doc, start, start + values.length);
   if (to <= from) return doc;
@@ -107,7 +146,8 @@ export function drawAxis(doc, axis, start, values) {
 
 /**
  * A ramp from v0 at row a to v1 at row b.
- * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} v0 @param {number} v1 @param {string} easing
+ * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {number} v0 @param {number} v1
+ * @param {string} easing
  */
 export function rampAxis(doc, axis, a, b, v0, v1, easing) {
   if (b < a) return rampAxis(doc, axis, b, a, v1, v0, easing);
@@ -120,7 +160,8 @@ export function rampAxis(doc, axis, a, b, v0, v1, easing) {
 /**
  * Put one end of a ramp elsewhere, in time and in value. Where it leaves rows behind, the lane holds what is before
  * the ramp or where the ramp ends.
- * @param {Timeline} doc @param {string} axis @param {Entry} ramp @param {"start"|"stop"} end @param {number} t @param {number} value
+ * @param {Timeline} doc @param {string} axis @param {Entry} ramp @param {"start"|"stop"} end @param {number} t
+ * @param {number} value
  */
 export function moveRampEnd(doc, axis, ramp, end, t, value) {
   const tracks = activeTracks(doc);
@@ -136,10 +177,15 @@ export function moveRampEnd(doc, axis, ramp, end, t, value) {
   return put(doc, { ...tracks, [axis]: canonicalCurve([...cutCurve(before, 0, from), moved, ...rest]) });
 }
 
-/** Give every ramp that touches rows a..b another easing. @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {string} easing */
+/**
+ * Give every ramp that touches rows a..b another easing.
+ * @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {string} easing
+ */
 export function setEasing(doc, axis, a, b, easing) {
   const tracks = activeTracks(doc);
-  const lane = tracks[axis].map((/** @type {Entry} */ e) => (e.length === 5 && e[0] < b && e[0] + e[3] > a ? [e[0], e[1], easing, e[3], e[4]] : e));
+  const lane = tracks[axis].map((/** @type {Entry} */ e) =>
+    e.length === 5 && e[0] < b && e[0] + e[3] > a ? [e[0], e[1], easing, e[3], e[4]] : e,
+  );
   return put(doc, { ...tracks, [axis]: lane });
 }
 
@@ -151,7 +197,10 @@ export function rampAt(doc, axis, t) {
 
 /** Clear lanes in rows a..b. @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b */
 export function clearRange(doc, lanes, a, b) {
-  return lanes.reduce((now, lane) => (isAxis(lane) ? holdAxis(now, lane, a, b, 0) : paintKey(now, lane, a, b, false)), doc);
+  return lanes.reduce(
+    (now, lane) => (isAxis(lane) ? holdAxis(now, lane, a, b, 0) : paintKey(now, lane, a, b, false)),
+    doc,
+  );
 }
 
 /**
@@ -161,10 +210,12 @@ export function clearRange(doc, lanes, a, b) {
 export function takeRange(doc, lanes, a, b) {
   const tracks = activeTracks(doc);
   return Object.fromEntries(
-    lanes.filter((lane) => lane !== "idle").map((lane) => [
-      lane,
-      isAxis(lane) ? shiftCurve(cutCurve(tracks[lane], a, b), -a) : shiftRuns(cutRuns(tracks[lane], a, b), -a),
-    ]),
+    lanes
+      .filter((lane) => lane !== "idle")
+      .map((lane) => [
+        lane,
+        isAxis(lane) ? shiftCurve(cutCurve(tracks[lane], a, b), -a) : shiftRuns(cutRuns(tracks[lane], a, b), -a),
+      ]),
   );
 }
 
@@ -183,12 +234,16 @@ export function putRange(doc, piece, at, rows) {
       continue;
     }
     now = paintKey(now, lane, from, to, false);
-    for (const [start, length] of cutRuns(content, from - at, to - at)) now = paintKey(now, lane, start + at, start + at + length, true);
+    for (const [start, length] of cutRuns(content, from - at, to - at))
+      now = paintKey(now, lane, start + at, start + at + length, true);
   }
   return now;
 }
 
-/** `piece` over and over until `to`. @param {Timeline} doc @param {Tracks} piece @param {number} rows @param {number} at @param {number} to */
+/**
+ * `piece` over and over until `to`.
+ * @param {Timeline} doc @param {Tracks} piece @param {number} rows @param {number} at @param {number} to
+ */
 export function repeatRange(doc, piece, rows, at, to) {
   let now = doc;
   for (let t = at; t < to; t += rows) now = putRange(now, piece, t, Math.min(rows, to - t));
@@ -197,7 +252,8 @@ export function repeatRange(doc, piece, rows, at, to) {
 
 /**
  * Move (or copy) what lanes hold in rows a..b by some rows.
- * @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b @param {number} by @param {boolean} copy @returns {Timeline}
+ * @param {Timeline} doc @param {string[]} lanes @param {number} a @param {number} b @param {number} by
+ * @param {boolean} copy @returns {Timeline}
  */
 export function moveRange(doc, lanes, a, b, by, copy) {
   if (!by && !copy) return doc;
@@ -206,19 +262,29 @@ export function moveRange(doc, lanes, a, b, by, copy) {
   return putRange(base, piece, a + by, b - a);
 }
 
-/** Move one run to another lane and place. @param {Timeline} doc @param {string} lane @param {Run} run @param {string} target @param {number} start @param {boolean} copy */
+/**
+ * Move one run to another lane and place.
+ * @param {Timeline} doc @param {string} lane @param {Run} run @param {string} target @param {number} start
+ * @param {boolean} copy
+ */
 export function moveRun(doc, lane, run, target, start, copy) {
   const base = copy ? doc : paintKey(doc, lane, run[0], run[0] + run[1], false);
   return paintKey(base, target, start, start + run[1], true);
 }
 
-/** Put the edges of a run elsewhere. @param {Timeline} doc @param {string} lane @param {Run} run @param {number} a @param {number} b */
+/**
+ * Put the edges of a run elsewhere.
+ * @param {Timeline} doc @param {string} lane @param {Run} run @param {number} a @param {number} b
+ */
 export function resizeRun(doc, lane, run, a, b) {
   const base = paintKey(doc, lane, run[0], run[0] + run[1], false);
   return paintKey(base, lane, a, b, true);
 }
 
-/** A row moved by what was put in at `at` or taken out after it. @param {number} t @param {number} at @param {number} by */
+/**
+ * A row moved by what was put in at `at` or taken out after it.
+ * @param {number} t @param {number} at @param {number} by
+ */
 const moved = (t, at, by) => (t < at ? t : Math.max(at, t + by));
 
 /** @param {Timeline} doc @param {number} at @param {number} by @param {number} length */
@@ -230,11 +296,15 @@ function moveSigns(doc, at, by, length) {
   return { markers, loop: loop && loop[0] < loop[1] ? loop : null };
 }
 
-/** A camera lane is still in what `length` has beyond `end`. @param {number} length @param {number} end @returns {Entry[]} */
+/**
+ * A camera lane is still in what `length` has beyond `end`.
+ * @param {number} length @param {number} end @returns {Entry[]}
+ */
 const rest = (length, end) => (length > end ? [[end, 0]] : []);
 
 /**
- * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block. Nothing changes where it would
+ * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block. Nothing changes
+ * where it would
  * be too long.
  * @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline}
  */
@@ -248,13 +318,19 @@ export function rippleInsert(doc, at, rows) {
         return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at, doc.length), rows)])];
       }
       const after = shiftCurve(cutCurve(content, at, doc.length), rows);
-      return [lane, canonicalCurve([...cutCurve(content, 0, at), [at, 0], ...after, ...rest(length, doc.length + rows)])];
+      return [
+        lane,
+        canonicalCurve([...cutCurve(content, 0, at), [at, 0], ...after, ...rest(length, doc.length + rows)]),
+      ];
     }),
   );
   return put({ ...open, ...moveSigns(doc, at, rows, length) }, tracks);
 }
 
-/** Take rows out at `at`: everything later moves. With branches the length stays, or the others would lose their ends. @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline} */
+/**
+ * Take rows out at `at`: everything later moves. With branches the length stays, or the others would lose their ends.
+ * @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline}
+ */
 export function rippleDelete(doc, at, rows) {
   const gone = Math.min(rows, doc.length - at);
   if (gone <= 0) return doc;
@@ -262,7 +338,10 @@ export function rippleDelete(doc, at, rows) {
   const tracks = Object.fromEntries(
     Object.entries(activeTracks(doc)).map(([lane, content]) => {
       if (!isAxis(lane)) {
-        return [lane, joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at + gone, doc.length), -gone)])];
+        return [
+          lane,
+          joinRuns([...cutRuns(content, 0, at), ...shiftRuns(cutRuns(content, at + gone, doc.length), -gone)]),
+        ];
       }
       const after = shiftCurve(cutCurve(content, at + gone, doc.length), -gone);
       return [lane, canonicalCurve([...cutCurve(content, 0, at), ...after, ...rest(length, doc.length - gone)])];
@@ -273,11 +352,18 @@ export function rippleDelete(doc, at, rows) {
 
 /** @param {Timeline} doc @param {number} length @returns {Timeline} */
 function cutBranches(doc, length) {
-  const branches = doc.branches.map((b) => ({ ...b, fork: Math.min(b.fork, length), tracks: cutTracks(b.tracks, length) }));
+  const branches = doc.branches.map((b) => ({
+    ...b,
+    fork: Math.min(b.fork, length),
+    tracks: cutTracks(b.tracks, length),
+  }));
   return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
 }
 
-/** Take the lanes, markers and length that a script says; branches stay. @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline} */
+/**
+ * Take the lanes, markers and length that a script says; branches stay.
+ * @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline}
+ */
 export function takeScript(doc, made) {
   const { tracks, length, source } = made;
   const loop = doc.loop && doc.loop[1] <= length ? doc.loop : null;
@@ -285,12 +371,18 @@ export function takeScript(doc, made) {
   return withTracks(length < doc.length ? cutBranches(next, length) : next, tracks);
 }
 
-/** Make the timeline longer or shorter; what lies after the end is lost. @param {Timeline} doc @param {number} rows @returns {Timeline} */
+/**
+ * Make the timeline longer or shorter; what lies after the end is lost.
+ * @param {Timeline} doc @param {number} rows @returns {Timeline}
+ */
 export function setLength(doc, rows) {
   const length = legalLength(Math.min(rows, MAX_FRAMES));
   if (length === doc.length) return doc;
   const markers = doc.markers.filter((m) => m.t <= length);
-  const loop = doc.loop && doc.loop[0] < length ? /** @type {[number, number]} */ ([doc.loop[0], Math.min(length, doc.loop[1])]) : null;
+  const loop =
+    doc.loop && doc.loop[0] < length
+      ? /** @type {[number, number]} */ ([doc.loop[0], Math.min(length, doc.loop[1])])
+      : null;
   const next = { ...withoutSource(doc), markers, loop, length };
   return length < doc.length ? cutBranches(next, length) : next;
 }

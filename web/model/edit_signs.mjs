@@ -5,7 +5,10 @@ import { inside, withoutSource } from "./edit.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 
-/** Name a row; an empty name takes the marker away. @param {Timeline} doc @param {number} t @param {string} name @returns {Timeline} */
+/**
+ * Name a row; an empty name takes the marker away.
+ * @param {Timeline} doc @param {number} t @param {string} name @returns {Timeline}
+ */
 export function setMarker(doc, t, name) {
   const old = doc.markers.find((m) => m.t === t);
   const markers = doc.markers.filter((m) => m.t !== t);
@@ -15,7 +18,10 @@ export function setMarker(doc, t, name) {
   return { ...withoutSource(doc), markers };
 }
 
-/** Keep the state of the world before row t, or no longer; a row without a marker gets one. @param {Timeline} doc @param {number} t @param {string} name of a new marker @returns {Timeline} */
+/**
+ * Keep the state of the world before row t, or no longer; a row without a marker gets one.
+ * @param {Timeline} doc @param {number} t @param {string} name of a new marker @returns {Timeline}
+ */
 export function togglePin(doc, t, name) {
   const marked = doc.markers.some((m) => m.t === t) ? doc : setMarker(doc, t, name);
   const markers = marked.markers.map((m) => {
@@ -29,7 +35,9 @@ export function togglePin(doc, t, name) {
 /** @param {Timeline} doc @param {number} from @param {number} to @returns {Timeline} */
 export function moveMarker(doc, from, to) {
   const at = Math.max(0, Math.min(doc.length, to));
-  const markers = doc.markers.filter((m) => m.t === from || m.t !== at).map((m) => (m.t === from ? { ...m, t: at } : m));
+  const markers = doc.markers
+    .filter((m) => m.t === from || m.t !== at)
+    .map((m) => (m.t === from ? { ...m, t: at } : m));
   return { ...withoutSource(doc), markers: markers.sort((a, b) => a.t - b.t) };
 }
 

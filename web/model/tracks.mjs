@@ -22,7 +22,10 @@ export function joinRuns(runs) {
   return out;
 }
 
-/** The part of `runs` in rows a..b (b excluded), in their own places. @param {readonly Run[]} runs @param {number} a @param {number} b */
+/**
+ * The part of `runs` in rows a..b (b excluded), in their own places.
+ * @param {readonly Run[]} runs @param {number} a @param {number} b
+ */
 export function cutRuns(runs, a, b) {
   /** @type {Run[]} */
   const out = [];
@@ -66,7 +69,10 @@ export function ease(name, u) {
   return u;
 }
 
-/** The index of the last entry that starts at or before row `t`, or -1. @param {readonly Entry[]} entries @param {number} t */
+/**
+ * The index of the last entry that starts at or before row `t`, or -1.
+ * @param {readonly Entry[]} entries @param {number} t
+ */
 export function entryAt(entries, t) {
   let low = 0;
   let high = entries.length;
@@ -112,7 +118,10 @@ export function shortest(value) {
   return value;
 }
 
-/** The same curve without entries that change nothing, or that another one at the same row replaces. @param {readonly Entry[]} entries @returns {Entry[]} */
+/**
+ * The same curve without entries that change nothing, or that another one at the same row replaces.
+ * @param {readonly Entry[]} entries @returns {Entry[]}
+ */
 export function canonicalCurve(entries) {
   /** @type {Entry[]} */
   const out = [];
@@ -122,12 +131,19 @@ export function canonicalCurve(entries) {
     const flat = entry.length === 2 || entry[1] === entry[4];
     if (flat && entry[1] === now) continue;
     now = (flat ? entry[1] : /** @type {number} */ (entry[4])) + 0;
-    out.push(flat ? [entry[0], now] : [entry[0], entry[1] + 0, /** @type {string} */ (entry[2]), /** @type {number} */ (entry[3]), now]);
+    out.push(
+      flat
+        ? [entry[0], now]
+        : [entry[0], entry[1] + 0, /** @type {string} */ (entry[2]), /** @type {number} */ (entry[3]), now],
+    );
   }
   return out;
 }
 
-/** Holds that make exactly `values` from row `start` on. @param {readonly number[]} values @param {number} start @returns {Entry[]} */
+/**
+ * Holds that make exactly `values` from row `start` on.
+ * @param {readonly number[]} values @param {number} start @returns {Entry[]}
+ */
 export function holdsOf(values, start) {
   /** @type {Entry[]} */
   const out = [];

@@ -26,7 +26,14 @@ export const MAX_FRAMES = 90009;
 
 /** @type {Record<string, Variant>} */
 export const VARIANTS = {
-  universal: { name: "universal", title: "Universal", keys: ["w", "s", "a", "d"], exclusive: false, mouse: true, pitch: true },
+  universal: {
+    name: "universal",
+    title: "Universal",
+    keys: ["w", "s", "a", "d"],
+    exclusive: false,
+    mouse: true,
+    pitch: true,
+  },
   gta_drive: { name: "gta_drive", title: "GTA drive", keys: ["w", "s"], exclusive: false, mouse: true, pitch: false },
   templerun: {
     name: "templerun",

@@ -6,7 +6,10 @@ import { cutRuns } from "./tracks.mjs";
 
 /** @typedef {{code: "opposite"|"fast-camera"|"sustained-up", lane: string, t: number, length: number}} Warning */
 
-const OPPOSITES = [["w", "s"], ["a", "d"]];
+const OPPOSITES = [
+  ["w", "s"],
+  ["a", "d"],
+];
 const SUSTAINED_UP = 2 * FRAMES_PER_BLOCK;
 
 /** @param {import("./document.mjs").Timeline} doc @returns {Warning[]} in the order of time */
@@ -16,7 +19,8 @@ export function warningsOf(doc) {
   const out = [];
   for (const [one, other] of OPPOSITES) {
     for (const [start, length] of tracks[one] ?? []) {
-      for (const [t, n] of cutRuns(tracks[other] ?? [], start, start + length)) out.push({ code: "opposite", lane: other, t, length: n });
+      for (const [t, n] of cutRuns(tracks[other] ?? [], start, start + length))
+        out.push({ code: "opposite", lane: other, t, length: n });
     }
   }
   for (const axis of cameraAxes(VARIANTS[doc.variant])) {
@@ -30,7 +34,8 @@ export function warningsOf(doc) {
 
 /**
  * Stretches of entries for which `test` holds, joined.
- * @param {import("./tracks.mjs").Entry[]} entries @param {number} length @param {(from: number, to: number) => boolean} test
+ * @param {import("./tracks.mjs").Entry[]} entries @param {number} length
+ * @param {(from: number, to: number) => boolean} test
  * @returns {[number, number][]} [start, length]
  */
 function stretches(entries, length, test) {

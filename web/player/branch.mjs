@@ -15,24 +15,41 @@ import { VARIANTS, cameraAxes } from "../model/variants.mjs";
  */
 export function withTake(doc, take, fresh = false) {
   const played = readDocument(JSON.stringify(take));
-  if (doc.variant !== played.variant) throw new Error(`The take is for ${played.variant}, the timeline for ${doc.variant}.`);
+  if (doc.variant !== played.variant)
+    throw new Error(`The take is for ${played.variant}, the timeline for ${doc.variant}.`);
   const ids = new Set(doc.branches.map((branch) => branch.id));
   const added = [...played.branches, { name: "take", fork: 0, tracks: played.tracks }].map((branch) => {
     let number = 1;
     while (ids.has(`take-${number}`)) number += 1;
     ids.add(`take-${number}`);
-    return { id: `take-${number}`, name: `take ${number}`, fork: branch.fork, tracks: { ...played.tracks, ...branch.tracks } };
+    return {
+      id: `take-${number}`,
+      name: `take ${number}`,
+      fork: branch.fork,
+      tracks: { ...played.tracks, ...branch.tracks },
+    };
   });
   const last = added[added.length - 1];
   const length = fresh ? played.length : Math.max(doc.length, played.length);
-  if (length > played.length) for (const { tracks } of added) for (const axis of cameraAxes(VARIANTS[doc.variant])) tracks[axis] = stopped(tracks[axis], played.length);
+  if (length > played.length)
+    for (const { tracks } of added)
+      for (const axis of cameraAxes(VARIANTS[doc.variant])) tracks[axis] = stopped(tracks[axis], played.length);
   const branches = [...doc.branches, ...added].slice(-MAX_BRANCHES);
   const kept = fresh ? { ...doc, tracks: played.tracks, markers: [], loop: null } : doc;
   const end = length > played.length ? [{ t: played.length, name: `end of ${last.name}` }] : [];
-  return { ...withoutSource(kept), length, markers: marked(kept.markers, [...played.markers, ...end]), branches, active: last.id };
+  return {
+    ...withoutSource(kept),
+    length,
+    markers: marked(kept.markers, [...played.markers, ...end]),
+    branches,
+    active: last.id,
+  };
 }
 
-/** A camera lane that is still from row `end` on, where nothing was played any more. @param {any[]} entries @param {number} end */
+/**
+ * A camera lane that is still from row `end` on, where nothing was played any more.
+ * @param {any[]} entries @param {number} end
+ */
 const stopped = (entries, end) => canonicalCurve([...cutCurve(entries, 0, end), [end, 0]]);
 
 /** @param {Timeline} doc @returns {Timeline} */
@@ -40,7 +57,10 @@ function withoutSource({ source: _, ...rest }) {
   return rest;
 }
 
-/** Markers with others among them; where both have one, the one that was there stays. @param {Timeline["markers"]} markers @param {Timeline["markers"]} more */
+/**
+ * Markers with others among them; where both have one, the one that was there stays.
+ * @param {Timeline["markers"]} markers @param {Timeline["markers"]} more
+ */
 function marked(markers, more) {
   const taken = new Set(markers.map((mark) => mark.t));
   return [...markers, ...more.filter((mark) => !taken.has(mark.t))].sort((a, b) => a.t - b.t);

@@ -28,13 +28,22 @@ const RIGHT = ["keys", "pad", "latch", "hud", "share", "popout", "fullscreen"];
 /** @typedef {import("./player.mjs").Player} Player */
 
 export class Controls {
-  /** @param {Player} player @param {Record<string, () => void>} acts by name of the button @param {(mode: string) => void} setMode */
+  /**
+   * @param {Player} player @param {Record<string, () => void>} acts by name of the button
+   * @param {(mode: string) => void} setMode
+   */
   constructor(player, acts, setMode) {
     const { words } = player;
     /** @type {Record<string, HTMLButtonElement>} */
     this.buttons = {};
     const button = (/** @type {string} */ name) => {
-      const made = element("button", { class: `mg-button${name === "record" ? " mg-rec" : ""}`, type: "button", "data-act": name, title: words(name), "aria-label": words(name) });
+      const made = element("button", {
+        class: `mg-button${name === "record" ? " mg-rec" : ""}`,
+        type: "button",
+        "data-act": name,
+        title: words(name),
+        "aria-label": words(name),
+      });
       made.innerHTML = `<svg viewBox="0 0 16 16" aria-hidden="true">${ICONS[name]}</svg>`;
       made.addEventListener("click", () => acts[name]());
       this.buttons[name] = made;
@@ -43,8 +52,20 @@ export class Controls {
     const modes = ["responsive", "faithful"].map((mode) => element("option", { value: mode }, words(`mode.${mode}`)));
     this.mode = element("select", { class: "mg-field", title: words("mode"), "aria-label": words("mode") }, ...modes);
     this.mode.addEventListener("change", () => setMode(this.mode.value));
-    this.control = element("button", { class: "mg-button mg-text", type: "button", "data-act": "control", onclick: acts.control }, words("control"));
-    this.root = element("div", { class: "mgp-bar", role: "toolbar" }, ...LEFT.map(button), this.mode, this.control, element("span", { class: "mg-gap" }), ...RIGHT.map(button));
+    this.control = element(
+      "button",
+      { class: "mg-button mg-text", type: "button", "data-act": "control", onclick: acts.control },
+      words("control"),
+    );
+    this.root = element(
+      "div",
+      { class: "mgp-bar", role: "toolbar" },
+      ...LEFT.map(button),
+      this.mode,
+      this.control,
+      element("span", { class: "mg-gap" }),
+      ...RIGHT.map(button),
+    );
     this.icon = "play";
   }
 
@@ -67,12 +88,16 @@ export class Controls {
     update(this.control, { hidden: !player.connected || player.controller || state.state === "finished" });
     update(this.mode, { disabled: !open });
     if (this.mode.value !== state.mode && state.mode) this.mode.value = state.mode;
-    for (const name of ["pad", "latch", "hud"]) update(this.buttons[name], { "aria-pressed": String(Boolean(player.shows[name])) });
+    for (const name of ["pad", "latch", "hud"])
+      update(this.buttons[name], { "aria-pressed": String(Boolean(player.shows[name])) });
     update(this.buttons.latch, { hidden: !player.shows.pad });
   }
 }
 
-/** A window with a button for each key of the variant. @param {Player} player @param {() => void} close @returns {HTMLElement} */
+/**
+ * A window with a button for each key of the variant.
+ * @param {Player} player @param {() => void} close @returns {HTMLElement}
+ */
 export function keysWindow(player, close) {
   const { hands, words } = player;
   const root = element("div", { class: "mgp-keys", role: "dialog", "aria-label": words("keys") });
@@ -84,21 +109,32 @@ export function keysWindow(player, close) {
       button.addEventListener("click", () => ask(lane, button));
       return element("div", { class: "mgp-row" }, element("span", {}, words(`lane.${lane}`)), button);
     });
-    const ends = element("div", { class: "mgp-row" },
-      element("button", { class: "mg-button", type: "button", onclick: () => (hands.unbind(), draw()) }, words("keys.reset")),
-      element("button", { class: "mg-button", type: "button", onclick: close }, words("keys.close")));
+    const ends = element(
+      "div",
+      { class: "mgp-row" },
+      element(
+        "button",
+        { class: "mg-button", type: "button", onclick: () => (hands.unbind(), draw()) },
+        words("keys.reset"),
+      ),
+      element("button", { class: "mg-button", type: "button", onclick: close }, words("keys.close")),
+    );
     root.replaceChildren(...rows, ends);
   };
   const ask = (/** @type {string} */ lane, /** @type {HTMLElement} */ button) => {
     button.textContent = words("keys.title", { lane: words(`lane.${lane}`) });
-    button.addEventListener("keydown", (event) => {
-      event.preventDefault();
-      event.stopPropagation();
-      const code = codeOfKey(event);
-      if (NEVER.test(code)) player.say(words("keys.refused", { code }));
-      else if (code && !hands.bind(lane, code)) player.say(words("keys.session"));
-      draw();
-    }, { once: true });
+    button.addEventListener(
+      "keydown",
+      (event) => {
+        event.preventDefault();
+        event.stopPropagation();
+        const code = codeOfKey(event);
+        if (NEVER.test(code)) player.say(words("keys.refused", { code }));
+        else if (code && !hands.bind(lane, code)) player.say(words("keys.session"));
+        draw();
+      },
+      { once: true },
+    );
     button.focus();
   };
   draw();

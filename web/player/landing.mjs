@@ -8,7 +8,10 @@ const TITLE = 30; // above a node's place
 const LEAST = [560, 460]; // of a timeline's node
 const REMEMBERED = "matrixgame_timeline"; // the node's property that names the timeline its takes go to
 
-/** The node of an id such as `7`, or `12:7` for one in a subgraph. @param {any} graph the outermost @param {string} id @returns {any} */
+/**
+ * The node of an id such as `7`, or `12:7` for one in a subgraph.
+ * @param {any} graph the outermost @param {string} id @returns {any}
+ */
 export function findNode(graph, id) {
   let node = null;
   for (const part of id.split(":")) {
@@ -34,10 +37,15 @@ export function land(node, take, makeNode) {
   return { owner, name: branches.find((/** @type {any} */ branch) => branch.id === active).name };
 }
 
-/** Nodes of a graph with a timeline that a take fits and that can be edited. @param {any} graph @param {any} take @returns {[any, any][]} */
+/**
+ * Nodes of a graph with a timeline that a take fits and that can be edited.
+ * @param {any} graph @param {any} take @returns {[any, any][]}
+ */
 function timelines(graph, take) {
   const nodes = /** @type {any[]} */ (graph?._nodes ?? []);
-  const pairs = nodes.flatMap((node) => (node.widgets ?? []).map((/** @type {any} */ widget) => /** @type {[any, any]} */ ([node, widget])));
+  const pairs = nodes.flatMap((node) =>
+    (node.widgets ?? []).map((/** @type {any} */ widget) => /** @type {[any, any]} */ ([node, widget])),
+  );
   return pairs.filter(([, { timeline }]) => timeline?.editor.editable && timeline.editor.doc.variant === take.variant);
 }
 
@@ -49,14 +57,20 @@ function timelineFor(node, take) {
   return remembered ?? played ?? (all.length === 1 ? all[0] : null);
 }
 
-/** Whether a timeline's inputs are played in the world that comes out at `origin`. @param {any} owner @param {string | null} origin */
+/**
+ * Whether a timeline's inputs are played in the world that comes out at `origin`.
+ * @param {any} owner @param {string | null} origin
+ */
 function playsIn(owner, origin) {
   const links = (owner.outputs ?? []).flatMap((/** @type {any} */ output) => output.links ?? []);
   const targets = links.map((/** @type {any} */ id) => owner.graph.getNodeById(linkOf(owner.graph, id)?.target_id));
   return origin !== null && targets.some((/** @type {any} */ target) => target && originOf(target, "world") === origin);
 }
 
-/** What is connected to an input: `node/slot`, or null. @param {any} node @param {string} name @returns {string | null} */
+/**
+ * What is connected to an input: `node/slot`, or null.
+ * @param {any} node @param {string} name @returns {string | null}
+ */
 function originOf(node, name) {
   const link = linkOf(node.graph, node.inputs?.find((/** @type {any} */ input) => input.name === name)?.link);
   return link ? `${link.origin_id}/${link.origin_slot}` : null;
@@ -67,11 +81,16 @@ function linkOf(graph, id) {
   return id === undefined || id === null ? null : (graph.getLink?.(id) ?? graph.links?.[id]);
 }
 
-/** A place at the right of a node where a new one covers no other: as high as the node, or below what is there. @param {any} node @param {any} made @returns {[number, number]} */
+/**
+ * A place at the right of a node where a new one covers no other: as high as the node, or below what is there.
+ * @param {any} node @param {any} made @returns {[number, number]}
+ */
 function freePlace(node, made) {
   const [width, height] = [Math.max(made.size?.[0] ?? 0, LEAST[0]), Math.max(made.size?.[1] ?? 0, LEAST[1])];
   const x = node.pos[0] + node.size[0] + GAP;
-  const others = /** @type {any[]} */ (node.graph._nodes ?? []).filter((each) => each !== made && each !== node && each.pos[0] < x + width + GAP && each.pos[0] + each.size[0] + GAP > x);
+  const others = /** @type {any[]} */ (node.graph._nodes ?? []).filter(
+    (each) => each !== made && each !== node && each.pos[0] < x + width + GAP && each.pos[0] + each.size[0] + GAP > x,
+  );
   let y = node.pos[1];
   for (const other of others.sort((one, two) => one.pos[1] - two.pos[1])) {
     const covers = other.pos[1] - TITLE < y + height + GAP && other.pos[1] + other.size[1] + GAP > y - TITLE;

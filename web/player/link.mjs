@@ -85,7 +85,7 @@ export function takeApart(data) {
   const size = view.getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, size)));
   const pictures = [];
-  for (let at = 4 + size; at < data.byteLength; ) {
+  for (let at = 4 + size; at < data.byteLength;) {
     const length = view.getUint32(at, true);
     pictures.push(new Blob([new Uint8Array(data, at + 4, length)], { type: "image/jpeg" }));
     at += 4 + length;

@@ -15,7 +15,9 @@ import { Pacer } from "./pacer.mjs";
  */
 
 export class Pictures {
-  /** @param {(batch: number) => void} decoded a batch is done with @param {(ratio: number) => void} sized another shape */
+  /**
+   * @param {(batch: number) => void} decoded a batch is done with @param {(ratio: number) => void} sized another shape
+   */
   constructor(decoded, sized) {
     this.decoded = decoded;
     this.sized = sized;

@@ -46,7 +46,11 @@ export class Player {
     this.welcome = { variant: "universal", most: null, finishes: false };
     /** What the session last said of itself. @type {Record<string, any>} */
     this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
-    this.shows = /** @type {Record<string, boolean>} */ ({ hud: true, pad: matchMedia("(pointer: coarse)").matches, latch: false });
+    this.shows = /** @type {Record<string, boolean>} */ ({
+      hud: true,
+      pad: matchMedia("(pointer: coarse)").matches,
+      latch: false,
+    });
     this.hands = new PlayerHands(VARIANTS.universal);
     this.names = new KeyNames();
     this.readouts = new Readouts();
@@ -64,11 +68,23 @@ export class Player {
     this.numbers = element("span", { class: "mgp-numbers" });
     this.note = element("span", { class: "mgp-note" });
     this.live = element("div", { class: "mg-live", "aria-live": "polite" });
-    this.root = element("div", { class: "mg-player", role: "region", "aria-label": words("label") }, this.stage, this.controls.root, element("div", { class: "mgp-foot" }, this.numbers, this.note), this.live);
+    this.root = element(
+      "div",
+      { class: "mg-player", role: "region", "aria-label": words("label") },
+      this.stage,
+      this.controls.root,
+      element("div", { class: "mgp-foot" }, this.numbers, this.note),
+      this.live,
+    );
     this.proxy = new FocusProxy(
       {
-        root: this.root, keydown: (event) => this.keydown(event), keyup: (event) => this.keyup(event),
-        changed: (focused) => focused || this.letGo(), copy: () => "", cut: () => {}, paste: () => {},
+        root: this.root,
+        keydown: (event) => this.keydown(event),
+        keyup: (event) => this.keyup(event),
+        changed: (focused) => focused || this.letGo(),
+        copy: () => "",
+        cut: () => {},
+        paste: () => {},
       },
       { "aria-label": words("label") },
     );
@@ -131,7 +147,10 @@ export class Player {
     if (this.playing) this.ask("pause");
   }
 
-  /** Ask for an end of playing: it comes with the end of the block that is being made, and is seen to come at once. @param {"pause" | "stop"} what */
+  /**
+   * Ask for an end of playing: it comes with the end of the block that is being made, and is seen to come at once.
+   * @param {"pause" | "stop"} what
+   */
   ask(what) {
     this.link.say(what);
     if (this.state.state === "playing") this.busy.asked = what;
@@ -251,7 +270,8 @@ export class Player {
     if (this.playing) {
       const { unknownPad } = this.hands;
       this.hands.pollGamepad(navigator.getGamepads?.() ?? []);
-      if (this.hands.unknownPad && this.hands.unknownPad !== unknownPad) this.say(this.words("pad.unknown", { name: this.hands.unknownPad }));
+      if (this.hands.unknownPad && this.hands.unknownPad !== unknownPad)
+        this.say(this.words("pad.unknown", { name: this.hands.unknownPad }));
       this.pump(now);
     }
     const picture = this.pictures.pacer.due(performance.now());
@@ -282,7 +302,12 @@ export class Player {
 
   drawNumbers() {
     const { blocks, state } = this.state;
-    const rest = { blocks, most: this.welcome.most, playing: state === "playing", dropped: this.pictures.pacer.dropped };
+    const rest = {
+      blocks,
+      most: this.welcome.most,
+      playing: state === "playing",
+      dropped: this.pictures.pacer.dropped,
+    };
     update(this.numbers, { text: this.readouts.line(this.words, rest) });
   }
 
@@ -307,7 +332,11 @@ export class Player {
 
   buildPad() {
     this.pad?.remove();
-    this.pad = touchPad(this.hands.variant, (lane) => this.words(`lane.${lane}`), () => touched(this));
+    this.pad = touchPad(
+      this.hands.variant,
+      (lane) => this.words(`lane.${lane}`),
+      () => touched(this),
+    );
     this.stage.append(this.pad);
     this.pad.addEventListener("click", (event) => event.stopPropagation());
     this.show();

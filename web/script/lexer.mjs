@@ -54,7 +54,10 @@ export class Token {
 
 /** A script that cannot be read: where, why, and a hint. */
 export class ScriptError extends Error {
-  /** @param {string} code @param {string} message @param {string} text @param {number} line @param {number} column @param {number} width @param {string} [hint] */
+  /**
+   * @param {string} code @param {string} message @param {string} text @param {number} line @param {number} column
+   * @param {number} width @param {string} [hint]
+   */
   constructor(code, message, text, line, column, width, hint = "") {
     const source = sourceLine(text, line);
     const wide = Math.max(1, width);
@@ -121,18 +124,37 @@ export function tokens(text) {
   return found;
 }
 
-/** The error of a token that ends the text before its end; null for others. @param {string} text @param {Token} token */
+/**
+ * The error of a token that ends the text before its end; null for others.
+ * @param {string} text @param {Token} token
+ */
 export function fault(text, token) {
   if (token.kind === "bad") return unreadable(text, token);
   if (token.kind !== "excess") return null;
   const [line, column] = placeOf(text, token.at);
-  return new ScriptError("too-much-text", `the script has more than ${MAX_TOKENS} words, numbers and signs`, text, line, column, 1, STORE);
+  return new ScriptError(
+    "too-much-text",
+    `the script has more than ${MAX_TOKENS} words, numbers and signs`,
+    text,
+    line,
+    column,
+    1,
+    STORE,
+  );
 }
 
 /** The error of a text that is too long to be read at all. @param {string} text */
 export function tooMuchText(text) {
   if (text.length <= MAX_TEXT || points(text) <= MAX_TEXT) return null;
-  return new ScriptError("too-much-text", `the script has more than ${MAX_TEXT} characters`, text.slice(0, 200), 1, 1, 1, STORE);
+  return new ScriptError(
+    "too-much-text",
+    `the script has more than ${MAX_TEXT} characters`,
+    text.slice(0, 200),
+    1,
+    1,
+    1,
+    STORE,
+  );
 }
 
 /** @param {string} text @param {Token} token */
@@ -142,7 +164,8 @@ function unreadable(text, token) {
   const point = letter.codePointAt(0) ?? 0;
   if (letter === '"') {
     const rest = text.indexOf("\n", token.at);
-    const hint = 'a name in quotes ends on its line, without tabs; in it write \\" for a quote and \\\\ for a backslash';
+    const hint =
+      'a name in quotes ends on its line, without tabs; in it write \\" for a quote and \\\\ for a backslash';
     const width = points(text.slice(token.at, rest < 0 ? undefined : rest));
     return new ScriptError("open-string", "this name is never closed with '\"'", text, line, column, width, hint);
   }
@@ -152,7 +175,10 @@ function unreadable(text, token) {
   return new ScriptError("character", `unexpected character ${shown}`, text, line, column, 1);
 }
 
-/** @param {string} name @param {string} kind @param {string} message @param {string} source @param {number} line @param {number} column @param {number} width @param {string} hint */
+/**
+ * @param {string} name @param {string} kind @param {string} message @param {string} source @param {number} line
+ * @param {number} column @param {number} width @param {string} hint
+ */
 function format(name, kind, message, source, line, column, width, hint) {
   const letters = source.length > 20 * SHOWN ? [...source.slice(0, 2 * (column + SHOWN))] : [...source];
   const first = points(source) > SHOWN ? Math.max(0, column - 1 - SHOWN / 2) : 0;

@@ -11,7 +11,10 @@ import { AXES, CAMERA, EASINGS, OPPOSITES, actionList, suggestion } from "./voca
 /** @typedef {{kind: "step", keys: string[], camera: Record<string, Ramp>, frames: number, markers: number}} Step */
 /** @typedef {{kind: "lanes", lanes: [string, Step[]][], frames: number, markers: number}} Lanes */
 /** @typedef {{kind: "repeat", body: Statement[], times: number, frames: number, markers: number}} Repeat */
-/** @typedef {{kind: "mark", name: string, pin: boolean, at: number | null, place: Token, frames: number, markers: number}} Mark */
+/**
+ * @typedef {{kind: "mark", name: string, pin: boolean, at: number | null, place: Token, frames: number, markers:
+ *   number}} Mark
+ */
 /** @typedef {{kind: "wait", frames: number, markers: number}} Wait */
 /** @typedef {Step | Lanes | Repeat | Mark | Wait} Statement */
 /** @typedef {{keys: string[], words: string[], camera: Record<string, Ramp>, idle: boolean}} Chord */
@@ -60,9 +63,11 @@ export class Parser extends Reader {
   statement(now) {
     const token = this.peek();
     const word = this.word();
-    if (this.sees("@")) throw this.error("late-directive", "directives come before the first step", token, "", this.peek(1));
+    if (this.sees("@"))
+      throw this.error("late-directive", "directives come before the first step", token, "", this.peek(1));
     if (this.sees(":")) return this.marker();
-    if (word === "repeat" || (token.kind === "number" && this.word(1) === "x" && this.sees("{", 2))) return this.repeat();
+    if (word === "repeat" || (token.kind === "number" && this.word(1) === "x" && this.sees("{", 2)))
+      return this.repeat();
     if (word === "at") return this.at(now);
     return this.atLane() ? this.lanes() : this.step("");
   }
@@ -72,9 +77,15 @@ export class Parser extends Reader {
     const place = this.take();
     const token = this.take();
     if (token.kind !== "word" && token.kind !== "string") {
-      throw this.error("marker", `expected the name of a marker after ':', got ${token.shown}`, token, 'markers: :start or :"look around"');
+      throw this.error(
+        "marker",
+        `expected the name of a marker after ':', got ${token.shown}`,
+        token,
+        'markers: :start or :"look around"',
+      );
     }
-    const name = token.kind === "word" ? token.text : token.text.slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\");
+    const name =
+      token.kind === "word" ? token.text : token.text.slice(1, -1).replaceAll('\\"', '"').replaceAll("\\\\", "\\");
     if (!name || points(name) > MAX_NAME) {
       throw this.error("marker", `the name of a marker has 1 to ${MAX_NAME} characters, got ${points(name)}`, token);
     }
@@ -96,7 +107,11 @@ export class Parser extends Reader {
     if (start.kind === "number") this.take();
     const times = integer(count);
     if (times === null || times < 1 || times > MAX_FRAMES) {
-      throw this.error("repeat", `repeat takes a whole number from 1 to ${MAX_FRAMES}, got ${count.text.slice(0, 40)}`, count);
+      throw this.error(
+        "repeat",
+        `repeat takes a whole number from 1 to ${MAX_FRAMES}, got ${count.text.slice(0, 40)}`,
+        count,
+      );
     }
     const opening = this.expect("{", "after the number of repeats");
     if (this.depth >= MAX_DEPTH) throw this.error("depth", `repeats are nested more than ${MAX_DEPTH} deep`, start);
@@ -106,7 +121,8 @@ export class Parser extends Reader {
     const closing = this.take();
     const frames = times * body.reduce((sum, s) => sum + s.frames, 0);
     const markers = times * body.reduce((sum, s) => sum + s.markers, 0);
-    if (!frames) throw this.error("empty-repeat", "there is nothing to repeat: no step inside takes time", opening, "", closing);
+    if (!frames)
+      throw this.error("empty-repeat", "there is nothing to repeat: no step inside takes time", opening, "", closing);
     if (frames > MAX_FRAMES) throw this.tooLong(start);
     if (markers > MAX_MARKERS) throw this.error("markers", `this repeat makes more than ${MAX_MARKERS} markers`, start);
     return { kind: "repeat", body, times, frames, markers };
@@ -117,7 +133,8 @@ export class Parser extends Reader {
     const word = this.take();
     if (this.depth) throw this.error("at-in-repeat", "'at' cannot be used inside repeat", word);
     const [frame, number, shown] = this.duration("a time");
-    if (frame < now) throw this.error("past", `at ${shown} is in the past: the script is already at frame ${now}`, number);
+    if (frame < now)
+      throw this.error("past", `at ${shown} is in the past: the script is already at frame ${now}`, number);
     if (frame > MAX_FRAMES) throw this.tooLong(word);
     return { kind: "wait", frames: frame - now, markers: 0 };
   }
@@ -135,7 +152,12 @@ export class Parser extends Reader {
       const clash = AXES.includes(name) ? names.has("cam") : name === "cam" && AXES.some((axis) => names.has(axis));
       if (clash) {
         const other = AXES.includes(name) ? name : AXES.find((axis) => names.has(axis));
-        throw this.error("lane-clash", `a cam lane sets yaw and pitch, so it cannot stand beside a ${other} lane`, token, "use cam alone, or yaw and pitch");
+        throw this.error(
+          "lane-clash",
+          `a cam lane sets yaw and pitch, so it cannot stand beside a ${other} lane`,
+          token,
+          "use cam alone, or yaw and pitch",
+        );
       }
       if (name !== "keys") this.cameraAllowed(token, AXES.includes(name) ? [name] : ["yaw"], `a ${name} lane`);
       names.add(name);
@@ -227,14 +249,20 @@ export class Parser extends Reader {
       const next = this.peek();
       if (next.kind !== "word") {
         const place = UNREADABLE.includes(next.kind) ? next : plus;
-        throw this.error("expected", `expected an action after '+', got ${next.shown}`, place, `actions: ${actionList(this.variant)}`);
+        throw this.error(
+          "expected",
+          `expected an action after '+', got ${next.shown}`,
+          place,
+          `actions: ${actionList(this.variant)}`,
+        );
       }
     }
     const shown = chord.words.join("+");
     if (this.variant.exclusive && chord.keys.length + Number(chord.idle) > 1) {
       throw this.error("exclusive", `${this.variant.name} takes one action at a time, got ${shown}`, first, "", last);
     }
-    if (chord.idle && chord.keys.length) throw this.error("idle", `idle presses nothing, got ${shown}`, first, "", last);
+    if (chord.idle && chord.keys.length)
+      throw this.error("idle", `idle presses nothing, got ${shown}`, first, "", last);
     return { chord, first };
   }
 
@@ -244,16 +272,31 @@ export class Parser extends Reader {
     const word = this.word();
     if (word && this.words.has(word)) return this.key(chord, lane);
     if (Object.hasOwn(CAMERA, word) || AXES.includes(word) || word === "look") return this.camera(chord, lane);
-    if (token.kind !== "word") throw this.error("expected", `expected an action, got ${token.shown}`, token, `actions: ${actionList(this.variant)}`);
-    throw this.error("action", `unknown action '${token.text.slice(0, 40)}' for ${this.variant.name}`, token, this.meant(word));
+    if (token.kind !== "word")
+      throw this.error(
+        "expected",
+        `expected an action, got ${token.shown}`,
+        token,
+        `actions: ${actionList(this.variant)}`,
+      );
+    throw this.error(
+      "action",
+      `unknown action '${token.text.slice(0, 40)}' for ${this.variant.name}`,
+      token,
+      this.meant(word),
+    );
   }
 
   /** @param {string} word */
   meant(word) {
     const actions = `actions: ${actionList(this.variant)}`;
-    const known = [...this.words.keys(), ...(this.variant.mouse ? ["up", "down", "left", "right", "yaw", "pitch", "look"] : [])];
+    const known = [
+      ...this.words.keys(),
+      ...(this.variant.mouse ? ["up", "down", "left", "right", "yaw", "pitch", "look"] : []),
+    ];
     const stem = word.replace(/[0-9]+$/, "");
-    if (stem !== word && known.includes(stem)) return `put a space between an action and its duration: ${stem} ${word.slice(stem.length)}`;
+    if (stem !== word && known.includes(stem))
+      return `put a space between an action and its duration: ${stem} ${word.slice(stem.length)}`;
     const near = suggestion(word, known);
     return near ? `did you mean '${near}'? ${actions}` : actions;
   }
@@ -265,7 +308,8 @@ export class Parser extends Reader {
     const key = this.words.get(word) ?? "";
     if (key === "idle") chord.idle = true;
     else {
-      if (lane === "cam" || AXES.includes(lane)) throw this.error("lane", `'${token.text}' is a key, and this is a ${lane} lane`, token);
+      if (lane === "cam" || AXES.includes(lane))
+        throw this.error("lane", `'${token.text}' is a key, and this is a ${lane} lane`, token);
       if (chord.keys.includes(key)) throw this.error("key-twice", `${key} is pressed twice in one step`, token);
       chord.keys.push(key);
     }
@@ -285,7 +329,12 @@ export class Parser extends Reader {
     }
     for (const axis of axes) {
       if (!Object.hasOwn(chord.camera, axis)) continue;
-      throw this.error("axis-twice", `${axis} is set twice in one step`, token, "left and right set yaw, up and down set pitch, look sets both");
+      throw this.error(
+        "axis-twice",
+        `${axis} is set twice in one step`,
+        token,
+        "left and right set yaw, up and down set pitch, look sets both",
+      );
     }
     if (Object.hasOwn(CAMERA, word)) {
       const [axis, sign] = CAMERA[word];
@@ -310,8 +359,15 @@ export class Parser extends Reader {
   /** @param {Token} token @param {string[]} axes @param {string} what */
   cameraAllowed(token, axes, what) {
     const hint = `actions: ${actionList(this.variant)}`;
-    if (!this.variant.mouse) throw this.error("no-camera", `${what} moves the camera, and ${this.variant.name} has no camera input`, token, hint);
-    if (axes.includes("pitch") && !this.variant.pitch) throw this.error("no-pitch", `${what} sets pitch, which ${this.variant.name} never uses`, token, hint);
+    if (!this.variant.mouse)
+      throw this.error(
+        "no-camera",
+        `${what} moves the camera, and ${this.variant.name} has no camera input`,
+        token,
+        hint,
+      );
+    if (axes.includes("pitch") && !this.variant.pitch)
+      throw this.error("no-pitch", `${what} sets pitch, which ${this.variant.name} never uses`, token, hint);
   }
 
   /** @returns {Ramp} */
@@ -329,7 +385,12 @@ export class Parser extends Reader {
       if (!EASINGS.includes(ease)) {
         const near = suggestion(ease, EASINGS);
         const hint = `easings: ${EASINGS.join(" ")}`;
-        throw this.error("easing", `unknown easing '${token.text.slice(0, 40)}'`, token, near ? `did you mean '${near}'? ${hint}` : hint);
+        throw this.error(
+          "easing",
+          `unknown easing '${token.text.slice(0, 40)}'`,
+          token,
+          near ? `did you mean '${near}'? ${hint}` : hint,
+        );
       }
     }
     return { start, stop, ease: start === stop ? null : ease };

@@ -29,11 +29,15 @@ export function printScript(doc, exact) {
   return `${[...head, ...markers, ...(stepLines(columns) ?? laneLines(columns))].join("\n")}\n`;
 }
 
-/** Stretches of the same keys, up to the last key that is held. @param {string[]} keys @param {Tracks} tracks @returns {Piece[]} */
+/**
+ * Stretches of the same keys, up to the last key that is held.
+ * @param {string[]} keys @param {Tracks} tracks @returns {Piece[]}
+ */
 function keyPieces(keys, tracks) {
   /** @type {Map<number, [string, boolean][]>} */
   const edges = new Map();
-  const add = (/** @type {number} */ t, /** @type {string} */ key, /** @type {boolean} */ down) => edges.set(t, [...(edges.get(t) ?? []), [key, down]]);
+  const add = (/** @type {number} */ t, /** @type {string} */ key, /** @type {boolean} */ down) =>
+    edges.set(t, [...(edges.get(t) ?? []), [key, down]]);
   for (const key of keys) {
     for (const [start, length] of tracks[key]) {
       add(start, key, true);
@@ -55,7 +59,10 @@ function keyPieces(keys, tracks) {
   return out;
 }
 
-/** Holds and ramps of a canonical lane, up to the last that is not 0. @param {string} axis @param {any[]} entries @param {number} rows @returns {Piece[]} */
+/**
+ * Holds and ramps of a canonical lane, up to the last that is not 0.
+ * @param {string} axis @param {any[]} entries @param {number} rows @returns {Piece[]}
+ */
 function cameraPieces(axis, entries, rows) {
   /** @type {Piece[]} */
   const out = [];
@@ -74,7 +81,10 @@ function cameraPieces(axis, entries, rows) {
   return out;
 }
 
-/** One line for each stretch in which nothing changes; null where that would cut a ramp. @param {[string, Piece[]][]} columns */
+/**
+ * One line for each stretch in which nothing changes; null where that would cut a ramp.
+ * @param {[string, Piece[]][]} columns
+ */
 function stepLines(columns) {
   const cuts = [...new Set(columns.flatMap(([, pieces]) => pieces.flatMap(([a, b]) => [a, b])))].sort((a, b) => a - b);
   const at = columns.map(() => 0);
@@ -130,6 +140,8 @@ const duration = (frames) => (frames % FRAMES_PER_BLOCK ? String(frames) : `${fr
 
 /** @param {import("../model/document.mjs").Marker} marker */
 function printMarker({ t, name, pin }) {
-  const shown = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) ? name : `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
+  const shown = /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)
+    ? name
+    : `"${name.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
   return `:${shown} at ${t}${pin ? " pin" : ""}`;
 }

@@ -41,7 +41,8 @@ class Score {
   /** @param {import("./parser.mjs").Step | import("./parser.mjs").Lanes | import("./parser.mjs").Wait} statement */
   place(statement) {
     /** @type {[string, import("./parser.mjs").Step[]][]} */
-    const lanes = statement.kind === "lanes" ? statement.lanes : statement.kind === "step" ? [["step", [statement]]] : [];
+    const lanes =
+      statement.kind === "lanes" ? statement.lanes : statement.kind === "step" ? [["step", [statement]]] : [];
     let quiet = AXES;
     for (const [name, steps] of lanes) {
       const mine = name === "keys" ? [] : AXES.includes(name) ? [name] : AXES;
@@ -100,40 +101,63 @@ export function writeTimeline(parser, body) {
   /** @type {Record<string, any[]>} */
   const tracks = {};
   for (const key of heldKeys(variant)) {
-    tracks[key] = (score.runs[key] ?? []).filter(([start]) => start < frames).map(([start, n]) => [start, Math.min(n, frames - start)]);
+    tracks[key] = (score.runs[key] ?? [])
+      .filter(([start]) => start < frames)
+      .map(([start, n]) => [start, Math.min(n, frames - start)]);
   }
   for (const axis of cameraAxes(variant)) {
     const entries = score.camera[axis].filter((entry) => entry[0] < frames);
     tracks[axis] = frames < length ? quietFrom(frames, entries) : entries;
   }
   const markers = markersOf(score, frames);
-  return { document: { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers }, frames };
+  return {
+    document: { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers },
+    frames,
+  };
 }
 
-/** The lane with 0 from row `frames` on; a ramp that would run past it becomes holds. @param {number} frames @param {Entry[]} entries @returns {Entry[]} */
+/**
+ * The lane with 0 from row `frames` on; a ramp that would run past it becomes holds.
+ * @param {number} frames @param {Entry[]} entries @returns {Entry[]}
+ */
 function quietFrom(frames, entries) {
   const last = entries[entries.length - 1];
   if (!last || last.length !== 5 || last[0] + last[3] <= frames) return [...entries, [frames, 0]];
   const values = sampleCurve([last], last[0], frames);
-  return [...entries.slice(0, -1), ...values.map((value, i) => /** @type {Entry} */ ([last[0] + i, value])), [frames, 0]];
+  return [
+    ...entries.slice(0, -1),
+    ...values.map((value, i) => /** @type {Entry} */ ([last[0] + i, value])),
+    [frames, 0],
+  ];
 }
 
-/** Before any row is written: a script that is refused costs no more than reading it. @param {import("./parser.mjs").Parser} parser @param {Statement[]} body @param {number} length */
+/**
+ * Before any row is written: a script that is refused costs no more than reading it.
+ * @param {import("./parser.mjs").Parser} parser @param {Statement[]} body @param {number} length
+ */
 function checkMarkers(parser, body, length) {
   for (const mark of body) {
     if (mark.kind !== "mark" || mark.at === null || mark.at <= length) continue;
-    throw parser.error("marker-past", `the marker is at ${mark.at}, past the end of the script at ${length}`, mark.place);
+    throw parser.error(
+      "marker-past",
+      `the marker is at ${mark.at}, past the end of the script at ${length}`,
+      mark.place,
+    );
   }
   const count = body.reduce((sum, statement) => sum + statement.markers, 0);
   if (count > MAX_MARKERS) throw parser.error("markers", `the script has more than ${MAX_MARKERS} markers`, parser.end);
 }
 
-/** Markers by row; those that the steps which `@length` cuts off have set are cut off with them. @param {Score} score @param {number} frames */
+/**
+ * Markers by row; those that the steps which `@length` cuts off have set are cut off with them.
+ * @param {Score} score @param {number} frames
+ */
 function markersOf(score, frames) {
   /** @type {import("../model/document.mjs").Marker[]} */
   const markers = [];
   for (const { t, mark } of score.marks) {
-    if (t <= frames || mark.at !== null) markers.push(mark.pin ? { t, name: mark.name, pin: true } : { t, name: mark.name });
+    if (t <= frames || mark.at !== null)
+      markers.push(mark.pin ? { t, name: mark.name, pin: true } : { t, name: mark.name });
   }
   return markers.sort((a, b) => a.t - b.t);
 }

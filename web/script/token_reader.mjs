@@ -1,6 +1,17 @@
 // @ts-check
-/** Reading tokens one after the other, and the directives at the head of a script; a port of token_reader.py and directives.py. */
-import { CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, CAMERA_WARN, FPS, MAX_FRAMES, VARIANTS } from "../model/variants.mjs";
+/**
+ * Reading tokens one after the other, and the directives at the head of a script; a port of token_reader.py and
+ * directives.py.
+ */
+import {
+  CAMERA_DEFAULT,
+  CAMERA_LIMIT,
+  CAMERA_UNIT_DEGREES,
+  CAMERA_WARN,
+  FPS,
+  MAX_FRAMES,
+  VARIANTS,
+} from "../model/variants.mjs";
 import { firstPoints, points } from "../model/code_points.mjs";
 import { ENDS, ScriptError, Token, fault, placeOf, sourceLine, tokens } from "./lexer.mjs";
 import { ROUNDED_UNITS, UNITS, keyWords, suggestion } from "./vocabulary.mjs";
@@ -57,7 +68,8 @@ export class Reader {
 
   /** @param {string} symbol @param {string} after */
   expect(symbol, after) {
-    if (!this.sees(symbol)) throw this.error("expected", `expected '${symbol}' ${after}, got ${this.peek().shown}`, this.peek());
+    if (!this.sees(symbol))
+      throw this.error("expected", `expected '${symbol}' ${after}, got ${this.peek().shown}`, this.peek());
     return this.take();
   }
 
@@ -86,7 +98,12 @@ export class Reader {
   endOf(what) {
     const token = this.peek();
     if (token.kind === "newline" || token.kind === "end" || [";", ",", "}"].some((s) => this.sees(s))) return;
-    throw this.error("end-of-step", `expected end of ${what} before ${token.shown}`, token, `separate ${what}s with a new line, ',' or ';'`);
+    throw this.error(
+      "end-of-step",
+      `expected end of ${what} before ${token.shown}`,
+      token,
+      `separate ${what}s with a new line, ',' or ';'`,
+    );
   }
 
   /** @param {Token} place */
@@ -112,20 +129,31 @@ export class Reader {
     if (!Object.hasOwn(UNITS, word)) {
       const frames = number.text === "1" ? "1 frame" : `${number.text} frames`;
       const more = `${UNITS_HINT}; write '${number.text} ${token.text}' for ${frames} of ${token.text}`;
-      throw this.error("unit", `unknown unit '${firstPoints(token.text, 40)}'`, token, this.words.has(word) ? more : UNITS_HINT);
+      throw this.error(
+        "unit",
+        `unknown unit '${firstPoints(token.text, 40)}'`,
+        token,
+        this.words.has(word) ? more : UNITS_HINT,
+      );
     }
     this.take();
     return word;
   }
 
-  /** Rows, the number's token, and the duration as it was written. @param {string} what @returns {[number, Token, string]} */
+  /**
+   * Rows, the number's token, and the duration as it was written.
+   * @param {string} what @returns {[number, Token, string]}
+   */
   duration(what) {
     const number = this.number(what);
     const unit = this.touchingUnit(number);
     return [this.rows(number, unit ?? this.unit, unit), number, firstPoints(number.text, 40) + (unit ?? "")];
   }
 
-  /** `number` units as rows; seconds are rounded, other units must come out whole. @param {Token} number @param {string} unit @param {string | null} written */
+  /**
+   * `number` units as rows; seconds are rounded, other units must come out whole.
+   * @param {Token} number @param {string} unit @param {string | null} written
+   */
   rows(number, unit, written) {
     const rows = number.text.length < 40 ? Number(number.text) * UNITS[unit] : Infinity;
     if (rows > MAX_FRAMES + 0.5) throw this.tooLong(number);
@@ -155,9 +183,16 @@ export class Reader {
     shown = firstPoints(shown, 40);
     if (Math.abs(value) > CAMERA_LIMIT) {
       const hint = "0.1 is what the model was benchmarked with (1.5deg a frame)";
-      throw this.error("camera-range", `camera speed ${shown} is outside -${CAMERA_LIMIT}..${CAMERA_LIMIT}`, first, hint, last);
+      throw this.error(
+        "camera-range",
+        `camera speed ${shown} is outside -${CAMERA_LIMIT}..${CAMERA_LIMIT}`,
+        first,
+        hint,
+        last,
+      );
     }
-    if (Math.abs(value) > CAMERA_WARN) this.warn("fast-camera", `camera speed ${shown} is beyond ${CAMERA_WARN}, which is untested`, first);
+    if (Math.abs(value) > CAMERA_WARN)
+      this.warn("fast-camera", `camera speed ${shown} is beyond ${CAMERA_WARN}, which is untested`, first);
     return [value + 0, first];
   }
 
@@ -192,7 +227,13 @@ export class Reader {
     const known = `directives: ${DIRECTIVES.map((d) => `@${d}`).join(" ")}`;
     const near = name.kind === "word" ? suggestion(name.text.toLowerCase(), DIRECTIVES) : null;
     const shown = name.kind === "word" ? `'@${name.text}'` : `'@' before ${name.shown}`;
-    return this.error("directive", `unknown directive ${shown}`, at, near ? `did you mean '@${near}'? ${known}` : known, name);
+    return this.error(
+      "directive",
+      `unknown directive ${shown}`,
+      at,
+      near ? `did you mean '@${near}'? ${known}` : known,
+      name,
+    );
   }
 
   /** @param {string} word */
@@ -201,7 +242,8 @@ export class Reader {
     else if (word === "variant") this.readVariant();
     else if (word === "fps") {
       const token = this.number("a number of frames");
-      if (Number(token.text) !== FPS) throw this.error("fps", `the model makes ${FPS} frames a second, got ${token.text}`, token);
+      if (Number(token.text) !== FPS)
+        throw this.error("fps", `the model makes ${FPS} frames a second, got ${token.text}`, token);
     } else if (word === "speed") {
       const [value, token] = this.cameraValue();
       if (value < 0) throw this.error("speed", "a speed is 0 or more; left, right, up and down choose the way", token);
@@ -209,7 +251,8 @@ export class Reader {
     } else if (word === "unit") {
       const token = this.take();
       const unit = token.text.toLowerCase();
-      if (token.kind !== "word" || !Object.hasOwn(UNITS, unit)) throw this.error("unit", `expected a unit, got ${token.shown}`, token, UNITS_HINT);
+      if (token.kind !== "word" || !Object.hasOwn(UNITS, unit))
+        throw this.error("unit", `expected a unit, got ${token.shown}`, token, UNITS_HINT);
       this.unit = unit;
     } else {
       const number = this.number("a duration");
@@ -231,7 +274,8 @@ export class Reader {
     const hint = `variants: ${Object.keys(VARIANTS).join(" ")}`;
     if (token.kind !== "word" || !Object.hasOwn(VARIANTS, name)) {
       const near = token.kind === "word" ? suggestion(name, Object.keys(VARIANTS)) : null;
-      const shown = token.kind === "word" ? `there is no variant ${token.shown}` : `expected a variant, got ${token.shown}`;
+      const shown =
+        token.kind === "word" ? `there is no variant ${token.shown}` : `expected a variant, got ${token.shown}`;
       throw this.error("variant", shown, token, near ? `did you mean '${near}'? ${hint}` : hint);
     }
     if (this.given && this.given.name !== name) {

@@ -11,15 +11,28 @@ export const EASINGS = ["linear", "smooth", "in", "out"];
 /** Frames in one unit. @type {Record<string, number>} */
 export const UNITS = { f: 1, l: 4, b: 12, s: 25, ms: 0.025 };
 export const ROUNDED_UNITS = ["s", "ms"];
-export const OPPOSITES = [["w", "s"], ["a", "d"]];
+export const OPPOSITES = [
+  ["w", "s"],
+  ["a", "d"],
+];
 
 /** @type {Record<string, Record<string, string>>} */
 const ALIASES = {
   universal: { forward: "w", back: "s", backward: "s", strafe_left: "a", strafe_right: "d" },
   gta_drive: { accelerate: "w", forward: "w", brake: "s", back: "s", reverse: "s" },
   templerun: {
-    run: "idle", turnl: "turn_left", turnr: "turn_right", sidel: "side_left", sider: "side_right",
-    w: "jump", s: "slide", z: "turn_left", c: "turn_right", a: "side_left", d: "side_right", q: "idle",
+    run: "idle",
+    turnl: "turn_left",
+    turnr: "turn_right",
+    sidel: "side_left",
+    sider: "side_right",
+    w: "jump",
+    s: "slide",
+    z: "turn_left",
+    c: "turn_right",
+    a: "side_left",
+    d: "side_right",
+    q: "idle",
   },
 };
 
@@ -40,7 +53,10 @@ export function actionList(variant) {
   return [...words, "idle"].join(" ");
 }
 
-/** The candidate that `word` most likely means, or null; the first of equally near ones. @param {string} word @param {Iterable<string>} candidates */
+/**
+ * The candidate that `word` most likely means, or null; the first of equally near ones.
+ * @param {string} word @param {Iterable<string>} candidates
+ */
 export function suggestion(word, candidates) {
   let best = null;
   let least = (word.length <= 3 ? 1 : 2) + 1;
@@ -52,7 +68,10 @@ export function suggestion(word, candidates) {
   return best;
 }
 
-/** Whether `word` is `candidate` with letters left out, the first letter kept. @param {string} word @param {string} candidate */
+/**
+ * Whether `word` is `candidate` with letters left out, the first letter kept.
+ * @param {string} word @param {string} candidate
+ */
 function abbreviates(word, candidate) {
   if (word.length < 2 || word[0] !== candidate[0]) return false;
   let at = 0;

@@ -1,5 +1,7 @@
 // @ts-check
-/** One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM. */
+/**
+ * One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM.
+ */
 import { VARIANTS } from "../model/variants.mjs";
 import { Banner } from "./parts/banner.mjs";
 import { draw } from "./view/draw.mjs";
@@ -53,8 +55,17 @@ export class TimelineWidget {
     this.foot = new Foot(this.editor, words);
     this.live = element("div", { class: "mg-live", "aria-live": "polite", role: "status" });
     this.tab = /** @type {"lanes"|"script"} */ ("lanes");
-    this.root = element("div", { class: "mg-timeline", "data-capture-wheel": "true", role: "group", "aria-label": words("live.label") });
-    this.proxy = new FocusProxy(this.focusHost(), { "aria-label": words("live.label"), "aria-roledescription": words("live.role"), "aria-description": words("live.help") });
+    this.root = element("div", {
+      class: "mg-timeline",
+      "data-capture-wheel": "true",
+      role: "group",
+      "aria-label": words("live.label"),
+    });
+    this.proxy = new FocusProxy(this.focusHost(), {
+      "aria-label": words("live.label"),
+      "aria-roledescription": words("live.role"),
+      "aria-description": words("live.help"),
+    });
     this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
     this.windows = new Windows(this.editor, this.popups, words, {
       paste: (text) => this.paste(text),
@@ -100,7 +111,10 @@ export class TimelineWidget {
     this.proxy.dispose();
   }
 
-  /** Keys typed into our fields stay out of the graph, but for those that queue or save: what was typed is then taken. @param {KeyboardEvent} event */
+  /**
+   * Keys typed into our fields stay out of the graph, but for those that queue or save: what was typed is then taken.
+   * @param {KeyboardEvent} event
+   */
   guard(event) {
     if (event.ctrlKey || event.metaKey) this.script.settle();
     else if (event.target !== this.proxy.area) event.stopPropagation();
@@ -134,7 +148,10 @@ export class TimelineWidget {
     this.redraw();
   }
 
-  /** A run of this document has ended: its blocks are up to date. @param {import("../model/document.mjs").Timeline} doc */
+  /**
+   * A run of this document has ended: its blocks are up to date.
+   * @param {import("../model/document.mjs").Timeline} doc
+   */
   rendered(doc) {
     this.editor.rendered = doc;
     this.redraw();
@@ -186,14 +203,8 @@ export class TimelineWidget {
   /** @param {KeyboardEvent} event */
   keydown(event) {
     const { take } = this.transport;
-    if (take && event.key !== "Escape" && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      if (event.repeat || take.down(codeOfKey(event))) {
-        event.preventDefault();
-        event.stopPropagation();
-        return;
-      }
-    }
-    if (this.popups.key(event)) {
+    const plays = take && event.key !== "Escape" && !event.ctrlKey && !event.metaKey && !event.altKey;
+    if ((plays && (event.repeat || take.down(codeOfKey(event)))) || this.popups.key(event)) {
       event.preventDefault();
       event.stopPropagation();
       return;
@@ -308,7 +319,9 @@ export class TimelineWidget {
   /** Another size: of the node, or of the bars, which wrap where it is narrow. */
   sized() {
     const styled = this.root.isConnected && getComputedStyle(this.root).display === "flex";
-    const bars = styled ? Math.max(BAR, Math.min(4 * BAR, this.bar.root.offsetHeight + this.banner.root.offsetHeight)) : BAR;
+    const bars = styled
+      ? Math.max(BAR, Math.min(4 * BAR, this.bar.root.offsetHeight + this.banner.root.offsetHeight))
+      : BAR;
     if (bars !== this.bars) {
       this.bars = bars;
       this.host.resized();
@@ -354,9 +367,20 @@ export class TimelineWidget {
     }
     editor.view.layout(editor.doc, width, height);
     draw(ctx, {
-      doc: editor.doc, view: editor.view, theme: this.theme, cursor: editor.cursor, selection: editor.selection, playhead: editor.playhead,
-      armed: editor.armed, focused: this.proxy.focused, blocks: editor.blocks, warnings: this.foot.warnings, ramp: editor.ramp, name: (id) => editor.nameOf(id),
-      other: editor.comparison, pinned: this.words("state.pin"),
+      doc: editor.doc,
+      view: editor.view,
+      theme: this.theme,
+      cursor: editor.cursor,
+      selection: editor.selection,
+      playhead: editor.playhead,
+      armed: editor.armed,
+      focused: this.proxy.focused,
+      blocks: editor.blocks,
+      warnings: this.foot.warnings,
+      ramp: editor.ramp,
+      name: (id) => editor.nameOf(id),
+      other: editor.comparison,
+      pinned: this.words("state.pin"),
     });
   }
 

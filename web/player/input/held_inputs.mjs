@@ -9,7 +9,10 @@ const PRESSED = 0.5; // how far a stick is a key
 const LANE = "lane:"; // codes of buttons that are no keys of a keyboard
 export const NEVER = /^(Control|Alt|Meta|OS|Escape|Tab|F\d+$|Backspace|ContextMenu)/; // keys that no one may bind
 
-/** Directions of the left stick and the cross by variant: up, down, left, right, left and right shoulder. @type {Record<string, (string | null)[]>} */
+/**
+ * Directions of the left stick and the cross by variant: up, down, left, right, left and right shoulder.
+ * @type {Record<string, (string | null)[]>}
+ */
 const PAD = {
   universal: ["w", "s", "a", "d", null, null],
   gta_drive: ["w", "s", null, null, null, null],
@@ -60,7 +63,10 @@ export class PlayerHands extends Hands {
     this.padHeld = new Set();
   }
 
-  /** Bind a code to a key of the variant, in place of all others. @param {string} lane @param {string} code @returns {boolean} whether the next visit will have it too */
+  /**
+   * Bind a code to a key of the variant, in place of all others.
+   * @param {string} lane @param {string} code @returns {boolean} whether the next visit will have it too
+   */
   bind(lane, code) {
     for (const [other, key] of Object.entries(this.own)) if (key === lane || other === code) delete this.own[other];
     this.own[code] = lane;
@@ -76,7 +82,8 @@ export class PlayerHands extends Hands {
   }
 
   /**
-   * Look at the gamepad in use. What the browser has no standard layout for is left alone: of some, triggers at rest are
+   * Look at the gamepad in use. What the browser has no standard layout for is left alone: of some, triggers at rest
+   * are
    * axes at −1, and others are no gamepads at all. @param {(Gamepad | null)[]} gamepads
    */
   pollGamepad(gamepads) {
@@ -88,7 +95,14 @@ export class PlayerHands extends Hands {
     // one that is gone holds nothing
     const [x, y, rx = 0, ry = 0] = gamepad?.axes ?? [0, 0];
     const button = (/** @type {number} */ i) => Boolean(gamepad?.buttons[i]?.pressed);
-    const on = [y < -PRESSED || button(12), y > PRESSED || button(13), x < -PRESSED || button(14), x > PRESSED || button(15), button(4), button(5)];
+    const on = [
+      y < -PRESSED || button(12),
+      y > PRESSED || button(13),
+      x < -PRESSED || button(14),
+      x > PRESSED || button(15),
+      button(4),
+      button(5),
+    ];
     const lanes = PAD[this.variant.name] ?? [];
     on.forEach((pressed, i) => {
       const lane = lanes[i];
@@ -101,7 +115,10 @@ export class PlayerHands extends Hands {
     this.pad = { yaw: curve(steer), pitch: this.variant.pitch ? 0 - curve(ry) : 0 };
   }
 
-  /** The snapshot to send, or null where nothing changed. @param {number} now milliseconds @returns {(Snapshot & {seq: number}) | null} */
+  /**
+   * The snapshot to send, or null where nothing changed.
+   * @param {number} now milliseconds @returns {(Snapshot & {seq: number}) | null}
+   */
   snapshot(now) {
     const { keys, camera } = this.read(this.held);
     const pitch = Number(this.variant.pitch);
@@ -127,9 +144,13 @@ function curve(value) {
 }
 
 /** @param {Gamepad | null} gamepad */
-const isUsed = (gamepad) => Boolean(gamepad?.buttons.some((button) => button.pressed) || gamepad?.axes.some((value) => Math.abs(value) > DEAD));
+const isUsed = (gamepad) =>
+  Boolean(gamepad?.buttons.some((button) => button.pressed) || gamepad?.axes.some((value) => Math.abs(value) > DEAD));
 
-/** Store keys, or none; a browser may let nobody store anything. @param {Variant} variant @param {Record<string, string> | null} own @returns {boolean} whether it did */
+/**
+ * Store keys, or none; a browser may let nobody store anything.
+ * @param {Variant} variant @param {Record<string, string> | null} own @returns {boolean} whether it did
+ */
 function store(variant, own) {
   try {
     if (own) localStorage.setItem(storeName(variant), JSON.stringify(own));
@@ -145,7 +166,10 @@ function storeName(variant) {
   return `matrixgame.keys.${variant.name}`;
 }
 
-/** The player's own keys as they were stored; what makes no sense is left out. @param {Variant} variant @returns {Record<string, string>} */
+/**
+ * The player's own keys as they were stored; what makes no sense is left out.
+ * @param {Variant} variant @returns {Record<string, string>}
+ */
 function readOwn(variant) {
   try {
     const stored = Object.entries(JSON.parse(localStorage.getItem(storeName(variant)) ?? "{}"));

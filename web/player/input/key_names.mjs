@@ -21,7 +21,10 @@ export class KeyNames {
     return (this.layout?.get(code) ?? code.replace(/^(Key|Digit)/, "")).toUpperCase();
   }
 
-  /** The name of the key that a lane is on. @param {import("./held_inputs.mjs").PlayerHands} hands @param {string} lane @param {(lane: string) => string} word */
+  /**
+   * The name of the key that a lane is on.
+   * @param {import("./held_inputs.mjs").PlayerHands} hands @param {string} lane @param {(lane: string) => string} word
+   */
   of(hands, lane, word) {
     const own = Object.entries(hands.own).find(([, key]) => key === lane)?.[0];
     return hands.variant.exclusive && !own ? word(lane) : this.label(own ?? codeOf(hands.variant, lane));

@@ -25,7 +25,8 @@ export class Look {
     document.addEventListener("pointerlockchange", this.lockChanged);
     stage.addEventListener("pointerdown", (event) => this.down(event));
     stage.addEventListener("pointermove", (event) => this.moved(event));
-    for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) stage.addEventListener(end, () => (this.drag = null));
+    for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+      stage.addEventListener(end, () => (this.drag = null));
   }
 
   /** Catch the mouse; a browser refuses where nothing was clicked, and for a second after Escape. */

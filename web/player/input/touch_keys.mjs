@@ -3,14 +3,18 @@
 import { codeOf } from "../../timeline/input/record.mjs";
 import { heldKeys } from "../../model/variants.mjs";
 
-/** Its codes are the usual keys, whatever the keyboard's are now. @param {import("../player.mjs").Player} player @returns {any} */
+/**
+ * Its codes are the usual keys, whatever the keyboard's are now.
+ * @param {import("../player.mjs").Player} player @returns {any}
+ */
 export function touched(player) {
   if (!player.playing) {
     if (player.controller && player.state.state !== "finished") player.play();
     return null;
   }
   const { hands, shows } = player;
-  const laneOf = (/** @type {string} */ code) => heldKeys(hands.variant).find((lane) => codeOf(hands.variant, lane) === code) ?? "";
+  const laneOf = (/** @type {string} */ code) =>
+    heldKeys(hands.variant).find((lane) => codeOf(hands.variant, lane) === code) ?? "";
   const press = (/** @type {string} */ code, /** @type {boolean} */ on) => {
     hands.press(laneOf(code), on);
     player.pump(performance.now());

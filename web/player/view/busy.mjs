@@ -1,5 +1,7 @@
 // @ts-check
-/** A line over the picture while nothing new comes: that a block is being made, or what was asked for comes after it. */
+/**
+ * A line over the picture while nothing new comes: that a block is being made, or what was asked for comes after it.
+ */
 import { element, update } from "../../timeline/parts/style.mjs";
 
 const WAIT_MS = 1000;

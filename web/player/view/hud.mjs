@@ -14,13 +14,23 @@ export class Hud {
   /** @param {import("../../model/variants.mjs").Variant} variant @param {(lane: string) => string} name */
   constructor(variant, name) {
     /** @type {Map<string, HTMLElement>} */
-    this.caps = new Map(heldKeys(variant).map((lane) => [lane, element("div", { class: "mgp-cap", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` }, name(lane))]));
-    this.root = element("div", { class: `mgp-hud mgp-${variant.name}`, "aria-hidden": "true" }, element("div", { class: "mgp-caps" }, ...this.caps.values()));
+    this.caps = new Map(
+      heldKeys(variant).map((lane) => [
+        lane,
+        element("div", { class: "mgp-cap", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` }, name(lane)),
+      ]),
+    );
+    this.root = element(
+      "div",
+      { class: `mgp-hud mgp-${variant.name}`, "aria-hidden": "true" },
+      element("div", { class: "mgp-caps" }, ...this.caps.values()),
+    );
     if (!variant.mouse) return;
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", "-1.2 -1.2 2.4 2.4");
     svg.setAttribute("class", "mgp-stick");
-    svg.innerHTML = '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/><line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
+    svg.innerHTML =
+      '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/><line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
     this.svg = svg;
     this.root.append(svg);
   }
@@ -30,7 +40,10 @@ export class Hud {
     for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-held", lanes.has(lane));
   }
 
-  /** What the frame on screen was made with. @param {string[]} keys @param {[number, number] | null} camera pitch and yaw */
+  /**
+   * What the frame on screen was made with.
+   * @param {string[]} keys @param {[number, number] | null} camera pitch and yaw
+   */
   show(keys, camera) {
     for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-made", keys.includes(lane));
     if (!this.svg || !camera) return;

@@ -5,7 +5,10 @@ import { element, update } from "../../timeline/parts/style.mjs";
 
 /** @typedef {import("../player.mjs").Player} Player */
 
-/** The state as the one who looks sees it: also that there is no session, or that another player steers. @param {Player} player */
+/**
+ * The state as the one who looks sees it: also that there is no session, or that another player steers.
+ * @param {Player} player
+ */
 export function shownState({ connected, refused, controller, state: { state } }) {
   if (!connected && refused) return "refused";
   if (!connected) return ["finished", "connecting"].includes(state) ? state : "away";
@@ -21,7 +24,9 @@ export class Message {
   draw(player, shown) {
     const { words, state, hands } = player;
     update(this.root, { hidden: shown === "playing" || (shown === "watching" && state.state === "playing") });
-    const keys = heldKeys(hands.variant).map((lane) => player.keyName(lane)).join(" ");
+    const keys = heldKeys(hands.variant)
+      .map((lane) => player.keyName(lane))
+      .join(" ");
     const take = state.state === "finished" && state.blocks ? words("take.where") : "";
     const reason = [state.reason ? words(`reason.${state.reason}`) : "", take].filter(Boolean).join(" · ");
     const hint = shown === "ready" ? words(hands.variant.mouse ? "help" : "help.plain", { keys }) : reason;

@@ -41,7 +41,8 @@ export class Readouts {
   /**
    * All of it in a line.
    * @param {(name: string, values?: Record<string, any>) => string} words
-   * @param {{blocks: number, most: number | null | undefined, playing: boolean, dropped: number}} session `most` blocks may be played
+   * @param {{blocks: number, most: number | null | undefined, playing: boolean, dropped: number}} session `most` blocks
+   *   may be played
    */
   line(words, { blocks, most, playing, dropped }) {
     const parts = [words("read.blocks", { blocks, seconds: (framesOfBlocks(blocks) / FPS).toFixed(1) })];

@@ -10,7 +10,10 @@ import { parseScript } from "../../script/script.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {string | null} Id */
-/** @typedef {{row: number, block: number}} Divergence the first input row that differs, and the first block that reads it */
+/**
+ * @typedef {{row: number, block: number}} Divergence the first input row that differs, and the first block that reads
+ *   it
+ */
 
 /** @param {Timeline} doc @param {Id | undefined} id */
 export const branchOf = (doc, id) => (id === null ? undefined : doc.branches.find((branch) => branch.id === id));
@@ -23,7 +26,8 @@ export const canFork = (doc) => doc.branches.length < MAX_BRANCHES;
 
 /**
  * A new branch with the inputs that are in use, from row `t` on open to change; it is in use afterwards.
- * @param {Timeline} doc @param {number} t @param {(n: number) => string} nameOf a name for the n-th branch @returns {Timeline}
+ * @param {Timeline} doc @param {number} t @param {(n: number) => string} nameOf a name for the n-th branch
+ * @returns {Timeline}
  */
 export function fork(doc, t, nameOf) {
   const taken = new Set(doc.branches.flatMap((branch) => [branch.id, branch.name]));
@@ -35,7 +39,10 @@ export function fork(doc, t, nameOf) {
   return withScripts({ ...doc, branches: [...doc.branches, branch], active: branch.id }, scripts);
 }
 
-/** Put another branch to use. Each one's script, where it has one, waits until it is in use again. @param {Timeline} doc @param {Id} id @returns {Timeline} */
+/**
+ * Put another branch to use. Each one's script, where it has one, waits until it is in use again.
+ * @param {Timeline} doc @param {Id} id @returns {Timeline}
+ */
 export function flipTo(doc, id) {
   if (id === doc.active) return doc;
   const { source, ...rest } = doc;
@@ -55,7 +62,10 @@ export function renameBranch(doc, id, name) {
   return { ...doc, branches: doc.branches.map((branch) => (branch.id === id ? { ...branch, name: clean } : branch)) };
 }
 
-/** Take a branch away; where it is in use, `next` is afterwards. @param {Timeline} doc @param {Id} id @param {Id} next @returns {Timeline} */
+/**
+ * Take a branch away; where it is in use, `next` is afterwards.
+ * @param {Timeline} doc @param {Id} id @param {Id} next @returns {Timeline}
+ */
 export function removeBranch(doc, id, next) {
   if (!branchOf(doc, id)) return doc;
   const left = doc.active === id ? flipTo(doc, next) : doc;
@@ -64,13 +74,19 @@ export function removeBranch(doc, id, next) {
   return withScripts({ ...left, branches: left.branches.filter((branch) => branch.id !== id) }, scripts);
 }
 
-/** Where the inputs in use begin to differ from those of a branch; null where they never do. @param {Timeline} doc @param {Id} id @returns {Divergence | null} */
+/**
+ * Where the inputs in use begin to differ from those of a branch; null where they never do.
+ * @param {Timeline} doc @param {Id} id @returns {Divergence | null}
+ */
 export function divergence(doc, id) {
   const row = firstDifference(doc, { ...doc, active: id });
   return row === Infinity ? null : { row, block: blockOfInput(row) };
 }
 
-/** Scripts of the branches that are not in use, by id; that of the main lanes has an empty one. @param {Timeline} doc @returns {Record<string, string>} */
+/**
+ * Scripts of the branches that are not in use, by id; that of the main lanes has an empty one.
+ * @param {Timeline} doc @returns {Record<string, string>}
+ */
 function scriptsOf(doc) {
   const kept = doc.scripts && typeof doc.scripts === "object" ? Object.entries(doc.scripts) : [];
   return Object.fromEntries(kept.filter(([, text]) => typeof text === "string"));
@@ -82,7 +98,10 @@ function withScripts(doc, scripts) {
   return Object.keys(scripts).length ? { ...rest, scripts } : rest;
 }
 
-/** Whether a script that was put away still says what the lanes in use hold. One with a fault is the user's to mend. @param {Timeline} doc @param {string} text */
+/**
+ * Whether a script that was put away still says what the lanes in use hold. One with a fault is the user's to mend.
+ * @param {Timeline} doc @param {string} text
+ */
 function isScriptOf(doc, text) {
   try {
     const made = parseScript(text, doc.variant).document;

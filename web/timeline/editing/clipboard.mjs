@@ -1,5 +1,7 @@
 // @ts-check
-/** Copy, paste, repeat: what is on the clipboard is always a script, so that it can be read, kept and pasted anywhere. */
+/**
+ * Copy, paste, repeat: what is on the clipboard is always a script, so that it can be read, kept and pasted anywhere.
+ */
 import { DocumentError, emptyDocument, readDocument } from "../../model/document.mjs";
 import { convertVariant } from "../../model/convert.mjs";
 import { editableLanes, repeatRange, setLength, takeRange } from "../../model/edit.mjs";
@@ -22,8 +24,10 @@ export function copyScript(editor) {
 export function pasteText(editor, text) {
   if (text.trimStart().startsWith("{")) {
     const doc = readDocument(text);
-    const { doc: mine, lost } = doc.variant === editor.doc.variant ? { doc, lost: [] } : convertVariant(doc, editor.doc.variant);
-    if (lost.length) throw new DocumentError(editor.words("variant.offer", { from: doc.variant, to: editor.doc.variant }), "schema");
+    const { doc: mine, lost } =
+      doc.variant === editor.doc.variant ? { doc, lost: [] } : convertVariant(doc, editor.doc.variant);
+    if (lost.length)
+      throw new DocumentError(editor.words("variant.offer", { from: doc.variant, to: editor.doc.variant }), "schema");
     editor.apply(() => mine);
     return;
   }

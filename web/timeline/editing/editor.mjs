@@ -69,7 +69,9 @@ export class Editor extends EditorState {
 
   /** @param {string} lane @param {number} a @param {number} b */
   sayRange(lane, a, b) {
-    const state = edit.isAxis(lane) ? this.valueText(lane, a) : this.words(edit.isOn(this.doc, lane, a) ? "say.on" : "say.off");
+    const state = edit.isAxis(lane)
+      ? this.valueText(lane, a)
+      : this.words(edit.isOn(this.doc, lane, a) ? "say.on" : "say.off");
     this.say("say.range", { lane: this.nameOf(lane), a, b: b - 1, state });
   }
 
@@ -134,7 +136,11 @@ export class Editor extends EditorState {
   setBlocks(blocks) {
     this.apply((doc) => edit.setLength(doc, framesOfBlocks(blocks)));
     const { length } = this.doc;
-    this.say("say.length", { blocks: blocksOfFrames(length), frames: length, seconds: Number((length / FPS).toFixed(2)) });
+    this.say("say.length", {
+      blocks: blocksOfFrames(length),
+      frames: length,
+      seconds: Number((length / FPS).toFixed(2)),
+    });
   }
 
   /** @param {string} name */
@@ -155,7 +161,12 @@ export class Editor extends EditorState {
     const { t } = this.cursor;
     const { loop, length } = this.doc;
     const toggled = loop ? null : this.selection ? [this.selection.a, this.selection.b] : [0, length];
-    const next = what === "toggle" ? toggled : what === "in" ? [t, loop && loop[1] > t ? loop[1] : length] : [loop && loop[0] <= t ? loop[0] : 0, t + 1];
+    const next =
+      what === "toggle"
+        ? toggled
+        : what === "in"
+          ? [t, loop && loop[1] > t ? loop[1] : length]
+          : [loop && loop[0] <= t ? loop[0] : 0, t + 1];
     this.apply((doc) => signs.setLoop(doc, /** @type {[number, number] | null} */ (next)));
     if (this.doc.loop) this.say("say.loop", { a: this.doc.loop[0], b: this.doc.loop[1] });
     else this.say("say.noloop");
@@ -164,7 +175,8 @@ export class Editor extends EditorState {
   /** The marker before or after the cursor; the ends count as markers. @param {number} direction */
   jump(direction) {
     const places = [0, ...this.doc.markers.map((m) => m.t), this.doc.length - 1];
-    const found = direction > 0 ? places.find((t) => t > this.cursor.t) : places.reverse().find((t) => t < this.cursor.t);
+    const found =
+      direction > 0 ? places.find((t) => t > this.cursor.t) : places.reverse().find((t) => t < this.cursor.t);
     if (found !== undefined) this.moveTo(found);
   }
 
@@ -219,15 +231,25 @@ export class Editor extends EditorState {
     const { other, divergence } = this;
     if (other === undefined) return "";
     const name = this.branchName(other);
-    return divergence ? this.words("branch.differs", { name, block: divergence.block, t: divergence.row }) : this.words("branch.same", { name });
+    return divergence
+      ? this.words("branch.differs", { name, block: divergence.block, t: divergence.row })
+      : this.words("branch.same", { name });
   }
 
-  /** The branch that is compared with, as it is drawn. @returns {import("../view/draw_branches.mjs").Comparison | null} */
+  /**
+   * The branch that is compared with, as it is drawn.
+   * @returns {import("../view/draw_branches.mjs").Comparison | null}
+   */
   get comparison() {
     const { doc, other } = this;
     if (other === undefined) return null;
     const own = branchOf(doc, doc.active) ?? branchOf(doc, other);
-    return { name: this.branchName(other), tracks: activeTracks({ ...doc, active: other }), at: this.divergence, fork: own?.fork ?? 0 };
+    return {
+      name: this.branchName(other),
+      tracks: activeTracks({ ...doc, active: other }),
+      at: this.divergence,
+      fork: own?.fork ?? 0,
+    };
   }
 
   // ---- ways of working
@@ -271,7 +293,10 @@ export class Editor extends EditorState {
     const t = this.playhead ?? this.cursor.t;
     const block = blockOfInput(t);
     const state = this.blocks[block] ?? "none";
-    const parts = [this.words("status", { t, s: (t / FPS).toFixed(2), block }) + (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`)];
+    const parts = [
+      this.words("status", { t, s: (t / FPS).toFixed(2), block }) +
+        (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`),
+    ];
     if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
     if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
     parts.push(this.words("status.end", { frames: this.doc.length, seconds: (this.doc.length / FPS).toFixed(2) }));

@@ -15,9 +15,15 @@ import * as edit from "../../model/edit.mjs";
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {{t: number, lane: string}} Cursor */
 /** @typedef {{a: number, b: number, lanes: string[]}} Selection */
-/** @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment `flip`: to another branch */
+/**
+ * @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment `flip`: to another
+ *   branch
+ */
 /** @typedef {{kind: "json"|"schema"|"newer", message: string, text: string}} Problem */
-/** @typedef {{text: string, variant: string, script: import("../../script/script.mjs").Script | null, error: ScriptError | null, warnings: import("../../script/lexer.mjs").Note[]}} Read */
+/**
+ * @typedef {{text: string, variant: string, script: import("../../script/script.mjs").Script | null, error: ScriptError
+ *   | null, warnings: import("../../script/lexer.mjs").Note[]}} Read
+ */
 
 export class EditorState {
   /** @param {string} variant @param {import("../parts/i18n.mjs").Translate} say */
@@ -49,7 +55,10 @@ export class EditorState {
     this.printed = null;
     /** The script that was read last. @type {Read | null} */
     this.read = null;
-    /** The timeline that the script tab made last, and the one it began with. @type {{doc: Timeline, base: Timeline} | null} */
+    /**
+     * The timeline that the script tab made last, and the one it began with.
+     * @type {{doc: Timeline, base: Timeline} | null}
+     */
     this.scripted = null;
     /** The branch that was left last, to flip back to. @type {string | null | undefined} */
     this.left = undefined;
@@ -141,7 +150,10 @@ export class EditorState {
     }
   }
 
-  /** The timeline of a script; of one with a fault, an empty one that carries it. @param {string} text @param {string} variant @returns {Timeline} */
+  /**
+   * The timeline of a script; of one with a fault, an empty one that carries it.
+   * @param {string} text @param {string} variant @returns {Timeline}
+   */
   documentOf(text, variant) {
     try {
       return parseScript(text, variant).document;
@@ -285,7 +297,10 @@ export class EditorState {
 
   // ---- branches
 
-  /** The branch that is compared with and flipped to: the one that was left last, or a likely one; undefined without branches. */
+  /**
+   * The branch that is compared with and flipped to: the one that was left last, or a likely one; undefined without
+   * branches.
+   */
   get other() {
     const { active, branches } = this.doc;
     if (!branches.length) return undefined;
@@ -325,7 +340,10 @@ export class EditorState {
     this.emit("edit");
   }
 
-  /** Show another branch. Flips one after the other are one step of undo, and none where they end where they began. @param {string | null} id */
+  /**
+   * Show another branch. Flips one after the other are one step of undo, and none where they end where they began.
+   * @param {string | null} id
+   */
   flipTo(id) {
     if (!this.editable || id === this.doc.active || !hasBranch(this.doc, id)) return;
     this.commit();

@@ -19,7 +19,10 @@ const HANDLE = 7;
 /** @param {Editor} e @param {Point} p */
 const snapOf = (e, p) => (p.alt ? "frame" : e.snap);
 
-/** Toggle-paint in one lane: the first cell decides, what the pointer jumps over is filled. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+/**
+ * Toggle-paint in one lane: the first cell decides, what the pointer jumps over is filled.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
+ */
 export function paintDrag(e, hit, start) {
   const base = e.doc;
   const lane = hit.row?.id ?? "";
@@ -84,7 +87,10 @@ export function drawDrag(e, hit, start) {
   };
 }
 
-/** A ramp from press to release, or between two clicks. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+/**
+ * A ramp from press to release, or between two clicks.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
+ */
 export function rampDrag(e, hit, start) {
   const axis = hit.row?.id ?? "";
   const edge = snapNear(e.doc, snapOf(e, start), hit.edge);
@@ -125,7 +131,11 @@ export function handleAt(e, hit, x, y) {
   return null;
 }
 
-/** Move one end of a ramp; Shift keeps its value. @param {Editor} e @param {Hit} hit @param {Point} start @param {NonNullable<ReturnType<typeof handleAt>>} handle @returns {Drag} */
+/**
+ * Move one end of a ramp; Shift keeps its value.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @param {NonNullable<ReturnType<typeof handleAt>>} handle
+ * @returns {Drag}
+ */
 export function handleDrag(e, hit, start, { ramp, end, value }) {
   const base = e.doc;
   const { row } = hit;
@@ -148,7 +158,10 @@ export function handleDrag(e, hit, start, { ramp, end, value }) {
   };
 }
 
-/** Move or resize a run, move what is selected, or select anew. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+/**
+ * Move or resize a run, move what is selected, or select anew.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
+ */
 export function selectDrag(e, hit, start) {
   const { row } = hit;
   const lane = row?.id ?? "";
@@ -173,7 +186,8 @@ function resizeDrag(e, lane, run, side) {
   return {
     move: (p) => {
       const edge = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, e.view.lanesTop).edge);
-      const [a, b] = side === "left" ? [Math.min(edge, run[0] + run[1] - 1), run[0] + run[1]] : [run[0], Math.max(edge, run[0] + 1)];
+      const [a, b] =
+        side === "left" ? [Math.min(edge, run[0] + run[1] - 1), run[0] + run[1]] : [run[0], Math.max(edge, run[0] + 1)];
       e.selection = { a, b, lanes: [lane] };
       e.preview(edit.resizeRun(base, lane, run, a, b));
     },
@@ -191,7 +205,10 @@ function moveRunDrag(e, lane, run, hit) {
       const to = e.view.hit(base, p.x, e.view.lanesTop);
       const row = e.view.nearestRow(p.y);
       const target = row.kind === "key" ? row.id : lane;
-      const start = Math.max(0, Math.min(base.length - run[1], snapNear(base, p.shift ? "frame" : e.snap, run[0] + to.t - hit.t)));
+      const start = Math.max(
+        0,
+        Math.min(base.length - run[1], snapNear(base, p.shift ? "frame" : e.snap, run[0] + to.t - hit.t)),
+      );
       e.selection = { a: start, b: start + run[1], lanes: [target] };
       e.cursor = { t: start, lane: target };
       e.preview(edit.moveRun(base, lane, run, target, start, p.alt));
@@ -200,7 +217,10 @@ function moveRunDrag(e, lane, run, hit) {
   };
 }
 
-/** @param {Editor} e @param {Hit} hit @param {Point} start @param {import("../editing/editor.mjs").Selection} selection @returns {Drag} */
+/**
+ * @param {Editor} e @param {Hit} hit @param {Point} start @param {import("../editing/editor.mjs").Selection} selection
+ * @returns {Drag}
+ */
 function moveSelection(e, hit, start, selection) {
   const base = e.doc;
   const rows = selection.b - selection.a;
@@ -210,7 +230,10 @@ function moveSelection(e, hit, start, selection) {
       moved ||= Math.abs(p.x - start.x) > SLOP;
       if (!moved) return;
       const to = e.view.hit(base, p.x, e.view.lanesTop);
-      const a = Math.max(0, Math.min(base.length - rows, snapNear(base, p.shift ? "frame" : e.snap, selection.a + to.t - hit.t)));
+      const a = Math.max(
+        0,
+        Math.min(base.length - rows, snapNear(base, p.shift ? "frame" : e.snap, selection.a + to.t - hit.t)),
+      );
       e.selection = { a, b: a + rows, lanes: selection.lanes };
       e.preview(edit.moveRange(base, selection.lanes, selection.a, selection.b, a - selection.a, p.alt));
     },
@@ -247,7 +270,10 @@ export function marqueeDrag(e, hit) {
   };
 }
 
-/** Move the playhead; the ends of the loop can be taken with it. @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
+/**
+ * Move the playhead; the ends of the loop can be taken with it.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
+ */
 export function rulerDrag(e, hit, start) {
   const loop = e.doc.loop;
   const taken = loop && start.y > 10 ? loop.findIndex((t) => Math.abs(e.view.x(t) - start.x) <= EDGE) : -1;
@@ -257,7 +283,9 @@ export function rulerDrag(e, hit, start) {
     const to = e.view.hit(base, p.x, 0);
     if (loop && taken >= 0) {
       const edge = snapNear(base, snapOf(e, p), to.edge);
-      e.preview(signs.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]));
+      e.preview(
+        signs.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]),
+      );
     } else {
       e.cursor = { ...e.cursor, t: Math.min(base.length - 1, snapNear(base, snapOf(e, p), to.t)) };
       e.emit("view");
@@ -270,7 +298,8 @@ export function rulerDrag(e, hit, start) {
 /** @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
 export function markerDrag(e, hit, start) {
   const base = e.doc;
-  const marker = base.markers.find((m) => Math.abs(e.view.x(m.t) - start.x) <= 8) ?? base.markers.filter((m) => m.t <= hit.t).pop();
+  const marker =
+    base.markers.find((m) => Math.abs(e.view.x(m.t) - start.x) <= 8) ?? base.markers.filter((m) => m.t <= hit.t).pop();
   const width = marker ? 12 + marker.name.length * 6.5 : 0;
   if (!marker || start.x > e.view.x(marker.t) + width || start.x < e.view.x(marker.t) - 8) {
     e.moveTo(hit.t);
@@ -313,7 +342,10 @@ export function minimapDrag(e, start) {
   return { move, end: () => {} };
 }
 
-/** The stretch of a camera lane that a typed value replaces: the selection, the hold or ramp there, or one block. @param {Editor} e @param {string} axis @param {number} t @returns {[number, number]} */
+/**
+ * The stretch of a camera lane that a typed value replaces: the selection, the hold or ramp there, or one block.
+ * @param {Editor} e @param {string} axis @param {number} t @returns {[number, number]}
+ */
 export function stretchAt(e, axis, t) {
   const { selection: s, doc } = e;
   if (s && s.lanes.includes(axis) && t >= s.a && t < s.b) return [s.a, s.b];

@@ -20,7 +20,11 @@ import * as edit from "../../model/edit.mjs";
 function byBlock(editor, by) {
   const block = blockOfInput(editor.cursor.t);
   const start = firstInputOfBlock(block);
-  return by > 0 ? firstInputOfBlock(block + 1) : editor.cursor.t > start ? start : firstInputOfBlock(Math.max(0, block - 1));
+  return by > 0
+    ? firstInputOfBlock(block + 1)
+    : editor.cursor.t > start
+      ? start
+      : firstInputOfBlock(Math.max(0, block - 1));
 }
 
 /** @param {Editor} editor @param {KeyboardEvent} event */
@@ -43,7 +47,10 @@ function moveLane(editor, event) {
   editor.moveTo(editor.cursor.t, ids[i], event.shiftKey);
 }
 
-/** Change the camera values of the target, or of the ramp that the cursor is in. @param {Editor} editor @param {number} by */
+/**
+ * Change the camera values of the target, or of the ramp that the cursor is in.
+ * @param {Editor} editor @param {number} by
+ */
 function nudge(editor, by) {
   const { a, b, lanes } = editor.target;
   const axes = lanes.filter(edit.isAxis);
@@ -117,7 +124,19 @@ const COMMANDS = {
 };
 
 /** Keys that may be held down to repeat. */
-const REPEATS = new Set(["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "PageDown", "+", "=", "-", "z", "y"]);
+const REPEATS = new Set([
+  "ArrowLeft",
+  "ArrowRight",
+  "ArrowUp",
+  "ArrowDown",
+  "PageUp",
+  "PageDown",
+  "+",
+  "=",
+  "-",
+  "z",
+  "y",
+]);
 
 /** @param {KeyboardEvent} event */
 function nameOf(event) {
@@ -135,7 +154,8 @@ export function handleKey(editor, event, host) {
   const control = event.ctrlKey || event.metaKey;
   // What the key says comes first: on a French keyboard minus is on the key of 6, and digits need Shift.
   const said = COMMANDS[nameOf(event)];
-  const digit = /^[1-9]$/.exec(event.key)?.[0] ?? (event.shiftKey ? null : /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1]);
+  const digit =
+    /^[1-9]$/.exec(event.key)?.[0] ?? (event.shiftKey ? null : /^(?:Digit|Numpad)([1-9])$/.exec(event.code)?.[1]);
   /** @type {Command | null} */
   let command = null;
   if (event.key === "Escape") command = () => host.escape() || host.leave();

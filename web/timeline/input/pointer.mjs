@@ -39,7 +39,8 @@ export class Pointers {
     /** Where the pointer that drags was seen last. @type {Point} */
     this.at = { x: 0, y: 0, shift: false, alt: false };
     editor.endings.push(() => this.finish());
-    const on = (/** @type {string} */ kind, /** @type {(event: any) => void} */ act, /** @type {any} */ options) => canvas.addEventListener(kind, act, options);
+    const on = (/** @type {string} */ kind, /** @type {(event: any) => void} */ act, /** @type {any} */ options) =>
+      canvas.addEventListener(kind, act, options);
     on("pointerdown", (event) => this.down(event), undefined);
     on("pointermove", (event) => this.move(event), undefined);
     on("pointerup", (event) => this.up(event, false), undefined);
@@ -48,7 +49,10 @@ export class Pointers {
     on("wheel", (event) => this.wheel(event), { passive: false });
   }
 
-  /** Where an event is on the canvas, in its own pixels, whatever the graph's zoom. @param {PointerEvent | MouseEvent} event @returns {Point} */
+  /**
+   * Where an event is on the canvas, in its own pixels, whatever the graph's zoom.
+   * @param {PointerEvent | MouseEvent} event @returns {Point}
+   */
   point(event) {
     const box = this.canvas.getBoundingClientRect();
     const x = ((event.clientX - box.left) * this.canvas.clientWidth) / (box.width || 1);

@@ -4,7 +4,19 @@ import { activeTracks } from "../../model/document.mjs";
 import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
 import { runAt } from "../../model/tracks.mjs";
 import * as edit from "../../model/edit.mjs";
-import { drawDrag, handleAt, handleDrag, markerDrag, minimapDrag, paintDrag, panDrag, rampDrag, rulerDrag, selectDrag, EDGE } from "./gestures.mjs";
+import {
+  drawDrag,
+  handleAt,
+  handleDrag,
+  markerDrag,
+  minimapDrag,
+  paintDrag,
+  panDrag,
+  rampDrag,
+  rulerDrag,
+  selectDrag,
+  EDGE,
+} from "./gestures.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
 /** @typedef {import("../view/view.mjs").Hit} Hit */
@@ -62,6 +74,11 @@ export function shapeAt(e, x, y) {
   if (e.tool !== "paint" && !e.ramp && handleAt(e, hit, x, y)) return "move";
   if (e.tool !== "select") return hit.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
   const runs = hit.row.kind === "key" ? activeTracks(e.doc)[hit.row.id] : [];
-  if (runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))) return "col-resize";
-  return runAt(runs, hit.t) >= 0 || (e.selection && hit.t >= e.selection.a && hit.t < e.selection.b) ? "move" : "default";
+  if (
+    runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))
+  )
+    return "col-resize";
+  return runAt(runs, hit.t) >= 0 || (e.selection && hit.t >= e.selection.a && hit.t < e.selection.b)
+    ? "move"
+    : "default";
 }

@@ -13,19 +13,37 @@ const UNITS_PER_PIXEL = 0.01;
 const KEYS = {
   universal: { KeyW: "w", KeyS: "s", KeyA: "a", KeyD: "d" },
   gta_drive: { KeyW: "w", KeyS: "s" },
-  templerun: { KeyW: "jump", KeyS: "slide", KeyZ: "turn_left", KeyC: "turn_right", KeyA: "side_left", KeyD: "side_right", ArrowUp: "jump", ArrowDown: "slide", ArrowLeft: "turn_left", ArrowRight: "turn_right" },
+  templerun: {
+    KeyW: "jump",
+    KeyS: "slide",
+    KeyZ: "turn_left",
+    KeyC: "turn_right",
+    KeyA: "side_left",
+    KeyD: "side_right",
+    ArrowUp: "jump",
+    ArrowDown: "slide",
+    ArrowLeft: "turn_left",
+    ArrowRight: "turn_right",
+  },
 };
 /** Keys that move the camera: axis and direction. @type {Record<string, [string, number]>} */
 const CAMERA_KEYS = {
-  ArrowLeft: ["yaw", -1], ArrowRight: ["yaw", 1], ArrowUp: ["pitch", 1], ArrowDown: ["pitch", -1],
-  KeyJ: ["yaw", -1], KeyL: ["yaw", 1], KeyI: ["pitch", 1], KeyK: ["pitch", -1],
+  ArrowLeft: ["yaw", -1],
+  ArrowRight: ["yaw", 1],
+  ArrowUp: ["pitch", 1],
+  ArrowDown: ["pitch", -1],
+  KeyJ: ["yaw", -1],
+  KeyL: ["yaw", 1],
+  KeyI: ["pitch", 1],
+  KeyK: ["pitch", -1],
 };
 /** @type {Record<string, [string, number]>} */
 const STEERING = { KeyA: ["yaw", -1], KeyD: ["yaw", 1] };
 
 /**
  * The physical key of an event. Keyboards on screens, remote desktops and Android say none: then the one that the
- * character has on a usual keyboard. @param {{code: string, key: string}} event @returns {string} "" where there is none
+ * character has on a usual keyboard.
+ * @param {{code: string, key: string}} event @returns {string} "" where there is none
  */
 export function codeOfKey({ code, key }) {
   if (code && code !== "Unidentified") return code;
@@ -34,16 +52,26 @@ export function codeOfKey({ code, key }) {
   return key === " " ? "Space" : /^[A-Z]\w+$/.test(key) && key !== "Unidentified" ? key : "";
 }
 
-/** The action of a physical key for a variant, or null. @param {import("../../model/variants.mjs").Variant} variant @param {string} code */
+/**
+ * The action of a physical key for a variant, or null.
+ * @param {import("../../model/variants.mjs").Variant} variant @param {string} code
+ */
 export function actionOf(variant, code) {
   const key = KEYS[variant.name]?.[code];
   if (key) return { key, axis: null, sign: 0 };
-  const camera = variant.mouse ? (variant.pitch ? CAMERA_KEYS[code] : { ...CAMERA_KEYS, ...STEERING }[code]) : undefined;
+  const camera = variant.mouse
+    ? variant.pitch
+      ? CAMERA_KEYS[code]
+      : { ...CAMERA_KEYS, ...STEERING }[code]
+    : undefined;
   if (!camera || (camera[0] === "pitch" && !variant.pitch)) return null;
   return { key: null, axis: camera[0], sign: camera[1] };
 }
 
-/** The key that a code stands for in the help and on the pad. @param {import("../../model/variants.mjs").Variant} variant @param {string} lane */
+/**
+ * The key that a code stands for in the help and on the pad.
+ * @param {import("../../model/variants.mjs").Variant} variant @param {string} lane
+ */
 export function codeOf(variant, lane) {
   return Object.entries(KEYS[variant.name] ?? {}).find(([, key]) => key === lane)?.[0] ?? "";
 }
@@ -94,7 +122,10 @@ export class Hands {
     this.stick = { yaw: 0, pitch: 0 };
   }
 
-  /** The keys among codes, each once, and the speed of the camera that keys and stick make. @param {Iterable<string>} codes */
+  /**
+   * The keys among codes, each once, and the speed of the camera that keys and stick make.
+   * @param {Iterable<string>} codes
+   */
   read(codes) {
     /** @type {string[]} */
     const keys = [];
@@ -140,9 +171,24 @@ export class Take extends Hands {
     return Object.fromEntries(
       this.lanes.map((lane) => {
         if (lane !== "yaw" && lane !== "pitch") {
-          return [lane, joinRuns(this.rows.flatMap((row, t) => (row.keys.includes(lane) ? [/** @type {[number, number]} */ ([t, 1])] : [])))];
+          return [
+            lane,
+            joinRuns(
+              this.rows.flatMap((row, t) =>
+                row.keys.includes(lane) ? [/** @type {[number, number]} */ ([t, 1])] : [],
+              ),
+            ),
+          ];
         }
-        return [lane, canonicalCurve(holdsOf(this.rows.map((row) => row[lane]), 0))];
+        return [
+          lane,
+          canonicalCurve(
+            holdsOf(
+              this.rows.map((row) => row[lane]),
+              0,
+            ),
+          ),
+        ];
       }),
     );
   }

@@ -4,9 +4,13 @@
  * phase of a container around us, so that only a listener on the window comes before it.
  */
 
-/** Keep moves of fingers that all began inside `root` from the graph. @param {HTMLElement} root @returns {() => void} stop doing so */
+/**
+ * Keep moves of fingers that all began inside `root` from the graph.
+ * @param {HTMLElement} root @returns {() => void} stop doing so
+ */
 export function keepTouches(root) {
-  const mine = (/** @type {TouchEvent} */ event) => [...event.touches].every((touch) => root.contains(/** @type {Node} */ (touch.target)));
+  const mine = (/** @type {TouchEvent} */ event) =>
+    [...event.touches].every((touch) => root.contains(/** @type {Node} */ (touch.target)));
   const move = (/** @type {TouchEvent} */ event) => {
     if (event.touches.length > 1 && mine(event)) event.stopPropagation();
   };
@@ -14,7 +18,9 @@ export function keepTouches(root) {
   const end = (/** @type {TouchEvent} */ event) => {
     if (!event.touches.length) release();
   };
-  root.addEventListener("touchstart", () => window.addEventListener("touchmove", move, { capture: true, passive: true }));
+  root.addEventListener("touchstart", () =>
+    window.addEventListener("touchmove", move, { capture: true, passive: true }),
+  );
   root.addEventListener("touchend", end);
   root.addEventListener("touchcancel", release);
   return release;

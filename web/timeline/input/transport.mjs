@@ -26,7 +26,10 @@ export class Transport {
     return this.editor.playhead !== null;
   }
 
-  /** Play; record where lanes are armed. With a loop, it is the loop that is played, or punched into. @param {boolean} record */
+  /**
+   * Play; record where lanes are armed. With a loop, it is the loop that is played, or punched into.
+   * @param {boolean} record
+   */
   start(record) {
     const { editor } = this;
     if (this.running || !editor.editable) return;

@@ -6,7 +6,10 @@ import { emptyDocument } from "../../model/document.mjs";
 import { element, update } from "./style.mjs";
 
 export class Banner {
-  /** @param {import("../editing/editor.mjs").Editor} editor @param {import("./i18n.mjs").Translate} words @param {{setVariant: (variant: string) => void}} host */
+  /**
+   * @param {import("../editing/editor.mjs").Editor} editor @param {import("./i18n.mjs").Translate} words
+   * @param {{setVariant: (variant: string) => void}} host
+   */
   constructor(editor, words, host) {
     this.editor = editor;
     this.words = words;
@@ -45,7 +48,10 @@ export class Banner {
     const copy = () => void navigator.clipboard?.writeText(area.value);
     const row = element("div", { class: "mg-row" });
     if (problem.kind !== "newer") row.append(this.button("problem.retry", () => editor.load(area.value)));
-    row.append(this.button("problem.copy", copy), this.button("problem.fresh", () => editor.startEmpty()));
+    row.append(
+      this.button("problem.copy", copy),
+      this.button("problem.fresh", () => editor.startEmpty()),
+    );
     const title = words(problem.kind === "newer" ? "problem.newer" : "problem.json");
     this.problem.replaceChildren(element("div", {}, title), message, area, row);
   }
@@ -61,7 +67,12 @@ export class Banner {
     const names = { from: VARIANTS[doc.variant].title, to: VARIANTS[wanted].title };
     const what = lost.map(({ lane, count }) => `${editor.nameOf(lane)} (${count})`).join(", ");
     this.root.replaceChildren(
-      element("p", {}, words("variant.offer", names), ...(what ? [element("span", { class: "mg-lost" }, ` ${words("variant.lost", { what })}`)] : [])),
+      element(
+        "p",
+        {},
+        words("variant.offer", names),
+        ...(what ? [element("span", { class: "mg-lost" }, ` ${words("variant.lost", { what })}`)] : []),
+      ),
       this.button("variant.convert", () => editor.convert(convertVariant(editor.doc, wanted).doc)),
       this.button("variant.fresh", () => editor.convert(emptyDocument(wanted, converted.length))),
       this.button("variant.keep", () => this.host.setVariant(editor.doc.variant), names),

@@ -22,8 +22,15 @@ export class FocusProxy {
     this.host = host;
     this.focused = false;
     this.area = element("textarea", {
-      class: "mg-proxy", readonly: true, inputmode: "none", autocomplete: "off", autocorrect: "off", autocapitalize: "off",
-      spellcheck: "false", role: "application", ...names,
+      class: "mg-proxy",
+      readonly: true,
+      inputmode: "none",
+      autocomplete: "off",
+      autocorrect: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+      role: "application",
+      ...names,
     });
     this.outside = (/** @type {Event} */ event) => {
       if (!host.root.contains(/** @type {Node} */ (event.target))) this.area.blur();
@@ -37,7 +44,8 @@ export class FocusProxy {
     area.addEventListener("blur", () => this.set(false));
     area.addEventListener("keydown", (event) => host.keydown(event));
     area.addEventListener("keyup", (event) => host.keyup(event));
-    for (const kind of ["copy", "cut", "paste"]) area.addEventListener(kind, (event) => this.clipboard(/** @type {ClipboardEvent} */ (event)));
+    for (const kind of ["copy", "cut", "paste"])
+      area.addEventListener(kind, (event) => this.clipboard(/** @type {ClipboardEvent} */ (event)));
   }
 
   /** @param {boolean} on */

@@ -6,17 +6,30 @@ import { element } from "./style.mjs";
 
 /** Where the keys lie in the grid of three columns. @type {Record<string, string>} */
 export const PLACES = {
-  w: "1 / 2", a: "2 / 1", s: "2 / 2", d: "2 / 3",
-  turn_left: "1 / 1", jump: "1 / 2", turn_right: "1 / 3", side_left: "2 / 1", slide: "2 / 2", side_right: "2 / 3",
+  w: "1 / 2",
+  a: "2 / 1",
+  s: "2 / 2",
+  d: "2 / 3",
+  turn_left: "1 / 1",
+  jump: "1 / 2",
+  turn_right: "1 / 3",
+  side_left: "2 / 1",
+  slide: "2 / 2",
+  side_right: "2 / 3",
 };
 
 /**
  * The pad of a variant.
- * @param {import("../../model/variants.mjs").Variant} variant @param {(id: string) => string} name @param {() => import("../input/record.mjs").Take | null} take
+ * @param {import("../../model/variants.mjs").Variant} variant @param {(id: string) => string} name
+ * @param {() => import("../input/record.mjs").Take | null} take
  */
 export function touchPad(variant, name, take) {
   const keys = heldKeys(variant).map((lane) => {
-    const button = element("button", { class: "mg-key", type: "button", tabindex: "-1", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` }, name(lane));
+    const button = element(
+      "button",
+      { class: "mg-key", type: "button", tabindex: "-1", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` },
+      name(lane),
+    );
     button.addEventListener("pointerdown", (event) => {
       event.preventDefault();
       event.stopPropagation();
@@ -37,7 +50,10 @@ export function touchPad(variant, name, take) {
   return pad;
 }
 
-/** @param {import("../../model/variants.mjs").Variant} variant @param {() => import("../input/record.mjs").Take | null} take */
+/**
+ * @param {import("../../model/variants.mjs").Variant} variant
+ * @param {() => import("../input/record.mjs").Take | null} take
+ */
 function lookStick(variant, take) {
   const stick = element("div", { class: "mg-look" });
   const set = (/** @type {PointerEvent} */ event) => {

@@ -5,7 +5,10 @@ import { element } from "./style.mjs";
 import { LINES } from "./help.mjs";
 
 /** @typedef {import("./i18n.mjs").Translate} Translate */
-/** @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean}} MenuItem chosen: one of several, and whether it is the one */
+/**
+ * @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean}} MenuItem chosen: one of
+ *   several, and whether it is the one
+ */
 
 /**
  * A camera value as people write it: `0.1`, `-.05`, `1.5deg`, `2°`.
@@ -16,11 +19,16 @@ export function readCamera(text, words) {
   if (!match) return { error: words("value.bad") };
   const size = Number(match[2].replace(",", ".")) / (match[3] ? CAMERA_UNIT_DEGREES : 1);
   const value = Math.round((match[1] && match[1] !== "+" ? -size : size) * 1e6) / 1e6 + 0;
-  return Math.abs(value) > CAMERA_LIMIT ? { error: words("value.range", { value: text.trim().slice(0, 20) }) } : { value };
+  return Math.abs(value) > CAMERA_LIMIT
+    ? { error: words("value.range", { value: text.trim().slice(0, 20) }) }
+    : { value };
 }
 
 export class Popups {
-  /** @param {HTMLElement} root what they lie over @param {HTMLElement} stage what places are counted from @param {Translate} words @param {() => void} refocus */
+  /**
+   * @param {HTMLElement} root what they lie over @param {HTMLElement} stage what places are counted from
+   * @param {Translate} words @param {() => void} refocus
+   */
   constructor(root, stage, words, refocus) {
     this.root = root;
     this.stage = stage;
@@ -43,7 +51,10 @@ export class Popups {
     return true;
   }
 
-  /** Show `box` with its corner near a point of the stage. @param {HTMLElement} box @param {number} x @param {number} y */
+  /**
+   * Show `box` with its corner near a point of the stage.
+   * @param {HTMLElement} box @param {number} x @param {number} y
+   */
   show(box, x, y) {
     this.close(false);
     this.open = box;
@@ -57,11 +68,19 @@ export class Popups {
 
   /**
    * Ask for one line of text.
-   * @param {{title: string, value: string, hint?: (text: string) => string, x: number, y: number, chips?: string[], done: (text: string) => string | null}} question
+   * @param {{title: string, value: string, hint?: (text: string) => string, x: number, y: number, chips?: string[],
+   *   done: (text: string) => string | null}} question
    *   `done` gives what is wrong with the answer, or null
    */
   ask({ title, value, hint, x, y, chips = [], done }) {
-    const input = element("input", { class: "mg-field", type: "text", value, "aria-label": title, autocomplete: "off", spellcheck: "false" });
+    const input = element("input", {
+      class: "mg-field",
+      type: "text",
+      value,
+      "aria-label": title,
+      autocomplete: "off",
+      spellcheck: "false",
+    });
     const error = element("div", { class: "mg-error", role: "alert" });
     const help = element("div", { class: "mg-hint" });
     const finish = () => {
@@ -71,9 +90,20 @@ export class Popups {
     };
     const showHint = () => (help.textContent = hint ? hint(input.value) : "");
     const buttons = chips.map((chip) =>
-      element("button", { class: "mg-button mg-text", type: "button", tabindex: "-1", onclick: () => ((input.value = chip), finish()) }, chip),
+      element(
+        "button",
+        { class: "mg-button mg-text", type: "button", tabindex: "-1", onclick: () => ((input.value = chip), finish()) },
+        chip,
+      ),
     );
-    const box = element("div", { class: "mg-pop mg-ask", role: "dialog", "aria-label": title }, element("h3", {}, title), element("div", { class: "mg-row" }, input, ...buttons), help, error);
+    const box = element(
+      "div",
+      { class: "mg-pop mg-ask", role: "dialog", "aria-label": title },
+      element("h3", {}, title),
+      element("div", { class: "mg-row" }, input, ...buttons),
+      help,
+      error,
+    );
     input.addEventListener("input", () => {
       error.textContent = "";
       showHint();
@@ -92,33 +122,55 @@ export class Popups {
     input.select();
   }
 
-  /** @param {(MenuItem | null)[]} items null: a line between two @param {number} x @param {number} y @param {string} [title] */
+  /**
+   * @param {(MenuItem | null)[]} items null: a line between two @param {number} x @param {number} y
+   * @param {string} [title]
+   */
   menu(items, x, y, title) {
-    const parts = items.map((item, i) => (item ? this.menuItem(item, i) : element("div", { class: "mg-line", role: "separator" })));
+    const parts = items.map((item, i) =>
+      item ? this.menuItem(item, i) : element("div", { class: "mg-line", role: "separator" }),
+    );
     this.show(element("div", { class: "mg-pop mg-menu", role: "menu", "aria-label": title ?? null }, ...parts), x, y);
   }
 
   /** @param {MenuItem} item @param {number} i */
   menuItem({ label, keys, run, off, chosen }, i) {
     const radio = chosen !== undefined;
-    const attributes = { role: radio ? "menuitemradio" : "menuitem", "aria-checked": radio ? String(chosen) : null, id: `mg-item-${i}` };
+    const attributes = {
+      role: radio ? "menuitemradio" : "menuitem",
+      "aria-checked": radio ? String(chosen) : null,
+      id: `mg-item-${i}`,
+    };
     const act = () => {
       this.close();
       run();
     };
     const face = radio ? `${chosen ? "●" : "○"} ${label}` : label;
-    const button = element("button", { class: "mg-button", type: "button", tabindex: "-1", disabled: off, onclick: act, ...attributes }, element("span", {}, face), element("kbd", {}, keys ?? ""));
+    const button = element(
+      "button",
+      { class: "mg-button", type: "button", tabindex: "-1", disabled: off, onclick: act, ...attributes },
+      element("span", {}, face),
+      element("kbd", {}, keys ?? ""),
+    );
     button.addEventListener("mousedown", (event) => event.preventDefault());
     return button;
   }
 
-  /** A key while a menu is open; the focus stays where it is. @param {KeyboardEvent} event @returns {boolean} whether it was for the menu */
+  /**
+   * A key while a menu is open; the focus stays where it is.
+   * @param {KeyboardEvent} event @returns {boolean} whether it was for the menu
+   */
   key(event) {
     const menu = this.open?.classList.contains("mg-menu") ? this.open : null;
     const items = /** @type {HTMLButtonElement[]} */ ([...(menu?.querySelectorAll("button:not(:disabled)") ?? [])]);
     if (!items.length || event.ctrlKey || event.metaKey || event.altKey) return false;
     const at = items.findIndex((item) => item.classList.contains("mg-at"));
-    const to = { ArrowDown: (at + 1) % items.length, ArrowUp: (at <= 0 ? items.length : at) - 1, Home: 0, End: items.length - 1 }[event.key];
+    const to = {
+      ArrowDown: (at + 1) % items.length,
+      ArrowUp: (at <= 0 ? items.length : at) - 1,
+      Home: 0,
+      End: items.length - 1,
+    }[event.key];
     if (to !== undefined) this.point(items, to);
     else if ((event.key === "Enter" || event.key === " ") && at >= 0) items[at].click();
     else return false;
@@ -137,9 +189,33 @@ export class Popups {
       this.close();
       return;
     }
-    const rows = LINES.map((line) => element("tr", {}, ...this.words(line).split("|").map((cell) => element("td", {}, cell))));
-    const close = element("button", { class: "mg-button", type: "button", tabindex: "-1", "aria-label": this.words("help.close"), onclick: () => this.close() }, "×");
-    const box = element("div", { class: "mg-pop mg-help", role: "dialog", "aria-label": this.words("help.title") }, element("h3", {}, this.words("help.title")), element("table", {}, ...rows), close);
+    const rows = LINES.map((line) =>
+      element(
+        "tr",
+        {},
+        ...this.words(line)
+          .split("|")
+          .map((cell) => element("td", {}, cell)),
+      ),
+    );
+    const close = element(
+      "button",
+      {
+        class: "mg-button",
+        type: "button",
+        tabindex: "-1",
+        "aria-label": this.words("help.close"),
+        onclick: () => this.close(),
+      },
+      "×",
+    );
+    const box = element(
+      "div",
+      { class: "mg-pop mg-help", role: "dialog", "aria-label": this.words("help.title") },
+      element("h3", {}, this.words("help.title")),
+      element("table", {}, ...rows),
+      close,
+    );
     this.show(box, 0, 0);
     box.style.left = box.style.top = "";
     this.refocus();

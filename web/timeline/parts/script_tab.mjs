@@ -12,12 +12,23 @@ export class ScriptTab {
     this.editor = editor;
     this.words = words;
     this.area = element("textarea", {
-      spellcheck: "false", autocomplete: "off", autocorrect: "off", autocapitalize: "off", wrap: "soft",
-      "aria-label": words("tab.script"), placeholder: words("script.hint"), "aria-describedby": "",
+      spellcheck: "false",
+      autocomplete: "off",
+      autocorrect: "off",
+      autocapitalize: "off",
+      wrap: "soft",
+      "aria-label": words("tab.script"),
+      placeholder: words("script.hint"),
+      "aria-describedby": "",
     });
     this.back = element("pre", { "aria-hidden": "true" });
     this.messages = element("div", { class: "mg-messages", role: "status", "aria-live": "polite" });
-    this.root = element("div", { class: "mg-script", hidden: true }, element("div", { class: "mg-editor" }, this.back, this.area), this.messages);
+    this.root = element(
+      "div",
+      { class: "mg-script", hidden: true },
+      element("div", { class: "mg-editor" }, this.back, this.area),
+      this.messages,
+    );
     this.timer = 0;
     this.written = "";
     this.unread = false; // there are letters that the timeline does not have yet
@@ -47,13 +58,22 @@ export class ScriptTab {
     this.area.scrollTop = 0;
   }
 
-  /** Refuse what would make the field unusable; what is written stays, and so does the clipboard. @param {ClipboardEvent} event */
+  /**
+   * Refuse what would make the field unusable; what is written stays, and so does the clipboard.
+   * @param {ClipboardEvent} event
+   */
   pasted(event) {
     event.stopPropagation();
     const size = event.clipboardData?.getData("text/plain").length ?? 0;
     if (size + this.area.value.length <= MOST) return;
     event.preventDefault();
-    this.messages.replaceChildren(element("div", { class: "mg-bad" }, this.words("paste.long", { size: size.toLocaleString(), most: MOST.toLocaleString() })));
+    this.messages.replaceChildren(
+      element(
+        "div",
+        { class: "mg-bad" },
+        this.words("paste.long", { size: size.toLocaleString(), most: MOST.toLocaleString() }),
+      ),
+    );
   }
 
   typed() {
@@ -85,7 +105,12 @@ export class ScriptTab {
 
   /** Show the timeline's script, unless the user is writing it. */
   refresh() {
-    if (!this.shown || this.unread || (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)) return;
+    if (
+      !this.shown ||
+      this.unread ||
+      (document.activeElement === this.area && this.editor.doc.source?.text === this.area.value)
+    )
+      return;
     const { script } = this.editor;
     const shown = script.length > MOST ? `${script.slice(0, MOST)}…` : script;
     this.area.readOnly = shown !== script || this.tooLong;
@@ -109,7 +134,9 @@ export class ScriptTab {
       return;
     }
     const { error, warnings } = this.editor.readScript(text);
-    const notes = error ? [{ ...error, message: error.reason, bad: true }] : warnings.map((w) => ({ ...w, bad: false }));
+    const notes = error
+      ? [{ ...error, message: error.reason, bad: true }]
+      : warnings.map((w) => ({ ...w, bad: false }));
     const lines = text.length > 200000 ? [] : text.split("\n");
     this.back.replaceChildren();
     let done = 0;
@@ -121,7 +148,10 @@ export class ScriptTab {
       const to = Math.max(from + 1, line + letters.slice(0, note.column - 1 + note.width).join("").length);
       if (from < done) continue;
       const marked = text.slice(from, to);
-      this.back.append(text.slice(done, from), element("mark", { class: note.bad ? "mg-bad" : "mg-warn" }, marked.trim() ? marked : "  "));
+      this.back.append(
+        text.slice(done, from),
+        element("mark", { class: note.bad ? "mg-bad" : "mg-warn" }, marked.trim() ? marked : "  "),
+      );
       done = to;
     }
     this.back.append(`${text.slice(done, done + 200000)}\n`);

@@ -3,7 +3,11 @@
 import { touchPad } from "./pad.mjs";
 
 export class Steering {
-  /** @param {import("../editing/editor.mjs").Editor} editor @param {import("../input/transport.mjs").Transport} transport @param {HTMLCanvasElement} canvas @param {HTMLElement} stage where the pad goes */
+  /**
+   * @param {import("../editing/editor.mjs").Editor} editor
+   * @param {import("../input/transport.mjs").Transport} transport @param {HTMLCanvasElement} canvas
+   * @param {HTMLElement} stage where the pad goes
+   */
   constructor(editor, transport, canvas, stage) {
     this.editor = editor;
     this.transport = transport;
@@ -22,7 +26,14 @@ export class Steering {
   /** A recording has begun. @param {boolean} touch */
   begin(touch) {
     const { editor, transport } = this;
-    if (touch) this.stage.append((this.pad = touchPad(editor.variant, (id) => editor.nameOf(id), () => transport.take)));
+    if (touch)
+      this.stage.append(
+        (this.pad = touchPad(
+          editor.variant,
+          (id) => editor.nameOf(id),
+          () => transport.take,
+        )),
+      );
     else if (editor.armed.has("yaw") || editor.armed.has("pitch")) {
       // Refused without a recent click, or where the page may not lock: the pointer then steers while it is over us.
       Promise.resolve(this.canvas.requestPointerLock?.()).catch(() => {});

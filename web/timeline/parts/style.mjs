@@ -5,7 +5,9 @@ const HREF = new URL("../timeline.css", import.meta.url).href;
 
 /** Link a style sheet, by default the timeline's. @param {string} [href] */
 export function linkStyle(href = HREF) {
-  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some((link) => /** @type {HTMLLinkElement} */ (link).href === href);
+  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some(
+    (link) => /** @type {HTMLLinkElement} */ (link).href === href,
+  );
   if (known) return;
   const link = document.createElement("link");
   link.rel = "stylesheet";
@@ -13,7 +15,10 @@ export function linkStyle(href = HREF) {
   document.head.append(link);
 }
 
-/** Set what differs, and touch nothing else: this runs at every frame. @param {HTMLElement} node @param {Record<string, string | boolean>} wanted `text`, `hidden`, or attributes */
+/**
+ * Set what differs, and touch nothing else: this runs at every frame.
+ * @param {HTMLElement} node @param {Record<string, string | boolean>} wanted `text`, `hidden`, or attributes
+ */
 export function update(node, wanted) {
   for (const [name, value] of Object.entries(wanted)) {
     if (name === "text") {
@@ -27,7 +32,8 @@ export function update(node, wanted) {
 /**
  * An element with attributes, properties written as `on...` listeners, and children.
  * @template {keyof HTMLElementTagNameMap} K
- * @param {K} tag @param {Record<string, any>} [attributes] @param {...(Node | string)} children @returns {HTMLElementTagNameMap[K]}
+ * @param {K} tag @param {Record<string, any>} [attributes] @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[K]}
  */
 export function element(tag, attributes = {}, ...children) {
   const made = document.createElement(tag);

@@ -45,20 +45,33 @@ function icon(name) {
  */
 
 export class Toolbar {
-  /** @param {import("../editing/editor.mjs").Editor} editor @param {BarHost} host @param {import("./i18n.mjs").Translate} words */
+  /**
+   * @param {import("../editing/editor.mjs").Editor} editor @param {BarHost} host
+   * @param {import("./i18n.mjs").Translate} words
+   */
   constructor(editor, host, words) {
     this.editor = editor;
     this.host = host;
     this.words = words;
     const e = editor;
-    this.tools = ["paint", "select", "ramp", "pan"].map((tool) => this.button(icon(tool), `tool.${tool}`, () => e.setTool(tool), { "data-tool": tool }));
+    this.tools = ["paint", "select", "ramp", "pan"].map((tool) =>
+      this.button(icon(tool), `tool.${tool}`, () => e.setTool(tool), { "data-tool": tool }),
+    );
     this.undo = this.button(icon("undo"), "undo", () => e.undo(), { "data-act": "undo" });
     this.redo = this.button(icon("redo"), "redo", () => e.redo(), { "data-act": "redo" });
     this.play = this.button(icon("play"), "play", () => host.play(), { "data-act": "play" });
-    this.record = this.button(icon("record"), "record", (event) => host.record(event instanceof PointerEvent && event.pointerType === "touch"), { "data-act": "record" });
+    this.record = this.button(
+      icon("record"),
+      "record",
+      (event) => host.record(event instanceof PointerEvent && event.pointerType === "touch"),
+      { "data-act": "record" },
+    );
     this.record.classList.add("mg-rec");
     this.fork = this.button(icon("fork"), "fork", () => e.fork(), { "data-act": "fork" });
-    this.branch = this.button("", "branch", () => host.branches(this.branch), { "data-act": "branch", "aria-haspopup": "menu" });
+    this.branch = this.button("", "branch", () => host.branches(this.branch), {
+      "data-act": "branch",
+      "aria-haspopup": "menu",
+    });
     this.branch.classList.add("mg-text", "mg-branch");
     this.flip = this.button("A/B", "flip", () => e.flip(), { "data-act": "flip" });
     this.flip.classList.add("mg-text");
@@ -72,22 +85,67 @@ export class Toolbar {
       this.button(icon("in"), "zoom.in", zoom(1.4), { "data-act": "zoom-in" }),
       this.button(icon("fit"), "zoom.fit", () => (e.view.fit(e.doc), e.emit("view")), { "data-act": "fit" }),
     ];
-    this.length = element("input", { class: "mg-field", type: "number", min: "1", max: String(blocksOfFrames(MAX_FRAMES)), step: "1", "aria-label": words("length"), title: words("length") });
+    this.length = element("input", {
+      class: "mg-field",
+      type: "number",
+      min: "1",
+      max: String(blocksOfFrames(MAX_FRAMES)),
+      step: "1",
+      "aria-label": words("length"),
+      title: words("length"),
+    });
     this.length.addEventListener("change", () => this.setLength());
-    this.tabs = /** @type {const} */ (["lanes", "script"]).map((tab) => this.button(words(`tab.${tab}`), `tab.${tab}`, () => host.tab(tab), { "data-tab": tab }));
+    this.tabs = /** @type {const} */ (["lanes", "script"]).map((tab) =>
+      this.button(words(`tab.${tab}`), `tab.${tab}`, () => host.tab(tab), { "data-tab": tab }),
+    );
     for (const tab of this.tabs) tab.classList.add("mg-text");
     this.help = this.button("?", "help", () => host.help(), { "data-act": "help" });
     const separator = () => element("span", { class: "mg-sep" });
-    this.lanesOnly = [...this.tools, separator(), this.undo, this.redo, separator(), this.play, this.record, separator(), this.fork, this.branch, this.flip, separator(), this.snap, this.easing, separator(), ...this.zooms];
+    this.lanesOnly = [
+      ...this.tools,
+      separator(),
+      this.undo,
+      this.redo,
+      separator(),
+      this.play,
+      this.record,
+      separator(),
+      this.fork,
+      this.branch,
+      this.flip,
+      separator(),
+      this.snap,
+      this.easing,
+      separator(),
+      ...this.zooms,
+    ];
     this.root = element(
-      "div", { class: "mg-bar", role: "toolbar", "aria-label": words("live.label") }, ...this.lanesOnly, element("span", { class: "mg-gap" }),
-      element("label", { class: "mg-length" }, this.length, element("span", {}, words("length.unit"))), element("span", { class: "mg-ends" }, ...this.tabs, this.help),
+      "div",
+      { class: "mg-bar", role: "toolbar", "aria-label": words("live.label") },
+      ...this.lanesOnly,
+      element("span", { class: "mg-gap" }),
+      element("label", { class: "mg-length" }, this.length, element("span", {}, words("length.unit"))),
+      element("span", { class: "mg-ends" }, ...this.tabs, this.help),
     );
   }
 
-  /** @param {Node | string} face @param {string} title @param {(event: Event) => void} run @param {Record<string, string>} [more] */
+  /**
+   * @param {Node | string} face @param {string} title @param {(event: Event) => void} run
+   * @param {Record<string, string>} [more]
+   */
   button(face, title, run, more = {}) {
-    const made = element("button", { class: "mg-button", type: "button", tabindex: "-1", title: this.words(title), "aria-label": this.words(title), ...more }, face);
+    const made = element(
+      "button",
+      {
+        class: "mg-button",
+        type: "button",
+        tabindex: "-1",
+        title: this.words(title),
+        "aria-label": this.words(title),
+        ...more,
+      },
+      face,
+    );
     made.addEventListener("mousedown", (event) => event.preventDefault());
     made.addEventListener("click", run);
     return made;
@@ -102,7 +160,8 @@ export class Toolbar {
 
   refresh() {
     const { editor, words } = this;
-    const press = (/** @type {HTMLElement} */ button, /** @type {boolean} */ on) => update(button, { "aria-pressed": on });
+    const press = (/** @type {HTMLElement} */ button, /** @type {boolean} */ on) =>
+      update(button, { "aria-pressed": on });
     for (const button of this.tools) press(button, button.dataset.tool === editor.tool);
     for (const button of this.tabs) press(button, button.dataset.tab === this.host.shown());
     update(this.undo, { disabled: !editor.history.canUndo });
@@ -120,7 +179,8 @@ export class Toolbar {
     this.label(this.easing, "easing", words(`ease.${editor.easing}`));
     const script = this.host.shown() === "script";
     const camera = [this.easing, this.tools[2]];
-    for (const node of this.lanesOnly) update(node, { hidden: script || (!editor.variant.mouse && camera.includes(/** @type {any} */ (node))) });
+    for (const node of this.lanesOnly)
+      update(node, { hidden: script || (!editor.variant.mouse && camera.includes(/** @type {any} */ (node))) });
     const name = editor.branchName(editor.doc.active);
     if (this.branch.textContent !== `${name} ▾`) this.label(this.branch, "branch", `${name} ▾`, name);
     const flip = words("flip", { name: editor.branchName(editor.other) });
@@ -134,7 +194,10 @@ export class Toolbar {
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
   }
 
-  /** @param {HTMLButtonElement} button @param {string} key of its title @param {string} face @param {string} [name] in its title */
+  /**
+   * @param {HTMLButtonElement} button @param {string} key of its title @param {string} face
+   * @param {string} [name] in its title
+   */
   label(button, key, face, name = face) {
     if (button.textContent === face) return;
     button.textContent = face;

@@ -10,7 +10,8 @@ import { setMarker } from "../../model/edit_signs.mjs";
 
 export class Windows {
   /**
-   * @param {import("../editing/editor.mjs").Editor} editor @param {import("./popups.mjs").Popups} popups @param {import("./i18n.mjs").Translate} words
+   * @param {import("../editing/editor.mjs").Editor} editor @param {import("./popups.mjs").Popups} popups
+   * @param {import("./i18n.mjs").Translate} words
    * @param {{paste: (text: string) => void, complain: (message: string) => void}} host
    */
   constructor(editor, popups, words, host) {
@@ -46,7 +47,9 @@ export class Windows {
       y: at ? at.y + 8 : row.top + row.height,
       hint: (text) => {
         const read = readCamera(text, words);
-        return "value" in read ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) }) : "";
+        return "value" in read
+          ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) })
+          : "";
       },
       done: (text) => {
         const read = readCamera(text, words);
@@ -85,19 +88,35 @@ export class Windows {
     const { selection } = editor;
     const inside = selection && hit.t >= selection.a && hit.t < selection.b;
     if (!inside && !hit.header) editor.moveTo(hit.t, hit.row?.id);
-    const item = (/** @type {string} */ key, /** @type {string} */ keys, /** @type {() => void} */ run, off = false) => ({ label: words(key), keys, run, off });
+    const item = (
+      /** @type {string} */ key,
+      /** @type {string} */ keys,
+      /** @type {() => void} */ run,
+      off = false,
+    ) => ({ label: words(key), keys, run, off });
     this.popups.menu(
       [
-        ...(hit.row?.kind === "axis" ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))] : []),
+        ...(hit.row?.kind === "axis"
+          ? [item("menu.value", "Enter", () => this.askValue(hit.t, hit.row?.id ?? "", p))]
+          : []),
         item("menu.cut", "Ctrl+X", () => void this.copyFromMenu("Ctrl+X").then((copied) => copied && editor.clear())),
         item("menu.copy", "Ctrl+C", () => void this.copyFromMenu("Ctrl+C")),
         item("menu.paste", "Ctrl+V", () => this.pasteFromMenu()),
         item("menu.delete", "Del", () => editor.clear()),
         item("menu.all", "Ctrl+A", () => editor.select(0, editor.doc.length)),
         item("menu.insert", "Ins", () => editor.insert()),
-        item(inside ? "menu.removeSelection" : "menu.remove", "Shift+Del", () => editor.remove(), editor.doc.length <= 9),
+        item(
+          inside ? "menu.removeSelection" : "menu.remove",
+          "Shift+Del",
+          () => editor.remove(),
+          editor.doc.length <= 9,
+        ),
         item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
-        item(editor.doc.markers.some((m) => m.t === editor.cursor.t && m.pin) ? "menu.unpin" : "menu.pin", "Shift+M", () => editor.pin()),
+        item(
+          editor.doc.markers.some((m) => m.t === editor.cursor.t && m.pin) ? "menu.unpin" : "menu.pin",
+          "Shift+M",
+          () => editor.pin(),
+        ),
         item("menu.fork", "B", () => editor.fork()),
         item("menu.in", "I", () => editor.loop("in")),
         item("menu.out", "O", () => editor.loop("out")),
@@ -114,7 +133,12 @@ export class Windows {
     if (!editor.editable) return;
     const { active, branches } = editor.doc;
     const ids = [null, ...branches.map((branch) => branch.id)];
-    const versions = ids.map((id) => ({ label: editor.branchName(id), keys: id === editor.other ? "X" : "", run: () => editor.flip(id), chosen: id === active }));
+    const versions = ids.map((id) => ({
+      label: editor.branchName(id),
+      keys: id === editor.other ? "X" : "",
+      run: () => editor.flip(id),
+      chosen: id === active,
+    }));
     const own = active !== null;
     const name = editor.branchName(active);
     this.popups.menu(
@@ -143,7 +167,10 @@ export class Windows {
     });
   }
 
-  /** Pages that came without https have no clipboard but with the keyboard. @param {string} keys that do the same @returns {Promise<boolean>} whether it is copied */
+  /**
+   * Pages that came without https have no clipboard but with the keyboard.
+   * @param {string} keys that do the same @returns {Promise<boolean>} whether it is copied
+   */
   async copyFromMenu(keys) {
     try {
       await navigator.clipboard.writeText(copyScript(this.editor));

@@ -84,7 +84,8 @@ function drawBands(ctx, p) {
   if (view.perFrame >= 7) {
     ctx.fillStyle = theme.line;
     ctx.globalAlpha = 0.45;
-    for (let t = from; t < to; t++) ctx.fillRect(Math.round(view.x(t)), view.lanesTop, 1, view.lanesBottom - view.lanesTop);
+    for (let t = from; t < to; t++)
+      ctx.fillRect(Math.round(view.x(t)), view.lanesTop, 1, view.lanesBottom - view.lanesTop);
     ctx.globalAlpha = 1;
   }
   ctx.fillStyle = theme.head;
@@ -102,7 +103,10 @@ function drawLane(ctx, p, row) {
   drawOther(ctx, p, row, activeTracks(doc)[row.id]);
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Run} run @param {{fill: string, edge: string, ink: string}} ink @param {number} [alpha] */
+/**
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Run} run
+ * @param {{fill: string, edge: string, ink: string}} ink @param {number} [alpha]
+ */
 function drawRun(ctx, { view, name }, row, [start, length], ink, alpha = 1) {
   const left = view.x(start);
   const width = Math.max(1.5, length * view.perFrame - (view.perFrame > 3 ? 1 : 0));
@@ -121,7 +125,10 @@ function drawRun(ctx, { view, name }, row, [start, length], ink, alpha = 1) {
   ctx.fillText(label, shownFrom + 1, row.top + row.height / 2);
 }
 
-/** Rows in which no other key is held: what the network is given is `idle`. @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row */
+/**
+ * Rows in which no other key is held: what the network is given is `idle`.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row
+ */
 function drawIdle(ctx, p, row) {
   const tracks = activeTracks(p.doc);
   const held = VARIANTS[p.doc.variant].keys.flatMap((key) => tracks[key] ?? []).sort((a, b) => a[0] - b[0]);
@@ -191,7 +198,11 @@ function columnsOf(values, x, y) {
   return out;
 }
 
-/** Handles of ramps, and the value of holds that are wide enough to carry it. @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Entry[]} entries @param {number} from @param {number} to */
+/**
+ * Handles of ramps, and the value of holds that are wide enough to carry it.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Entry[]} entries
+ * @param {number} from @param {number} to
+ */
 function drawKnots(ctx, p, row, entries, from, to) {
   const { doc, view, theme } = p;
   const ink = theme.lane(row.id);
@@ -200,7 +211,10 @@ function drawKnots(ctx, p, row, entries, from, to) {
     const next = entries[i + 1]?.[0] ?? doc.length;
     const wide = (next - entry[0]) * view.perFrame;
     if (entry.length === 5) {
-      for (const [t, value] of [[entry[0], entry[1]], [entry[0] + entry[3], entry[4]]]) {
+      for (const [t, value] of [
+        [entry[0], entry[1]],
+        [entry[0] + entry[3], entry[4]],
+      ]) {
         ctx.fillStyle = theme.bg;
         ctx.strokeStyle = ink.edge;
         ctx.lineWidth = 1.5;
@@ -214,7 +228,11 @@ function drawKnots(ctx, p, row, entries, from, to) {
       ctx.fillStyle = theme.text;
       const label = `${entry[1] > 0 ? "+" : "−"}${Math.abs(entry[1])}`;
       const y = view.yOf(doc, row, entry[1]) + (above ? -8 : 9);
-      ctx.fillText(label, Math.max(view.x(entry[0]), view.head) + 5, Math.max(row.top + 7, Math.min(row.top + row.height - 8, y)));
+      ctx.fillText(
+        label,
+        Math.max(view.x(entry[0]), view.head) + 5,
+        Math.max(row.top + 7, Math.min(row.top + row.height - 8, y)),
+      );
     }
   }
 }
@@ -247,7 +265,10 @@ function drawRuler(ctx, p) {
   ctx.fillRect(Math.round(view.x(doc.length)), 0, 1, view.lanesBottom);
 }
 
-/** Blocks of the rollout; those whose inputs changed since the last run are hatched. @param {CanvasRenderingContext2D} ctx @param {Picture} p */
+/**
+ * Blocks of the rollout; those whose inputs changed since the last run are hatched.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p
+ */
 function drawStrip(ctx, p) {
   const { doc, view, theme, blocks: states } = p;
   const [from, to] = seen(p);
@@ -298,7 +319,10 @@ function drawHead(ctx, p) {
   }
 }
 
-/** The dot that arms a lane for recording: filled with a ring around it when armed. @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} x @param {number} y @param {boolean} on */
+/**
+ * The dot that arms a lane for recording: filled with a ring around it when armed.
+ * @param {CanvasRenderingContext2D} ctx @param {Theme} theme @param {number} x @param {number} y @param {boolean} on
+ */
 function drawArm(ctx, theme, x, y, on) {
   ctx.beginPath();
   ctx.arc(x, y, on ? 5 : 4, 0, 7);
@@ -312,7 +336,10 @@ function drawArm(ctx, theme, x, y, on) {
   ctx.fill();
 }
 
-/** The whole document in one line, with a frame around what is seen. @param {CanvasRenderingContext2D} ctx @param {Picture} p */
+/**
+ * The whole document in one line, with a frame around what is seen.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p
+ */
 function drawMinimap(ctx, { doc, view, theme, cursor, playhead }) {
   const top = view.lanesBottom;
   const width = view.width - view.head;
@@ -324,9 +351,12 @@ function drawMinimap(ctx, { doc, view, theme, cursor, playhead }) {
   view.rows.forEach((row, i) => {
     ctx.fillStyle = theme.lane(row.id).fill;
     const y = top + 3 + i * height;
-    if (row.kind === "key") for (const [a, n] of tracks[row.id]) ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
+    if (row.kind === "key")
+      for (const [a, n] of tracks[row.id])
+        ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
     if (row.kind !== "axis") return;
-    for (const [a, n] of movingRuns(tracks[row.id], doc.length)) ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
+    for (const [a, n] of movingRuns(tracks[row.id], doc.length))
+      ctx.fillRect(x(a), y, Math.max(1, (n / doc.length) * width), Math.max(1, height - 0.5));
   });
   ctx.strokeStyle = theme.accent;
   ctx.lineWidth = 1;

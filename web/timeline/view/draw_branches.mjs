@@ -16,7 +16,10 @@ const FLAG = 17; // height of the other branch's name
  * @property {number} fork the row where the younger one was forked
  */
 
-/** What the other branch holds from the first difference on. @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {any[]} mine the lane in use */
+/**
+ * What the other branch holds from the first difference on.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {any[]} mine the lane in use
+ */
 export function drawOther(ctx, p, row, mine) {
   const { other } = p;
   const theirs = other?.tracks[row.id];
@@ -29,7 +32,8 @@ export function drawOther(ctx, p, row, mine) {
   if (row.kind === "axis") drawCurve(ctx, p, row, theirs, other.at.row);
   else {
     const shared = new Set(mine.map(String));
-    for (const run of theirs) if (!shared.has(String(run))) drawRun(ctx, p, row, Math.max(run[0], other.at.row), run[0] + run[1]);
+    for (const run of theirs)
+      if (!shared.has(String(run))) drawRun(ctx, p, row, Math.max(run[0], other.at.row), run[0] + run[1]);
   }
   ctx.restore();
 }
@@ -42,7 +46,10 @@ function drawRun(ctx, { view }, row, a, b) {
   ctx.strokeRect(left + 0.5, row.top + 2.5, Math.max(1, width - 1), row.height - 6);
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {import("../../model/tracks.mjs").Entry[]} entries @param {number} from */
+/**
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row
+ * @param {import("../../model/tracks.mjs").Entry[]} entries @param {number} from
+ */
 function drawCurve(ctx, { doc, view }, row, entries, from) {
   const a = Math.max(from, Math.floor(view.scroll));
   const b = Math.min(doc.length, Math.ceil(view.scroll + view.span));
@@ -56,7 +63,10 @@ function drawCurve(ctx, { doc, view }, row, entries, from) {
   ctx.stroke();
 }
 
-/** A line where the first block begins that is not shared, with the name of the other branch. @param {CanvasRenderingContext2D} ctx @param {Picture} p */
+/**
+ * A line where the first block begins that is not shared, with the name of the other branch.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p
+ */
 export function drawDivergence(ctx, p) {
   const { other, view, theme } = p;
   if (!other) return;
@@ -84,7 +94,10 @@ export function drawDivergence(ctx, p) {
   ctx.restore();
 }
 
-/** Where a branch was forked: a line that splits. @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {number} x */
+/**
+ * Where a branch was forked: a line that splits.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {number} x
+ */
 function drawFork(ctx, { theme }, x) {
   const y = RULER + STRIP + MARKERS - 2;
   ctx.save();

@@ -49,7 +49,10 @@ export function drawLoop(ctx, { doc, view, theme }) {
   ctx.globalAlpha = 0.9;
   ctx.fillRect(a, RULER - 3, b - a, 3);
   ctx.globalAlpha = 1;
-  for (const [x, side] of [[a, 1], [b, -1]]) {
+  for (const [x, side] of [
+    [a, 1],
+    [b, -1],
+  ]) {
     ctx.beginPath();
     ctx.moveTo(x, RULER - 9);
     ctx.lineTo(x + side * 6, RULER - 3);

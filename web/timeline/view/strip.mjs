@@ -14,7 +14,17 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/var
  */
 
 /** After the block's number: so that no state is told by its colour alone. @type {Record<BlockState, string>} */
-const SIGNS = { none: "", empty: "", stale: " ~", done: "", cached: " ✓", resumable: " ✓›", pinned: " ✓●", making: " …", failed: " ×" };
+const SIGNS = {
+  none: "",
+  empty: "",
+  stale: " ~",
+  done: "",
+  cached: " ✓",
+  resumable: " ✓›",
+  pinned: " ✓●",
+  making: " …",
+  failed: " ×",
+};
 
 /**
  * States of `doc` from what is known of a document close to it: the same up to the first difference, stale after it.
@@ -43,7 +53,13 @@ export function stateOf(what) {
 export function drawBlock(ctx, theme, state, x, y, w, h) {
   const resumable = state === "resumable" || state === "pinned";
   const made = state === "done" || state === "cached" || resumable;
-  ctx.fillStyle = made ? theme.lane("w").fill : state === "failed" ? theme.error : state === "making" ? theme.accent : theme.line;
+  ctx.fillStyle = made
+    ? theme.lane("w").fill
+    : state === "failed"
+      ? theme.error
+      : state === "making"
+        ? theme.accent
+        : theme.line;
   ctx.fillRect(x, y, Math.max(0.5, w), h);
   if (state === "stale") lines(ctx, theme.strong, x, y, w, h, 6);
   if (state === "making") lines(ctx, theme.bg, x, y, w, h, 3);

@@ -11,7 +11,10 @@ export function scaleOf(canvas) {
   return Math.max(0.5, Math.min(wanted, MAX_PIXELS / Math.max(width, height)));
 }
 
-/** A pen for a canvas that takes `width` times `height` of its own pixels. @param {HTMLCanvasElement} canvas @param {number} width @param {number} height @param {number} scale */
+/**
+ * A pen for a canvas that takes `width` times `height` of its own pixels.
+ * @param {HTMLCanvasElement} canvas @param {number} width @param {number} height @param {number} scale
+ */
 export function penFor(canvas, width, height, scale) {
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];

@@ -23,8 +23,19 @@
 
 /** Hues of the lanes; the lightness comes from the palette. @type {Record<string, number>} */
 const HUES = {
-  w: 158, s: 28, a: 275, d: 212, yaw: 196, pitch: 320,
-  idle: 158, jump: 212, slide: 28, turn_left: 275, turn_right: 320, side_left: 196, side_right: 48,
+  w: 158,
+  s: 28,
+  a: 275,
+  d: 212,
+  yaw: 196,
+  pitch: 320,
+  idle: 158,
+  jump: 212,
+  slide: 28,
+  turn_left: 275,
+  turn_right: 320,
+  side_left: 196,
+  side_right: 48,
 };
 
 /** @param {string} css any colour that the browser knows @param {Rgb} fallback @returns {Rgb} */
@@ -56,7 +67,10 @@ export function contrast(a, b) {
   return (high + 0.05) / (low + 0.05);
 }
 
-/** `colour` moved towards black or white until it stands out from `bg`. @param {Rgb} colour @param {Rgb} bg @param {number} least */
+/**
+ * `colour` moved towards black or white until it stands out from `bg`.
+ * @param {Rgb} colour @param {Rgb} bg @param {number} least
+ */
 function legible(colour, bg, least) {
   /** @type {Rgb} */
   const goal = luminance(bg) < 0.35 ? [255, 255, 255] : [0, 0, 0];
@@ -79,7 +93,8 @@ function hsl(hue, s, l) {
 /** The theme of the palette around `element`. @param {HTMLElement} element @returns {Theme} */
 export function readTheme(element) {
   const style = getComputedStyle(element);
-  const get = (/** @type {string} */ name, /** @type {Rgb} */ fallback) => parseColour(style.getPropertyValue(name).trim(), fallback);
+  const get = (/** @type {string} */ name, /** @type {Rgb} */ fallback) =>
+    parseColour(style.getPropertyValue(name).trim(), fallback);
   const bg = get("--comfy-input-bg", [34, 34, 34]);
   const dark = luminance(bg) < 0.35;
   const text = legible(get("--input-text", [221, 221, 221]), bg, 7);

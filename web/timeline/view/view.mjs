@@ -24,7 +24,10 @@ const KEY_MIN = 24;
 const KEY_MAX = 34;
 const AXIS_MIN = 52;
 const SCALES = { min: 0.05, max: 40 };
-/** The range of each camera lane that was looked at; lanes are never changed in place. @type {WeakMap<object, number>} */
+/**
+ * The range of each camera lane that was looked at; lanes are never changed in place.
+ * @type {WeakMap<object, number>}
+ */
 const RANGES = new WeakMap();
 export const SNAPS = ["frame", "latent", "block", "marker"];
 
