@@ -46,8 +46,8 @@ const WORDS = {
 };
 
 const STYLE = `
-.mg-cache { box-sizing: border-box; height: 100%; overflow-y: auto; font: 12px sans-serif; color: var(--input-text, #ddd); }
-.mg-report { font: 12px sans-serif; color: var(--input-text, #ddd); overflow-y: auto; }
+.mg-cache, .mg-report { font: 12px sans-serif; color: var(--input-text, #ddd); overflow-y: auto; }
+.mg-cache { box-sizing: border-box; height: 100%; }
 .mg-cache ul { list-style: none; margin: 0; padding: 0; }
 .mg-cache li { display: grid; grid-template-columns: 64px 1fr auto; gap: 2px 8px; align-items: center; padding: 4px;
   border-bottom: 1px solid var(--border-color, #555); }

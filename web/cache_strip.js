@@ -144,7 +144,7 @@ class StripOf {
     const picture = document.createElement("img");
     picture.alt = "";
     picture.src = api.apiURL(`/matrixgame/cache/${encodeURIComponent(known.project)}/frame/${key}`);
-    picture.onerror = () => picture.remove();
+    picture.addEventListener("error", () => picture.remove());
     tip.prepend(picture);
   }
 

@@ -13,8 +13,14 @@ import { element } from "./timeline/parts/style.mjs";
 const NODE = "MatrixGameLivePlay";
 const TIMELINE_NODE = "MatrixGameActionTimeline";
 const MIN_HEIGHT = 380;
+const PLACE = [
+  "height: 100%; min-height: 0; display: flex; align-items: center; justify-content: center; box-sizing: border-box",
+  "overflow: hidden; border-radius: 8px; background: #000; color: #ccc",
+  "font: 13px system-ui, sans-serif; text-align: center",
+].join("; ");
 const SESSION = "matrixgame.play"; // where this tab remembers its session, also when it is loaded again
-const PLAYED = "matrixgame_session"; // the node's property with the token of its session: other workflows have nodes of the same id
+// the node's property with the token of its session: other workflows have nodes of the same id
+const PLAYED = "matrixgame_session";
 
 /** The places of players, by node. @type {Map<string, Place>} */
 const places = new Map();
@@ -25,10 +31,7 @@ class Place {
   constructor() {
     this.words = translator(locale());
     this.token = ""; // of the session
-    this.root = element("div", {
-      style:
-        "height: 100%; display: flex; align-items: center; justify-content: center; box-sizing: border-box; min-height: 0; overflow: hidden; border-radius: 8px; background: #000; color: #ccc; font: 13px system-ui, sans-serif; text-align: center",
-    });
+    this.root = element("div", { style: PLACE });
     this.root.dataset.captureWheel = "true";
     this.rest();
   }
@@ -50,14 +53,14 @@ class Place {
 
   /**
    * The session is over, and its take is in a timeline.
-   * @param {any} take @param {string} name of the branch @param {() => void} show
+   * @param {any} take @param {string} name of the branch @param {() => void} open
    */
-  end(take, name, show) {
+  end(take, name, open) {
     if (!this.player) return;
     const said = this.words("node.landed", { name });
     const button = element(
       "button",
-      { class: "mg-button mg-text", type: "button", "data-act": "landed", title: said, onclick: show },
+      { class: "mg-button mg-text", type: "button", "data-act": "landed", title: said, onclick: open },
       said,
     );
     this.player.keep(take);
@@ -119,11 +122,11 @@ function show(id, token) {
  */
 let inMind = null;
 
-/** @param {{node: string | number, token: string} | null} session */
-function remember(session) {
-  inMind = session;
+/** @param {{node: string | number, token: string} | null} begun */
+function remember(begun) {
+  inMind = begun;
   try {
-    if (session) sessionStorage.setItem(SESSION, JSON.stringify(session));
+    if (begun) sessionStorage.setItem(SESSION, JSON.stringify(begun));
     else sessionStorage.removeItem(SESSION);
   } catch {
     // it may not be stored

@@ -1,6 +1,8 @@
 // @ts-check
-/** What the choices of a node's lists are called where the frontend speaks another language. Values stay as they are, in
- * workflows and in what is sent; what is a name of its own (fp8, flash2, a file) has no other. */
+/**
+ * What the choices of a node's lists are called where the frontend speaks another language. Values stay as they are,
+ * in workflows and in what is sent; what is a name of its own (fp8, flash2, a file) has no other.
+ */
 
 /** By language, then by the name of the input. @type {Record<string, Record<string, Record<string, string>>>} */
 export const OPTION_NAMES = {

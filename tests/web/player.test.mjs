@@ -181,13 +181,13 @@ test("what is no gamepad, or one that the browser does not know, moves nothing",
 });
 
 test("a key without a code is the one of its character", () => {
-  const code = (key, code = "") => codeOfKey({ key, code });
+  const codeFor = (key, code = "") => codeOfKey({ key, code });
   assert.deepEqual(
-    ["w", "W", "5", " ", "ArrowUp", "Escape", "Backspace", "ö", "Unidentified", ""].map((key) => code(key)),
+    ["w", "W", "5", " ", "ArrowUp", "Escape", "Backspace", "ö", "Unidentified", ""].map((key) => codeFor(key)),
     ["KeyW", "KeyW", "Digit5", "Space", "ArrowUp", "Escape", "Backspace", "", "", ""],
   );
-  assert.equal(code("z", "KeyW"), "KeyW"); // where there is one it counts: WASD stay in their places
-  assert.equal(code("w", "Unidentified"), "KeyW");
+  assert.equal(codeFor("z", "KeyW"), "KeyW"); // where there is one it counts: WASD stay in their places
+  assert.equal(codeFor("w", "Unidentified"), "KeyW");
 });
 
 test("keys can be chosen where nothing may be stored", () => {
@@ -346,7 +346,7 @@ test("a take becomes a branch that is in use, and what was there stays", () => {
   );
 });
 
-test("a longer timeline is marked where the take ends, and one that nobody made anything in is as long as the take", () => {
+test("a longer timeline is marked where the take ends, and an untouched one is as long as the take", () => {
   const before = {
     ...readDocument(JSON.stringify(documentOf({ w: [[0, 45]] }, 45))),
     source: { kind: "script", text: "w 45f" },
@@ -382,7 +382,7 @@ function timelineNode(id, variant = "universal") {
 }
 const branchesOf = (node) => node.widgets[1].timeline.editor.doc.branches.map((branch) => branch.name);
 
-test("a take lands where the node's takes went, else in its world, else in the only timeline, else in a new one", () => {
+test("a take lands where the node's takes went, else in its world, in the only timeline or in a new one", () => {
   const take = documentOf({ s: [[0, 20]] }, 21);
   const none = () => assert.fail("a node was made");
   const play = { id: 1, widgets: [] };

@@ -51,7 +51,7 @@ export function firstDifference(one, other) {
  */
 export function blockStates(doc, rendered) {
   const blocks = blocksOfFrames(doc.length);
-  if (!rendered) return new Array(blocks).fill("none");
+  if (!rendered) return Array.from({ length: blocks }, () => "none");
   const t = firstDifference(doc, rendered);
   const dirty = t === Infinity ? Infinity : blockOfInput(t);
   const had = blocksOfFrames(rendered.length);

@@ -2,8 +2,8 @@
 /**
  * Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored.
  */
-import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, cameraAxes, heldKeys, lanesOf, legalLength } from "./variants.mjs";
-import { activeTracks, canonicalTracks, cleanName, cutTracks, withTracks } from "./document.mjs";
+import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, heldKeys, lanesOf, legalLength } from "./variants.mjs";
+import { activeTracks, cutTracks, withTracks } from "./document.mjs";
 import {
   canonicalCurve,
   cutCurve,

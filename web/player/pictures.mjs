@@ -23,7 +23,7 @@ export class Pictures {
     this.sized = sized;
     this.canvas = element("canvas", { width: 640, height: 352 });
     this.pacer = new Pacer(FPS, (/** @type {Picture} */ picture) => picture.bitmap.close());
-    /** Batches are decoded one after the other, so that none overtakes another. @type {Promise<void>} */
+    /** Batches are decoded one after the other, so that none overtakes another. @type {Promise<unknown>} */
     this.decoding = Promise.resolve();
     this.epoch = 0; // raised where what is on its way is not wanted any more
   }
@@ -46,7 +46,7 @@ export class Pictures {
       this.decoded(head.batch);
       return wanted;
     });
-    this.decoding = taken.then(() => {});
+    this.decoding = taken;
     return taken;
   }
 

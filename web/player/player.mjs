@@ -172,8 +172,9 @@ export class Player {
   keydown(event) {
     const code = codeOfKey(event);
     if (code === "Escape" && this.playing) this.pause();
-    else if (code === "Backspace") event.repeat || this.rewind(1);
-    else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(code)) return;
+    else if (code === "Backspace") {
+      if (!event.repeat) this.rewind(1);
+    } else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(code)) return;
     else if (this.playing ? !this.hands.held.has(code) : !event.repeat && this.mayPlay) {
       // the key that begins to play is held like any other, and one that was held before the click counts from now on
       const { playing } = this;
@@ -253,13 +254,11 @@ export class Player {
   }
 
   /** @param {import("./link.mjs").FramesHead} head @param {Blob[]} blobs */
-  receive(head, blobs) {
+  async receive(head, blobs) {
     if (!head.still) this.readouts.came(head);
-    this.pictures.receive(head, blobs).then((taken) => {
-      if (!taken) return;
-      if (head.still) this.hud?.show([], [0, 0]);
-      else this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
-    });
+    if (!(await this.pictures.receive(head, blobs))) return;
+    if (head.still) this.hud?.show([], [0, 0]);
+    else this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
   }
 
   // ---- drawing

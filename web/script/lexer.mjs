@@ -14,8 +14,17 @@ export const ENDS = ["end", ...UNREADABLE];
 // nothing else belong to the newline before them.
 const KINDS = ["", "newline", "number", "word", "string", "symbol", "end", "bad"];
 const END = 6;
-const TOKEN =
-  /(?:[ \t\u00a0]+|#[^\n]*)*(?:(\n(?:[ \t\u00a0]*(?:#[^\n]*)?\n)*)|([0-9]+(?:\.[0-9]+)?|\.[0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|("(?:\\["\\]|[^"\\\x00-\x1f])*")|(->|\.\.|[@:{}()+\-,;])|($)|([^]))/guy;
+const BEFORE = /(?:[ \t\u00a0]+|#[^\n]*)*/;
+const GROUPS = [
+  /\n(?:[ \t\u00a0]*(?:#[^\n]*)?\n)*/,
+  /[0-9]+(?:\.[0-9]+)?|\.[0-9]+/,
+  /[A-Za-z_][A-Za-z0-9_]*/,
+  /"(?:\\["\\]|[^"\\\x00-\x1f])*"/,
+  /->|\.\.|[@:{}()+\-,;]/,
+  /$/,
+  /[^]/,
+];
+const TOKEN = new RegExp(`${BEFORE.source}(?:${GROUPS.map((group) => `(${group.source})`).join("|")})`, "guy");
 
 export class Token {
   /** @param {string} kind @param {string} text @param {number} at where it begins in the text */
@@ -187,5 +196,7 @@ function format(name, kind, message, source, line, column, width, hint) {
   const wide = Math.max(1, Math.min(width, shown.length - caret));
   const gutter = `  ${line} | `;
   const under = `${" ".repeat(gutter.length - 2)}| ${" ".repeat(caret)}${"^".repeat(wide)}`;
-  return `${name}:${line}:${column}: ${kind}: ${message}\n${gutter}${shown.join("")}\n${under}${hint ? `\n  hint: ${hint}` : ""}`;
+  const lines = [`${name}:${line}:${column}: ${kind}: ${message}`, gutter + shown.join(""), under];
+  if (hint) lines.push(`  hint: ${hint}`);
+  return lines.join("\n");
 }

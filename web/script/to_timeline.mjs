@@ -94,8 +94,8 @@ export function writeTimeline(parser, body) {
   const score = new Score();
   score.play([...body, { kind: "wait", frames: Math.max(0, frames - asked), markers: 0 }]);
   if (![0, 8, 9].includes(frames % FRAMES_PER_BLOCK)) {
-    const message = `a length of ${frames} is no whole number of blocks; the timeline is filled with idle up to ${length}`;
-    parser.warn("filled", message, parser.end);
+    const message = `a length of ${frames} is no whole number of blocks`;
+    parser.warn("filled", `${message}; the timeline is filled with idle up to ${length}`, parser.end);
   }
   const { variant } = parser;
   /** @type {Record<string, any[]>} */

@@ -30,7 +30,8 @@ export class Hud {
     svg.setAttribute("viewBox", "-1.2 -1.2 2.4 2.4");
     svg.setAttribute("class", "mgp-stick");
     svg.innerHTML =
-      '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/><line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
+      '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/>' +
+      '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
     this.svg = svg;
     this.root.append(svg);
   }

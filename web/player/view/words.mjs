@@ -27,7 +27,9 @@ const EN = {
   hud: "Show the keys",
   take: "Save the take",
   control: "Take over",
-  mode: "How inputs are sampled. Responsive: what is held when a block starts. Faithful: your last 12 frames, one block late.",
+  mode:
+    "How inputs are sampled. Responsive: what is held when a block starts. " +
+    "Faithful: your last 12 frames, one block late.",
   "mode.responsive": "responsive",
   "mode.faithful": "faithful",
   "state.connecting": "Connecting…",

@@ -133,7 +133,8 @@ const EN = {
   "marker.title": "Name of frame {t} (empty: no marker)",
   "paste.bad": "That is no script: {message}",
   "paste.long":
-    "The clipboard has {size} characters, and a script here has at most {most}. Nothing was changed; store a long recording as a timeline file.",
+    "The clipboard has {size} characters, and a script here has at most {most}. Nothing was changed; " +
+    "store a long recording as a timeline file.",
   "paste.blocked": "The clipboard could not be read: press Ctrl+V instead",
   "copy.blocked": "The clipboard could not be written: press {keys} instead",
   "problem.json": "The stored timeline cannot be read. It is kept as it is until you change it.",
@@ -336,7 +337,7 @@ export function translator(locale) {
  * @returns {Translate}
  */
 export function translatorOf(english, others, locale) {
-  const words = { ...english, ...(others[locale.split("-")[0]] ?? {}) };
+  const words = { ...english, ...others[locale.split("-")[0]] };
   return (key, values = {}) => {
     const text = words[key] ?? key;
     return text.replace(/\{(\w+)(?::(\w+)\|(\w+))?\}/g, (whole, name, one, many) => {

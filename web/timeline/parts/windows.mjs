@@ -54,7 +54,8 @@ export class Windows {
       done: (text) => {
         const read = readCamera(text, words);
         if ("error" in read) return read.error;
-        if (!editor.lanes.some((each) => each.id === lane)) return null; // of the variant that was shown when it was asked
+        // the lane is one of the variant that was shown when it was asked
+        if (!editor.lanes.some((each) => each.id === lane)) return null;
         editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
         editor.sayRange(lane, a, b);
         return null;

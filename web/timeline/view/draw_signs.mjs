@@ -15,7 +15,8 @@ export function drawWarnings(ctx, { view, theme, warnings }) {
     if (!row || right <= left) continue;
     const y = row.top + row.height - 3.5;
     ctx.beginPath();
-    for (let x = left, i = 0; x <= right; x += 3, i++) i ? ctx.lineTo(x, y + (i % 2 ? 2 : 0)) : ctx.moveTo(x, y);
+    ctx.moveTo(left, y);
+    for (let x = left + 3, i = 1; x <= right; x += 3, i++) ctx.lineTo(x, y + (i % 2 ? 2 : 0));
     ctx.stroke();
   }
 }
