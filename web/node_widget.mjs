@@ -53,8 +53,7 @@ const placeOf = ({ node, widget }) => `${node.id}/${widget.name}`;
 
 /**
  * An undo makes all nodes anew, with the ids they had. One of the renderers then goes on showing what it has: the
- * element
- * of the node that is gone. Put the one of the living node in its place.
+ * element of the node that is gone. Put the one of the living node in its place.
  */
 export function showLiving() {
   for (const entry of shown) {

@@ -83,8 +83,8 @@ export class PlayerHands extends Hands {
 
   /**
    * Look at the gamepad in use. What the browser has no standard layout for is left alone: of some, triggers at rest
-   * are
-   * axes at −1, and others are no gamepads at all. @param {(Gamepad | null)[]} gamepads
+   * are axes at −1, and others are no gamepads at all.
+   * @param {(Gamepad | null)[]} gamepads
    */
   pollGamepad(gamepads) {
     const connected = gamepads.filter((one) => one?.connected);

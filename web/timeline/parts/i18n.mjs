@@ -329,9 +329,8 @@ export function translator(locale) {
 }
 
 /**
- * The translator of any words: English, and other languages that lack some of it. `{n}` is a value, `{n:block|blocks}`
- * a
- * word for one and for another number of it.
+ * The translator of any words: English, and other languages that lack some of it. `{n}` is a value,
+ * `{n:block|blocks}` a word for one and for another number of it.
  * @param {Record<string, string>} english @param {Record<string, Record<string, string | undefined>>} others
  * @param {string} locale
  * @returns {Translate}
