@@ -33,7 +33,7 @@ class StripOf {
     this.asked = 0;
     /**
      * What was said of timelines, so that a flip or an undo shows at once.
-     * @type {WeakMap<object, import("./timeline/view/strip.mjs").Known>}
+     * @type {WeakMap<object, import("./timeline/view/strip.mjs").CachedBlocks>}
      */
     this.answers = new WeakMap();
     /** @type {HTMLElement | null} */
@@ -60,7 +60,7 @@ class StripOf {
 
   edited() {
     const { editor } = this.timeline;
-    editor.known = this.answers.get(editor.doc) ?? editor.known;
+    editor.cachedBlocks = this.answers.get(editor.doc) ?? editor.cachedBlocks;
     this.later();
   }
 
@@ -81,8 +81,8 @@ class StripOf {
     const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     if (!answer.ok || editor.doc !== doc) return;
     const { project, blocks } = await answer.json();
-    editor.known = blocks.length ? { doc, project, blocks } : null;
-    if (editor.known) this.answers.set(doc, editor.known);
+    editor.cachedBlocks = blocks.length ? { doc, project, blocks } : null;
+    if (editor.cachedBlocks) this.answers.set(doc, editor.cachedBlocks);
     this.timeline.redraw();
   }
 
@@ -94,12 +94,12 @@ class StripOf {
     const { editor } = this.timeline;
     this.answers = new WeakMap(); // what they say is old now
     const doc = editor.doc;
-    const known = editor.known ?? { doc, project: "", blocks: [] };
-    if ((known.blocks[block]?.key || key) !== key) return;
-    const blocks = known.blocks.slice();
+    const cached = editor.cachedBlocks ?? { doc, project: "", blocks: [] };
+    if ((cached.blocks[block]?.key || key) !== key) return;
+    const blocks = cached.blocks.slice();
     while (blocks.length <= block) blocks.push({ state: "empty", key: "" });
     blocks[block] = { key, state: stateOf(state) };
-    editor.known = { ...known, blocks };
+    editor.cachedBlocks = { ...cached, blocks };
     this.timeline.redraw();
   }
 
@@ -108,7 +108,7 @@ class StripOf {
     const { editor, pointers } = this.timeline;
     const { x, y } = pointers.point(event);
     const hit = editor.view.hit(editor.doc, x, y);
-    const block = hit.area === "strip" && !hit.header && editor.known ? blockOfInput(hit.t) : -1;
+    const block = hit.area === "strip" && !hit.header && editor.cachedBlocks ? blockOfInput(hit.t) : -1;
     const state = editor.blocks[block];
     if (!state) return this.hide();
     const tip =
@@ -116,14 +116,14 @@ class StripOf {
     this.tip = tip;
     tip.style.left = `${Math.min(event.clientX + 12, window.innerWidth - 250)}px`;
     tip.style.top = `${event.clientY + 16}px`;
-    const what = `${block} ${state} ${editor.known.blocks[block]?.key} ${editor.difference}`;
+    const what = `${block} ${state} ${editor.cachedBlocks.blocks[block]?.key} ${editor.difference}`;
     if (tip.dataset.what !== what) this.fill(tip, what, block, state);
   }
 
   /** @param {HTMLElement} tip @param {string} what @param {number} block @param {string} state */
   fill(tip, what, block, state) {
     const { editor, words } = this.timeline;
-    const { known, comparison } = editor;
+    const { cachedBlocks: cached, comparison } = editor;
     tip.dataset.what = what;
     const { frames, inputs } = rangesOf(block);
     const line = document.createElement("div");
@@ -139,11 +139,11 @@ class StripOf {
       );
     line.textContent = parts.join(" · ");
     tip.replaceChildren(line);
-    const key = known.blocks[block]?.key;
+    const key = cached.blocks[block]?.key;
     if (!["cached", "resumable", "pinned"].includes(state)) return;
     const picture = document.createElement("img");
     picture.alt = "";
-    picture.src = api.apiURL(`/matrixgame/cache/${encodeURIComponent(known.project)}/frame/${key}`);
+    picture.src = api.apiURL(`/matrixgame/cache/${encodeURIComponent(cached.project)}/frame/${key}`);
     picture.addEventListener("error", () => picture.remove());
     tip.prepend(picture);
   }

@@ -92,7 +92,7 @@ function addTimeline(node, name, timeline, getValue, setValue) {
  * @param {any} node @param {string} name @param {any} inputData
  */
 function makeWidget(node, name, inputData) {
-  const given = inputData?.[1]?.default ?? "";
+  const initial = inputData?.[1]?.default ?? "";
   /** @type {any} */
   let widget = null;
   const changed = () => {
@@ -104,7 +104,7 @@ function makeWidget(node, name, inputData) {
     changed,
     () => growNode(node, widget),
   );
-  if (given) timeline.value = given;
+  if (initial) timeline.value = initial;
   timeline.editor.untouched = timeline.editor.doc;
   widget = addTimeline(
     node,
@@ -146,10 +146,9 @@ function showPromoted(host) {
 function promotedWidget(host, input, source) {
   const kept = host._projectPromotedWidget(input);
   const variant = () => variantFor(host, source.node);
-  // What the frontend keeps as far as we know. A gesture shows what it does not keep yet, and must not be set back to
-  // it.
-  let known = "";
-  const keep = (/** @type {string} */ text) => (kept.value = known = text);
+  // What the frontend keeps, as last seen. A gesture shows what it does not keep yet, and must not be set back.
+  let stored = "";
+  const keep = (/** @type {string} */ text) => (kept.value = stored = text);
   const timeline = timelineOf(
     variant,
     () => keep(timeline.value),
@@ -174,7 +173,7 @@ function promotedWidget(host, input, source) {
   let seen = "";
   timeline.sync = () => {
     const text = String(kept.value ?? "");
-    if (text !== known) timeline.value = known = text;
+    if (text !== stored) timeline.value = stored = text;
     const now = String(variant()?.value ?? "");
     if (now !== seen) timeline.setVariant((seen = now));
   };
@@ -196,14 +195,14 @@ function variantFor(host, node) {
 /** A timeline is being sent: what it says now may come back as rendered. @param {TimelineWidget} timeline */
 function remember(timeline) {
   if (!timeline.editor.editable || timeline.editor.scriptError) return;
-  const known = sent.get(timeline) ?? new Map();
-  sent.set(timeline, known);
-  known.delete(timeline.sent);
-  known.set(timeline.sent, timeline.editor.doc);
-  if (known.size > SENT) known.delete(known.keys().next().value);
+  const runs = sent.get(timeline) ?? new Map();
+  sent.set(timeline, runs);
+  runs.delete(timeline.sent);
+  runs.set(timeline.sent, timeline.editor.doc);
+  if (runs.size > SENT) runs.delete(runs.keys().next().value);
 }
 
-/** A run has ended: what it was given is what its timelines have rendered. @param {string} id of the prompt */
+/** A run has ended: what it was sent is what its timelines have rendered. @param {string} id of the prompt */
 async function markRendered(id) {
   const answer = await api.fetchApi(`/history/${id}`);
   const nodes = Object.values((await answer.json())[id]?.prompt?.[2] ?? {});

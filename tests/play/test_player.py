@@ -71,7 +71,7 @@ def test_nothing_stays_held_when_the_page_loses_the_player(stage: Stage) -> None
         page.evaluate("player.proxy.focus()")
         page.keyboard.down("w")
         page.wait_for_function("sent.at(-1).type === 'in' ? sent.at(-1).keys.includes('w') : true")
-        assert page.evaluate("player.hands.held.size") == 1
+        assert page.evaluate("player.inputs.held.size") == 1
         page.evaluate(leave)
         said = page.evaluate("sent.filter((m) => m.type === 'in').at(-1)")
         assert said["keys"] == []
@@ -218,7 +218,7 @@ def test_a_second_page_watches_and_may_take_over(stage: Stage) -> None:
     second.wait_for_function("player.controller")
     first.wait_for_function("!player.controller")
     assert not first.locator("[data-act=stop]").is_enabled()
-    assert first.evaluate("player.hands.held.size") == 0
+    assert first.evaluate("player.inputs.held.size") == 0
 
 
 def test_a_closed_page_pauses_and_a_new_one_goes_on(stage: Stage) -> None:
@@ -250,7 +250,7 @@ def test_keys_of_ones_own(stage: Stage) -> None:
     page.keyboard.up("t")
     page.keyboard.down("w")
     lamps_become(page, [0, 0, 0, 0])
-    assert page.evaluate("player.hands.held.size") == 0
+    assert page.evaluate("player.inputs.held.size") == 0
 
 
 def test_light_and_dark_and_the_language(stage: Stage) -> None:

@@ -152,14 +152,14 @@ test("a flip needs nothing made: the states of the shared blocks stay, and those
   const editor = editorOf();
   editor.fork();
   toggle(editor, 44, "d");
-  const known = {
+  const cached = {
     doc: editor.doc,
     project: "p",
     blocks: Array.from({ length: 9 }, (_, i) => ({ state: "cached", key: String(i) })),
   };
   const other = flipTo(editor.doc, null);
-  assert.deepEqual(statesFor(known, other), [...Array(4).fill("cached"), ...Array(5).fill("stale")]);
-  assert.deepEqual(statesFor(known, flipTo(other, editor.doc.active)), Array(9).fill("cached"));
+  assert.deepEqual(statesFor(cached, other), [...Array(4).fill("cached"), ...Array(5).fill("stale")]);
+  assert.deepEqual(statesFor(cached, flipTo(other, editor.doc.active)), Array(9).fill("cached"));
   assert.deepEqual(divergence(other, "branch-1"), { row: 44, block: 4 });
 });
 

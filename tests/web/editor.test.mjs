@@ -100,8 +100,8 @@ const branched = (variant, tracks, branch) => ({
 });
 
 test("edits of the lanes and of the script leave the inputs of branches as they are", () => {
-  const given = branched("universal", { w: [[0, 98]], yaw: [[24, 0.1]] }, { d: [[70, 10]], yaw: [] });
-  const editor = editorOf("universal", JSON.stringify(given));
+  const source = branched("universal", { w: [[0, 98]], yaw: [[24, 0.1]] }, { d: [[70, 10]], yaw: [] });
+  const editor = editorOf("universal", JSON.stringify(source));
   const rows = (id) =>
     JSON.stringify([
       rowsOf({ ...editor.doc, active: id }).keyboard.slice(0, 105),
@@ -120,9 +120,9 @@ test("edits of the lanes and of the script leave the inputs of branches as they 
   assert.deepEqual([rows("b1"), rows("b2")], before);
   assert.deepEqual(
     made.branches.map(({ tracks: _, ...rest }) => rest),
-    given.branches.map(({ tracks: _, ...rest }) => rest),
+    source.branches.map(({ tracks: _, ...rest }) => rest),
   );
-  assert.deepEqual(made.meta, given.meta);
+  assert.deepEqual(made.meta, source.meta);
   assert.deepEqual(made.tracks.w, [[0, 105]]);
   editor.setScript("w 33f");
   editor.commit();
@@ -138,8 +138,8 @@ test("edits of the lanes and of the script leave the inputs of branches as they 
 });
 
 test("with a branch in use, its lanes are edited and the others stay", () => {
-  const given = { ...branched("universal", { w: [[0, 98]] }, { d: [[70, 10]] }), active: "b1" };
-  const editor = editorOf("universal", JSON.stringify(given));
+  const source = { ...branched("universal", { w: [[0, 98]] }, { d: [[70, 10]] }), active: "b1" };
+  const editor = editorOf("universal", JSON.stringify(source));
   editor.moveTo(0, "a");
   editor.toggle();
   editor.setScript("s 105f");
@@ -150,7 +150,7 @@ test("with a branch in use, its lanes are edited and the others stay", () => {
     [made.active, made.branches[0].tracks.s, made.branches[0].tracks.w, made.branches[0].tracks.d],
     ["b1", [[0, 105]], [], []],
   );
-  assert.deepEqual(made.branches[1], given.branches[1]);
+  assert.deepEqual(made.branches[1], source.branches[1]);
 });
 
 test("one action at a time stays so in branches, whatever happens to the main lanes", () => {

@@ -1,4 +1,4 @@
-// The player's pacer, hands and wire format without a page.
+// The player's pacer, inputs and wire format without a page.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { VARIANTS } from "../../web/model/variants.mjs";
@@ -6,7 +6,7 @@ import { activeTracks, readDocument } from "../../web/model/document.mjs";
 import { Editor } from "../../web/timeline/editing/editor.mjs";
 import { withTake } from "../../web/player/branch.mjs";
 import { findNode, land } from "../../web/player/landing.mjs";
-import { PlayerHands } from "../../web/player/input/held_inputs.mjs";
+import { PlayerInputs } from "../../web/player/input/held_inputs.mjs";
 import { takeApart } from "../../web/player/link.mjs";
 import { Busy } from "../../web/player/view/busy.mjs";
 import { codeOfKey } from "../../web/timeline/input/record.mjs";
@@ -99,44 +99,44 @@ test("a pause does not slow the picture down after it", () => {
 });
 
 test("snapshots: only news, a word every quarter of a second while something is held, taps and turns once", () => {
-  const hands = new PlayerHands(VARIANTS.universal);
-  assert.equal(hands.snapshot(0).keys.length, 0);
-  assert.equal(hands.snapshot(10), null);
-  hands.down("KeyW");
-  hands.down("KeyD");
-  hands.up("KeyD");
-  const first = hands.snapshot(20);
+  const inputs = new PlayerInputs(VARIANTS.universal);
+  assert.equal(inputs.snapshot(0).keys.length, 0);
+  assert.equal(inputs.snapshot(10), null);
+  inputs.down("KeyW");
+  inputs.down("KeyD");
+  inputs.up("KeyD");
+  const first = inputs.snapshot(20);
   assert.deepEqual([first.keys, first.taps], [["w"], ["w", "d"]]);
-  assert.equal(hands.snapshot(100), null);
-  assert.deepEqual(hands.snapshot(300).keys, ["w"]);
-  hands.move(10, 5);
+  assert.equal(inputs.snapshot(100), null);
+  assert.deepEqual(inputs.snapshot(300).keys, ["w"]);
+  inputs.move(10, 5);
   assert.deepEqual(
-    hands.snapshot(310).look.map((v) => Math.round(v * 1000) / 1000),
+    inputs.snapshot(310).look.map((v) => Math.round(v * 1000) / 1000),
     [-0.05, 0.1],
   );
-  assert.equal(hands.snapshot(320), null);
-  hands.release();
-  assert.deepEqual(hands.snapshot(330).keys, []);
+  assert.equal(inputs.snapshot(320), null);
+  inputs.release();
+  assert.deepEqual(inputs.snapshot(330).keys, []);
 });
 
 test("a key of one's own takes the place of the usual one, and is there next time", () => {
-  new PlayerHands(VARIANTS.universal).bind("w", "KeyT");
-  const hands = new PlayerHands(VARIANTS.universal);
+  new PlayerInputs(VARIANTS.universal).bind("w", "KeyT");
+  const inputs = new PlayerInputs(VARIANTS.universal);
   assert.deepEqual(
-    ["KeyT", "KeyW", "KeyS"].map((code) => hands.action(code)?.key),
+    ["KeyT", "KeyW", "KeyS"].map((code) => inputs.action(code)?.key),
     ["w", undefined, "s"],
   );
-  hands.unbind();
-  assert.equal(new PlayerHands(VARIANTS.universal).action("KeyW").key, "w");
+  inputs.unbind();
+  assert.equal(new PlayerInputs(VARIANTS.universal).action("KeyW").key, "w");
   localStorage.setItem("matrixgame.keys.universal", '{"ControlLeft": "w", "KeyT": "nonsense"}');
-  assert.deepEqual(new PlayerHands(VARIANTS.universal).own, {});
+  assert.deepEqual(new PlayerInputs(VARIANTS.universal).own, {});
 });
 
 test("gamepads: the stick beyond half way is a key, the resting stick is nothing, no pitch where there is none", () => {
-  const hands = new PlayerHands(VARIANTS.gta_drive);
-  hands.snapshot(0);
+  const inputs = new PlayerInputs(VARIANTS.gta_drive);
+  inputs.snapshot(0);
   const pad = (axes, pressed = []) =>
-    hands.pollGamepad([
+    inputs.pollGamepad([
       null,
       {
         connected: true,
@@ -146,13 +146,13 @@ test("gamepads: the stick beyond half way is a key, the resting stick is nothing
       },
     ]);
   pad([0.1, 0.1, 0.1, 0.1]);
-  assert.equal(hands.snapshot(10), null);
+  assert.equal(inputs.snapshot(10), null);
   pad([1, -0.6, 0, 1]);
-  const { keys, stick } = hands.snapshot(20);
+  const { keys, stick } = inputs.snapshot(20);
   assert.deepEqual([keys, stick], [["w"], [0, 0.1]]);
   pad([0, 0, 0, 0]);
-  assert.deepEqual(hands.snapshot(30).keys, []);
-  const runner = new PlayerHands(VARIANTS.templerun);
+  assert.deepEqual(inputs.snapshot(30).keys, []);
+  const runner = new PlayerInputs(VARIANTS.templerun);
   runner.pollGamepad([
     { connected: true, mapping: "standard", axes: [0, 0, 0, 0], buttons: [{}, {}, {}, {}, { pressed: true }] },
   ]);
@@ -168,16 +168,16 @@ test("what is no gamepad, or one that the browser does not know, moves nothing",
     buttons: Array.from({ length: 17 }, (_, i) => ({ pressed: pressed.includes(i) })),
   });
   const phantom = { ...pad("Keyboard Consumer Control", "", [0, 0]), buttons: [] };
-  const hands = new PlayerHands(VARIANTS.universal);
-  hands.pollGamepad([phantom, pad("Xbox", "standard", [0, -1, 1, 0])]);
-  assert.deepEqual([hands.snapshot(0).keys, hands.unknownPad], [["w"], ""]);
-  hands.pollGamepad([pad("at rest", "standard", [0, 0, 0, 0]), pad("in use", "standard", [0, 0, 0, 0], [13])]);
-  assert.deepEqual(hands.snapshot(10).keys, ["s"]);
+  const inputs = new PlayerInputs(VARIANTS.universal);
+  inputs.pollGamepad([phantom, pad("Xbox", "standard", [0, -1, 1, 0])]);
+  assert.deepEqual([inputs.snapshot(0).keys, inputs.unknownPad], [["w"], ""]);
+  inputs.pollGamepad([pad("at rest", "standard", [0, 0, 0, 0]), pad("in use", "standard", [0, 0, 0, 0], [13])]);
+  assert.deepEqual(inputs.snapshot(10).keys, ["s"]);
   const triggers = pad("054c-0ce6-Wireless Controller", "", [0, -1, -1, 0, 0, -1, -1, -1]); // at rest, in a raw layout
-  hands.pollGamepad([triggers]);
-  assert.deepEqual([hands.snapshot(20).keys, hands.pad, hands.unknownPad], [[], { yaw: 0, pitch: 0 }, triggers.id]);
-  hands.pollGamepad([phantom]);
-  assert.equal(hands.unknownPad, "");
+  inputs.pollGamepad([triggers]);
+  assert.deepEqual([inputs.snapshot(20).keys, inputs.pad, inputs.unknownPad], [[], { yaw: 0, pitch: 0 }, triggers.id]);
+  inputs.pollGamepad([phantom]);
+  assert.equal(inputs.unknownPad, "");
 });
 
 test("a key without a code is the one of its character", () => {
@@ -196,11 +196,11 @@ test("keys can be chosen where nothing may be stored", () => {
     throw new DOMException("denied", "SecurityError");
   };
   globalThis.localStorage = { getItem: denied, setItem: denied, removeItem: denied };
-  const hands = new PlayerHands(VARIANTS.universal);
-  assert.equal(hands.bind("w", "ArrowUp"), false);
-  assert.equal(hands.action("ArrowUp").key, "w");
-  hands.unbind();
-  assert.equal(hands.action("KeyW").key, "w");
+  const inputs = new PlayerInputs(VARIANTS.universal);
+  assert.equal(inputs.bind("w", "ArrowUp"), false);
+  assert.equal(inputs.action("ArrowUp").key, "w");
+  inputs.unbind();
+  assert.equal(inputs.action("KeyW").key, "w");
   globalThis.localStorage = kept;
 });
 
@@ -251,15 +251,15 @@ test("one block is a block", () => {
 });
 
 test("a gamepad that goes away holds nothing any more", () => {
-  const hands = new PlayerHands(VARIANTS.universal);
-  hands.pollGamepad([{ connected: true, mapping: "standard", axes: [0, -1, 1, 0], buttons: [] }]);
-  assert.deepEqual(hands.snapshot(0).keys, ["w"]);
-  hands.pollGamepad([null, null]);
-  const { keys, stick } = hands.snapshot(300);
+  const inputs = new PlayerInputs(VARIANTS.universal);
+  inputs.pollGamepad([{ connected: true, mapping: "standard", axes: [0, -1, 1, 0], buttons: [] }]);
+  assert.deepEqual(inputs.snapshot(0).keys, ["w"]);
+  inputs.pollGamepad([null, null]);
+  const { keys, stick } = inputs.snapshot(300);
   assert.deepEqual([keys, stick], [[], [0, 0]]);
-  hands.press("w", true); // what a finger holds is not the gamepad's
-  hands.pollGamepad([null, null]);
-  assert.deepEqual(hands.snapshot(400).keys, ["w"]);
+  inputs.press("w", true); // what a finger holds is not the gamepad's
+  inputs.pollGamepad([null, null]);
+  assert.deepEqual(inputs.snapshot(400).keys, ["w"]);
 });
 
 test("input to picture counts from the key to the first frame that knows of it", () => {

@@ -1,4 +1,4 @@
-// What is in hand (a gesture, a take) when another edit comes: it ends first, and neither undoes the other.
+// What is under way (a gesture, a take) when another edit comes: it ends first, and neither undoes the other.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { withTake } from "../../web/player/branch.mjs";
@@ -125,7 +125,7 @@ test("undo while the mouse holds a drag takes the drag back", () => {
   assert.deepEqual(held(editor), { s: [[0, 20]] });
 });
 
-test("playback that ends leaves a drag in hand", () => {
+test("playback that ends leaves a drag under way", () => {
   const editor = editorOf();
   const mouse = pointerOn(editor);
   const transport = new Transport(editor, () => {});

@@ -7,27 +7,27 @@ import { blocksOfFrames, firstInputOfBlock } from "../../web/model/variants.mjs"
 import { drawBlock, labelOf, rangesOf, stateOf, statesFor } from "../../web/timeline/view/strip.mjs";
 
 const doc = emptyDocument("universal", 45);
-const known = (states) => ({ doc, project: "p", blocks: states.map((state) => ({ state, key: "" })) });
+const cached = (states) => ({ doc, project: "p", blocks: states.map((state) => ({ state, key: "" })) });
 const edited = (t) => ({ ...doc, tracks: { ...doc.tracks, w: [[t, 1]] } });
 
 test("an untouched timeline is as the server said", () => {
   const states = ["cached", "resumable", "making", "failed"];
   assert.equal(blocksOfFrames(doc.length), states.length);
-  assert.deepEqual(statesFor(known(states), doc), states);
+  assert.deepEqual(statesFor(cached(states), doc), states);
 });
 
 test("an edit makes stale what it reaches, until the server has spoken", () => {
   const states = ["cached", "cached", "resumable", "empty"];
   for (let block = 0; block < 4; block++) {
     const expected = states.map((state, k) => (k < block || state === "empty" ? state : "stale"));
-    assert.deepEqual(statesFor(known(states), edited(firstInputOfBlock(block))), expected);
+    assert.deepEqual(statesFor(cached(states), edited(firstInputOfBlock(block))), expected);
   }
-  assert.deepEqual(statesFor(known(states), { ...edited(20) }).length, 4);
+  assert.deepEqual(statesFor(cached(states), { ...edited(20) }).length, 4);
 });
 
 test("a longer timeline is empty where nothing is known", () => {
   const longer = { ...doc, length: 69 };
-  assert.deepEqual(statesFor(known(["cached", "cached", "cached", "cached"]), longer).slice(4), ["empty", "empty"]);
+  assert.deepEqual(statesFor(cached(["cached", "cached", "cached", "cached"]), longer).slice(4), ["empty", "empty"]);
 });
 
 test("states are told by text as well, and differ in more than colour", () => {

@@ -168,7 +168,7 @@ def test_the_key_that_begins_to_play_is_held(live: LiveNode) -> None:
     page.evaluate("player.pause()")
     page.wait_for_function("player.state.state === 'paused'")
     page.keyboard.down("d")  # a key that repeats does not undo a pause
-    assert page.evaluate("[player.hands.held.size, player.state.state]") == [0, "paused"]
+    assert page.evaluate("[player.inputs.held.size, player.state.state]") == [0, "paused"]
     page.keyboard.up("d")
     assert not session.hands.sample(12).keyboard.any()
 

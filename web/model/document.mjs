@@ -96,7 +96,7 @@ export function canonicalDocument(data) {
   };
 }
 
-const KNOWN = new Set([
+const FIELDS = new Set([
   "format",
   "version",
   "variant",
@@ -111,7 +111,7 @@ const KNOWN = new Set([
 
 /** Top-level keys that are kept as they are. @param {any} data */
 function extraOf(data) {
-  return Object.fromEntries(Object.entries(data).filter(([key]) => !KNOWN.has(key)));
+  return Object.fromEntries(Object.entries(data).filter(([key]) => !FIELDS.has(key)));
 }
 
 /** The document as compact JSON text. @param {Timeline} doc */

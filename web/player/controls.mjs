@@ -99,12 +99,12 @@ export class Controls {
  * @param {Player} player @param {() => void} close @returns {HTMLElement}
  */
 export function keysWindow(player, close) {
-  const { hands, words } = player;
+  const { inputs, words } = player;
   const root = element("div", { class: "mgp-keys", role: "dialog", "aria-label": words("keys") });
   const draw = () => {
-    const rows = heldKeys(hands.variant).map((lane) => {
-      const own = Object.entries(hands.own).find(([, key]) => key === lane)?.[0];
-      const name = player.names.label(own ?? codeOf(hands.variant, lane));
+    const rows = heldKeys(inputs.variant).map((lane) => {
+      const own = Object.entries(inputs.own).find(([, key]) => key === lane)?.[0];
+      const name = player.names.label(own ?? codeOf(inputs.variant, lane));
       const button = element("button", { class: "mg-button", type: "button", "data-bind": lane }, name);
       button.addEventListener("click", () => ask(lane, button));
       return element("div", { class: "mgp-row" }, element("span", {}, words(`lane.${lane}`)), button);
@@ -114,7 +114,7 @@ export function keysWindow(player, close) {
       { class: "mgp-row" },
       element(
         "button",
-        { class: "mg-button", type: "button", onclick: () => (hands.unbind(), draw()) },
+        { class: "mg-button", type: "button", onclick: () => (inputs.unbind(), draw()) },
         words("keys.reset"),
       ),
       element("button", { class: "mg-button", type: "button", onclick: close }, words("keys.close")),
@@ -130,7 +130,7 @@ export function keysWindow(player, close) {
         event.stopPropagation();
         const code = codeOfKey(event);
         if (NEVER.test(code)) player.say(words("keys.refused", { code }));
-        else if (code && !hands.bind(lane, code)) player.say(words("keys.session"));
+        else if (code && !inputs.bind(lane, code)) player.say(words("keys.session"));
         draw();
       },
       { once: true },

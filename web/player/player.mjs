@@ -10,7 +10,7 @@ import { Busy } from "./view/busy.mjs";
 import { Controls, keysWindow } from "./controls.mjs";
 import { codeOfKey } from "../timeline/input/record.mjs";
 import { Hud } from "./view/hud.mjs";
-import { PlayerHands } from "./input/held_inputs.mjs";
+import { PlayerInputs } from "./input/held_inputs.mjs";
 import { KeyNames } from "./input/key_names.mjs";
 import { Link } from "./link.mjs";
 import { Look } from "./input/look.mjs";
@@ -51,7 +51,7 @@ export class Player {
       pad: matchMedia("(pointer: coarse)").matches,
       latch: false,
     });
-    this.hands = new PlayerHands(VARIANTS.universal);
+    this.inputs = new PlayerInputs(VARIANTS.universal);
     this.names = new KeyNames();
     this.readouts = new Readouts();
     /** Where the player stands while it is over the whole page. @type {Comment | undefined} */
@@ -91,7 +91,7 @@ export class Player {
     this.stage.append(this.proxy.area);
     this.look = new Look(this.stage, {
       playing: () => this.playing,
-      move: (dx, dy) => this.hands.move(dx, dy),
+      move: (dx, dy) => this.inputs.move(dx, dy),
       lost: () => this.pause(),
       refused: () => this.say(words("lock.refused")),
     });
@@ -133,7 +133,7 @@ export class Player {
     if (!this.mayPlay) return;
     this.proxy.focus();
     if (!this.playing) this.link.say("play");
-    if (this.hands.variant.mouse) this.look.lock();
+    if (this.inputs.variant.mouse) this.look.lock();
   }
 
   play() {
@@ -164,7 +164,7 @@ export class Player {
 
   /** Nothing is held any more, and the session hears of it at once. */
   letGo() {
-    this.hands.release();
+    this.inputs.release();
     this.pump(performance.now());
   }
 
@@ -174,14 +174,14 @@ export class Player {
     if (code === "Escape" && this.playing) this.pause();
     else if (code === "Backspace") {
       if (!event.repeat) this.rewind(1);
-    } else if (event.ctrlKey || event.altKey || event.metaKey || !this.hands.action(code)) return;
-    else if (this.playing ? !this.hands.held.has(code) : !event.repeat && this.mayPlay) {
+    } else if (event.ctrlKey || event.altKey || event.metaKey || !this.inputs.action(code)) return;
+    else if (this.playing ? !this.inputs.held.has(code) : !event.repeat && this.mayPlay) {
       // the key that begins to play is held like any other, and one that was held before the click counts from now on
       const { playing } = this;
       if (!playing) this.play();
-      this.hands.down(code);
+      this.inputs.down(code);
       this.pump(event.timeStamp);
-      if (playing) this.readouts.pressed(this.hands.seq, event.timeStamp);
+      if (playing) this.readouts.pressed(this.inputs.seq, event.timeStamp);
     }
     event.preventDefault();
     event.stopPropagation();
@@ -190,17 +190,17 @@ export class Player {
   /** @param {KeyboardEvent} event */
   keyup(event) {
     const code = codeOfKey(event);
-    if (/^(Meta|OS)/.test(code)) this.hands.release(); // macOS swallows what is let go of meanwhile
-    this.hands.up(code);
+    if (/^(Meta|OS)/.test(code)) this.inputs.release(); // macOS swallows what is let go of meanwhile
+    this.inputs.up(code);
     this.pump(event.timeStamp);
   }
 
   /** Say what is held, where that is news. @param {number} now milliseconds */
   pump(now) {
     if (!this.link?.ready || !this.controller) return;
-    const snapshot = this.hands.snapshot(now);
+    const snapshot = this.inputs.snapshot(now);
     if (snapshot) this.link.say("in", snapshot);
-    this.hud?.echo(new Set(this.hands.read(this.hands.held).keys));
+    this.hud?.echo(new Set(this.inputs.read(this.inputs.held).keys));
   }
 
   // ---- what the session says
@@ -217,7 +217,7 @@ export class Player {
   /** @param {boolean} controller whether we steer now; what is held by one who does not is let go of */
   setRole(controller) {
     if (this.controller && !controller) {
-      this.hands.release();
+      this.inputs.release();
       this.look.unlock();
     }
     this.controller = controller;
@@ -247,7 +247,7 @@ export class Player {
       this.busy.begin(performance.now());
     }
     if (state.state !== "playing" && before.state === "playing") {
-      this.hands.release();
+      this.inputs.release();
       this.look.unlock();
       this.readouts.clear();
     }
@@ -267,10 +267,10 @@ export class Player {
   tick(now) {
     this.frame = requestAnimationFrame((next) => this.tick(next));
     if (this.playing) {
-      const { unknownPad } = this.hands;
-      this.hands.pollGamepad(navigator.getGamepads?.() ?? []);
-      if (this.hands.unknownPad && this.hands.unknownPad !== unknownPad)
-        this.say(this.words("pad.unknown", { name: this.hands.unknownPad }));
+      const { unknownPad } = this.inputs;
+      this.inputs.pollGamepad(navigator.getGamepads?.() ?? []);
+      if (this.inputs.unknownPad && this.inputs.unknownPad !== unknownPad)
+        this.say(this.words("pad.unknown", { name: this.inputs.unknownPad }));
       this.pump(now);
     }
     const picture = this.pictures.pacer.due(performance.now());
@@ -319,9 +319,9 @@ export class Player {
 
   /** @param {string} name */
   setVariant(name) {
-    this.hands = new PlayerHands(VARIANTS[name] ?? VARIANTS.universal);
+    this.inputs = new PlayerInputs(VARIANTS[name] ?? VARIANTS.universal);
     this.hud?.root.remove();
-    this.hud = new Hud(this.hands.variant, (lane) => this.keyName(lane));
+    this.hud = new Hud(this.inputs.variant, (lane) => this.keyName(lane));
     this.pictures.canvas.after(this.hud.root);
     this.buildPad();
     this.names.ask(() => {
@@ -332,7 +332,7 @@ export class Player {
   buildPad() {
     this.pad?.remove();
     this.pad = touchPad(
-      this.hands.variant,
+      this.inputs.variant,
       (lane) => this.words(`lane.${lane}`),
       () => touched(this),
     );
@@ -354,7 +354,7 @@ export class Player {
     const close = () => {
       this.keys?.remove();
       this.keys = undefined;
-      this.setVariant(this.hands.variant.name);
+      this.setVariant(this.inputs.variant.name);
     };
     if (this.keys) return close();
     this.pause();
@@ -364,7 +364,7 @@ export class Player {
 
   /** The key that a lane is on. @param {string} lane */
   keyName(lane) {
-    return this.names.of(this.hands, lane, (id) => this.words(`lane.${id}`));
+    return this.names.of(this.inputs, lane, (id) => this.words(`lane.${id}`));
   }
 
   /** The session is over, and this is what was played. @param {any} take */

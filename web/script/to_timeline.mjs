@@ -13,7 +13,7 @@ import { AXES } from "./vocabulary.mjs";
 /** @typedef {import("../model/tracks.mjs").Run} Run */
 
 /** Lanes while they are written, from left to right. */
-class Score {
+class Writer {
   constructor() {
     this.now = 0;
     /** @type {Record<string, Run[]>} */
@@ -85,14 +85,14 @@ export function writeTimeline(parser, body) {
   const asked = body.reduce((sum, statement) => sum + statement.frames, 0);
   let frames = asked;
   if (parser.length) {
-    const [given, place] = parser.length;
-    frames = given;
+    const [length, place] = parser.length;
+    frames = length;
     if (asked > frames) parser.warn("cut", `the script has ${asked} frames and is cut to ${frames}`, place);
   } else if (!frames) throw parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b");
   const length = legalLength(frames);
   checkMarkers(parser, body, length);
-  const score = new Score();
-  score.play([...body, { kind: "wait", frames: Math.max(0, frames - asked), markers: 0 }]);
+  const writer = new Writer();
+  writer.play([...body, { kind: "wait", frames: Math.max(0, frames - asked), markers: 0 }]);
   if (![0, 8, 9].includes(frames % FRAMES_PER_BLOCK)) {
     const message = `a length of ${frames} is no whole number of blocks`;
     parser.warn("filled", `${message}; the timeline is filled with idle up to ${length}`, parser.end);
@@ -101,15 +101,15 @@ export function writeTimeline(parser, body) {
   /** @type {Record<string, any[]>} */
   const tracks = {};
   for (const key of heldKeys(variant)) {
-    tracks[key] = (score.runs[key] ?? [])
+    tracks[key] = (writer.runs[key] ?? [])
       .filter(([start]) => start < frames)
       .map(([start, n]) => [start, Math.min(n, frames - start)]);
   }
   for (const axis of cameraAxes(variant)) {
-    const entries = score.camera[axis].filter((entry) => entry[0] < frames);
+    const entries = writer.camera[axis].filter((entry) => entry[0] < frames);
     tracks[axis] = frames < length ? quietFrom(frames, entries) : entries;
   }
-  const markers = markersOf(score, frames);
+  const markers = markersOf(writer, frames);
   return {
     document: { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers },
     frames,
@@ -150,12 +150,12 @@ function checkMarkers(parser, body, length) {
 
 /**
  * Markers by row; those that the steps which `@length` cuts off have set are cut off with them.
- * @param {Score} score @param {number} frames
+ * @param {Writer} writer @param {number} frames
  */
-function markersOf(score, frames) {
+function markersOf(writer, frames) {
   /** @type {import("../model/document.mjs").Marker[]} */
   const markers = [];
-  for (const { t, mark } of score.marks) {
+  for (const { t, mark } of writer.marks) {
     if (t <= frames || mark.at !== null)
       markers.push(mark.pin ? { t, name: mark.name, pin: true } : { t, name: mark.name });
   }

@@ -24,11 +24,11 @@ const DIRECTIVES = ["version", "variant", "fps", "speed", "unit", "length"];
 const UNITS_HINT = "units: f frames, l latent frames (4), b blocks (12), s seconds, ms milliseconds";
 
 export class Reader {
-  /** @param {string} text normalised @param {Variant | null} given */
-  constructor(text, given) {
+  /** @param {string} text normalised @param {Variant | null} expected */
+  constructor(text, expected) {
     this.text = text;
-    this.given = given;
-    this.variant = given ?? VARIANTS.universal;
+    this.expected = expected;
+    this.variant = expected ?? VARIANTS.universal;
     this.speed = CAMERA_DEFAULT;
     this.unit = "f";
     /** @type {[number, Token] | null} */
@@ -278,8 +278,8 @@ export class Reader {
         token.kind === "word" ? `there is no variant ${token.shown}` : `expected a variant, got ${token.shown}`;
       throw this.error("variant", shown, token, near ? `did you mean '${near}'? ${hint}` : hint);
     }
-    if (this.given && this.given.name !== name) {
-      const message = `the script is for ${name}, but here the variant is ${this.given.name}`;
+    if (this.expected && this.expected.name !== name) {
+      const message = `the script is for ${name}, but here the variant is ${this.expected.name}`;
       const error = this.error("other-variant", message, token, "load the other weights, or change the script");
       error.wanted = name;
       throw error;

@@ -15,7 +15,7 @@ import { Popups } from "./parts/popups.mjs";
 import { ScriptTab } from "./parts/script_tab.mjs";
 import { Steering } from "./parts/steering.mjs";
 import { element, linkStyle, update } from "./parts/style.mjs";
-import { penFor, scaleOf } from "./view/surface.mjs";
+import { contextFor, scaleOf } from "./view/surface.mjs";
 import { readTheme } from "./view/theme.mjs";
 import { Toolbar } from "./parts/toolbar.mjs";
 import { keepTouches } from "./input/touch.mjs";
@@ -358,7 +358,7 @@ export class TimelineWidget {
   paint(width, height) {
     const { editor, canvas } = this;
     this.scale = scaleOf(canvas);
-    const ctx = penFor(canvas, width, height, this.scale);
+    const ctx = contextFor(canvas, width, height, this.scale);
     if (!ctx) return;
     if (!this.theme) {
       this.theme = readTheme(this.root);

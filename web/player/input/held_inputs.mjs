@@ -1,7 +1,7 @@
 // @ts-check
 /** What a player does with keys of their choice, a gamepad or fingers, as snapshots for the session. */
 import { CAMERA_DEFAULT, heldKeys } from "../../model/variants.mjs";
-import { Hands, actionOf } from "../../timeline/input/record.mjs";
+import { HeldInputs, actionOf } from "../../timeline/input/record.mjs";
 
 const REPEAT_MS = 250; // what is held is said again so often; the session forgets it after a second of silence
 const DEAD = 0.15; // of a stick
@@ -22,7 +22,7 @@ const PAD = {
 /** @typedef {import("../../model/variants.mjs").Variant} Variant */
 /** @typedef {{keys: string[], taps: string[], stick: [number, number], look: [number, number]}} Snapshot */
 
-export class PlayerHands extends Hands {
+export class PlayerInputs extends HeldInputs {
   /** @param {Variant} variant */
   constructor(variant) {
     super(variant);

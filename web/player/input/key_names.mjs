@@ -23,10 +23,10 @@ export class KeyNames {
 
   /**
    * The name of the key that a lane is on.
-   * @param {import("./held_inputs.mjs").PlayerHands} hands @param {string} lane @param {(lane: string) => string} word
+   * @param {import("./held_inputs.mjs").PlayerInputs} inputs @param {string} lane @param {(lane: string) => string} word
    */
-  of(hands, lane, word) {
-    const own = Object.entries(hands.own).find(([, key]) => key === lane)?.[0];
-    return hands.variant.exclusive && !own ? word(lane) : this.label(own ?? codeOf(hands.variant, lane));
+  of(inputs, lane, word) {
+    const own = Object.entries(inputs.own).find(([, key]) => key === lane)?.[0];
+    return inputs.variant.exclusive && !own ? word(lane) : this.label(own ?? codeOf(inputs.variant, lane));
   }
 }

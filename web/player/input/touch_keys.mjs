@@ -1,5 +1,5 @@
 // @ts-check
-/** The hands of the touch pad, in the form in which it knows those of a take. */
+/** The touch pad holds keys in a session by the calls with which it holds those of a take. */
 import { codeOf } from "../../timeline/input/record.mjs";
 import { heldKeys } from "../../model/variants.mjs";
 
@@ -12,19 +12,19 @@ export function touched(player) {
     if (player.controller && player.state.state !== "finished") player.play();
     return null;
   }
-  const { hands, shows } = player;
+  const { inputs, shows } = player;
   const laneOf = (/** @type {string} */ code) =>
-    heldKeys(hands.variant).find((lane) => codeOf(hands.variant, lane) === code) ?? "";
+    heldKeys(inputs.variant).find((lane) => codeOf(inputs.variant, lane) === code) ?? "";
   const press = (/** @type {string} */ code, /** @type {boolean} */ on) => {
-    hands.press(laneOf(code), on);
+    inputs.press(laneOf(code), on);
     player.pump(performance.now());
-    if (on) player.readouts.pressed(hands.seq, performance.now());
+    if (on) player.readouts.pressed(inputs.seq, performance.now());
   };
   return {
-    down: (/** @type {string} */ code) => press(code, !(shows.latch && hands.presses(laneOf(code)))),
+    down: (/** @type {string} */ code) => press(code, !(shows.latch && inputs.presses(laneOf(code)))),
     up: (/** @type {string} */ code) => shows.latch || press(code, false),
     set stick(/** @type {{yaw: number, pitch: number}} */ value) {
-      hands.stick = value;
+      inputs.stick = value;
     },
   };
 }

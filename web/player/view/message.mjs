@@ -22,14 +22,14 @@ export class Message {
 
   /** @param {Player} player @param {string} shown */
   draw(player, shown) {
-    const { words, state, hands } = player;
+    const { words, state, inputs } = player;
     update(this.root, { hidden: shown === "playing" || (shown === "watching" && state.state === "playing") });
-    const keys = heldKeys(hands.variant)
+    const keys = heldKeys(inputs.variant)
       .map((lane) => player.keyName(lane))
       .join(" ");
     const take = state.state === "finished" && state.blocks ? words("take.where") : "";
     const reason = [state.reason ? words(`reason.${state.reason}`) : "", take].filter(Boolean).join(" · ");
-    const hint = shown === "ready" ? words(hands.variant.mouse ? "help" : "help.plain", { keys }) : reason;
+    const hint = shown === "ready" ? words(inputs.variant.mouse ? "help" : "help.plain", { keys }) : reason;
     this.root.replaceChildren(element("span", {}, words(`state.${shown}`)), element("small", {}, hint));
   }
 }

@@ -45,8 +45,8 @@ export class EditorState {
     this.problem = null;
     /** The timeline of the last finished run. @type {Timeline | null} */
     this.rendered = null;
-    /** What a cache knows of the timeline, where there is one. @type {import("../view/strip.mjs").Known | null} */
-    this.known = null;
+    /** What a cache has of the timeline, where there is one. @type {import("../view/strip.mjs").CachedBlocks | null} */
+    this.cachedBlocks = null;
     /** A variant the node asks for and the timeline is not made for. @type {string | null} */
     this.wanted = null;
     /** @type {{axis: string, a: number, v0: number, b: number, v1: number} | null} */
@@ -124,7 +124,7 @@ export class EditorState {
     return this.cached.text;
   }
 
-  /** End whatever is in hand: what goes on from a timeline of before would undo the next edit. */
+  /** End whatever is under way: what goes on from a timeline of before would undo the next edit. */
   settle() {
     for (const end of this.endings) end();
   }
@@ -269,7 +269,7 @@ export class EditorState {
 
   /** How each block stands to the cache or, without one, to the last finished run. */
   get blocks() {
-    return this.known ? statesFor(this.known, this.doc) : blockStates(this.doc, this.rendered);
+    return this.cachedBlocks ? statesFor(this.cachedBlocks, this.doc) : blockStates(this.doc, this.rendered);
   }
 
   get warnings() {

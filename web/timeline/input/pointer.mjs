@@ -143,7 +143,7 @@ export class Pointers {
     else this.finish();
   }
 
-  /** End the gesture in hand where its pointer is. */
+  /** End the gesture under way where its pointer is. */
   finish() {
     window.clearTimeout(this.press);
     const { drag } = this;
@@ -151,7 +151,7 @@ export class Pointers {
     drag?.end(this.at);
   }
 
-  /** Forget the gesture in hand. */
+  /** Forget the gesture under way. */
   cancel() {
     window.clearTimeout(this.press);
     if (this.drag && this.before && this.editor.doc !== this.before) this.editor.preview(this.before);

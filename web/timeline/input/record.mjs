@@ -76,8 +76,8 @@ export function codeOf(variant, lane) {
   return Object.entries(KEYS[variant.name] ?? {}).find(([, key]) => key === lane)?.[0] ?? "";
 }
 
-/** What a hand does: keys that are held or were tapped, how far the mouse moved, where a stick stands. */
-export class Hands {
+/** Keys that are held or were tapped, how far the mouse moved, where a stick stands. */
+export class HeldInputs {
   /** @param {import("../../model/variants.mjs").Variant} variant */
   constructor(variant) {
     this.variant = variant;
@@ -140,7 +140,7 @@ export class Hands {
 }
 
 /** One take: the inputs of one go, row by row. */
-export class Take extends Hands {
+export class Take extends HeldInputs {
   /** @param {import("../../model/variants.mjs").Variant} variant @param {string[]} lanes armed */
   constructor(variant, lanes) {
     super(variant);

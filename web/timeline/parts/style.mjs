@@ -5,10 +5,10 @@ const HREF = new URL("../timeline.css", import.meta.url).href;
 
 /** Link a style sheet, by default the timeline's. @param {string} [href] */
 export function linkStyle(href = HREF) {
-  const known = [...document.querySelectorAll("link[rel=stylesheet]")].some(
+  const linked = [...document.querySelectorAll("link[rel=stylesheet]")].some(
     (link) => /** @type {HTMLLinkElement} */ (link).href === href,
   );
-  if (known) return;
+  if (linked) return;
   const link = document.createElement("link");
   link.rel = "stylesheet";
   link.href = href;

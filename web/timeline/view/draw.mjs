@@ -173,7 +173,7 @@ function drawCurve(ctx, p, row) {
   drawKnots(ctx, p, row, entries, from, to);
 }
 
-/** @typedef {{x: number, width: number, low: number, high: number, last: number}} Column low is lower on the page */
+/** @typedef {{x: number, width: number, low: number, high: number, last: number}} Column low is lower on the canvas */
 
 /**
  * Stretches of one value, or where rows are narrower than a pixel, what lies in each pixel.

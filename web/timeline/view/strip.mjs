@@ -7,7 +7,7 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/var
 /** @typedef {import("./theme.mjs").Theme} Theme */
 /** @typedef {"none"|"empty"|"stale"|"done"|"cached"|"resumable"|"pinned"|"making"|"failed"} BlockState */
 /**
- * @typedef {object} Known what the server said of a timeline
+ * @typedef {object} CachedBlocks what the server said of a timeline
  * @property {Timeline} doc
  * @property {string} project
  * @property {{state: BlockState, key: string}[]} blocks
@@ -27,15 +27,15 @@ const SIGNS = {
 };
 
 /**
- * States of `doc` from what is known of a document close to it: the same up to the first difference, stale after it.
- * @param {Known} known @param {Timeline} doc @returns {BlockState[]}
+ * States of `doc` from what is cached of a document close to it: the same up to the first difference, stale after it.
+ * @param {CachedBlocks} cached @param {Timeline} doc @returns {BlockState[]}
  */
-export function statesFor(known, doc) {
+export function statesFor(cached, doc) {
   const count = blocksOfFrames(doc.length);
-  const t = known.doc === doc ? Infinity : firstDifference(doc, known.doc);
+  const t = cached.doc === doc ? Infinity : firstDifference(doc, cached.doc);
   const dirty = t === Infinity ? Infinity : blockOfInput(t);
   return Array.from({ length: count }, (_, block) => {
-    const state = known.blocks[block]?.state ?? "empty";
+    const state = cached.blocks[block]?.state ?? "empty";
     return block < dirty || state === "empty" ? state : "stale";
   });
 }

@@ -12,10 +12,10 @@ export function scaleOf(canvas) {
 }
 
 /**
- * A pen for a canvas that takes `width` times `height` of its own pixels.
+ * The context of a canvas that takes `width` times `height` of its own pixels.
  * @param {HTMLCanvasElement} canvas @param {number} width @param {number} height @param {number} scale
  */
-export function penFor(canvas, width, height, scale) {
+export function contextFor(canvas, width, height, scale) {
   const [w, h] = [Math.round(width * scale), Math.round(height * scale)];
   if (canvas.width !== w || canvas.height !== h) [canvas.width, canvas.height] = [w, h];
   const ctx = canvas.getContext("2d");

@@ -103,8 +103,8 @@ export function readTheme(element) {
   /** @type {Map<string, {fill: string, edge: string, ink: string}>} */
   const lanes = new Map();
   const lane = (/** @type {string} */ id) => {
-    const known = lanes.get(id);
-    if (known) return known;
+    const found = lanes.get(id);
+    if (found) return found;
     const fill = legible(hsl(HUES[id] ?? 200, dark ? 0.5 : 0.62, dark ? 0.5 : 0.38), bg, 3.2);
     const ink = luminance(fill) > 0.3 ? /** @type {Rgb} */ ([12, 14, 18]) : /** @type {Rgb} */ ([255, 255, 255]);
     const made = { fill: css(fill), edge: css(mix(fill, dark ? [255, 255, 255] : [0, 0, 0], 0.35)), ink: css(ink) };

@@ -129,8 +129,8 @@ export class View {
   /** The greatest camera value that a lane shows. @param {Timeline} doc @param {string} axis */
   range(doc, axis) {
     const track = activeTracks(doc)[axis] ?? [];
-    const known = RANGES.get(track);
-    if (known) return known;
+    const found = RANGES.get(track);
+    if (found) return found;
     const peak = track.reduce((most, e) => Math.max(most, Math.abs(e[1]), Math.abs(e[4] ?? 0)), 0);
     const range = peak <= 0.2 ? 0.2 : peak <= 0.3 ? 0.3 : peak <= 0.5 ? 0.5 : 1;
     RANGES.set(track, range);
