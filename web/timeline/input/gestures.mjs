@@ -2,7 +2,7 @@
 /** Drags on the canvas: mouse, pen and fingers become edits. One press to release is one step of undo. */
 import { activeTracks } from "../../model/document.mjs";
 import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
-import { runAt, valueAt } from "../../model/tracks.mjs";
+import { valueAt } from "../../model/tracks.mjs";
 import { snapDown, snapNear, snapUp } from "../view/view.mjs";
 import * as edit from "../../model/edit.mjs";
 import * as signs from "../../model/edit_signs.mjs";
@@ -11,10 +11,9 @@ import * as signs from "../../model/edit_signs.mjs";
 /** @typedef {import("../view/view.mjs").Hit} Hit */
 /** @typedef {{x: number, y: number, shift: boolean, alt: boolean}} Point */
 /** @typedef {{move: (p: Point) => void, end: (p: Point) => void}} Drag */
+/** @typedef {Extract<import("../view/areas.mjs").Area, {kind: "rampEnd"}>} RampEnd */
 
-export const EDGE = 5;
 const SLOP = 3;
-const HANDLE = 7;
 
 /** @param {Editor} e @param {Point} p */
 const snapOf = (e, p) => (p.alt ? "frame" : e.snap);
@@ -115,25 +114,8 @@ export function rampDrag(e, hit, start) {
 }
 
 /**
- * The end of a ramp under a point: the ramp, which end, and its value there.
- * @param {Editor} e @param {Hit} hit @param {number} x @param {number} y
- */
-export function handleAt(e, hit, x, y) {
-  const { row } = hit;
-  if (row?.kind !== "axis") return null;
-  for (const ramp of activeTracks(e.doc)[row.id]) {
-    if (ramp.length !== 5) continue;
-    for (const end of /** @type {("stop"|"start")[]} */ (["stop", "start"])) {
-      const [t, value] = end === "stop" ? [ramp[0] + ramp[3], ramp[4]] : [ramp[0], ramp[1]];
-      if (Math.hypot(e.view.x(t) - x, e.view.yOf(e.doc, row, value) - y) <= HANDLE) return { ramp, end, value };
-    }
-  }
-  return null;
-}
-
-/**
  * Move one end of a ramp; Shift keeps its value.
- * @param {Editor} e @param {Hit} hit @param {Point} start @param {NonNullable<ReturnType<typeof handleAt>>} handle
+ * @param {Editor} e @param {Hit} hit @param {Point} start @param {RampEnd} handle
  * @returns {Drag}
  */
 export function handleDrag(e, hit, start, { ramp, end, value }) {
@@ -158,30 +140,8 @@ export function handleDrag(e, hit, start, { ramp, end, value }) {
   };
 }
 
-/**
- * Move or resize a run, move what is selected, or select anew.
- * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
- */
-export function selectDrag(e, hit, start) {
-  const { row } = hit;
-  const lane = row?.id ?? "";
-  const { selection } = e;
-  e.cursor = { t: hit.t, lane };
-  const runs = row?.kind === "key" ? activeTracks(e.doc)[lane] : [];
-  const near = runs.find(([a, n]) => [a, a + n].some((t) => Math.abs(e.view.x(t) - start.x) <= EDGE));
-  const within = selection && hit.t >= selection.a && hit.t < selection.b && selection.lanes.includes(lane);
-  const run = near ?? runs[runAt(runs, hit.t)];
-  const alone = run && selection?.lanes.length === 1 && selection.a === run[0] && selection.b === run[0] + run[1];
-  if (within && !alone && (!near || selection.lanes.length > 1)) return moveSelection(e, hit, start, selection);
-  if (!run) return marqueeDrag(e, hit);
-  const left = Math.abs(e.view.x(run[0]) - start.x);
-  const right = Math.abs(e.view.x(run[0] + run[1]) - start.x);
-  if (near && run[1] * e.view.perFrame > 2 * EDGE) return resizeDrag(e, lane, run, left <= right ? "left" : "right");
-  return moveRunDrag(e, lane, run, hit);
-}
-
 /** @param {Editor} e @param {string} lane @param {[number, number]} run @param {"left"|"right"} side @returns {Drag} */
-function resizeDrag(e, lane, run, side) {
+export function resizeDrag(e, lane, run, side) {
   const base = e.doc;
   return {
     move: (p) => {
@@ -196,7 +156,7 @@ function resizeDrag(e, lane, run, side) {
 }
 
 /** @param {Editor} e @param {string} lane @param {[number, number]} run @param {Hit} hit @returns {Drag} */
-function moveRunDrag(e, lane, run, hit) {
+export function moveRunDrag(e, lane, run, hit) {
   const base = e.doc;
   e.selection = { a: run[0], b: run[0] + run[1], lanes: [lane] };
   e.emit("view");
@@ -221,7 +181,7 @@ function moveRunDrag(e, lane, run, hit) {
  * @param {Editor} e @param {Hit} hit @param {Point} start @param {import("../editing/editor.mjs").Selection} selection
  * @returns {Drag}
  */
-function moveSelection(e, hit, start, selection) {
+export function moveSelection(e, hit, start, selection) {
   const base = e.doc;
   const rows = selection.b - selection.a;
   let moved = false;
@@ -271,40 +231,40 @@ export function marqueeDrag(e, hit) {
 }
 
 /**
- * Move the playhead; the ends of the loop can be taken with it.
+ * Move the playhead, or with Shift select in all lanes.
  * @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag}
  */
 export function rulerDrag(e, hit, start) {
-  const loop = e.doc.loop;
-  const taken = loop && start.y > 10 ? loop.findIndex((t) => Math.abs(e.view.x(t) - start.x) <= EDGE) : -1;
   if (start.shift) return marqueeDrag(e, { ...hit, row: null });
   const base = e.doc;
   const move = (/** @type {Point} */ p) => {
     const to = e.view.hit(base, p.x, 0);
-    if (loop && taken >= 0) {
-      const edge = snapNear(base, snapOf(e, p), to.edge);
-      e.preview(
-        signs.setLoop(base, taken ? [loop[0], Math.max(edge, loop[0] + 1)] : [Math.min(edge, loop[1] - 1), loop[1]]),
-      );
-    } else {
-      e.cursor = { ...e.cursor, t: Math.min(base.length - 1, snapNear(base, snapOf(e, p), to.t)) };
-      e.emit("view");
-    }
+    e.cursor = { ...e.cursor, t: Math.min(base.length - 1, snapNear(base, snapOf(e, p), to.t)) };
+    e.emit("view");
   };
   move(start);
-  return { move, end: () => (taken >= 0 ? e.commit() : e.moveTo(e.cursor.t)) };
+  return { move, end: () => e.moveTo(e.cursor.t) };
 }
 
-/** @param {Editor} e @param {Hit} hit @param {Point} start @returns {Drag} */
-export function markerDrag(e, hit, start) {
+/** Move one end of the loop. @param {Editor} e @param {Point} start @param {0 | 1} end @returns {Drag} */
+export function loopDrag(e, start, end) {
   const base = e.doc;
-  const marker =
-    base.markers.find((m) => Math.abs(e.view.x(m.t) - start.x) <= 8) ?? base.markers.filter((m) => m.t <= hit.t).pop();
-  const width = marker ? 12 + marker.name.length * 6.5 : 0;
-  if (!marker || start.x > e.view.x(marker.t) + width || start.x < e.view.x(marker.t) - 8) {
-    e.moveTo(hit.t);
-    return { move: () => {}, end: () => {} };
-  }
+  const [a, b] = base.loop ?? [0, base.length];
+  const move = (/** @type {Point} */ p) => {
+    const edge = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, 0).edge);
+    e.preview(signs.setLoop(base, end ? [a, Math.max(edge, a + 1)] : [Math.min(edge, b - 1), b]));
+  };
+  move(start);
+  return { move, end: () => e.commit() };
+}
+
+/**
+ * Move a marker.
+ * @param {Editor} e @param {Hit} hit @param {Point} start @param {import("../../model/document.mjs").Marker} marker
+ * @returns {Drag}
+ */
+export function markerDrag(e, hit, start, marker) {
+  const base = e.doc;
   let moved = false;
   return {
     move: (p) => {

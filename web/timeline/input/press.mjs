@@ -1,84 +1,86 @@
 // @ts-check
-/** What a press on the canvas begins, and the pointer's shape before it. */
-import { activeTracks } from "../../model/document.mjs";
-import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
-import { runAt } from "../../model/tracks.mjs";
+/** What a press on the canvas begins, and the pointer's shape before it: both by the area under it. */
+import { firstInputOfBlock } from "../../model/variants.mjs";
 import * as edit from "../../model/edit.mjs";
-import {
-  drawDrag,
-  handleAt,
-  handleDrag,
-  markerDrag,
-  minimapDrag,
-  paintDrag,
-  panDrag,
-  rampDrag,
-  rulerDrag,
-  selectDrag,
-  EDGE,
-} from "./gestures.mjs";
+import { areaAt } from "../view/areas.mjs";
+import * as drags from "./gestures.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
+/** @typedef {import("../view/areas.mjs").Area} Area */
 /** @typedef {import("../view/view.mjs").Hit} Hit */
+/** @typedef {import("../view/view.mjs").Row} Row */
 /** @typedef {import("./gestures.mjs").Point} Point */
 /** @typedef {import("./gestures.mjs").Drag} Drag */
 
-/** What a press in the column of names does. @param {Editor} e @param {Hit} hit @param {Point} start */
-function pressName(e, hit, start) {
-  if (!hit.row) return;
-  if (start.x > e.view.head - 26) e.arm(hit.row.id);
-  else if (e.selection) e.toggle(hit.row.id);
-  else e.moveTo(e.cursor.t, hit.row.id);
-}
-
-/** The drag that a press begins. @param {Editor} e @param {Point} start @returns {Drag | null} */
-export function begin(e, start) {
-  const hit = e.view.hit(e.doc, start.x, start.y);
-  if (hit.header) {
-    pressName(e, hit, start);
-    return null;
-  }
-  if (hit.area === "minimap") return minimapDrag(e, start);
-  if (hit.area === "ruler") return rulerDrag(e, hit, start);
-  if (!e.editable) return null;
-  if (hit.area === "markers") return markerDrag(e, hit, start);
-  if (hit.area === "strip") {
-    const block = blockOfInput(hit.t);
-    e.select(firstInputOfBlock(block), Math.min(e.doc.length, firstInputOfBlock(block + 1)));
-    return null;
-  }
-  if (!hit.row) return null;
-  if (e.tool === "pan") return panDrag(e, start);
-  const axis = hit.row.kind === "axis";
-  const handle = e.tool === "paint" || e.ramp ? null : handleAt(e, hit, start.x, start.y);
-  if (handle) return handleDrag(e, hit, start, handle);
-  if (e.tool === "select") return selectDrag(e, hit, start);
-  if (e.tool === "ramp" && axis) return rampDrag(e, hit, start);
-  if (axis) return drawDrag(e, hit, start);
-  if (start.shift && e.anchor && e.anchor.lane === hit.row.id) {
-    const [a, b] = [Math.min(e.anchor.t, hit.t), Math.max(e.anchor.t, hit.t) + 1];
-    e.apply((doc) => edit.toggleRange(doc, hit.row?.id ?? "", a, b));
-    e.sayRange(hit.row.id, a, b);
-    return null;
-  }
-  return paintDrag(e, hit, start);
-}
+/** The pointer's shape over an area; over lanes it is the tool's. @type {Record<string, string>} */
+const SHAPES = {
+  arm: "pointer",
+  name: "pointer",
+  ruler: "ew-resize",
+  loopEnd: "ew-resize",
+  minimap: "ew-resize",
+  rampEnd: "move",
+  runEdge: "col-resize",
+  run: "move",
+  selection: "move",
+};
 
 /** The pointer's shape over a point. @param {Editor} e @param {number} x @param {number} y */
 export function shapeAt(e, x, y) {
-  const hit = e.view.hit(e.doc, x, y);
-  if (hit.header) return "pointer";
-  if (hit.area === "ruler" || hit.area === "minimap") return "ew-resize";
+  const area = areaAt(e, x, y);
+  if (area?.kind !== "lane") return SHAPES[area?.kind ?? ""] ?? "default";
   if (e.tool === "pan") return "grab";
-  if (hit.area !== "lane" || !hit.row) return "default";
-  if (e.tool !== "paint" && !e.ramp && handleAt(e, hit, x, y)) return "move";
-  if (e.tool !== "select") return hit.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
-  const runs = hit.row.kind === "key" ? activeTracks(e.doc)[hit.row.id] : [];
-  if (
-    runs.some(([a, n]) => n * e.view.perFrame > 2 * EDGE && [a, a + n].some((t) => Math.abs(e.view.x(t) - x) <= EDGE))
-  )
-    return "col-resize";
-  return runAt(runs, hit.t) >= 0 || (e.selection && hit.t >= e.selection.a && hit.t < e.selection.b)
-    ? "move"
-    : "default";
+  if (e.tool === "select") return "default";
+  return area.row.kind === "axis" || e.tool === "paint" ? "crosshair" : "cell";
+}
+
+/** The drag that a press begins, if any. @param {Editor} e @param {Point} start @returns {Drag | null} */
+export function begin(e, start) {
+  const area = areaAt(e, start.x, start.y);
+  if (!area) return null;
+  const hit = e.view.hit(e.doc, start.x, start.y);
+  if (area.kind === "minimap") return drags.minimapDrag(e, start);
+  if (area.kind === "ruler" || (area.kind === "loopEnd" && start.shift)) return drags.rulerDrag(e, hit, start);
+  if (area.kind === "loopEnd") return drags.loopDrag(e, start, area.end);
+  if (area.kind === "arm") e.arm(area.row.id);
+  else if (area.kind === "name" && e.selection) e.toggle(area.row.id);
+  else if (area.kind === "name") e.moveTo(e.cursor.t, area.row.id);
+  else if (e.editable) return beginEdit(e, area, hit, start);
+  return null;
+}
+
+/** @param {Editor} e @param {Area} area @param {Hit} hit @param {Point} start @returns {Drag | null} */
+function beginEdit(e, area, hit, start) {
+  if (area.kind === "marker") return drags.markerDrag(e, hit, start, area.marker);
+  if (area.kind === "rampEnd") return drags.handleDrag(e, hit, start, area);
+  if (area.kind === "block") {
+    e.select(firstInputOfBlock(area.block), Math.min(e.doc.length, firstInputOfBlock(area.block + 1)));
+  } else if (area.kind === "markers") e.moveTo(hit.t);
+  else if ("row" in area)
+    return e.tool === "select" ? beginSelect(e, area, hit, start) : beginDraw(e, area.row, hit, start);
+  return null;
+}
+
+/**
+ * Move or resize a run, move what is selected, or select anew.
+ * @param {Editor} e @param {Area & {row: Row}} area @param {Hit} hit @param {Point} start
+ */
+function beginSelect(e, area, hit, start) {
+  const lane = area.row.id;
+  e.cursor = { t: hit.t, lane };
+  if (area.kind === "runEdge") return drags.resizeDrag(e, lane, area.run, area.side);
+  if (area.kind === "run") return drags.moveRunDrag(e, lane, area.run, hit);
+  if (area.kind === "selection" && e.selection) return drags.moveSelection(e, hit, start, e.selection);
+  return drags.marqueeDrag(e, hit);
+}
+
+/** @param {Editor} e @param {Row} row @param {Hit} hit @param {Point} start @returns {Drag | null} */
+function beginDraw(e, row, hit, start) {
+  if (e.tool === "pan") return drags.panDrag(e, start);
+  if (row.kind === "axis") return e.tool === "ramp" ? drags.rampDrag(e, hit, start) : drags.drawDrag(e, hit, start);
+  if (!start.shift || e.anchor?.lane !== row.id) return drags.paintDrag(e, hit, start);
+  const [a, b] = [Math.min(e.anchor.t, hit.t), Math.max(e.anchor.t, hit.t) + 1];
+  e.apply((doc) => edit.toggleRange(doc, row.id, a, b));
+  e.sayRange(row.id, a, b);
+  return null;
 }
