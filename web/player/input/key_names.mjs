@@ -23,7 +23,8 @@ export class KeyNames {
 
   /**
    * The name of the key that a lane is on.
-   * @param {import("./held_inputs.mjs").PlayerInputs} inputs @param {string} lane @param {(lane: string) => string} word
+   * @param {import("./held_inputs.mjs").PlayerInputs} inputs @param {string} lane
+   * @param {(lane: string) => string} word
    */
   of(inputs, lane, word) {
     const own = Object.entries(inputs.own).find(([, key]) => key === lane)?.[0];
