@@ -280,7 +280,7 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
     """Entries of a ledger with thumbnails on disk, as a run would have left them."""
     from PIL import Image
 
-    from comfyui_matrixgame.actions.bench import bench_track
+    from comfyui_matrixgame.actions.ready_made.bench import bench_track
     from comfyui_matrixgame.batch.jobs.task import short_lanes
     from comfyui_matrixgame.batch.results.ledger import Entry
     from comfyui_matrixgame.batch.results.outputs import result_path

@@ -21,7 +21,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from comfyui_matrixgame.actions.bench import bench_track
+from comfyui_matrixgame.actions.ready_made.bench import bench_track
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.cache.blocks import SNAPSHOT

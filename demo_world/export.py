@@ -22,8 +22,8 @@ from comfyui_matrixgame.networks.generator.model import Generator
 from .game import Game
 from .train.config import CPU, Preset
 from .train.data import make_source
-from .train.loop import BEGUN_WITH, light_checkpoint, load_average
 from .train.network import make_generator, make_vision
+from .train.steps.loop import BEGUN_WITH, light_checkpoint, load_average
 from .train.vae import load_vae, reconstruction_psnr
 
 LIMIT_MB = 25.0

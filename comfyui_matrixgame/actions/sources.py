@@ -9,10 +9,10 @@ from dataclasses import replace
 from ..errors import ActionError
 from ..system.text_files import cannot_be_read, decode
 from ..variants import UNIVERSAL, Variant, get_variant
-from .bench import bench_track
 from .document import MAX_FILE
-from .presets import preset_script
 from .read import Loaded, read_text
+from .ready_made.bench import bench_track
+from .ready_made.presets import preset_script
 
 BENCH_ROWS = 597  # of the published benchmark's sequences
 

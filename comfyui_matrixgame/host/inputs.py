@@ -15,11 +15,11 @@ import folder_paths
 import torch
 from torch import Tensor, nn
 
-from ..actions.bench import bench_track
 from ..actions.document import MAX_FILE
 from ..actions.drawing.overlay import draw_overlay as overlay
 from ..actions.named_scripts import PATH_ENDINGS, Source, file_source, read_paths
 from ..actions.read import read_text
+from ..actions.ready_made.bench import bench_track
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import ActionError, MatrixGameError
 from ..system.files import read_bytes

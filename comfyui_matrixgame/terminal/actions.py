@@ -16,7 +16,7 @@ from ..actions import read
 from ..actions.check_document import MAX_FRAMES
 from ..actions.drawing import chart
 from ..actions.formats import exporters
-from ..actions.presets import PRESETS
+from ..actions.ready_made.presets import PRESETS
 from ..actions.script.lexer import ScriptError
 from ..actions.sources import read_source
 from ..actions.track import blocks_of_rows

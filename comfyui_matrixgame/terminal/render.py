@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..actions.held import held_track
+from ..actions.ready_made.held import held_track
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..compute.attention import get_attention
 from ..compute.devices import find_device

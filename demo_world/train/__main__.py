@@ -20,8 +20,8 @@ from .config import PRESETS, Preset, get_preset
 from .data import PlayedSource, make_source, players, write_frames
 from .decoder import train_decoder
 from .latents import write_latents
-from .loop import BEGUN_WITH, Run, light_checkpoint
 from .network import make_generator
+from .steps.loop import BEGUN_WITH, Run, light_checkpoint
 from .student import train_student
 from .teacher import train_teacher
 from .vae import FOLDED, PLAIN, train_images, train_vae

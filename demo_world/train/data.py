@@ -184,9 +184,7 @@ class RecordingSource:
     """Pieces of recorded episodes (comfyui_matrixgame/media/dataset.py), cut to the shape of the frames and resized."""
 
     def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
-        from comfyui_matrixgame.media.dataset import (
-            count_episodes,  # it needs PyAV, and learning from the game does not
-        )
+        from comfyui_matrixgame.media.dataset import count_episodes
 
         self.root, self.size, self.device = root, (height, width), device
         self.episodes = count_episodes(root)

@@ -23,9 +23,9 @@ from comfyui_matrixgame.variants import frames_of_blocks
 from .config import Preset
 from .data import Source, batches, to_pixels
 from .latents import clips_of, encode_clips
-from .loop import Run, load_average, train
 from .network import decode_clip, make_generator, make_vision
-from .pictures import draw_strip
+from .steps.loop import Run, load_average, train
+from .steps.pictures import draw_strip
 from .student import play_on
 from .vae import FOLDED, PLAIN, UNSEEN_FROM, load_vae
 

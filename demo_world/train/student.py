@@ -27,9 +27,9 @@ from .config import Preset
 from .data import Clip, Source, batches
 from .forcing import Passes, guided_velocities, noisy_context, velocities_after
 from .latents import LatentClips, LatentData, clips_of, encode_clips
-from .loop import Run, Values, load_average, train
 from .network import make_generator, make_vision
-from .recorded import Recorded, Twin
+from .steps.loop import Run, Values, load_average, train
+from .steps.recorded import Recorded, Twin
 from .teacher import STRIP_CLIPS, draw_rollouts, sample
 from .vae import load_vae
 

@@ -20,10 +20,10 @@ from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 from .config import Preset
 from .forcing import Passes, forced_velocities, guided_velocities
 from .latents import LatentClips, LatentData
-from .loop import Run, Values, train
 from .network import make_generator
-from .pictures import draw_strip
-from .recorded import Recorded, Twin
+from .steps.loop import Run, Values, train
+from .steps.pictures import draw_strip
+from .steps.recorded import Recorded, Twin
 from .vae import load_vae
 
 STEP_ODDS = (0.5, 0.25, 0.25)  # of a rollout's steps: the first decides what happens

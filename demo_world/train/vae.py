@@ -17,9 +17,9 @@ from comfyui_matrixgame.networks.vae.wan import WanVAE
 
 from .config import Preset
 from .data import ClipPool, Source, StackedPool, batches, drawn_clips, to_pixels
-from .loop import Run, load_average, train
 from .network import LATENT_NOISE, decode_clip, encode_clip, fold_statistics, make_vae, still_frames
-from .pictures import draw_strip
+from .steps.loop import Run, load_average, train
+from .steps.pictures import draw_strip
 
 STILLS = 16  # views of a world
 CLIP = 33  # frames of a clip in the pool: 1 + 8 * 4

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from comfyui_matrixgame.actions.bench import bench_track
 from comfyui_matrixgame.actions.check_document import MAX_FRAMES
 from comfyui_matrixgame.actions.formats import exporters, importers
 from comfyui_matrixgame.actions.formats.poses import poses_of_track
-from comfyui_matrixgame.actions.presets import PRESETS, preset_script, presets_of
 from comfyui_matrixgame.actions.read import load_actions, read_actions, read_text, read_texts, recognise
+from comfyui_matrixgame.actions.ready_made.bench import bench_track
+from comfyui_matrixgame.actions.ready_made.presets import PRESETS, preset_script, presets_of
 from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
 from comfyui_matrixgame.actions.script.lexer import MAX_TEXT
 from comfyui_matrixgame.actions.script.read_script import parse_script

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import torch
 
-from comfyui_matrixgame.actions.bench import bench_track
+from comfyui_matrixgame.actions.ready_made.bench import bench_track
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.cache.cached_video import Film

@@ -41,8 +41,6 @@ from demo_world.train.data import (
 from demo_world.train.decoder import CLIPS_FROM, clips_for
 from demo_world.train.forcing import GradientRing, forced_velocities, guided_velocities, velocities_after
 from demo_world.train.latents import LatentClips, LatentData, input_windows
-from demo_world.train.loop import Run, load_average, train
-from demo_world.train.muon import orthogonal
 from demo_world.train.network import (
     Conv3d,
     decode_clip,
@@ -53,7 +51,9 @@ from demo_world.train.network import (
     make_vision,
     still_frames,
 )
-from demo_world.train.recorded import Recorded, Twin
+from demo_world.train.steps.loop import Run, load_average, train
+from demo_world.train.steps.muon import orthogonal
+from demo_world.train.steps.recorded import Recorded, Twin
 from demo_world.train.student import contrast_gap, own_rollout, play_on, psnr_by_block
 from demo_world.train.teacher import draw_sigmas, sample
 from demo_world.train.vae import UNSEEN_FROM

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.actions.held import held_track
 from comfyui_matrixgame.actions.read import load_actions
+from comfyui_matrixgame.actions.ready_made.held import held_track
 from comfyui_matrixgame.actions.sources import read_source
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.terminal import render

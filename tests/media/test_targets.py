@@ -259,7 +259,7 @@ def test_unexpected_errors_are_sentences(monkeypatch: pytest.MonkeyPatch, capsys
     ],
 )
 def test_keys_and_cameras_as_people_write_them(keys: str, mouse: str, held: str, camera: tuple) -> None:
-    from comfyui_matrixgame.actions.held import held_track
+    from comfyui_matrixgame.actions.ready_made.held import held_track
     from comfyui_matrixgame.terminal.main import parser
     from comfyui_matrixgame.variants import UNIVERSAL
 

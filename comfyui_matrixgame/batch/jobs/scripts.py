@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...actions.bench import bench_track
 from ...actions.document import MAX_FILE
 from ...actions.formats.arrays import ENDINGS as ARRAY_ENDINGS
-from ...actions.presets import preset_script
 from ...actions.read import ENDINGS, KINDS, Loaded, read_file, read_text, read_texts, split_texts
+from ...actions.ready_made.bench import bench_track
+from ...actions.ready_made.presets import preset_script
 from ...actions.script.lexer import ScriptError
 from ...actions.sources import BENCH_ROWS
 from ...actions.track import ActionTrack

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import re
 
-from ..errors import ActionError
-from ..variants import Variant
-from .track import ActionTrack
-from .vocabulary import CAMERA, key_words, suggestion
+from ...errors import ActionError
+from ...variants import Variant
+from ..track import ActionTrack
+from ..vocabulary import CAMERA, key_words, suggestion
 
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?|[-+]?(nan|inf)", re.IGNORECASE)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..errors import ActionError
-from ..variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
-from .check_document import MAX_FRAMES
+from ...errors import ActionError
+from ...variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
+from ..check_document import MAX_FRAMES
 
 # preset -> variant -> steps; {n} rows of the whole, {half}, {quarter} of it, {turn} rows that turn 90 degrees
 PRESETS: dict[str, dict[str, str]] = {

@@ -10,10 +10,10 @@ import random
 
 import numpy as np
 
-from ..errors import ActionError
-from ..variants import CAMERA_DEFAULT, Variant
-from .check_document import MAX_FRAMES
-from .track import ActionTrack
+from ...errors import ActionError
+from ...variants import CAMERA_DEFAULT, Variant
+from ..check_document import MAX_FRAMES
+from ..track import ActionTrack
 
 SEGMENT = 12
 Action = tuple[tuple[str, ...], float]  # keys held, yaw

@@ -1,0 +1,1 @@
+"""Inputs that are made and not read: presets, the benchmark's, keys held throughout."""

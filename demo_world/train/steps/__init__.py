@@ -1,0 +1,1 @@
+"""What every stage of training shares: its loop, optimiser, recorded steps and pictures."""
