@@ -34,7 +34,7 @@ import numpy as np
 
 from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import Engine, Frames
+from comfyui_matrixgame.play.played_world import Frames, Playable
 from comfyui_matrixgame.play.session import Event, FramesMade, Limits, Session
 from comfyui_matrixgame.terminal.play_server import Server
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
@@ -86,12 +86,12 @@ class Unsteady(TestPattern):
 
 
 @contextmanager
-def played(engine: Engine) -> Iterator[tuple[Any, Session, Server]]:
-    """A page on which a session of `engine` is played, in a Chromium of its own."""
+def page_of(played: Playable) -> Iterator[tuple[Any, Session, Server]]:
+    """A page on which a session plays this world, in a Chromium of its own."""
     from playwright.sync_api import sync_playwright
 
     server = Server("127.0.0.1", 0)
-    session = Session(engine, server.hub.listen, limits=FOREVER)
+    session = Session(played, server.hub.listen, limits=FOREVER)
     server.hub.session = session
     thread = threading.Thread(target=session.run)
     thread.start()
@@ -119,7 +119,7 @@ def transport(seconds: float) -> dict[str, Any]:
     """From the first frame handed over to the acknowledgement of the last one, painted; milliseconds."""
     began: dict[int, float] = {}
     taken: dict[int, float] = {}
-    with played(Scenery()) as (page, session, server):
+    with page_of(Scenery()) as (page, session, server):
         page.evaluate(PAINT_AT_ONCE)
         (client,) = server.hub.clients
         listen, acknowledge = session.listener, client.acknowledge
@@ -150,7 +150,7 @@ def latency(seconds: float) -> dict[str, Any]:
         count = int(seconds / 2)
         waits = [500 + DISPLAY_MS * (i + 0.5) / count for i in range(count)]
         random.Random(1).shuffle(waits)
-        with played(TestPattern(seconds=model)) as (page, _, _):
+        with page_of(TestPattern(seconds=model)) as (page, _, _):
             begin(page)
             page.evaluate(KEY)
             values = []
@@ -168,7 +168,7 @@ def latency(seconds: float) -> dict[str, Any]:
 
 def pacing(seconds: float) -> dict[str, Any]:
     """Times between frames on screen under 80 ms of jitter; nominal is 40 ms."""
-    with played(Unsteady()) as (page, _, _):
+    with page_of(Unsteady()) as (page, _, _):
         page.evaluate(WATCH_PAINTS)
         begin(page)
         page.wait_for_timeout(seconds * 1000)

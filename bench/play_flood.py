@@ -19,7 +19,7 @@ from comfyui_matrixgame.play.wire.hub import MOST_CLIENTS
 from comfyui_matrixgame.play.wire.protocol import VERSION
 from comfyui_matrixgame.play.wire.server import ROUTE
 from comfyui_matrixgame.terminal.main import parser
-from comfyui_matrixgame.terminal.play import make_engine
+from comfyui_matrixgame.terminal.play import make_played_world
 from comfyui_matrixgame.terminal.play_server import Server
 
 from .flooder import IDLE, OFF, ON
@@ -31,26 +31,26 @@ SPECTATORS = MOST_CLIENTS - 1
 def measure(seconds: float) -> dict[str, Any]:
     """Play for so long; milliseconds of a block, and of one core that the server's thread took, in percent."""
     torch.set_num_threads(1)
-    engine = make_engine(parser().parse_args(["play"]))
+    played = make_played_world(parser().parse_args(["play"]))
     server = Server("127.0.0.1", 0)
-    session = Session(engine, server.hub.listen, limits=Limits(1e9, 1e9))
+    session = Session(played, server.hub.listen, limits=Limits(1e9, 1e9))
     server.hub.session = session
     made: list[tuple[float, float]] = []
-    make = engine.make
+    make = played.make
 
     def timed(*args: Any) -> None:
         began = time.perf_counter()
         make(*args)
         made.append((began, time.perf_counter() - began))
 
-    engine.make = timed  # type: ignore[method-assign]
+    played.make = timed  # type: ignore[method-assign]
     thread = threading.Thread(target=session.run)
     thread.start()
     floods, shares = _by_turns(server, session, seconds)
     session.stop()
     thread.join()
     server.stop()
-    engine.close()
+    played.close()
     blocks = {name: [1000 * took for at, took in made[1:] if _in(at, took, spans)] for name, spans in floods.items()}
     medians = {name: statistics.median(values) for name, values in blocks.items()}
     return {

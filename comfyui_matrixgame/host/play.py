@@ -22,7 +22,7 @@ from ..actions.track import ActionTrack
 from ..cache import BlockCache
 from ..errors import WorldError
 from ..media.video import VideoWriter
-from ..play.played_world import WorldEngine
+from ..play.played_world import PlayedWorld
 from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.wire.hub import Hub
@@ -81,13 +81,13 @@ def play(
     height, width = start.world.size
     file = None
     with ready(start.model, start.vae, height, width, played=True) as models:
-        engine = WorldEngine(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
+        played = PlayedWorld(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
 
         def on_wait() -> None:
             saves.now_and_then()
             memory.throw_exception_if_processing_interrupted()
 
-        session = Session(engine, hub.listen, mode=mode, limits=limits, on_wait=on_wait)
+        session = Session(played, hub.listen, mode=mode, limits=limits, on_wait=on_wait)
         saves = TakeSaves(session.take, takes.free_file)
         hub.session = session
         _hubs.append(hub)
@@ -96,7 +96,7 @@ def play(
                 server.send_sync(BEGUN, {"node": node_id, "token": hub.token}, page)
             _run(session)
         except BaseException:
-            engine.close()
+            played.close()
             raise
         finally:
             file = takes.keep(session.take, saves, hub.token, node_id, page)
@@ -105,10 +105,10 @@ def play(
         actions = session.take.track()
         if actions is None:
             raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
-        pictures = _frames_of(engine, images)
-        return Played(*pictures, live(engine.world, start.model, start.vae), actions), _report(engine, cache, file)
+        pictures = _frames_of(played, images)
+        return Played(*pictures, live(played.world, start.model, start.vae), actions), _report(played, cache, file)
     finally:
-        engine.close()
+        played.close()
 
 
 def _find(token: str) -> Hub | None:
@@ -124,20 +124,20 @@ def _run(session: Session) -> None:
             raise
 
 
-def _report(engine: WorldEngine, cache: BlockCache | None, file: str | None) -> str:
-    parts = [str(engine.counts), *(cache.take_notices() if cache is not None else [])]
+def _report(played: PlayedWorld, cache: BlockCache | None, file: str | None) -> str:
+    parts = [str(played.counts), *(cache.take_notices() if cache is not None else [])]
     parts += [f"The take is in {file}"] if file else []
     return ". ".join(parts)
 
 
-def _frames_of(engine: WorldEngine, images: bool) -> tuple[Tensor | None, Any]:
+def _frames_of(played: PlayedWorld, images: bool) -> tuple[Tensor | None, Any]:
     """The frames on the way to the end, as a batch where it is wanted, and as a video."""
     path = temporary_folder() / f"play_{uuid.uuid4().hex[:12]}.mp4"
-    count = frames_of_blocks(engine.block) - frames_of_blocks(engine.start.block)
-    batch = torch.empty(count, *engine.size, 3) if images else None
+    count = frames_of_blocks(played.block) - frames_of_blocks(played.start.block)
+    batch = torch.empty(count, *played.size, 3) if images else None
     filled = 0
-    with VideoWriter(path, *engine.size) as video:
-        for frames in engine.played():
+    with VideoWriter(path, *played.size) as video:
+        for frames in played.frames():
             memory.throw_exception_if_processing_interrupted()
             video.write(frames)
             if batch is not None:

@@ -40,7 +40,7 @@ class Snapshot:
 NOTHING = Snapshot()
 
 
-class Hands:
+class HeldInputs:
     """Snapshots of one player, turned into input rows. Every method may be called from any thread.
 
     mode: RESPONSIVE, what is held when a block starts counts for all of it; or FAITHFUL, the time since the last
@@ -51,7 +51,7 @@ class Hands:
         self.variant = variant
         self.mode = mode
         self._clock = clock
-        self._known = frozenset(held_keys(variant))
+        self._keys = frozenset(held_keys(variant))
         self._lock = threading.Lock()
         self._now = NOTHING
         self._before = NOTHING  # what was held when the last block started
@@ -67,15 +67,15 @@ class Hands:
 
     def put(self, snapshot: Snapshot) -> None:
         """The player says what is held. Keys that the variant does not know are left out."""
-        known = tuple(key for key in snapshot.keys if key in self._known)
-        taps = tuple(key for key in snapshot.taps if key in self._known)
+        keys = tuple(key for key in snapshot.keys if key in self._keys)
+        taps = tuple(key for key in snapshot.taps if key in self._keys)
         pitch = 1.0 if "pitch" in camera_axes(self.variant) else 0.0
         yaw = 1.0 if self.variant.mouse else 0.0
         stick, look = ((pair[0] * pitch, pair[1] * yaw) for pair in (snapshot.stick, snapshot.look))
         with self._lock:
-            now = Snapshot(known, taps, stick, look, snapshot.seq)
+            now = Snapshot(keys, taps, stick, look, snapshot.seq)
             self._heard = self._clock()
-            if (known, stick) != (self._now.keys, self._now.stick) or taps or any(look):
+            if (keys, stick) != (self._now.keys, self._now.stick) or taps or any(look):
                 self.changed_at = self._heard
             self._note(now)
 

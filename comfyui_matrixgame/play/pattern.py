@@ -38,9 +38,9 @@ class TestPattern:
         self._ramp = (64 + 48 * np.sin(x * (2 * np.pi / size[1]))).astype(np.uint8)
 
     def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
-        """See Engine.make."""
-        given = rows.padded(rows_of_blocks(1, self.block))
-        frames = self._frames(given)
+        """See Playable.make."""
+        padded = rows.padded(rows_of_blocks(1, self.block))
+        frames = self._frames(padded)
         before = 0
         for latent in range(LATENTS_PER_BLOCK):
             if on_pass is not None:
@@ -51,23 +51,23 @@ class TestPattern:
             after = before + (1 if self.block == 0 and latent == 0 else FRAMES_PER_LATENT)
             on_frames(frames[before:after], time.perf_counter() - began)
             before = after
-        self._before.append((self._before[-1][0] + self._turn(given), given.slice(len(given) - 1)))
+        self._before.append((self._before[-1][0] + self._turn(padded), padded.slice(len(padded) - 1)))
         self.block += 1
 
     def go_to(self, block: int) -> None:
-        """See Engine.go_to."""
+        """See Playable.go_to."""
         if not 0 <= block <= self.block:
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         self.block = block
         del self._before[block + 1 :]
 
     def still(self) -> Frames:
-        """See Engine.still."""
+        """See Playable.still."""
         turned, row = self._before[-1]
         return self._frame(max(0, frames_of_blocks(self.block) - 1), row, turned)
 
     def close(self) -> None:
-        """See Engine.close; there is nothing to let go of."""
+        """See Playable.close; there is nothing to let go of."""
 
     def _frames(self, rows: ActionTrack) -> Frames:
         first = frames_of_blocks(self.block)

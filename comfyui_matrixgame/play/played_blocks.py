@@ -13,7 +13,7 @@ from torch import Tensor
 from ..errors import WorldError
 
 
-class Spool:
+class PlayedBlocks:
     """Latents and frames of blocks 0, 1, ... in files of a temporary folder, which goes when this does.
 
     folder: where to make it; the system's by default. Raises WorldError where nothing can be written there.

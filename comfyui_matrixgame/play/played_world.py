@@ -28,8 +28,8 @@ from ..world.models import fingerprint
 from ..world.start import fill_from_latents
 from ..world.take_over import at_work, taken_over
 from ..world.world import next_name
-from .block_cache import KnownBlocks
-from .played_blocks import Spool
+from .played_blocks import PlayedBlocks
+from .stored_blocks import StoredBlocks
 
 Frames = NDArray[np.uint8]
 OnFrames = Callable[[Frames, float], None]
@@ -38,7 +38,7 @@ OnPass = Callable[[], None]
 Result = TypeVar("Result")
 
 
-class Engine(Protocol):
+class Playable(Protocol):
     """A world that is played. seed: of the noise; the same seed and inputs give the same frames."""
 
     variant: Variant
@@ -133,13 +133,13 @@ def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
     return theirs, early
 
 
-class WorldEngine:
+class PlayedWorld:
     """A world of a model.
 
-    keep_frames: keep all frames of the way to here for `played`; else the last of each block alone. cache: blocks
-    that it knows are not made again, and it gets those that are made. folder: where files lie while this is played.
+    keep_frames: keep all frames of the way to here for `frames`; else the last of each block alone. cache: blocks
+    that it holds are not made again, and it gets those that are made. folder: where files lie while this is played.
     world: stays where it is, best in main memory. world_bytes: what worlds kept on the way may take on the device.
-    counts: what was made, and what was known.
+    counts: what was made, and what was stored.
     Raises WorldError for a batch, and what `rollout` raises. `close` it.
     """
 
@@ -163,8 +163,8 @@ class WorldEngine:
         self._keep_frames, self._world_bytes = keep_frames, world_bytes
         self._worlds = {world.block: world}  # the first, which stays where it lies, the last, and some between
         self._rows: list[ActionTrack] = []
-        self._spool = Spool(folder)
-        self._known = None if cache is None else KnownBlocks(cache, models, world)
+        self._blocks = PlayedBlocks(folder)
+        self._stored = None if cache is None else StoredBlocks(cache, models, world)
         self.world = world
         self._run: Rollout | None = None  # stands where `world` does, with what it has made and recorded
 
@@ -179,28 +179,28 @@ class WorldEngine:
         return self.world.size
 
     def make(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None = None) -> None:
-        """See Engine.make."""
+        """See Playable.make."""
         stopped, self._early.stopped, self._early.shown = self._early.stopped, None, False
         if stopped is not None:  # came when the last block was shown already
             raise stopped
         rows = rows.padded(rows_of_blocks(1, self.block)).slice(0, rows_of_blocks(1, self.block))
         name = next_name(self.world.names[0], rows)
-        known = None if self._known is None else self._known.read(name)
-        if known is None:
+        stored = None if self._stored is None else self._stored.read(name)
+        if stored is None:
             latents, frames = self._make_new(rows, on_frames, on_pass)
             self.counts.made += 1
-            if self._known is not None:
-                self._known.store(name, latents, frames)
+            if self._stored is not None:
+                self._stored.store(name, latents, frames)
         else:
-            latents, frames = self._make_known(rows, *known, on_frames, on_pass)
+            latents, frames = self._show_stored(rows, *stored, on_frames, on_pass)
         self._rows.append(rows)
-        played = frames[0].numpy()
-        self._spool.add(latents, played if self._keep_frames else played[-1:])
+        shown = frames[0].numpy()
+        self._blocks.add(latents, shown if self._keep_frames else shown[-1:])
 
     def go_to(self, block: int) -> None:
-        """See Engine.go_to. A world that was not kept is made again from the latents, to the bit."""
+        """See Playable.go_to. A world that was not kept is made again from the latents, to the bit."""
         done = block - self.start.block
-        if not 0 <= done <= len(self._spool):
+        if not 0 <= done <= len(self._blocks):
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         self._run = None
         self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
@@ -209,27 +209,27 @@ class WorldEngine:
         if near < block:
             self.world = self._worlds[block] = self._replay(self.world, done)
         del self._rows[done:]
-        self._spool.cut(done)
+        self._blocks.cut(done)
 
     def still(self) -> Frames:
-        """See Engine.still."""
-        if len(self._spool):
-            return self._spool.frames(len(self._spool) - 1)[-1]
+        """See Playable.still."""
+        if len(self._blocks):
+            return self._blocks.frames(len(self._blocks) - 1)[-1]
         return to_uint8(self.start.image.unsqueeze(2))[0, 0].cpu().numpy()
 
-    def played(self) -> Iterator[Frames]:
+    def frames(self) -> Iterator[Frames]:
         """The frames of the way to here, block by block."""
-        for block in range(len(self._spool)):
-            yield self._spool.frames(block)
+        for block in range(len(self._blocks)):
+            yield self._blocks.frames(block)
 
     def close(self) -> None:
-        """See Engine.close. Waits until the cache has what it gets. Whoever holds the engine from then on, such as the
+        """See Playable.close. Waits until the cache has what it gets. Whoever holds it from then on, such as the
         page that shows its end, holds no model and no world."""
-        if self._known is not None:
-            self._known.close(self.world)
-        self._spool.close()
+        if self._stored is not None:
+            self._stored.close(self.world)
+        self._blocks.close()
         self._worlds.clear()
-        del self.models, self._models, self._early, self._known, self._run
+        del self.models, self._models, self._early, self._stored, self._run
         del self.start, self.world
 
     def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
@@ -251,10 +251,10 @@ class WorldEngine:
         self.world = self._worlds[run.block] = run.world
         return made.latents.cpu(), made.frames
 
-    def _make_known(
+    def _show_stored(
         self, rows: ActionTrack, latents: Tensor, frames: Tensor | None, on_frames: OnFrames, on_pass: OnPass | None
     ) -> tuple[Tensor, Tensor]:
-        """Show a block that is known, and bring the world to its end: one pass in place of all steps."""
+        """Show a stored block, and bring the world to its end: one pass in place of all steps."""
         if on_pass is not None:
             on_pass()
         parts: list[Tensor] = []
@@ -284,11 +284,11 @@ class WorldEngine:
         world = self._copy(world)
         for index in range(world.block - self.start.block, done):
             self.counts.replayed += 1
-            world = self._go_through(world, self._spool.latents(index), self._rows[index])
+            world = self._go_through(world, self._blocks.latents(index), self._rows[index])
         return world
 
     def _go_through(self, world: World, latents: Tensor, rows: ActionTrack) -> World:
-        """The world after a block whose latents are known; takes over the caches of the one before."""
+        """The world after a block whose latents are there; takes over the caches of the one before."""
         filled = fill_from_latents(self._models, world, latents.to(self._models.device), [rows])
         return replace(filled, names=(next_name(world.names[0], rows),))
 

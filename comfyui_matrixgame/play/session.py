@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import MatrixGameError
 from ..variants import FPS, frames_of_blocks
-from .held_inputs import MODES, RESPONSIVE, Hands
-from .played_world import Engine, Frames
+from .held_inputs import MODES, RESPONSIVE, HeldInputs
+from .played_world import Frames, Playable
 from .take import Take
 
 READY, PLAYING, PAUSED, FINISHED = "ready", "playing", "paused", "finished"
@@ -78,7 +78,7 @@ class Session:
 
     def __init__(
         self,
-        engine: Engine,
+        played: Playable,
         listener: Callable[[Event], None],
         *,
         mode: str = RESPONSIVE,
@@ -86,11 +86,11 @@ class Session:
         on_wait: Callable[[], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.engine, self.listener, self.limits = engine, listener, limits or Limits()
-        self.hands = Hands(engine.variant, mode, clock)
-        self.take = Take(engine.variant, engine.seed, engine.block)
+        self.played, self.listener, self.limits = played, listener, limits or Limits()
+        self.held = HeldInputs(played.variant, mode, clock)
+        self.take = Take(played.variant, played.seed, played.block)
         self.state, self.reason = READY, ""
-        self.size, self.still = engine.size, engine.still()  # for who joins, also when the engine is closed
+        self.size, self.still = played.size, played.still()  # for players who join, also when what is played is closed
         self._on_wait = on_wait or (lambda: None)
         self.clock = clock
         self._orders: deque[Callable[[], None]] = deque()
@@ -140,7 +140,7 @@ class Session:
         """Whether a player is there; without one everything is let go, and the session pauses."""
         self._lost_at = None if there else self.clock()
         if not there:
-            self.hands.release()
+            self.held.release()
             self.pause("lost")
 
     def stall(self, stalled: bool) -> None:
@@ -195,7 +195,7 @@ class Session:
             self._limit("end")
         elif self._lost_at is not None and now - self._lost_at > limits.lost:
             self._limit("lost")
-        elif now - self.hands.changed_at > limits.idle:
+        elif now - self.held.changed_at > limits.idle:
             self._limit("idle")
 
     def _limit(self, reason: str) -> None:
@@ -206,16 +206,16 @@ class Session:
 
     def _set(self, state: str, reason: str, still: Frames | None = None) -> None:
         if state == PLAYING:
-            self.hands.restart()
-            self.hands.changed_at = self.clock()
+            self.held.restart()
+            self.held.changed_at = self.clock()
             self._shown_until = 0.0
         elif self.state == PLAYING:
-            self.hands.release()
+            self.held.release()
         self.state, self.reason = state, reason
         self.listener(StateChanged(state, reason, still))
 
     def _sample(self, mode: str) -> None:
-        self.hands.mode = mode
+        self.held.mode = mode
         self._set(self.state, self.reason)
 
     def _record(self, on: bool) -> None:
@@ -224,17 +224,17 @@ class Session:
 
     def _go_to(self, blocks: int) -> None:
         """Back to before a block of the take; who was playing plays on from there."""
-        self.engine.go_to(self.take.first_block + blocks)
+        self.played.go_to(self.take.first_block + blocks)
         self.take.cut(blocks)
-        self.still = self.engine.still()
+        self.still = self.played.still()
         state = PLAYING if self.state == PLAYING else PAUSED if blocks else READY
         self._set(state, "", self.still)
 
     def _make(self) -> None:
-        block = self.engine.block
-        rows = self.hands.sample(rows_of_blocks(1, block))
-        parts = _Parts(self, block, rows, self.hands.seq, self.clock())
-        self.engine.make(rows, parts.add, self._on_wait)
+        block = self.played.block
+        rows = self.held.sample(rows_of_blocks(1, block))
+        parts = _Parts(self, block, rows, self.held.seq, self.clock())
+        self.played.make(rows, parts.add, self._on_wait)
         self.take.add(rows)
         self.still = parts.last
         end = parts.shown_from + parts.count / FPS
@@ -242,7 +242,7 @@ class Session:
 
 
 class _Parts:
-    """Hands the parts of one block over."""
+    """HeldInputs the parts of one block over."""
 
     def __init__(self, session: Session, block: int, rows: ActionTrack, seq: int, began: float) -> None:
         self._session, self._block, self._rows, self._seq, self._began = session, block, rows, seq, began
@@ -259,8 +259,8 @@ class _Parts:
         now = session.clock()
         if self._part == 0:
             self._generation = max(0.0, now - self._began - decode)
-            known = session._lead_time
-            session._lead_time = now - self._began if not known else known + MEAN * (now - self._began - known)
+            before = session._lead_time
+            session._lead_time = now - self._began if not before else before + MEAN * (now - self._began - before)
             self.shown_from = max(now, session._shown_until)
         lead = 1 if self._block == 0 else 0  # frame 0 is made from the first row, like the frame after it
         indices = [max(0, self.count + i - lead) for i in range(len(frames))]

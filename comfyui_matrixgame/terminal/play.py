@@ -12,7 +12,7 @@ from ..system.targets import check_target
 from .options import add_models, seed_argument
 
 if TYPE_CHECKING:
-    from ..play.played_world import Engine
+    from ..play.played_world import Playable
 
 LOOPBACK = "127.0.0.1"
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= 65535:
         raise MatrixGameError(f"--port is a number from 1 to 65535, or 0 for a free one; got {args.port}.")
     check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep`
-    return serve(lambda: make_engine(args), args)
+    return serve(lambda: make_played_world(args), args)
 
 
 def check_address(host: str, token: str) -> None:
@@ -68,7 +68,7 @@ def check_address(host: str, token: str) -> None:
         )
 
 
-def make_engine(args: argparse.Namespace) -> Engine:
+def make_played_world(args: argparse.Namespace) -> Playable:
     """What the arguments say is to be played, loaded and at its start."""
     from .console import parse_size
 
@@ -79,7 +79,7 @@ def make_engine(args: argparse.Namespace) -> Engine:
     from ..compute.attention import get_attention
     from ..compute.devices import find_device
     from ..compute.quantise import check_precision
-    from ..play.played_world import WorldEngine
+    from ..play.played_world import PlayedWorld
     from ..weights import find_files, image_features, load_models, plan_for
     from ..world import start_world
     from .console import say, start_picture, warm_up_with_bar
@@ -97,4 +97,4 @@ def make_engine(args: argparse.Namespace) -> Engine:
     models = load_models(files, args.attention, plan)
     world = start_world(models, image, args.seed, features=features).to("cpu")  # on the device it would only take room
     warm_up_with_bar(models, (height, width))
-    return WorldEngine(models, world)
+    return PlayedWorld(models, world)

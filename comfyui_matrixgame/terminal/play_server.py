@@ -14,7 +14,7 @@ from aiohttp import web
 
 from ..actions.document import save_document
 from ..errors import MatrixGameError
-from ..play.played_world import Engine
+from ..play.played_world import Playable
 from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.take import Take
@@ -82,12 +82,12 @@ class Server:
         self._loop.run_until_complete(runner.cleanup())
 
 
-def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
+def serve(make_played_world: Callable[[], Playable], args: argparse.Namespace) -> int:
     """Play until the player stops or Ctrl-C; keeps the take."""
-    engine = make_engine()
+    played = make_played_world()
     server = Server(args.host, args.port, args.token)
     output = Path(args.output)
-    session = Session(engine, server.hub.listen, mode=args.mode, limits=Limits(), on_wait=lambda: saves.now_and_then())
+    session = Session(played, server.hub.listen, mode=args.mode, limits=Limits(), on_wait=lambda: saves.now_and_then())
     saves = TakeSaves(session.take, lambda: _free_name(output))
     server.hub.session = session
     elsewhere = server.urls[1:]
@@ -104,7 +104,7 @@ def serve(make_engine: Callable[[], Engine], args: argparse.Namespace) -> int:
             server.stop()
             saves.close()
             keep(session.take, output, saves.path)
-            engine.close()
+            played.close()
     return 0
 
 

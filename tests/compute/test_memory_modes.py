@@ -27,9 +27,9 @@ from comfyui_matrixgame.networks.generator.action_module import ActionInputs
 from comfyui_matrixgame.networks.generator.kv_cache import Entries
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.low_memory import OVERLAP, TiledDecoder, VisitingEncoder, blend_weights, tiles_of
-from comfyui_matrixgame.play.played_world import WorldEngine
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.terminal.main import main, parser
-from comfyui_matrixgame.terminal.play import make_engine
+from comfyui_matrixgame.terminal.play import make_played_world
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Models, World, rollout, start_world
 from comfyui_matrixgame.world.models import fingerprint
@@ -167,18 +167,18 @@ def plan_at(free: float | None, wanted: str = "auto", tiny: bool = False) -> Mem
 def test_what_is_played_is_planned_with_the_worlds_that_are_kept() -> None:
     models = small_models()
     size = 16, 32
-    engine = WorldEngine(models, start_world(models, small_image(*size), 3))
+    played = PlayedWorld(models, start_world(models, small_image(*size), 3))
     for _ in range(5):
-        engine.make(random_track(models.variant, 12), lambda *_: None)
+        played.make(random_track(models.variant, 12), lambda *_: None)
     estimate = estimate_memory(
         models.generator.config, *size, weights=0, cache_dtype=torch.float32, compute_dtype=torch.float32,
         vae_width=models.vae.base_dim, kept=False, played=True,
     )  # fmt: skip
-    caches = bytes_of_caches(engine.world)
+    caches = bytes_of_caches(played.world)
     assert estimate.caches == 2 * caches  # the rollout's and the last world's
     assert estimate.worlds > (MOST_WORLDS - 1) * caches
     assert "worlds to go back to" in str(estimate)
-    assert len(engine._worlds) == 6
+    assert len(played._worlds) == 6
     full_size = {"weights": 0, "cache_dtype": torch.bfloat16, "compute_dtype": torch.bfloat16, "played": True}
     assert estimate_memory(GeneratorConfig(), 352, 640, **full_size).worlds == 0
     assert WORLD_BYTES / 2 < estimate_memory(GeneratorConfig(), 176, 320, **full_size).worlds < WORLD_BYTES
@@ -198,7 +198,7 @@ def test_play_is_planned_as_it_is_in_the_host(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(weights, "plan_for", plan)
     with pytest.raises(WorldError, match="enough"):
-        make_engine(parser().parse_args(["play"]))
+        make_played_world(parser().parse_args(["play"]))
     assert planned == [{"played": True}]
 
 

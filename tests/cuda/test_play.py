@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from comfyui_matrixgame.cache import BlockCache
-from comfyui_matrixgame.play.played_world import Frames, WorldEngine
+from comfyui_matrixgame.play.played_world import Frames, PlayedWorld
 from comfyui_matrixgame.world import rollout
 
-from ..play.test_block_cache import play, whole
+from ..play.test_stored_blocks import play, whole
 from ..pretend_gpu import Machine
 from .networks import CUDA, begin, on_both, small_on
 
@@ -22,24 +22,24 @@ def fresh(device: torch.device, letters: str) -> np.ndarray:
     return np.concatenate([block.frames[0].numpy() for block in rollout(models, begin(models), whole(letters))])
 
 
-def session(device: torch.device, cache: BlockCache | None = None) -> tuple[WorldEngine, list[Frames]]:
+def session(device: torch.device, cache: BlockCache | None = None) -> tuple[PlayedWorld, list[Frames]]:
     """Three blocks, one back, and two others."""
     models = small_on(device, tiny=True)
-    engine = WorldEngine(models, begin(models).to("cpu"), cache=cache, keep_frames=True)
-    shown = play(engine, "wsa")
-    engine.go_to(1)
-    return engine, shown[: 1 + 2] + play(engine, "dw")
+    played = PlayedWorld(models, begin(models).to("cpu"), cache=cache, keep_frames=True)
+    shown = play(played, "wsa")
+    played.go_to(1)
+    return played, shown[: 1 + 2] + play(played, "dw")
 
 
 @pytest.mark.parametrize("cached", [False, True])
 def test_going_back(two_gpus: Machine, tmp_path: Path, cached: bool) -> None:
     def work(device: torch.device) -> np.ndarray:
         cache = BlockCache(tmp_path / str(device.index), "played") if cached else None
-        engine, shown = session(device, cache)
-        played = np.concatenate(list(engine.played()))
-        assert np.array_equal(np.concatenate(shown), played)
-        engine.close()
-        return played
+        played, shown = session(device, cache)
+        frames = np.concatenate(list(played.frames()))
+        assert np.array_equal(np.concatenate(shown), frames)
+        played.close()
+        return frames
 
     first, second = on_both(work)
     assert np.array_equal(first, second)
@@ -48,11 +48,11 @@ def test_going_back(two_gpus: Machine, tmp_path: Path, cached: bool) -> None:
 
 def test_worlds_on_the_way_that_were_let_go_are_made_again(gpus: Machine) -> None:
     models = small_on(CUDA[0], tiny=True)
-    engine = WorldEngine(models, begin(models).to("cpu"), keep_frames=True, world_bytes=0)
-    play(engine, "wsad")
-    engine.go_to(2)
-    play(engine, "dw")
-    played = np.concatenate(list(engine.played()))
-    assert engine.counts.replayed
-    engine.close()
-    assert np.array_equal(played, fresh(CUDA[0], "wsdw"))
+    played = PlayedWorld(models, begin(models).to("cpu"), keep_frames=True, world_bytes=0)
+    play(played, "wsad")
+    played.go_to(2)
+    play(played, "dw")
+    frames = np.concatenate(list(played.frames()))
+    assert played.counts.replayed
+    played.close()
+    assert np.array_equal(frames, fresh(CUDA[0], "wsdw"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comfyui_matrixgame.play.pattern import TestPattern
-from comfyui_matrixgame.play.played_world import Engine
+from comfyui_matrixgame.play.played_world import Playable
 from comfyui_matrixgame.play.session import Limits, Session
 from comfyui_matrixgame.terminal.play_server import Server
 
@@ -19,11 +19,11 @@ SLOW = 60_000  # milliseconds: no test waits so long unless something is wrong
 class Stage:
     """A session and pages on it. The picture is small, so that a slow machine keeps up."""
 
-    def __init__(self, browser: Any, engine: Engine | None = None, limits: Limits | None = None) -> None:
+    def __init__(self, browser: Any, played: Playable | None = None, limits: Limits | None = None) -> None:
         self.browser = browser
         self.server = Server("127.0.0.1", 0)
-        engine = engine or TestPattern(size=(96, 160))
-        self.session = Session(engine, self.server.hub.listen, limits=limits or Limits(1e9, 1e9))
+        played = played or TestPattern(size=(96, 160))
+        self.session = Session(played, self.server.hub.listen, limits=limits or Limits(1e9, 1e9))
         self.server.hub.session = self.session
         self.thread = threading.Thread(target=self.session.run, daemon=True)
         self.thread.start()

@@ -62,7 +62,7 @@ def test_a_thousand_visits_leave_nothing_held_and_nobody_behind() -> None:
             while here.hub.clients or here.session.state == PLAYING:
                 await asyncio.sleep(0.05)
             assert here.hub.controller is None
-            assert not here.session.hands.sample(12).keyboard.any()
+            assert not here.session.held.sample(12).keyboard.any()
             blocks = here.session.take.blocks
             player = await here.join()
             await player.until("roles", role="controller")

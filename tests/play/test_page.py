@@ -34,11 +34,11 @@ class SlowPattern(TestPattern):
 
 @pytest.fixture
 def slow(browser: Any) -> Iterator[Stage]:
-    engine = SlowPattern(size=(96, 160))
-    made = Stage(browser, engine)
-    made.engine = engine  # type: ignore[attr-defined]
+    played = SlowPattern(size=(96, 160))
+    made = Stage(browser, played)
+    made.played = played  # type: ignore[attr-defined]
     yield made
-    engine.go.set()
+    played.go.set()
     made.close()
 
 
@@ -76,6 +76,6 @@ def test_a_slow_machine_says_what_it_does(slow: Stage) -> None:
     page.keyboard.press("Escape")
     page.get_by_text("Pausing after this block").wait_for(timeout=2000)
     assert page.evaluate("player.state.state") == "playing"  # not yet
-    slow.engine.go.set()  # type: ignore[attr-defined]
+    slow.played.go.set()  # type: ignore[attr-defined]
     page.wait_for_function(f"player.state.state === '{PAUSED}'")
     page.locator(".mgp-busy").wait_for(state="hidden")

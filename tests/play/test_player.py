@@ -13,10 +13,10 @@ from bench.play import WATCH_PAINTS, Unsteady
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import CheckpointError
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import WorldEngine
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits
 from comfyui_matrixgame.terminal.main import parser as cli_parser
-from comfyui_matrixgame.terminal.play import make_engine
+from comfyui_matrixgame.terminal.play import make_played_world
 from comfyui_matrixgame.world import rollout
 
 from .conftest import Stage
@@ -281,12 +281,12 @@ def test_an_idle_session_pauses_with_the_reason(browser: Any) -> None:
 def test_the_demo_world_is_played_and_its_take_gives_the_same_frames(browser: Any) -> None:
     try:
         args = cli_parser().parse_args(["play", "--seed", "2"])
-        engine = make_engine(args)
+        played = make_played_world(args)
     except CheckpointError as error:
         pytest.skip(str(error))
-    assert isinstance(engine, WorldEngine)
-    engine = WorldEngine(engine.models, engine.start, keep_frames=True)
-    stage = Stage(browser, engine)
+    assert isinstance(played, PlayedWorld)
+    played = PlayedWorld(played.models, played.start, keep_frames=True)
+    stage = Stage(browser, played)
     page = stage.page()
     page.locator(".mgp-stage").click()
     page.keyboard.down("w")
@@ -296,8 +296,8 @@ def test_the_demo_world_is_played_and_its_take_gives_the_same_frames(browser: An
     track = stage.session.take.track()
     assert track is not None
     assert track.keyboard[:, 0].any()
-    again = [block.frames[0].numpy() for block in rollout(engine.models, engine.start, track)]
-    assert np.array_equal(np.concatenate(again), np.concatenate(list(engine.played())))
+    again = [block.frames[0].numpy() for block in rollout(played.models, played.start, track)]
+    assert np.array_equal(np.concatenate(again), np.concatenate(list(played.frames())))
     stage.close()
 
 
@@ -364,7 +364,7 @@ def test_a_killed_page_pauses_the_session(stage: Stage) -> None:
     while stage.session.state != PAUSED and time.monotonic() < deadline:
         time.sleep(0.05)
     assert (stage.session.state, stage.session.reason) == (PAUSED, "lost")
-    assert not stage.session.hands.sample(12).keyboard.any()
+    assert not stage.session.held.sample(12).keyboard.any()
 
 
 def even_for_a_while(page: Any, blocks: int = 9, tries: int = 6) -> None:

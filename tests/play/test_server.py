@@ -132,7 +132,7 @@ def test_a_player_who_leaves_holds_nothing_and_may_come_back() -> None:
             while here.session.state == "playing":
                 await asyncio.sleep(0.05)
             assert here.session.reason == "lost"
-            assert here.session.hands._now.keys == ()
+            assert here.session.held._now.keys == ()
             again = await here.join()
             assert (await again.until("state"))["blocks"] >= 1
             await again.say("play")
@@ -163,7 +163,7 @@ def test_who_comes_after_the_end_sees_it_without_the_engine() -> None:
             await player.until("frames", block=0, part=2)
             await player.say("stop")
             await player.until("state", state="finished")
-            del here.session.engine  # what it needs is gone when it is closed
+            del here.session.played  # what it needs is gone when it is closed
             late = await here.join()
             assert late.heard[0]["width"] == 96
             assert (await late.until("state"))["state"] == "finished"
@@ -336,7 +336,7 @@ def test_a_closed_laptop_holds_nothing_and_is_found_out(monkeypatch: pytest.Monk
                 await asyncio.sleep(0.05)
             assert asyncio.get_running_loop().time() - began < 10
             assert here.session.reason == "lost"
-            assert not here.session.hands.sample(12).keyboard.any()
+            assert not here.session.held.sample(12).keyboard.any()
             assert here.session.take.blocks >= 1
 
     run(test)
@@ -364,6 +364,6 @@ def test_a_flood_from_everyone_leaves_the_processor_to_the_model() -> None:
             assert read <= len(watchers) * (WATCHER_BURST + 3 * WATCHER_RATE)
             assert read / (MOST_CLIENTS - 1) > WATCHER_RATE
             assert not player.socket.closed
-            assert not here.session.hands.sample(12).keyboard.any()
+            assert not here.session.held.sample(12).keyboard.any()
 
     run(test)

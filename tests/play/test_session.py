@@ -14,7 +14,7 @@ from comfyui_matrixgame.errors import Interrupted, WorldError
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
 from comfyui_matrixgame.play.held_inputs import Snapshot
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import EarlyDecoder, WorldEngine, least_useful
+from comfyui_matrixgame.play.played_world import EarlyDecoder, PlayedWorld, least_useful
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, PLAYING, Event, FramesMade, Limits, Session, StateChanged
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world
@@ -28,11 +28,11 @@ QUICK = Limits(idle=60, lost=60)
 class Player:
     """Plays a session in this thread: `script` is called with the number of parts handed over so far."""
 
-    def __init__(self, engine, script: Callable[[Player, int], None], **options) -> None:
+    def __init__(self, played, script: Callable[[Player, int], None], **options) -> None:
         self.events: list[Event] = []
         self.script = script
         self._now = 0.0
-        self.session = Session(engine, self.listen, **{"limits": QUICK, "clock": self.clock, **options})
+        self.session = Session(played, self.listen, **{"limits": QUICK, "clock": self.clock, **options})
 
     def clock(self) -> float:
         self._now += 0.2  # so that no test waits for a picture to be shown
@@ -52,7 +52,7 @@ class Player:
         return np.concatenate([part.frames for part in self.parts])
 
     def hold(self, *keys: str, yaw: float = 0.0) -> None:
-        self.session.hands.put(Snapshot(keys=keys, stick=(0.0, yaw)))
+        self.session.held.put(Snapshot(keys=keys, stick=(0.0, yaw)))
 
     def run(self) -> Player:
         self.session.connected(True)
@@ -61,13 +61,13 @@ class Player:
         return self
 
 
-def world_engine(name: str = "universal", **options) -> WorldEngine:
+def played_world(name: str = "universal", **options) -> PlayedWorld:
     models = small_models(name)
-    return WorldEngine(models, start_world(models, small_image(16, 32), seed=5), **options)
+    return PlayedWorld(models, start_world(models, small_image(16, 32), seed=5), **options)
 
 
 def some_keys(player: Player, parts: int) -> None:
-    variant = player.session.engine.variant
+    variant = player.session.played.variant
     held = [key for key in variant.keys if key != "idle"]
     player.hold(held[parts % len(held)], yaw=round(0.03 * (parts % 5) - 0.05, 3))
 
@@ -79,7 +79,7 @@ def test_a_take_gives_the_same_frames_through_a_rollout(name: str) -> None:
         if parts == 9:
             player.session.stop()
 
-    player = Player(world_engine(name), script).run()
+    player = Player(played_world(name), script).run()
     take = player.session.take
     assert [len(part.frames) for part in player.parts] == [1, 4, 4, 4, 4, 4, 4, 4, 4]
     assert [part.first for part in player.parts] == [0, 1, 5, 9, 13, 17, 21, 25, 29]
@@ -129,9 +129,9 @@ def test_going_back_and_on_is_a_branch_with_the_numbers_of_a_rollout(kept: float
         if parts == 21:
             player.session.stop()
 
-    player = Player(world_engine(world_bytes=kept, keep_frames=True), script).run()
-    engine, take = player.session.engine, player.session.take
-    assert isinstance(engine, WorldEngine)
+    player = Player(played_world(world_bytes=kept, keep_frames=True), script).run()
+    played, take = player.session.played, player.session.take
+    assert isinstance(played, PlayedWorld)
     after = player.parts[12:]
     assert after[0].first == 9
     assert [branch.fork for branch in take.branches] == [8]
@@ -140,13 +140,13 @@ def test_going_back_and_on_is_a_branch_with_the_numbers_of_a_rollout(kept: float
     models = small_models()
     world = start_world(models, small_image(16, 32), seed=5)
     for rows, frames in (
-        (take.track(), np.concatenate(list(engine.played()))),
+        (take.track(), np.concatenate(list(played.frames()))),
         (take.branches[0].rows, np.concatenate([part.frames for part in player.parts[:12]])),
     ):
         assert rows is not None
         again = [block.frames[0].numpy() for block in rollout(models, world, rows)]
         assert np.array_equal(np.concatenate(again), frames)
-    assert engine.world.names == list(rollout(models, world, take.track()))[-1].names  # type: ignore[arg-type]
+    assert played.world.names == list(rollout(models, world, take.track()))[-1].names  # type: ignore[arg-type]
     branch = replace(timeline, active="take-1")
     assert branch.track(44) == take.branches[0].rows
 
@@ -159,9 +159,9 @@ def test_reset_begins_with_the_start_image_again() -> None:
         if parts == 6:
             player.session.stop()
 
-    engine = world_engine()
-    first = engine.still()
-    player = Player(engine, script).run()
+    played = played_world()
+    first = played.still()
+    player = Player(played, script).run()
     stills = [event.still for event in player.events if isinstance(event, StateChanged) and event.still is not None]
     assert len(stills) == 1
     assert np.array_equal(stills[0], first)
@@ -184,7 +184,7 @@ def test_a_pause_lets_go_of_all_keys_and_makes_nothing() -> None:
     player = Player(TestPattern(size=(64, 96)), script, on_wait=on_wait, clock=lambda: 0.0)
     player.run()
     assert len(player.parts) == 3
-    assert not player.session.hands.sample(12).keyboard.any()
+    assert not player.session.held.sample(12).keyboard.any()
 
 
 @pytest.mark.parametrize("reason", ["idle", "lost"])
@@ -215,12 +215,12 @@ def test_a_closed_engine_holds_no_world_and_the_session_has_its_last_picture() -
         if parts == 12:
             player.session.stop()
 
-    player = Player(world_engine(), script).run()
-    engine, session = player.session.engine, player.session
-    assert isinstance(engine, WorldEngine)
-    assert np.array_equal(session.still, engine.still())
-    held = [weakref.ref(what) for what in (*engine._worlds.values(), engine._run, engine.world, engine.start)]
-    engine.close()
+    player = Player(played_world(), script).run()
+    played, session = player.session.played, player.session
+    assert isinstance(played, PlayedWorld)
+    assert np.array_equal(session.still, played.still())
+    held = [weakref.ref(what) for what in (*played._worlds.values(), played._run, played.world, played.start)]
+    played.close()
     assert not any(one() for one in held)  # at once, though the session is still known
     assert session.take.timeline().length == 33
 
@@ -244,13 +244,13 @@ def test_no_more_worlds_are_there_at_once_than_the_plan_counts(monkeypatch: pyte
             player.session.stop()
 
     monkeypatch.setattr(Ring, "copy", counted)
-    engine = Player(world_engine(world_bytes=0), script).run().session.engine
-    assert isinstance(engine, WorldEngine)
-    assert most == 2 * sum(len(layer.rings()) for layer in engine.world.caches)
+    played = Player(played_world(world_bytes=0), script).run().session.played
+    assert isinstance(played, PlayedWorld)
+    assert most == 2 * sum(len(layer.rings()) for layer in played.world.caches)
 
 
 def test_cancelling_between_passes_keeps_the_take() -> None:
-    engine = world_engine()
+    played = played_world()
     passes = []
 
     def on_wait() -> None:
@@ -258,11 +258,11 @@ def test_cancelling_between_passes_keeps_the_take() -> None:
         if len(player.parts) >= 3 and len(passes) > 12:
             raise Interrupted("stop")
 
-    player = Player(engine, some_keys, on_wait=on_wait)
+    player = Player(played, some_keys, on_wait=on_wait)
     with pytest.raises(Interrupted):
         player.run()
     assert player.session.state == FINISHED
-    assert player.session.take.blocks == engine.block >= 1
+    assert player.session.take.blocks == played.block >= 1
 
 
 def test_a_session_ends_after_the_blocks_it_may_make() -> None:
@@ -307,9 +307,9 @@ def test_recording_marks_its_ends_and_survives_a_rewind() -> None:
 
 
 def test_blocks_that_were_not_played_cannot_be_gone_to() -> None:
-    for engine in (world_engine(), TestPattern(size=(64, 96))):
+    for played in (played_world(), TestPattern(size=(64, 96))):
         with pytest.raises(WorldError):
-            engine.go_to(1)
+            played.go_to(1)
 
 
 def test_worlds_that_are_let_go_of_lie_close_together_and_far_back() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from comfyui_matrixgame.compute.attention import Attention
 from comfyui_matrixgame.errors import Interrupted
-from comfyui_matrixgame.play.played_world import WorldEngine
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.world import Models, start_world
 
 from ..support.networks import random_track, small_image, small_models
@@ -36,31 +36,31 @@ def test_what_comes_after_the_first_frames_waits_for_the_block(error: BaseExcept
     world, track = start_world(plain, small_image(16, 16), 3), random_track(plain.variant, 32)
     rows = track.slice(0, 8), track.slice(8, 20), track.slice(20, 32)
     expected: list[Any] = []
-    other = WorldEngine(models, world)  # the same attention, which nothing stops
+    other = PlayedWorld(models, world)  # the same attention, which nothing stops
     for part in rows:
         other.make(part, lambda frames, _: expected.append(frames))
-    engine = WorldEngine(models, world)
-    engine.make(rows[0], show)
+    played = PlayedWorld(models, world)
+    played.make(rows[0], show)
     seen[0] = len(shown)
     stops.append(error)
-    engine.make(rows[1], show)
-    assert engine.block == 2  # all of it is there, and each frame was shown once
+    played.make(rows[1], show)
+    assert played.block == 2  # all of it is there, and each frame was shown once
     assert not stops
     with pytest.raises(type(error)):
-        engine.make(rows[2], show)
-    assert engine.block == 2
-    engine.make(rows[2], show)
+        played.make(rows[2], show)
+    assert played.block == 2
+    played.make(rows[2], show)
     assert np.array_equal(np.concatenate(shown), np.concatenate(expected))
 
 
 def test_what_comes_before_any_frame_stops_the_block() -> None:
     models = small_models()
-    engine = WorldEngine(models, start_world(models, small_image(16, 16), 3))
+    played = PlayedWorld(models, start_world(models, small_image(16, 16), 3))
     shown: list[Any] = []
 
     def on_pass() -> None:
         raise Interrupted("stop")
 
     with pytest.raises(Interrupted):
-        engine.make(random_track(models.variant, 8), lambda frames, _: shown.append(frames), on_pass)
-    assert (engine.block, shown) == (0, [])
+        played.make(random_track(models.variant, 8), lambda frames, _: shown.append(frames), on_pass)
+    assert (played.block, shown) == (0, [])

@@ -60,18 +60,18 @@ class LiveNode:
         page.wait_for_function(READY % "MatrixGameLivePlay", timeout=90_000)
         page.wait_for_timeout(800)
 
-    def begin(self, engine: Any = None, size: tuple[int, int] = (0, 0)) -> Session:
+    def begin(self, played: Any = None, size: tuple[int, int] = (0, 0)) -> Session:
         """A fresh node, and a session of it that waits for its player; `player` is the page's. size: width, height."""
         node = self.page.evaluate(ADD, size)
-        engine = engine or TestPattern(size=(96, 160))
-        session = self.stub.play(lambda hub: self._run(engine, hub), node)
+        played = played or TestPattern(size=(96, 160))
+        session = self.stub.play(lambda hub: self._run(played, hub), node)
         self.page.wait_for_function("node.matrixGamePlay.player?.connected")
         self.page.evaluate("() => { window.player = node.matrixGamePlay.player; }")
         self.page.wait_for_function("player.state.state === 'ready' && player.controller")
         return session
 
-    def _run(self, engine: Any, hub: Hub) -> Session:
-        session = Session(engine, hub.listen, limits=Limits(1e9, 1e9, finish=True))
+    def _run(self, played: Any, hub: Hub) -> Session:
+        session = Session(played, hub.listen, limits=Limits(1e9, 1e9, finish=True))
         thread = threading.Thread(target=session.run, daemon=True)
         self.running.append((session, thread))
         hub.session = session
@@ -170,7 +170,7 @@ def test_the_key_that_begins_to_play_is_held(live: LiveNode) -> None:
     page.keyboard.down("d")  # a key that repeats does not undo a pause
     assert page.evaluate("[player.inputs.held.size, player.state.state]") == [0, "paused"]
     page.keyboard.up("d")
-    assert not session.hands.sample(12).keyboard.any()
+    assert not session.held.sample(12).keyboard.any()
 
 
 LEAVE = {
@@ -194,7 +194,7 @@ def test_nothing_stays_held(live: LiveNode) -> None:
         page.keyboard.up("w")
     page.wait_for_function("player.state.state === 'paused'")
     assert session.state == PAUSED
-    assert not session.hands.sample(12).keyboard.any()
+    assert not session.held.sample(12).keyboard.any()
 
 
 def test_a_gamepad_plays_and_a_resting_stick_does_not(live: LiveNode) -> None:

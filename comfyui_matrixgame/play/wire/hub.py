@@ -191,12 +191,12 @@ class Hub:
         elif client is not self.controller:
             client.refuse()
         elif kind == "in":
-            session.hands.put(read_snapshot(message))
+            session.held.put(read_snapshot(message))
         else:
             self._order(session, kind, message)
 
     def _order(self, session: Session, kind: str, message: dict[str, Any]) -> None:
-        session.hands.changed_at = session.clock()
+        session.held.changed_at = session.clock()
         if kind == "rewind":
             session.rewind(message["blocks"])
         elif kind == "mark":
@@ -215,7 +215,7 @@ class Hub:
         return self.session
 
     def _give_control(self, client: Client) -> None:
-        self._here.hands.release()
+        self._here.held.release()
         self.controller = client
         self._here.connected(True)
         self._settle()
@@ -257,7 +257,7 @@ class Hub:
         take = session.take
         return {
             "type": "state", "state": event.state if event else session.state,
-            "reason": event.reason if event else session.reason, "mode": session.hands.mode, "blocks": take.blocks,
+            "reason": event.reason if event else session.reason, "mode": session.held.mode, "blocks": take.blocks,
             "branches": len(take.branches), "recording": take.recording is not None,
         }  # fmt: skip
 

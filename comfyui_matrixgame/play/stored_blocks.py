@@ -1,4 +1,4 @@
-"""Blocks that are known: what is played goes into a World Cache, and what is in it is not made again."""
+"""Stored blocks: what is played goes into a World Cache, and a block that is in it is not made again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..cache.keys import condition_key, lineage_of
 from ..world import Models, World
 
 
-class KnownBlocks:
+class StoredBlocks:
     """The blocks after a world, by the name of the world after each. Storing is done in a thread of its own, so that
     nobody who plays waits for a disk. Raises WorldError for a batch."""
 

@@ -10,33 +10,33 @@ import pytest
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.errors import Interrupted, WorldError
-from comfyui_matrixgame.play.played_blocks import Spool
-from comfyui_matrixgame.play.played_world import Frames, WorldEngine
+from comfyui_matrixgame.play.played_blocks import PlayedBlocks
+from comfyui_matrixgame.play.played_world import Frames, PlayedWorld
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import rollout, start_world
 
 from ..support.networks import small_image, small_models
 
 
-def world_engine(cache: BlockCache | None = None, tiny: bool = False) -> WorldEngine:
+def played_world(cache: BlockCache | None = None, tiny: bool = False) -> PlayedWorld:
     models = small_models(tiny=tiny)
-    return WorldEngine(models, start_world(models, small_image(16, 32), seed=5), cache=cache, keep_frames=True)
+    return PlayedWorld(models, start_world(models, small_image(16, 32), seed=5), cache=cache, keep_frames=True)
 
 
 def rows(block: int, key: str) -> ActionTrack:
     return ActionTrack.from_rows(UNIVERSAL, [{key: 1.0}] * rows_of_blocks(1, block))
 
 
-def play(engine: WorldEngine, letters: str) -> list[Frames]:
+def play(played: PlayedWorld, letters: str) -> list[Frames]:
     """A block for each letter; returns the parts that were shown."""
     shown: list[Frames] = []
     for key in letters:
-        engine.make(rows(engine.block, key), lambda frames, _: shown.append(frames))
+        played.make(rows(played.block, key), lambda frames, _: shown.append(frames))
     return shown
 
 
 def fresh(letters: str, tiny: bool = False) -> np.ndarray:
-    return np.concatenate(play(world_engine(tiny=tiny), letters))
+    return np.concatenate(play(played_world(tiny=tiny), letters))
 
 
 def whole(letters: str) -> ActionTrack:
@@ -48,11 +48,11 @@ def whole(letters: str) -> ActionTrack:
 
 def test_what_was_played_is_in_the_cache_and_what_is_in_it_is_not_made(tmp_path: Path) -> None:
     for letters, counts in (("wsad", "4 blocks made, 0 reused"), ("wsdw", "2 blocks made, 2 reused")):
-        engine = world_engine(BlockCache(tmp_path, "played", memory_bytes=0))
-        shown = play(engine, letters)
-        models, start, names = engine.models, engine.start, engine.world.names
-        engine.close()
-        assert str(engine.counts) == counts
+        played = played_world(BlockCache(tmp_path, "played", memory_bytes=0))
+        shown = play(played, letters)
+        models, start, names = played.models, played.start, played.world.names
+        played.close()
+        assert str(played.counts) == counts
         assert [len(frames) for frames in shown] == [1, *[4] * 11]
         assert np.array_equal(np.concatenate(shown), fresh(letters))
     with CachedRollout(models, start, whole("wsdw"), None, BlockCache(tmp_path, "played")) as run:
@@ -72,26 +72,26 @@ def test_a_rollout_is_played_on_also_with_another_decoder(
     models = small_models()
     cache = BlockCache(tmp_path, "rolled")
     list(CachedRollout(models, start_world(models, small_image(16, 32), seed=5), whole("ww"), None, cache))
-    engine = world_engine(BlockCache(tmp_path, "rolled"), tiny)
-    assert np.array_equal(np.concatenate(play(engine, letters)), fresh(letters, tiny))
-    assert str(engine.counts) == counts
+    played = played_world(BlockCache(tmp_path, "rolled"), tiny)
+    assert np.array_equal(np.concatenate(play(played, letters)), fresh(letters, tiny))
+    assert str(played.counts) == counts
 
 
 def test_going_back_over_known_blocks_and_a_pass_that_is_cancelled(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path, "back")
     for _ in range(2):  # the second time all of it is known
-        engine = world_engine(cache)
-        play(engine, "wsa")
-        engine.go_to(1)
-        play(engine, "dd")
+        played = played_world(cache)
+        play(played, "wsa")
+        played.go_to(1)
+        play(played, "dd")
         with pytest.raises(Interrupted):
-            engine.make(rows(3, "w"), lambda *_: None, cancel)
-        assert np.array_equal(np.concatenate(list(engine.played())), fresh("wdd"))
-        expected = list(rollout(engine.models, engine.start, whole("wdd")))[-1]
-        assert engine.world.names == expected.names
-        engine.close()
-    assert engine.counts.made == 0
-    assert engine.counts.reused == 5
+            played.make(rows(3, "w"), lambda *_: None, cancel)
+        assert np.array_equal(np.concatenate(list(played.frames())), fresh("wdd"))
+        expected = list(rollout(played.models, played.start, whole("wdd")))[-1]
+        assert played.world.names == expected.names
+        played.close()
+    assert played.counts.made == 0
+    assert played.counts.reused == 5
 
 
 def cancel() -> None:
@@ -99,18 +99,18 @@ def cancel() -> None:
 
 
 def test_the_files_of_a_session_go_with_it_and_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
+    blocks = PlayedBlocks(tmp_path)
     frames = np.zeros((1, 2, 2, 3), np.uint8)
-    latents = world_engine().start.image
-    spool.add(latents, frames)
-    spool.add(latents, frames + 1)
-    spool.cut(1)
-    assert len(spool) == 1
-    assert np.array_equal(spool.frames(0), frames)
+    latents = played_world().start.image
+    blocks.add(latents, frames)
+    blocks.add(latents, frames + 1)
+    blocks.cut(1)
+    assert len(blocks) == 1
+    assert np.array_equal(blocks.frames(0), frames)
     assert len(list(tmp_path.glob("*/*"))) == 2
-    spool.close()
+    blocks.close()
     assert not list(tmp_path.iterdir())
     with pytest.raises(WorldError, match="free some space"):
-        spool.add(latents, frames)
+        blocks.add(latents, frames)
     with pytest.raises(WorldError, match="free some space"):
-        Spool(tmp_path / "missing")
+        PlayedBlocks(tmp_path / "missing")
