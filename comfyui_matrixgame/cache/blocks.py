@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WorldError
-from ..system.files import NotARegularFile, read_bytes, written_whole
+from ..system.files import NotARegularFile, read_bytes, write_whole
 from ..system.resources import gigabytes
 from .kept_worlds import problem_with_name
 from .records import PART, DamagedRecord, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
@@ -54,7 +54,7 @@ class BlockCache:
 
     folder: of all projects. memory_bytes: what this process may keep in memory. disk_bytes: what all projects in
     `folder` may take together. notices: sentences about what could not be stored or was found damaged.
-    Raises WorldError for a name that is none, and for a project of another version of this program.
+    Raises WorldError for an invalid name, and for a project of another version of this program.
     """
 
     def __init__(self, folder: Path, project: str, memory_bytes: float = 1e9, disk_bytes: float = DISK_BYTES) -> None:
@@ -88,19 +88,19 @@ class BlockCache:
         """
         name, path = _name(kind, key), self._path(kind, key)
         with self._lock:
-            known = self._memory.get(name)
-            if known is not None:
+            record = self._memory.get(name)
+            if record is not None:
                 self._memory.move_to_end(name)
-        if known is None:
-            known = self._read(path)
-            if known is not None and fits is not None and not fits(known):
+        if record is None:
+            record = self._read(path)
+            if record is not None and fits is not None and not fits(record):
                 self._discard(path)
-                known = None
-            if known is None:
+                record = None
+            if record is None:
                 return None
-            self._remember(name, known)
+            self._remember(name, record)
         _touch(path)
-        return known
+        return record
 
     def put(self, kind: str, key: str, record: Record, spare: bool = False) -> None:
         """Keep a record. spare: only in memory, and the first to go when that is full."""
@@ -189,8 +189,7 @@ class BlockCache:
         if about.exists():
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        with written_whole(about) as part:
-            part.write_text(json.dumps({"format": FORMAT, "version": VERSION}), encoding="utf-8")
+        write_whole(about, json.dumps({"format": FORMAT, "version": VERSION}).encode())
 
     def _read(self, path: Path) -> Record | None:
         try:
@@ -268,7 +267,7 @@ class BlockCache:
 
 
 def project_folder(all_projects: Path, project: str) -> Path:
-    """Where a project is; raises WorldError for a name that is none, or that leads elsewhere."""
+    """Where a project is; raises WorldError for an invalid name, or one that leads elsewhere."""
     problem = problem_with_name(project, "project")
     if problem is not None:
         raise WorldError(problem)
@@ -286,12 +285,12 @@ def list_projects(all_projects: Path) -> list[str]:
 
 
 def project_files(all_projects: Path, project: str) -> list[Stored]:
-    """What a project has on disk, the one unused for longest first; raises WorldError for a name that is none."""
+    """What a project has on disk, the one unused for longest first; raises WorldError for an invalid name."""
     return sorted(_files(project_folder(all_projects, project)), key=lambda file: file.used)
 
 
 def forget_project(all_projects: Path, project: str) -> None:
-    """Delete a project's records and, where nothing else is in it, its folder; a film that is being written stays.
+    """Delete a project's records and, where nothing else is in it, its folder; a video that is being written stays.
     Raises WorldError."""
     folder = project_folder(all_projects, project)
     if not folder.is_dir():
@@ -359,7 +358,7 @@ def _files(folder: Path) -> list[Stored]:
 
 
 def _is_claimed(file: Stored) -> bool:
-    """Whether somebody writes a film, where the claims of the dead are swept (see Film)."""
+    """Whether a video is being written, once claims of processes that ended are swept (see CachedVideo)."""
     return file.kind == FILM and file.path.with_name(f"{file.path.name.partition('.')[0]}{PART}").exists()
 
 

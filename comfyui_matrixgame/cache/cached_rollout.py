@@ -1,4 +1,4 @@
-"""A rollout with a cache: blocks whose names are known are read, all others are made and stored."""
+"""A rollout with a cache: stored blocks are read, all others are made and stored."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from ..world.take_over import at_work, state_at_work, taken_over
 from ..world.world import World
 from .blocks import CONDITION, FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
 from .fits import fits_condition, fits_frames, fits_latents, fits_state
-from .keys import Chain
+from .keys import BlockKeys
 from .records import Record
 from .replay import context_blocks, decoder_blocks, replay_context, replay_decoder
 
@@ -84,11 +84,11 @@ class CachedRollout:
         tracks_for(world, track)
         world = taken_over(models, world)
         self.models, self.cache = models, cache
-        self.chain = Chain(models, world, track, self.blocks)
+        self.block_keys = BlockKeys(models, world, track, self.blocks)
         self.counts = Counts()
         self.done = 0
         self._on_pass, self._on_block, self._wake = on_pass, on_block, wake
-        self._pins = {pin for pin in pins if self.chain.first < pin <= self.chain.last}
+        self._pins = {pin for pin in pins if self.block_keys.first < pin <= self.block_keys.last}
         self._steps = world.variant.passes
         self._run: Rollout | None = None  # one that stands before the next block to be made
         self._decoder: tuple[int, State | None] | None = None  # before a block, while blocks are only decoded
@@ -96,7 +96,7 @@ class CachedRollout:
     @property
     def next_block(self) -> int:
         """The block that comes next."""
-        return self.chain.first + self.done
+        return self.block_keys.first + self.done
 
     def skip_to(self, block: int) -> None:
         """Pass over the blocks before `block`: they are neither read nor made unless a later one, or a pin between
@@ -105,24 +105,24 @@ class CachedRollout:
         self.counts.reused += max(0, block - begun)
         with computing_on(self.models.device):
             for pin in sorted(pin for pin in self._pins if begun < pin <= block):
-                self.done = pin - self.chain.first
+                self.done = pin - self.block_keys.first
                 self._pin(pin)
-        self.done = max(self.done, block - self.chain.first)
+        self.done = max(self.done, block - self.block_keys.first)
 
     def last_frame(self, block: int) -> Tensor | None:
         """The last frame [H, W, 3] of a block, where it is stored."""
-        record = self.cache.get(FRAMES, self.chain.frames_key(block), fits_frames(self.chain.world, block))
+        record = self.cache.get(FRAMES, self.block_keys.frames_key(block), fits_frames(self.block_keys.world, block))
         return None if record is None else record.tensors["frames"][0, -1]
 
-    def known(self, block: int) -> bool:
+    def stored(self, block: int) -> bool:
         """Whether nothing need be computed for a block."""
-        chain, cache = self.chain, self.cache
-        return cache.has(LATENTS, chain.latents_key(block)) and cache.has(FRAMES, chain.frames_key(block))
+        block_keys, cache = self.block_keys, self.cache
+        return cache.has(LATENTS, block_keys.latents_key(block)) and cache.has(FRAMES, block_keys.frames_key(block))
 
     def resumable(self, block: int) -> bool:
         """Whether the state before a block is stored."""
-        key = self.chain.state_key(block)
-        return block == self.chain.first or self.cache.has(PINNED, key) or self.cache.has(SNAPSHOT, key)
+        key = self.block_keys.state_key(block)
+        return block == self.block_keys.first or self.cache.has(PINNED, key) or self.cache.has(SNAPSHOT, key)
 
     @property
     def world(self) -> World:
@@ -166,8 +166,8 @@ class CachedRollout:
 
     def _reuse(self, index: int) -> Block | None:
         latents = self._stored_latents(index)
-        fits = fits_frames(self.chain.world, index)
-        record = None if latents is None else self.cache.get(FRAMES, self.chain.frames_key(index), fits)
+        fits = fits_frames(self.block_keys.world, index)
+        record = None if latents is None else self.cache.get(FRAMES, self.block_keys.frames_key(index), fits)
         if latents is None or record is None:
             return None
         self.counts.reused += 1
@@ -195,7 +195,7 @@ class CachedRollout:
         self._decoder = None
         if self._run is None or self._run.block != index:
             world = self._state_at(index)
-            if index > self.chain.first and not self._state_on_disk(index):
+            if index > self.block_keys.first and not self._state_on_disk(index):
                 self._store_state(SNAPSHOT, world)  # where one edit was, the next one often is
             self._begin(world)
         assert self._run is not None
@@ -206,13 +206,13 @@ class CachedRollout:
         self._tell(index, MADE)
         size = self._run.state_bytes
         every = 1 if size <= SMALL * self.cache.memory_bytes else SPARE_EVERY
-        if (index + 1 - self.chain.first) % every == 0 and self.cache.worth_keeping(size):
+        if (index + 1 - self.block_keys.first) % every == 0 and self.cache.worth_keeping(size):
             self._store_state(SNAPSHOT, self._run.world, spare=True)
         return block
 
     def _begin(self, world: World) -> None:
         self._awake()
-        count = self.chain.last - world.block
+        count = self.block_keys.last - world.block
         self._run = None  # so that the next one may have its rings
         me = ref(self)  # or the two of them would hold each other, and those rings, until they are searched for
 
@@ -220,10 +220,10 @@ class CachedRollout:
             if (mine := me()) is not None:
                 mine._progress(at.step)
 
-        self._run = rollout(self.models, world, self.chain.rest(world.block), count, on_pass=on_pass)
+        self._run = rollout(self.models, world, self.block_keys.rest(world.block), count, on_pass=on_pass)
 
     def _block(self, index: int, frames: Tensor, latents: Tensor) -> Block:
-        return Block(index, frames, latents, (self.chain.names[index - self.chain.first + 1],))
+        return Block(index, frames, latents, (self.block_keys.names[index - self.block_keys.first + 1],))
 
     # states
 
@@ -249,29 +249,29 @@ class CachedRollout:
     def _nearest(self, index: int) -> World:
         """The last world at or before a block whose state is at hand."""
         run = self._run if self._run is not None and self._run.block <= index else None
-        for block in range(index, self.chain.first if run is None else run.block, -1):
+        for block in range(index, self.block_keys.first if run is None else run.block, -1):
             world = self._stored_state(block)
             if world is not None:
                 return world
-        return self._with_condition(at_work(self.chain.world, self.models)) if run is None else run.world
+        return self._with_condition(at_work(self.block_keys.world, self.models)) if run is None else run.world
 
     def _replay(self, start: World, index: int) -> World:
         self._awake()
         models = self.models
         cold = index - context_blocks(models.generator.config)
         if cold > start.block:
-            begin = self._with_condition(self.chain.world_at(cold, [], None))
+            begin = self._with_condition(self.block_keys.world_at(cold, [], None))
         else:
             begin = replace(start, caches=[layer.copy() for layer in start.caches])
         world = replay_context(
-            models, at_work(begin, models), self._latents, self.chain.rows, index, self._count_replay
+            models, at_work(begin, models), self._latents, self.block_keys.rows, index, self._count_replay
         )
         state = self._decoder_from(start, index)
-        names = (self.chain.names[index - self.chain.first],)
+        names = (self.block_keys.names[index - self.block_keys.first],)
         return replace(world, names=names, decoder_state=state)
 
     def _decoder_at(self, index: int) -> State | None:
-        """The decoder's state before a block whose latents are known."""
+        """The decoder's state before a block, from the stored latents before it."""
         start = self._nearest(index)
         begin = self._decoder_begin(start, index)
         if all(self._has_latents(block) for block in range(begin, index)):
@@ -303,10 +303,10 @@ class CachedRollout:
     # what is stored
 
     def _has_latents(self, block: int) -> bool:
-        return self.cache.has(LATENTS, self.chain.latents_key(block))
+        return self.cache.has(LATENTS, self.block_keys.latents_key(block))
 
     def _stored_latents(self, block: int) -> Tensor | None:
-        record = self.cache.get(LATENTS, self.chain.latents_key(block), fits_latents(self.chain.world))
+        record = self.cache.get(LATENTS, self.block_keys.latents_key(block), fits_latents(self.block_keys.world))
         return None if record is None else record.tensors["latents"]
 
     def _latents(self, block: int) -> Tensor:
@@ -316,18 +316,18 @@ class CachedRollout:
         return latents
 
     def _stored_state(self, block: int) -> World | None:
-        key = self.chain.state_key(block)
-        fits = fits_state(self.chain.world, self.models)
+        key = self.block_keys.state_key(block)
+        fits = fits_state(self.block_keys.world, self.models)
         record = self.cache.get(PINNED, key, fits) or self.cache.get(SNAPSHOT, key, fits)
         if record is None:
             return None
         caches, decoder_state = state_of_tensors(record.tensors, record.note["tokens"])
-        world = at_work(self.chain.world_at(block, caches, decoder_state), self.models)
+        world = at_work(self.block_keys.world_at(block, caches, decoder_state), self.models)
         return self._with_condition(world)
 
     def _with_condition(self, world: World) -> World:
         """The longest condition that was made for this image."""
-        record = self.cache.get(CONDITION, self.chain.root, fits_condition(self.chain.world))
+        record = self.cache.get(CONDITION, self.block_keys.root, fits_condition(self.block_keys.world))
         if record is not None and record.tensors["condition"].shape[2] > world.condition.shape[2]:
             condition = record.tensors["condition"].to(self.models.device)
             return replace(world, condition=condition, encoder_state=None)
@@ -336,24 +336,24 @@ class CachedRollout:
     def _store_block(self, block: Block) -> None:
         store_block(
             self.cache,
-            self.chain.latents_key(block.index),
-            self.chain.frames_key(block.index),
+            self.block_keys.latents_key(block.index),
+            self.block_keys.frames_key(block.index),
             block.latents,
             block.frames,
         )
 
     def _store_state(self, kind: str, world: World, spare: bool = False) -> None:
-        self.cache.put(kind, self.chain.state_key(world.block), state_record(world), spare)
+        self.cache.put(kind, self.block_keys.state_key(world.block), state_record(world), spare)
 
     def _state_on_disk(self, block: int) -> bool:
-        key = self.chain.state_key(block)
+        key = self.block_keys.state_key(block)
         return self.cache.on_disk(PINNED, key) or self.cache.on_disk(SNAPSHOT, key)
 
     def _store_condition(self, condition: Tensor) -> None:
-        store_condition(self.cache, self.chain.root, condition)
+        store_condition(self.cache, self.block_keys.root, condition)
 
     def _pin(self, block: int) -> None:
-        if not self.cache.has(PINNED, self.chain.state_key(block)):
+        if not self.cache.has(PINNED, self.block_keys.state_key(block)):
             self._store_state(PINNED, self.world)
 
     # telling
@@ -389,8 +389,8 @@ def pageable(tensor: Tensor) -> Tensor:
 
 def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
     """Keep the condition of an image where it is longer than the one that is kept."""
-    known = cache.get(CONDITION, key, lambda record: _same_but_length(record.tensors.get("condition"), condition))
-    if known is None or known.tensors["condition"].shape[2] < condition.shape[2]:
+    stored = cache.get(CONDITION, key, lambda record: _same_but_length(record.tensors.get("condition"), condition))
+    if stored is None or stored.tensors["condition"].shape[2] < condition.shape[2]:
         cache.drop(CONDITION, key)
         cache.put(CONDITION, key, Record({"condition": condition.cpu()}))
 

@@ -1,7 +1,7 @@
-"""The video of a rollout in the folder of its cache: written block by block, and gone on with after a kill.
+"""The video of a rollout in the folder of its cache: written block by block, and continued after a kill.
 
 It is written in segments of 25 blocks, each with an encoder of its own. What a killed process left plays; the next
-one keeps the whole segments and writes the rest again, so that the file is the one of an undisturbed run.
+one keeps the whole segments and writes the rest again, so that the file is that of an undisturbed run.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ from torch import Tensor
 from ..media.video import VideoWriter, playable_frames
 from ..variants import frames_of_blocks
 from .blocks import FILM, UNFINISHED, BlockCache
-from .keys import Chain
+from .keys import BlockKeys
 from .records import PART, claim
 
 SEGMENT = 25  # blocks
 
 
-class Film:
-    """Use it as a context manager. It is named after the states at the chain's ends, so a rollout has one film.
+class CachedVideo:
+    """Use it as a context manager. It is named after the states at both ends of the rollout, so a rollout has one.
 
     first: the first block that must be written; those before are there. finished: whether all of it is there.
-    Where another process writes the same film, this one writes a second copy. Raises VideoError or WorldError where
+    Where another process writes the same video, this one writes a second copy. Raises VideoError or WorldError where
     it cannot be written.
     """
 
-    def __init__(self, cache: BlockCache, chain: Chain) -> None:
-        key = f"{chain.keys[0][:16]}-{chain.state_key(chain.last)}"
+    def __init__(self, cache: BlockCache, block_keys: BlockKeys) -> None:
+        key = f"{block_keys.keys[0][:16]}-{block_keys.state_key(block_keys.last)}"
         self.path = cache.prepare(FILM, key)
-        self._chain, self._size = chain, chain.world.size
+        self._block_keys, self._size = block_keys, block_keys.world.size
         self._claim_path = self.path.with_name(f"{key}{PART}")
         self._claim = claim(self._claim_path)
         self._partial = cache.prepare(UNFINISHED, key if self._claim else f"{key}.{uuid.uuid4().hex}")
         self.finished = self.path.exists()
-        self.first = chain.last if self.finished else chain.first + self._whole_segments()
+        self.first = block_keys.last if self.finished else block_keys.first + self._whole_segments()
         self._writer: VideoWriter | None = None
 
     def write(self, block: int, frames: Tensor) -> None:
@@ -47,7 +47,7 @@ class Film:
             return
         if self._writer is None:
             self._writer = VideoWriter(self._partial, *self._size, keep=self._frames_before(self.first))
-        if (block - self._chain.first) % SEGMENT == 0:
+        if (block - self._block_keys.first) % SEGMENT == 0:
             self._writer.cut()
         self._writer.write(frames)
 
@@ -60,7 +60,7 @@ class Film:
             self.finished = True
         return self.path
 
-    def __enter__(self) -> Film:
+    def __enter__(self) -> CachedVideo:
         return self
 
     def __exit__(
@@ -75,9 +75,9 @@ class Film:
     def _whole_segments(self) -> int:
         """Blocks at the start of the unfinished file that stay."""
         frames, blocks = playable_frames(self._partial), 0
-        while self._frames_before(self._chain.first + blocks + SEGMENT) <= frames:
+        while self._frames_before(self._block_keys.first + blocks + SEGMENT) <= frames:
             blocks += SEGMENT
-        return min(blocks, self._chain.last - self._chain.first)
+        return min(blocks, self._block_keys.last - self._block_keys.first)
 
     def _frames_before(self, block: int) -> int:
-        return frames_of_blocks(block) - frames_of_blocks(self._chain.first)
+        return frames_of_blocks(block) - frames_of_blocks(self._block_keys.first)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import WorldError
-from ..system.files import DEVICES, read_bytes, written_whole
+from ..system.files import DEVICES, read_bytes, write_whole, written_whole
 
 LARGEST_NOTE = 1 << 20  # bytes
 _NAME = re.compile(r"\w[\w \-]{0,99}")
@@ -55,16 +55,15 @@ class WorldStore:
         self.folder.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as part:
             write(part)
-        with written_whole(path.with_suffix(".json")) as part:
-            part.write_text(json.dumps({"signature": signature}), encoding="utf-8")
+        write_whole(path.with_suffix(".json"), json.dumps({"signature": signature}).encode())
         self._prune(limit_bytes, newest=path)
 
     def find(self, name: str) -> Path:
         """The file of a kept world, from now on the one used last; raises WorldError where there is none."""
         path = self.path(name)
         if not path.exists():
-            known = ", ".join(sorted(p.stem for p in self.worlds())) or "none yet"
-            raise WorldError(f"No world is kept under the name '{name}' (kept: {known}); run once in the mode keep.")
+            kept = ", ".join(sorted(p.stem for p in self.worlds())) or "none yet"
+            raise WorldError(f"No world is kept under the name '{name}' (kept: {kept}); run once in the mode keep.")
         os.utime(path)
         return path
 

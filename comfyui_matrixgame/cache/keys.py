@@ -1,4 +1,4 @@
-"""A world and the inputs played in it, as the chain of names that its blocks have before any of them is made."""
+"""The keys that a world's next blocks are stored under: known from the world and its inputs before any is made."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from ..world.world import World, next_name
 
 
 @dataclass(frozen=True)
-class Lineage:
-    """What the keys of a world's next blocks follow from, besides the inputs; it holds no tensor.
+class WorldKeys:
+    """What the keys of a world's next blocks depend on, besides the inputs; it holds no tensor.
 
-    name: of the world before block `first`. numbers: what decides the last bits and is not in a name: image features,
-    device, attention, the version of torch. decoder: what makes the frames.
+    name: of the world before block `first`. numbers: what decides the last bits and is not in a name, such as image
+    features, device, attention and the version of torch. decoder: what makes the frames.
     """
 
     name: str
@@ -39,52 +39,52 @@ class Lineage:
         return names
 
     def key(self, name: str) -> str:
-        """What belongs to a world of this name is stored under."""
+        """The key of what belongs to a world of this name."""
         return hashlib.sha256(f"{name}/{self.numbers}".encode()).hexdigest()[:40]
 
     def with_decoder(self, key: str) -> str:
-        """The key of what the decoder has a part in."""
+        """The key of what depends on the decoder as well."""
         return f"{key}-{self.decoder}"
 
 
-def lineage_of(models: Models, world: World) -> Lineage:
-    """The lineage of a world that goes on with these models; raises WorldError for a batch."""
+def keys_after(models: Models, world: World) -> WorldKeys:
+    """The keys after a world that goes on with these models; raises WorldError for a batch."""
     if world.batch != 1:
         raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
     decoder = fingerprint(models.decoder)[:16]
-    return Lineage(world.names[0], world.block, _numbers(models, world), decoder)
+    return WorldKeys(world.names[0], world.block, _numbers(models, world), decoder)
 
 
-def condition_key(lineage: Lineage, world: World) -> str:
-    """What the condition of a world's image is stored under."""
-    return hashlib.sha256(f"{lineage.numbers}/{_picture(world)}".encode()).hexdigest()[:40]
+def condition_key(world_keys: WorldKeys, world: World) -> str:
+    """The key of the condition of a world's image."""
+    return hashlib.sha256(f"{world_keys.numbers}/{_picture(world)}".encode()).hexdigest()[:40]
 
 
-class Chain:
-    """Blocks first..last - 1 of a world's life, by index.
+class BlockKeys:
+    """The keys of blocks first..last - 1 of a world's life, by the block's index.
 
-    names[i], keys[i]: of the world before block first + i, so keys[i + 1] is what block first + i is stored under."""
+    names[i], keys[i]: of the world before block first + i, so block first + i is stored under keys[i + 1]."""
 
     def __init__(self, models: Models, world: World, track: ActionTrack, blocks: int) -> None:
         self.world = world
         self.first, self.last = world.block, world.block + blocks
         self._track = track.padded(rows_of_blocks(blocks, world.block))
-        self.lineage = lineage_of(models, world)
-        self.root = condition_key(self.lineage, world)
-        self.names = self.lineage.names(self._track, blocks)
-        self.keys = [self.lineage.key(name) for name in self.names]
+        self.world_keys = keys_after(models, world)
+        self.root = condition_key(self.world_keys, world)
+        self.names = self.world_keys.names(self._track, blocks)
+        self.keys = [self.world_keys.key(name) for name in self.names]
 
     def latents_key(self, block: int) -> str:
-        """What a block's latents are stored under."""
+        """The key of a block's latents."""
         return self.keys[block - self.first + 1]
 
     def frames_key(self, block: int) -> str:
-        """What a block's frames are stored under."""
-        return self.lineage.with_decoder(self.latents_key(block))
+        """The key of a block's frames."""
+        return self.world_keys.with_decoder(self.latents_key(block))
 
     def state_key(self, block: int) -> str:
-        """What the state of the world before a block is stored under."""
-        return self.lineage.with_decoder(self.keys[block - self.first])
+        """The key of the world's state before a block."""
+        return self.world_keys.with_decoder(self.keys[block - self.first])
 
     def rows(self, block: int) -> list[ActionTrack]:
         """The rows that a block is the first to read."""

@@ -123,8 +123,8 @@ def read_record(path: Path) -> Record:
 
 
 def sweep_parts(folder: Path, ours: str = f"*{PART}") -> int:
-    """Delete what killed processes left half written, but for videos, which are gone on with, and what is no file of
-    anybody's; returns how many that were. ours: a pattern of names."""
+    """Delete what killed processes left half written, except videos, which the next run continues, and anything that
+    is not a file; returns how many were deleted. ours: a pattern of names."""
     swept = 0
     for part in folder.glob(ours):
         if part.name.endswith(f".mp4{PART}"):

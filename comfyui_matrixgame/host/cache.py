@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack
 from ..cache import BlockCache, CachedRollout
-from ..cache.cached_video import Film
+from ..cache.cached_video import CachedVideo
 from ..errors import VideoError, WorldError
 from ..media.video import VideoWriter
 from ..networks.vae.base import denormalise
@@ -54,7 +54,7 @@ def open_caches() -> dict[str, BlockCache]:
 def roll_out(
     start: LiveWorld, actions: ActionTrack, wanted: Wanted, node_id: str, cache: BlockCache, graph: Any
 ) -> tuple[Result, str]:
-    """As `worlds.roll_out`, but what the cache knows is not made again. Also returns a sentence on what was done.
+    """See `worlds.roll_out`, but what the cache holds is not made again. Also returns a sentence on what was done.
 
     graph: core's DynamicPrompt. The models are only loaded where something must be computed. The video lies with the
     blocks, so that a run that was killed goes on with it.
@@ -111,30 +111,30 @@ def _telling(run: CachedRollout, strip: Strip | None) -> Iterator[Block]:
 
 
 class _Video:
-    """A film in the cache's folder or, where that cannot be written, a video in the temporary one."""
+    """A video in the cache's folder or, where that cannot be written, one in the temporary folder."""
 
     def __init__(self, cache: BlockCache, run: CachedRollout) -> None:
         self._run = run
         self._path = temporary_folder() / f"rollout_{uuid.uuid4().hex[:12]}.mp4"
-        self._film: Film | None = None
+        self._cached: CachedVideo | None = None
         self._writer: VideoWriter | None = None
         try:
-            self._film = Film(cache, run.chain)
-            if self._film.finished:
-                self._take(self._film.path)  # now: it may be the next to be deleted to make room
+            self._cached = CachedVideo(cache, run.block_keys)
+            if self._cached.finished:
+                self._take(self._cached.path)  # now: it may be the next to be deleted to make room
         except (VideoError, WorldError, OSError) as error:
             log.warning("Roll Out: %s", error)
             self.__exit__()
-            self._film, self._writer = None, VideoWriter(self._path, *run.chain.world.size)
+            self._cached, self._writer = None, VideoWriter(self._path, *run.block_keys.world.size)
 
     def skip(self, progress: Progress) -> None:
-        """Pass over the blocks that the film has already; the last of them is shown."""
-        if self._film is None or self._film.first == self._run.next_block:
+        """Pass over the blocks that the video has already; the last of them is shown."""
+        if self._cached is None or self._cached.first == self._run.next_block:
             return
         first = self._run.next_block
-        self._run.skip_to(self._film.first)
-        frame = self._run.last_frame(self._film.first - 1)
-        progress.skip(self._film.first - first - 1)
+        self._run.skip_to(self._cached.first)
+        frame = self._run.last_frame(self._cached.first - 1)
+        progress.skip(self._cached.first - first - 1)
         if frame is None:
             progress.skip(1)
         else:
@@ -142,28 +142,28 @@ class _Video:
 
     def write(self, block: Block) -> None:
         """The next block."""
-        if self._film is not None:
-            self._film.write(block.index, block.frames[0])
+        if self._cached is not None:
+            self._cached.write(block.index, block.frames[0])
         elif self._writer is not None:
             self._writer.write(block.frames[0])
 
     def finish(self) -> Path:
         """The finished file, in the temporary folder: the one in the cache may be deleted to make room."""
-        if self._film is not None and not self._film.finished:
-            self._take(self._film.finish())
+        if self._cached is not None and not self._cached.finished:
+            self._take(self._cached.finish())
         return self._path
 
-    def _take(self, film: Path) -> None:
+    def _take(self, video: Path) -> None:
         try:
-            os.link(film, self._path)
+            os.link(video, self._path)
         except OSError:
-            shutil.copyfile(film, self._path)
+            shutil.copyfile(video, self._path)
 
     def __enter__(self) -> _Video:
         return self
 
     def __exit__(self, *what: object) -> None:
-        if self._film is not None:
-            self._film.__exit__(None, None, None)
+        if self._cached is not None:
+            self._cached.__exit__(None, None, None)
         if self._writer is not None:
             self._writer.close()

@@ -12,7 +12,7 @@ from ..cache import BlockCache
 from ..cache.blocks import FRAMES, LATENTS, SNAPSHOT
 from ..cache.cached_rollout import state_record, store_block, store_condition
 from ..cache.fits import fits_frames, fits_latents
-from ..cache.keys import condition_key, lineage_of
+from ..cache.keys import condition_key, keys_after
 from ..world import Models, World
 
 
@@ -22,15 +22,15 @@ class StoredBlocks:
 
     def __init__(self, cache: BlockCache, models: Models, world: World) -> None:
         self._cache = cache
-        self._lineage = lineage_of(models, world)
-        self._condition = condition_key(self._lineage, world)
+        self._world_keys = keys_after(models, world)
+        self._condition = condition_key(self._world_keys, world)
         self._fits = fits_latents(world), fits_frames(world, 0), fits_frames(world, 1)
         self._writer = ThreadPoolExecutor(1, "cache")
 
     def read(self, name: str) -> tuple[Tensor, Tensor | None] | None:
         """Latents [1, 16, 3, h, w] and, where this decoder made some, frames [1, N, H, W, 3]; None for a new block."""
         fits, fits_first, fits_later = self._fits
-        latents = self._cache.get(LATENTS, self._lineage.key(name), fits)
+        latents = self._cache.get(LATENTS, self._world_keys.key(name), fits)
         if latents is None:
             return None
         frames = self._cache.get(
@@ -40,7 +40,7 @@ class StoredBlocks:
 
     def store(self, name: str, latents: Tensor, frames: Tensor) -> None:
         """Keep a block that was made."""
-        key = self._lineage.key(name)
+        key = self._world_keys.key(name)
         self._later(lambda: store_block(self._cache, key, self._with_decoder(name), latents, frames))
 
     def close(self, world: World) -> None:
@@ -52,7 +52,7 @@ class StoredBlocks:
         self._writer.shutdown()
 
     def _with_decoder(self, name: str) -> str:
-        return self._lineage.with_decoder(self._lineage.key(name))
+        return self._world_keys.with_decoder(self._world_keys.key(name))
 
     def _later(self, job: Callable[[], None]) -> None:
         self._writer.submit(torch.inference_mode()(job))

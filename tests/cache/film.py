@@ -17,7 +17,7 @@ import torch
 from comfyui_matrixgame.actions.ready_made.bench import bench_track
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
-from comfyui_matrixgame.cache.cached_video import Film
+from comfyui_matrixgame.cache.cached_video import CachedVideo
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import start_world
 
@@ -32,7 +32,7 @@ def main() -> None:
     track = bench_track(UNIVERSAL, 5, rows_of_blocks(blocks))
     cache = BlockCache(folder, "p", memory_bytes=5e6, disk_bytes=disk)
     process, began = psutil.Process(), time.perf_counter()
-    with CachedRollout(models, world, track, blocks, cache) as run, Film(cache, run.chain) as film:
+    with CachedRollout(models, world, track, blocks, cache) as run, CachedVideo(cache, run.block_keys) as film:
         run.skip_to(film.first)
         print(f"from {film.first}", flush=True)
         for block in run:

@@ -75,9 +75,9 @@ def test_what_becomes_of_each_block_is_told(models: Models, world: World, tmp_pa
     cache = BlockCache(tmp_path, "p", memory_bytes=0)
     cached(models, world, track.slice(0, rows_of_blocks(2)), cache)
     with CachedRollout(models, world, track, None, cache) as run:
-        assert [run.known(k) for k in range(3)] == [True, True, False]
+        assert [run.stored(k) for k in range(3)] == [True, True, False]
         assert [run.resumable(k) for k in range(4)] == [True, False, True, False]
-        cache.drop("frames", run.chain.frames_key(0))
+        cache.drop("frames", run.block_keys.frames_key(0))
     told: list[tuple[int, str]] = []
     woken: list[bool] = []
     cached(models, world, track, cache, on_block=lambda *what: told.append(what), wake=lambda: woken.append(True))

@@ -19,7 +19,7 @@ import torch
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.cache.blocks import FRAMES, KINDS, LATENTS
-from comfyui_matrixgame.cache.keys import Chain
+from comfyui_matrixgame.cache.keys import BlockKeys
 from comfyui_matrixgame.cache.records import read_record
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Block, start_world
@@ -58,7 +58,7 @@ def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
     models = small_models(tiny=True)
     world = start_world(models, small_image(16, 16), seed=3)
     track = random_track(UNIVERSAL, rows_of_blocks(BLOCKS))
-    fresh, chain = plain(models, world, track), Chain(models, world, track, BLOCKS)
+    fresh, block_keys = plain(models, world, track), BlockKeys(models, world, track, BLOCKS)
     digest = hashlib.sha256(b"".join(block.frames.numpy().tobytes() for block in fresh)).hexdigest()
     chance, killed, renders, stored, lost = random.Random(0), 0, 0, 0, 0
     folder = tmp_path / "0"
@@ -66,7 +66,7 @@ def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
         for disk_bytes in (1e9, 60e3):  # with the second, what one of them has stored is soon deleted by the other
             both = list(render(f"{tmp_path / 'shared'} {disk_bytes:.0f}\t2\t{disk_bytes}"))
             assert [line for line in both if line.startswith("done")] == [f"done {digest}\n"] * 2, both
-            check(tmp_path / f"shared {disk_bytes:.0f}", chain, fresh)
+            check(tmp_path / f"shared {disk_bytes:.0f}", block_keys, fresh)
         while killed < KILLS:
             lines = render(folder)
             process = int(next(lines).split()[1])
@@ -77,7 +77,7 @@ def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
             done = any(line.startswith("done") for line in said)
             killed += not done
             lost += any((folder / "p").glob("*.part"))
-            stored = check(folder, chain, fresh)
+            stored = check(folder, block_keys, fresh)
             assert stored >= sum(line.startswith("block") for line in said)  # only the block in progress is lost
             if stored == BLOCKS:
                 renders += 1
@@ -88,7 +88,7 @@ def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
     print(f"{killed} kills, {lost} of them in a write; {renders} whole renders between them")
 
 
-def check(folder: Path, chain: Chain, fresh: list[Block]) -> int:
+def check(folder: Path, block_keys: BlockKeys, fresh: list[Block]) -> int:
     """Everything on disk is whole and right, with no temporary; returns how many blocks there are."""
     cache = BlockCache(folder, "p")
     names = [path.name for path in cache.folder.iterdir()] if cache.folder.exists() else []
@@ -98,8 +98,8 @@ def check(folder: Path, chain: Chain, fresh: list[Block]) -> int:
             read_record(cache.folder / name)
     count = 0
     for block in fresh:
-        latents = cache.get(LATENTS, chain.latents_key(block.index))
-        frames = cache.get(FRAMES, chain.frames_key(block.index))
+        latents = cache.get(LATENTS, block_keys.latents_key(block.index))
+        frames = cache.get(FRAMES, block_keys.frames_key(block.index))
         assert latents is None or torch.equal(latents.tensors["latents"], block.latents)
         assert frames is None or torch.equal(frames.tensors["frames"], block.frames)
         count += latents is not None and frames is not None

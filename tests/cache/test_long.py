@@ -16,7 +16,7 @@ from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.cache import cached_video as film_module
 from comfyui_matrixgame.cache.blocks import FILM, FRAMES, LATENTS, list_projects
-from comfyui_matrixgame.cache.cached_video import Film
+from comfyui_matrixgame.cache.cached_video import CachedVideo
 from comfyui_matrixgame.media.video import part_of, playable_frames, read_video
 from comfyui_matrixgame.variants import UNIVERSAL, frames_of_blocks
 from comfyui_matrixgame.world import rollout, start_world
@@ -79,9 +79,9 @@ def test_a_film_gone_on_with_is_the_undisturbed_one(tmp_path: Path) -> None:
     world = start_world(models, small_image(32, 48), seed=3)
     track = random_track(UNIVERSAL, rows_of_blocks(7))
 
-    def roll(folder: Path, stop: int | None = None) -> tuple[CachedRollout, Film]:
+    def roll(folder: Path, stop: int | None = None) -> tuple[CachedRollout, CachedVideo]:
         cache = BlockCache(folder, "p")
-        with CachedRollout(models, world, track, None, cache) as run, Film(cache, run.chain) as film:
+        with CachedRollout(models, world, track, None, cache) as run, CachedVideo(cache, run.block_keys) as film:
             run.skip_to(film.first)
             for block in run:
                 if block.index == stop:
@@ -97,8 +97,8 @@ def test_a_film_gone_on_with_is_the_undisturbed_one(tmp_path: Path) -> None:
     partial.write_bytes(partial.read_bytes()[:-10])
     cache = BlockCache(tmp_path / "killed", "p")
     for block in range(3):
-        cache.drop(LATENTS, run.chain.latents_key(block))
-        cache.drop(FRAMES, run.chain.frames_key(block))
+        cache.drop(LATENTS, run.block_keys.latents_key(block))
+        cache.drop(FRAMES, run.block_keys.frames_key(block))
     again, film = roll(tmp_path / "killed")
     assert (again.counts.made, again.counts.reused) == (1, 6)
     ours, theirs = (np.stack(list(read_video(found.path))) for found in (film, quiet))
@@ -117,7 +117,7 @@ def test_two_processes_may_write_one_film(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path, "p")
     with CachedRollout(models, world, track, None, cache) as run:
         blocks = list(run)
-    with Film(cache, run.chain) as one, Film(cache, run.chain) as other:
+    with CachedVideo(cache, run.block_keys) as one, CachedVideo(cache, run.block_keys) as other:
         for block in blocks:
             one.write(block.index, block.frames[0])
             other.write(block.index, block.frames[0])
@@ -133,7 +133,7 @@ def test_a_film_that_is_being_written_outlives_forget(tmp_path: Path) -> None:
     world = start_world(models, small_image(16, 16), seed=3)
     cache = BlockCache(tmp_path, "p")
     track = random_track(UNIVERSAL, rows_of_blocks(3))
-    with CachedRollout(models, world, track, None, cache) as run, Film(cache, run.chain) as film:
+    with CachedRollout(models, world, track, None, cache) as run, CachedVideo(cache, run.block_keys) as film:
         for block in run:
             film.write(block.index, block.frames[0])
             cache.forget()
@@ -149,14 +149,14 @@ def test_a_kill_while_frames_are_taken_over_loses_none(tmp_path: Path) -> None:
     world = start_world(models, small_image(16, 16), seed=3)
     track = random_track(UNIVERSAL, rows_of_blocks(5))
     cache = BlockCache(tmp_path, "p")
-    with CachedRollout(models, world, track, None, cache) as run, Film(cache, run.chain) as film:
+    with CachedRollout(models, world, track, None, cache) as run, CachedVideo(cache, run.block_keys) as film:
         for block in run:
             film.write(block.index, block.frames[0])
     partial = next(cache.folder.glob("*.unfinished.mp4"))
     partial.rename(part_of(partial))
     partial.write_bytes(b"the beginning of a new file")
     BlockCache(tmp_path, "p")
-    with Film(cache, run.chain) as film:
+    with CachedVideo(cache, run.block_keys) as film:
         assert film.first == 4
 
 
@@ -173,7 +173,7 @@ def test_rollouts_that_end_alike_and_begin_elsewhere_have_films_of_their_own(
     cache = BlockCache(tmp_path, "p")
     whole, rest = (start, track, 45), (half.world, track.slice(rows_of_blocks(2)), 24)
     for world, rows, frames in (rest, whole) if halves_first else (whole, rest):
-        with CachedRollout(models, world, rows, None, cache) as run, Film(cache, run.chain) as film:
+        with CachedRollout(models, world, rows, None, cache) as run, CachedVideo(cache, run.block_keys) as film:
             run.skip_to(film.first)
             for block in run:
                 film.write(block.index, block.frames[0])

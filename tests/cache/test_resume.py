@@ -13,7 +13,7 @@ import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
-from comfyui_matrixgame.cache.keys import Chain, lineage_of
+from comfyui_matrixgame.cache.keys import BlockKeys, keys_after
 from comfyui_matrixgame.cache.replay import context_blocks, decoder_blocks, replay_context
 from comfyui_matrixgame.compute.attention import get_attention
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
@@ -40,12 +40,12 @@ def test_the_context_is_exactly_as_long_as_counted(name: str) -> None:
     blocks = list(run)
     reach = context_blocks(models.generator.config)
     assert reach == {"universal": 5, "gta_drive": 5, "templerun": 3}[name]
-    chain = Chain(models, start, track, LAST)
+    block_keys = BlockKeys(models, start, track, LAST)
 
     def passes_over(count: int) -> World:
-        begin = chain.world_at(LAST - count, [], None)
+        begin = block_keys.world_at(LAST - count, [], None)
         with torch.inference_mode():
-            return replay_context(models, begin, lambda b: blocks[b].latents, chain.rows, LAST, lambda: None)
+            return replay_context(models, begin, lambda b: blocks[b].latents, block_keys.rows, LAST, lambda: None)
 
     assert seen_by_next(passes_over(reach), run.world)
     assert not seen_by_next(passes_over(reach - 1), run.world)
@@ -141,7 +141,7 @@ def test_each_attention_has_keys_of_its_own(name: str, monkeypatch: pytest.Monke
     models.generator = copy.copy(models.generator)
     models.generator.attention = attention
     world = start_world(small_models(), small_image(16, 16), seed=3)
-    assert f"/{name}/{torch.__version__}" in lineage_of(models, world).numbers
+    assert f"/{name}/{torch.__version__}" in keys_after(models, world).numbers
 
 
 @pytest.mark.parametrize(("name", "tiny"), [("universal", False), ("templerun", True)])
@@ -188,11 +188,11 @@ def test_lost_blocks_are_made_again_wherever_they_are(tmp_path: Path) -> None:
     start = start_world(models, small_image(16, 16), seed=3)
     whole, first = cached(models, start, track, BlockCache(tmp_path, "p"))
     cache = without_snapshots(tmp_path, "p")
-    chain = first.chain
+    block_keys = first.block_keys
     for block in (2, 5):
-        cache.drop("latents", chain.latents_key(block))
+        cache.drop("latents", block_keys.latents_key(block))
     for block in (3, 5, 8):
-        cache.drop("frames", chain.frames_key(block))
+        cache.drop("frames", block_keys.frames_key(block))
     blocks, run = cached(models, start, track, cache)
     assert same(blocks, whole)
     assert (run.counts.made, run.counts.decoded, run.counts.reused) == (2, 2, 5)
@@ -218,5 +218,5 @@ def test_what_is_not_in_a_name_is_in_the_key() -> None:
     for image in (grey, grey.reshape(3, 32, 16)):
         for features in (torch.zeros(1, 257, 32), torch.ones(1, 257, 32)):
             world = start_world(models, image, features=features)
-            keys.add(Chain(models, world, random_track(UNIVERSAL, 8), 1).latents_key(0))
+            keys.add(BlockKeys(models, world, random_track(UNIVERSAL, 8), 1).latents_key(0))
     assert len(keys) == 4

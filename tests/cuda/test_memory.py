@@ -82,7 +82,7 @@ def test_what_the_cache_keeps_is_not_page_locked(gpus: Any, tmp_path: Path) -> N
     with CachedRollout(models, begin(models), track_of(models, 2), 2, cache) as run:
         for _ in run:
             pass
-        record = cache.get("frames", run.chain.frames_key(0))
+        record = cache.get("frames", run.block_keys.frames_key(0))
     assert record is not None
     assert not record.tensors["frames"].is_pinned()
 
@@ -92,7 +92,7 @@ def test_the_warm_up_encodes_nothing_where_the_encoder_leaves(gpus: Any, monkeyp
     vae: Any = VisitingEncoder(small_on("cpu").vae, torch.device("cuda", 0), decodes=True)  # type: ignore[arg-type]
     visiting = Models(models.generator, vae)
     encoded = []
-    monkeypatch.setattr(vae, "encode", lambda *given: encoded.append(given))
+    monkeypatch.setattr(vae, "encode", lambda *args: encoded.append(args))
     warm_up(visiting, 16, 16)
     assert encoded == []
 
@@ -179,9 +179,9 @@ def test_cudnn_attention_is_asked_once_where_it_is_ahead(
     calls = []
     plain = attention._cudnn
 
-    def counted(*given: Any) -> Any:
-        calls.append(given)
-        return plain(*given)
+    def counted(*args: Any) -> Any:
+        calls.append(args)
+        return plain(*args)
 
     monkeypatch.setattr(attention, "_cudnn", counted)
     q, k = (torch.randn(1, length, 2, 64).to("cuda", torch.bfloat16) for length in (8, 1024))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from .server import PACK, Host
+from ..conftest import skip_or_fail
+from .server import PACK, Host, run_in_core, why_no_host
 
 CHANGING = ("strip", "take", "cache/none/free", "cache/none/forget")
 
@@ -106,3 +107,33 @@ def test_a_pack_that_is_there_twice_is_named_at_the_start(tmp_path: Path) -> Non
         assert "could not keep the world" in host.log()
     finally:
         host.stop()
+
+
+STRIPS = """
+from comfyui_matrixgame.host.routes import strip
+
+class Run:
+    blocks = 2
+    class block_keys:
+        first, last, world_keys = 0, 2, "keys"
+        frames_key = staticmethod(str)
+
+class Cache:
+    project = "p"
+
+class Graph:
+    def get_node(self, name):
+        return {"inputs": {"actions": [name, 0], "script": "w 2b"}}
+
+for number in (*range(strip.MOST_STRIPS), 0, *range(1000, 1010)):
+    strip.begin_strip(f"{number}", Graph(), Run(), Cache())
+left = list(strip._strips)
+assert len(left) == strip.MOST_STRIPS, len(left)
+assert left[0] == "11" and "0" in left and left[-1] == "1009", left
+"""
+
+
+def test_runs_of_long_ago_are_forgotten(tmp_path: Path) -> None:
+    """Not the timeline whose turn it was a moment ago, even where it is the oldest."""
+    skip_or_fail(why_no_host())
+    run_in_core(STRIPS, tmp_path)

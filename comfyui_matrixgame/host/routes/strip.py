@@ -1,7 +1,7 @@
 """What the timeline's strip asks: how each block of a timeline stands to the cache, also while a run goes on.
 
-A run with a cache leaves behind which timeline it was given and what its keys follow from. With these the state of any
-edit of that timeline is known without a run: the keys are hashes of the inputs.
+A run with a cache leaves behind which timeline it played and what its keys depend on. With these the state of any edit
+of that timeline is found without a run: the keys are hashes of the inputs.
 """
 
 # pyright: reportMissingImports=false
@@ -21,7 +21,7 @@ from ...actions.track import blocks_of_rows, rows_of_blocks
 from ...cache import BlockCache, CachedRollout
 from ...cache.blocks import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
 from ...cache.cached_rollout import MAKING
-from ...cache.keys import Lineage
+from ...cache.keys import WorldKeys
 from ...errors import MatrixGameError
 from ..files import cache_folder
 from ..inputs import read_inputs
@@ -31,6 +31,7 @@ from .requests import read_object
 EVENT = "matrixgame.strip"
 EMPTY, STALE, CACHED, RESUMABLE, FAILED = "empty", "stale", "cached", "resumable", "failed"
 HOVER_HEIGHT = 120
+MOST_STRIPS = 200  # timelines whose last runs are remembered
 _KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
 
 
@@ -41,7 +42,7 @@ class Strip:
 
     node_id: str
     project: str
-    lineage: Lineage
+    world_keys: WorldKeys
     cache: ReferenceType[BlockCache]
     keys: list[str]
     made: int
@@ -50,7 +51,7 @@ class Strip:
 
     def tell(self, block: int, what: str) -> None:
         """What became of a block of the world's life, for everyone who looks."""
-        index = block - self.lineage.first
+        index = block - self.world_keys.first
         key = self.keys[index] if index < len(self.keys) else ""
         self.at = key if what in (MAKING, FAILED) else None
         self.failed = what == FAILED
@@ -58,7 +59,7 @@ class Strip:
         PromptServer.instance.send_sync(EVENT, message)
 
 
-_strips: dict[str, Strip] = {}  # by the timeline's node
+_strips: dict[str, Strip] = {}  # by the timeline's node; the one that ran last stands last
 
 
 def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
@@ -66,10 +67,13 @@ def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache)
     link = graph.get_node(node_id)["inputs"].get("actions")
     if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
         return None
-    known = _strips.get(str(link[0]))
-    made = max(run.blocks, known.made if known is not None and known.lineage == run.chain.lineage else 0)
-    keys = [run.chain.frames_key(block) for block in range(run.chain.first, run.chain.last)]
-    strip = _strips[str(link[0])] = Strip(str(link[0]), cache.project, run.chain.lineage, ref(cache), keys, made)
+    timeline, keys = str(link[0]), run.block_keys
+    last = _strips.pop(timeline, None)
+    made = max(run.blocks, last.made if last is not None and last.world_keys == keys.world_keys else 0)
+    of_blocks = [keys.frames_key(block) for block in range(keys.first, keys.last)]
+    strip = _strips[timeline] = Strip(timeline, cache.project, keys.world_keys, ref(cache), of_blocks, made)
+    while len(_strips) > MOST_STRIPS:
+        del _strips[next(iter(_strips))]
     return strip
 
 
@@ -95,21 +99,21 @@ async def _states(request: web.Request) -> web.Response:
 
 
 def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
-    track, lineage = read_inputs(script, variant), strip.lineage
-    count = blocks_of_rows(len(track), lineage.first)
-    names = lineage.names(track.padded(rows_of_blocks(count, lineage.first)), count)
-    keys = [lineage.key(name) for name in names]
+    track, world_keys = read_inputs(script, variant), strip.world_keys
+    count = blocks_of_rows(len(track), world_keys.first)
+    names = world_keys.names(track.padded(rows_of_blocks(count, world_keys.first)), count)
+    keys = [world_keys.key(name) for name in names]
     cache = strip.cache() or BlockCache(cache_folder(), strip.project)
     blocks = []
     for index, key in enumerate(keys[1:]):
-        whole = lineage.with_decoder(key)
-        known = cache.has(LATENTS, key) and cache.has(FRAMES, whole)
-        state = CACHED if known else STALE if index < strip.made else EMPTY
-        if known and cache.has(PINNED, whole):
+        whole = world_keys.with_decoder(key)
+        is_stored = cache.has(LATENTS, key) and cache.has(FRAMES, whole)
+        state = CACHED if is_stored else STALE if index < strip.made else EMPTY
+        if is_stored and cache.has(PINNED, whole):
             state = PINNED
-        elif known and cache.has(SNAPSHOT, whole):
+        elif is_stored and cache.has(SNAPSHOT, whole):
             state = RESUMABLE
-        if whole == strip.at and not known:
+        if whole == strip.at and not is_stored:
             state = FAILED if strip.failed else MAKING
         blocks.append({"state": state, "key": whole})
     return blocks
