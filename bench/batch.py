@@ -1,7 +1,7 @@
 """What bulk rendering costs: `python bench/batch.py plan|throughput|report|ray|worlds [-o FILE]`.
 
 plan: a job file of a million products. throughput: jobs in one process against the time of their models. report: a
-page of 5,000 entries in Chromium. ray: jobs that do nothing, through the scheduler of the Ray engine. worlds: several
+page of 5,000 entries in Chromium. ray: jobs that do nothing, through the scheduler of the Ray backend. worlds: several
 rollouts of the demo world as one batch, against one.
 """
 
@@ -53,7 +53,7 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Jobs of the demo world in one process: the sum of their models' time over the time of the whole run."""
     import torch
 
-    from comfyui_matrixgame.batch.backends.local import LocalEngine
+    from comfyui_matrixgame.batch.backends.local import LocalBackend
     from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
     from comfyui_matrixgame.batch.results.folder_store import FolderStore
     from comfyui_matrixgame.batch.results.ledger import Ledger
@@ -64,11 +64,11 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     file.write_text(f"scripts: bench:0..7:21\nseeds: 0..{seeds - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
     jobs, store, ledger = read_job_file(file), FolderStore(folder / "out"), Ledger(folder / "out")
     began, cpu = time.perf_counter(), time.process_time()
-    engine = LocalEngine(jobs, "universal", [torch.device(args.device)], store, ledger.note, ledger.put_note)
+    backend = LocalBackend(jobs, "universal", [torch.device(args.device)], store, ledger.note, ledger.put_note)
     loaded, loaded_cpu = time.perf_counter(), time.process_time()
-    tally = Runner(jobs, store, ledger).run(lambda _: engine)
+    tally = Runner(jobs, store, ledger).run(lambda _: backend)
     ended, ended_cpu = time.perf_counter(), time.process_time()
-    alone, alone_cpu = _alone(engine, jobs, args.alone)
+    alone, alone_cpu = _alone(backend, jobs, args.alone)
     inside = sum(entry.about["seconds"]["model"] for entry in ledger.entries() if entry.about)
     ledger.close()
     return {
@@ -189,13 +189,13 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
         def seen(self, key: str) -> bool:
             return False
 
-        def link(self, *given: object) -> None:
+        def link(self, *args: object) -> None:
             return None
 
         def clean(self) -> None:
             return None
 
-    class Engine:
+    class Backend:
         name = "empty"
 
         def signature(self) -> str:
@@ -216,7 +216,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     file.write_text(f"size: 112x64\nimages: {_demo_picture()}\nscripts: bench:0..99:33\nseeds: 0..{count // 100 - 1}\n")
     jobs, ledger = read_job_file(file), Ledger(folder / "ledger")
     began, cpu = time.perf_counter(), time.process_time()
-    tally = Runner(jobs, Nowhere(), ledger, quiet=True).run(lambda _: Engine())  # type: ignore[arg-type]
+    tally = Runner(jobs, Nowhere(), ledger, quiet=True).run(lambda _: Backend())  # type: ignore[arg-type]
     seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
     ledger.close()
     ms = {"ms_a_job": seconds / tally.made * 1e3, "driver_cpu_ms_a_job": cpu / tally.made * 1e3}
@@ -282,7 +282,7 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
 
     from comfyui_matrixgame.actions.ready_made.bench import bench_track
     from comfyui_matrixgame.batch.jobs.task import short_lanes
-    from comfyui_matrixgame.batch.results.ledger import Entry
+    from comfyui_matrixgame.batch.results.ledger import LedgerRow
     from comfyui_matrixgame.batch.results.outputs import result_path
     from comfyui_matrixgame.variants import UNIVERSAL
 
@@ -309,18 +309,18 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
         error = "There is not enough memory for this job." if failed else None
         state = "failed" if failed else "done"
         name, labels = f"picture_{i % 32}_seed_{i}", about["labels"]
-        entries.append(Entry(name, key, state, error, 0, 1.7e9, None if failed else about, labels))
+        entries.append(LedgerRow(name, key, state, error, 0, 1.7e9, None if failed else about, labels))
     return entries
 
 
-def _alone(engine: Any, jobs: Any, count: int) -> tuple[float, float]:
+def _alone(backend: Any, jobs: Any, count: int) -> tuple[float, float]:
     """Seconds, and seconds of processor, of the models for one job by itself: means, without writing anything."""
     from comfyui_matrixgame.batch.backends.renderer import Renderer
 
     seconds, cpu = 0.0, 0.0
     for i in range(count):
-        renderer = Renderer(engine._load(0))
-        task = engine.task(jobs.entries[0].job(i * (len(jobs) // count)))
+        renderer = Renderer(backend._load(0))
+        task = backend.task(jobs.products[0].job(i * (len(jobs) // count)))
         began, cpu_began = time.perf_counter(), time.process_time()
         for _ in renderer.render([task], [task.source], lambda _: None):
             pass
@@ -358,9 +358,9 @@ def main() -> None:
         figures = {args.what: COMMANDS[args.what](Path(folder), args)}
     print(json.dumps(figures, indent=1))
     if args.output:
-        known = json.loads(args.output.read_text()) if args.output.exists() else {}
+        before = json.loads(args.output.read_text()) if args.output.exists() else {}
         machine = {"machine": platform.machine()}
-        write_text(args.output, json.dumps(known | machine | figures, indent=1) + "\n")
+        write_text(args.output, json.dumps(before | machine | figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

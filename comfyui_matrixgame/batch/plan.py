@@ -107,7 +107,7 @@ def make_plan(
     by_variant: dict[str, int] = {}
     for total in totals:
         by_variant[total.variant] = by_variant.get(total.variant, 0) + total.jobs
-    disk, known = _disk(jobs, count, frames, blocks, memory, measured)
+    disk, is_measured = _disk(jobs, count, frames, blocks, memory, measured)
     return Plan(
         count=count,
         frames=frames,
@@ -118,7 +118,7 @@ def make_plan(
         measured=0 if seconds is None else seconds[1],
         memory=memory,
         disk=disk,
-        disk_measured=known,
+        disk_measured=is_measured,
         free=free_space(jobs.output),
         cache=jobs.cache,
         done=done,
@@ -153,7 +153,7 @@ def _disk(
     jobs: JobFile, count: int, frames: int, blocks: int, memory: MemoryEstimate | None, measured: Measured
 ) -> tuple[float, bool]:
     """Bytes of all results, and whether they follow from what was measured or is exact."""
-    pixels, total, known = jobs.size[0] * jobs.size[1], 8000.0 * count, True  # thumbnail and notes
+    pixels, total, is_measured = jobs.size[0] * jobs.size[1], 8000.0 * count, True  # thumbnail and notes
     for item in wanted_items(jobs.keep, jobs.overlay):
         kind = item.partition("-")[0]
         if item == "latents":
@@ -165,5 +165,5 @@ def _disk(
         elif item in measured.bytes_per_frame:
             total += measured.bytes_per_frame[item] * frames
         else:
-            total, known = total + ASSUMED[kind] * pixels * frames, False
-    return total, known
+            total, is_measured = total + ASSUMED[kind] * pixels * frames, False
+    return total, is_measured

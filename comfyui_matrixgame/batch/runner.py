@@ -1,4 +1,4 @@
-"""Running a job file: what is finished is recognised, the rest goes to an engine, and every outcome is written down."""
+"""Running a job file: what is finished is recognised, the rest goes to a backend, and every outcome is written down."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from ..errors import BatchError, MatrixGameError
 from ..system.words import counted
-from .backends.backend import Engine, Feed, Outcome, Pulse
+from .backends.backend import Backend, Feed, Outcome, Pulse
 from .jobs.products import Job
 from .jobs.settings import JobFile, is_url
 from .jobs.task import Task
@@ -24,7 +24,7 @@ REPORT_EVERY = 30.0  # seconds between two versions of the page, at least
 REPORT_SHARE = 0.05  # of the time that may go into writing it: it grows with what is finished
 SHOW_EVERY = 0.2  # seconds between two states of a device's bar
 
-OpenEngine = Callable[[str], Engine]
+OpenBackend = Callable[[str], Backend]
 
 
 @dataclass
@@ -33,13 +33,13 @@ class Tally:
 
     total: int
     made: int = 0
-    known: int = 0
+    ready: int = 0
     failed: int = 0
     left: int = 0
 
     def __str__(self) -> str:
         parts = [f"{self.made:,} made"]
-        for count, what in ((self.known, "finished before"), (self.failed, "failed"), (self.left, "failed before")):
+        for count, what in ((self.ready, "finished before"), (self.failed, "failed"), (self.left, "failed before")):
             parts += [f"{count:,} {what}"] if count else []
         return f"{counted(self.total, 'job', form=',')}: {', '.join(parts)}"
 
@@ -57,7 +57,7 @@ class Runner:
     _same: dict[str, list[Task]] = field(default_factory=dict)  # key -> other jobs with the result that is being made
     _unusable: list[tuple[Job, str]] = field(default_factory=list)
 
-    def run(self, open_engine: OpenEngine) -> Tally:
+    def run(self, open_backend: OpenBackend) -> Tally:
         """Make what is missing. Raises BatchError where no job can go on; what was finished stays."""
         self.store.clean()
         self.ledger.put_note("total", len(self.jobs))
@@ -67,10 +67,10 @@ class Runner:
         due = time.monotonic() + REPORT_EVERY
         try:
             for variant in self.jobs.variants:
-                engine = open_engine(variant)
-                with closing(self._outcomes(engine, variant, tally, bars)) as outcomes:  # type: ignore[type-var]
+                backend = open_backend(variant)
+                with closing(self._outcomes(backend, variant, tally, bars)) as outcomes:  # type: ignore[type-var]
                     for outcome in outcomes:
-                        self._record(outcome, engine.signature(), tally, bars)
+                        self._record(outcome, backend.signature(), tally, bars)
                         if time.monotonic() > due:
                             began = time.monotonic()
                             self._report(bars)
@@ -89,24 +89,24 @@ class Runner:
         except BatchError as error:
             bars.say(str(error))
 
-    def _outcomes(self, engine: Engine, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:
-        feed = Feed(self._missing(engine, variant, tally, bars))
-        yield from engine.run(feed, bars.pulse)
+    def _outcomes(self, backend: Backend, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:
+        feed = Feed(self._missing(backend, variant, tally, bars))
+        yield from backend.run(feed, bars.pulse)
 
-    def _missing(self, engine: Engine, variant: str, tally: Tally, bars: Bars) -> Iterator[Task]:
+    def _missing(self, backend: Backend, variant: str, tally: Tally, bars: Bars) -> Iterator[Task]:
         """The tasks of a variant that have no result yet; the others are written down on the way."""
         for job in self.jobs.jobs(variant):
             try:
-                task = engine.task(job)
+                task = backend.task(job)
             except MatrixGameError as error:
                 self.ledger.fail(job.name, job.labels, "", str(error))
                 self._say_failed(job.name, str(error), tally, bars)
                 continue
-            if self.ledger.known(task.name, task.key) == "failed" and not self.retry_failed:
+            if self.ledger.state(task.name, task.key) == "failed" and not self.retry_failed:
                 tally.left += 1
                 bars.step()
-            elif self._recognise(task, engine.signature()):
-                tally.known += 1
+            elif self._recognise(task, backend.signature()):
+                tally.ready += 1
                 bars.step()
             elif task.key in self._same:
                 self._same[task.key].append(task)
@@ -118,14 +118,14 @@ class Runner:
         """Whether a task's result is there and whole; then its name is made to point to it."""
         if not self.store.seen(task.key):
             return False
-        known = self.ledger.known(task.name, task.key)
-        about = self.ledger.result(task.key) if known == "done" else None
+        state = self.ledger.state(task.name, task.key)
+        about = self.ledger.result(task.key) if state == "done" else None
         if about is None or self.store.is_near:
             about = self.store.read(task.key)
         if about is None or not set(task.items) <= about["items"].keys():
             return False
         said = (self.ledger.labels(task.name), self.ledger.result(task.key))
-        if known != "done" or said != (task.labels, about):
+        if state != "done" or said != (task.labels, about):
             self.ledger.finish(task.name, task.labels, about, signature)
         self.store.link(about, task.name, task.items)
         return True

@@ -12,7 +12,7 @@ from ..system.files import path_argument
 from ..system.words import counted
 
 if TYPE_CHECKING:
-    from ..batch.backends.backend import Engine
+    from ..batch.backends.backend import Backend
     from ..batch.jobs.settings import JobFile
     from ..batch.plan import Plan
     from ..batch.results.ledger import Ledger
@@ -93,7 +93,7 @@ def _run(args: argparse.Namespace) -> int:
     ledger = Ledger(folder)
     try:
         runner = Runner(jobs, store, ledger, args.retry_failed, lambda: write_report(folder, jobs.output, quick=True))
-        tally = runner.run(lambda variant: _engine(args, jobs, variant, store, ledger))
+        tally = runner.run(lambda variant: _backend(args, jobs, variant, store, ledger))
     finally:
         ledger.close()
     write_report(folder, jobs.output)
@@ -136,19 +136,19 @@ def _devices(args: argparse.Namespace) -> list[Any]:
     return [find_device(None)]
 
 
-def _engine(args: argparse.Namespace, jobs: JobFile, variant: str, store: Store, ledger: Ledger) -> Engine:
+def _backend(args: argparse.Namespace, jobs: JobFile, variant: str, store: Store, ledger: Ledger) -> Backend:
     if args.comfyui:
-        from ..batch.backends.comfyui import ComfyEngine
+        from ..batch.backends.comfyui import ComfyBackend
 
-        return ComfyEngine(jobs, variant, args.comfyui, store, args.workflow, args.retries)
+        return ComfyBackend(jobs, variant, args.comfyui, store, args.workflow, args.retries)
     if args.ray:
-        from ..batch.backends.ray_backend import RayEngine
+        from ..batch.backends.ray_backend import RayBackend
 
         devices = args.device.split(",")[:1] if args.device else None
-        return RayEngine(jobs, variant, args.ray, args.workers, store, ledger, devices, args.retries)
-    from ..batch.backends.local import LocalEngine
+        return RayBackend(jobs, variant, args.ray, args.workers, store, ledger, devices, args.retries)
+    from ..batch.backends.local import LocalBackend
 
-    return LocalEngine(jobs, variant, _devices(args), store, ledger.note, ledger.put_note)
+    return LocalBackend(jobs, variant, _devices(args), store, ledger.note, ledger.put_note)
 
 
 def _ledger_to_read(jobs: JobFile) -> Ledger | None:
@@ -161,13 +161,13 @@ def _ledger_to_read(jobs: JobFile) -> Ledger | None:
         return None  # nothing ran yet
 
 
-def _finished(jobs: JobFile, known: dict[str, dict[str, str] | None]) -> int | None:
+def _finished(jobs: JobFile, finished: dict[str, dict[str, str] | None]) -> int | None:
     """How many jobs of the file were made before under their name; None where there are too many to look."""
     from ..batch.plan import MANY
 
     if len(jobs) > MANY:
         return None
-    return sum(job.name in known and known[job.name] in (None, job.labels) for job in jobs.jobs())
+    return sum(job.name in finished and finished[job.name] in (None, job.labels) for job in jobs.jobs())
 
 
 def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) -> Plan:

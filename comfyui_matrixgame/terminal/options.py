@@ -21,7 +21,7 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = re.compile(r"-\.?\d")
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """As argparse, which takes an option whose dashes a word processor has made long for a value."""
+        """See argparse, which mistakes an option whose dashes a word processor has made long for a value."""
         for argument in sys.argv[1:] if args is None else args:
             found = _LONG_DASH.fullmatch(argument)
             if found is not None and f"--{found[1].partition('=')[0]}" in self._option_string_actions:

@@ -90,12 +90,12 @@ def render(args: argparse.Namespace) -> int:
         else:
             world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
         world = world.to("cpu")  # on the device it would lie beside what the warm-up and the rollout have
-    plan = Plan(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
-    return _render_blocks(models, world, plan)
+    span = Span(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
+    return _render_blocks(models, world, span)
 
 
 @dataclass(frozen=True)
-class Plan:
+class Span:
     """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`."""
 
     track: ActionTrack
@@ -147,82 +147,82 @@ def _is_own(path: Path) -> bool:
     return is_own_gif(path) if path.suffix.lower() == ".gif" else is_own_video(path)
 
 
-def _render_blocks(models: Models, world: World, plan: Plan) -> int:
-    left = plan.last - world.block
-    if left == 0 and plan.is_gif and _is_finished(plan):
-        forget_frames(plan.output)
-        say(f"{plan.output}: all frames are there")
+def _render_blocks(models: Models, world: World, span: Span) -> int:
+    left = span.last - world.block
+    if left == 0 and span.is_gif and _is_finished(span):
+        forget_frames(span.output)
+        say(f"{span.output}: all frames are there")
         return 0
-    if left < 1 or world.block < plan.first:
+    if left < 1 or world.block < span.first:
         raise WorldError(
-            f"The world stands at block {world.block} and blocks {plan.first} to {plan.last - 1} were asked for; ask "
+            f"The world stands at block {world.block} and blocks {span.first} to {span.last - 1} were asked for; ask "
             "for more with --blocks, or use another --world."
         )
-    begins, keep = _place_in_video(plan, world.block)
+    begins, keep = _place_in_video(span, world.block)
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
     bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
     show = functools.partial(_show, bar, world.block)
-    run = rollout(models, world, plan.rows_from(world.block), left, on_pass=show)
+    run = rollout(models, world, span.rows_from(world.block), left, on_pass=show)
     if run.repeated:
         say(
             f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
         )
     with bar:
-        frames = _write_blocks(run, plan, world.size, begins, keep)
+        frames = _write_blocks(run, span, world.size, begins, keep)
     seconds = time.perf_counter() - began
     rate = (frames - keep) / seconds
     mode = precision_of(models.generator)
-    say(f"{plan.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s, {mode}")
+    say(f"{span.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s, {mode}")
     return 0
 
 
-def _is_finished(plan: Plan) -> bool:
+def _is_finished(span: Span) -> bool:
     """Whether a GIF was stopped when all was done, and only what lies beside it is left to delete."""
-    begins = frames_begin_at(plan.output)
-    return begins is not None and begins + count_gif_frames(plan.output) == plan.frames_before(plan.last)
+    begins = frames_begin_at(span.output)
+    return begins is not None and begins + count_gif_frames(span.output) == span.frames_before(span.last)
 
 
-def _place_in_video(plan: Plan, block: int) -> tuple[int, int]:
+def _place_in_video(span: Span, block: int) -> tuple[int, int]:
     """The frame of the whole render with which the output begins, and how many frames that it has stay. A new output
     begins where the world stands."""
-    recover(plan.output)
-    before = plan.frames_before(block)
-    if plan.is_gif and (begins := frames_begin_at(plan.output)) is not None and begins <= before:
+    recover(span.output)
+    before = span.frames_before(block)
+    if span.is_gif and (begins := frames_begin_at(span.output)) is not None and begins <= before:
         return begins, before - begins
-    if not plan.output.exists():
+    if not span.output.exists():
         return before, 0
-    if before and plan.is_gif:
-        raise VideoError(f"{plan.output} is finished, and a GIF is written in one go; name an .mp4 to go on with.")
-    begins = begins_at(plan.output) if before else 0
+    if before and span.is_gif:
+        raise VideoError(f"{span.output} is finished, and a GIF is written in one go; name an .mp4 to go on with.")
+    begins = begins_at(span.output) if before else 0
     if begins > before:
         raise VideoError(
-            f"{plan.output} begins at frame {begins} and the world stands at frame {before}; they do not belong "
+            f"{span.output} begins at frame {begins} and the world stands at frame {before}; they do not belong "
             "together. Name another file to write what follows there."
         )
     return begins, before - begins
 
 
-def _write_blocks(run: Rollout, plan: Plan, size: tuple[int, int], begins: int, keep: int) -> int:
-    if plan.is_gif:
-        writer = GifWriter(plan.output, *size, keep=keep, begins=begins, beside=plan.world_file is not None)
+def _write_blocks(run: Rollout, span: Span, size: tuple[int, int], begins: int, keep: int) -> int:
+    if span.is_gif:
+        writer = GifWriter(span.output, *size, keep=keep, begins=begins, beside=span.world_file is not None)
     else:
-        writer = VideoWriter(plan.output, *size, keep=keep, begins=begins)
-    saves = _Saves(plan.world_file)
+        writer = VideoWriter(span.output, *size, keep=keep, begins=begins)
+    saves = _Saves(span.world_file)
     try:
         with writer:
             for block in run:
-                if plan.world_file is not None:
-                    writer.cut()  # so that it makes no difference in which block a run was ended and gone on with
+                if span.world_file is not None:
+                    writer.cut()  # so that it makes no difference after which block a run was ended and continued
                 writer.write(block.frames[0])
                 saves.now_and_then(run)
     except BaseException:
-        say(f"stopped; {plan.output} holds {counted(writer.frames, 'frame')} and plays")
+        say(f"stopped; {span.output} holds {counted(writer.frames, 'frame')} and plays")
         raise
     finally:
         with finishing():
-            if plan.world_file is not None and _stands_with_video(run, plan, begins + writer.frames):
-                _save(run, plan.world_file)
+            if span.world_file is not None and _stands_with_video(run, span, begins + writer.frames):
+                _save(run, span.world_file)
     writer.done()
     return writer.frames
 
@@ -256,10 +256,10 @@ def _save(run: Rollout, path: Path) -> None:
         say(f"{path} stands at block {run.block}; run the same command to go on from there")
 
 
-def _stands_with_video(run: Rollout, plan: Plan, frames: int) -> bool:
+def _stands_with_video(run: Rollout, span: Span, frames: int) -> bool:
     """Whether blocks were made and all their frames are in the video, which ends with frame `frames` of the whole
     render; a block that was cut short is taken back."""
-    while frames < plan.frames_before(run.block):
+    while frames < span.frames_before(run.block):
         if not run.step_back():
             return False
     return run.done > 0
@@ -275,8 +275,8 @@ def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
 
 def _say_what_has_no_effect(args: argparse.Namespace) -> None:
     """Say which options others leave without effect."""
-    held = [name for name, given in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if given]
-    clips = [name for name, given in (("--clip-actions", args.clip_actions), ("--clip-from", args.clip_kind)) if given]
+    held = [name for name, said in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if said]
+    clips = [name for name, said in (("--clip-actions", args.clip_actions), ("--clip-from", args.clip_kind)) if said]
     if args.actions is not None and held:
         say(f"{' and '.join(held)} beside --actions: no effect, as those are all the inputs")
     if args.actions is None and args.kind:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.batch.jobs.output_names import check_names, default_template, parse_template
-from comfyui_matrixgame.batch.jobs.products import Entry
+from comfyui_matrixgame.batch.jobs.products import Product
 from comfyui_matrixgame.batch.jobs.scripts import BenchScripts, Script
 from comfyui_matrixgame.batch.jobs.settings import JobFile
 from comfyui_matrixgame.batch.jobs.start_sources import Start
@@ -61,7 +61,7 @@ def test_a_product_is_every_combination(folder: Path) -> None:
     jobs = read(folder, PRODUCT)
     assert len(jobs) == 2 * 6 * 4 * 2
     every = list(jobs.jobs())
-    assert [jobs.entries[0].job(i) for i in range(len(jobs))] == every
+    assert [jobs.products[0].job(i) for i in range(len(jobs))] == every
     assert len({job.name for job in every}) == len(every)
     assert every[0].name == "a_walk_2b_s0"
     totals = jobs.totals()
@@ -86,7 +86,7 @@ def test_yaml_json_and_csv_say_the_same(folder: Path) -> None:
     csv = read_job_file(write(folder, head + "image,script,seed\na.png,walk.mgs,3\n", "jobs.csv"))
     assert list(yaml.jobs()) == list(json_file.jobs()) == list(csv.jobs())
     assert yaml.models.generators == csv.models.generators == {"": "g"}
-    assert csv.entries[0].line == 7
+    assert csv.products[0].line == 7
 
 
 @pytest.mark.parametrize(
@@ -198,14 +198,14 @@ def test_files_that_are_no_job_files(folder: Path) -> None:
 
 def test_a_million_products_are_planned_without_visiting_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = 0
-    real = Entry._job
+    real = Product._job
 
-    def counted(self: Entry, *parts: object) -> object:
+    def counted(self: Product, *parts: object) -> object:
         nonlocal made
         made += 1
         return real(self, *parts)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(Entry, "_job", counted)
+    monkeypatch.setattr(Product, "_job", counted)
     jobs = read(folder, 'images: ["*.png"]\nscripts: bench:0..999\nseeds: 0..499\n')
     plan = make_plan(jobs, None, NOTHING)
     assert plan.count == 1_000_000
@@ -254,7 +254,7 @@ def test_clashes_are_found_exactly_where_there_are_any(
     """The proof from the template agrees with comparing all names."""
     inputs = BenchScripts(range(len(scripts)), 20) if bench else [Script(s, "bench", "1", rows=20) for s in scripts]
     starts = [Start(label, "") for label in images]
-    entry = Entry(1, ("universal",), starts, [None], inputs, range(seeds), parse_template(template))
+    entry = Product(1, ("universal",), starts, [None], inputs, range(seeds), parse_template(template))
     names = [job.name.casefold() for job in entry.jobs()]
     clash = len(set(names)) < len(names)
     try:
@@ -280,7 +280,7 @@ def test_clashes_are_found_exactly_where_there_are_any(
 )
 def test_names_that_no_disk_takes_are_found_in_planning(label: str, template: str, message: str) -> None:
     axes = (("universal",), [Start(label, "")], [2], [Script(label, "text", "w 9")], range(1))
-    entry = Entry(1, *axes, parse_template(template))
+    entry = Product(1, *axes, parse_template(template))
     with pytest.raises(BatchError, match=message) if message else nullcontext():
         check_names([entry], "file")
 

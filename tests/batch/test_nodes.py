@@ -100,12 +100,12 @@ def test_a_cluster_that_is_gone_is_said(cluster: Any, folder: Path, monkeypatch:
         1,
         answers=lambda: ray_backend.listens(next(heads)),
     )
-    hand = busy._hands[0]
+    actor = busy._actors[0]
     items = iter([1])
     with pytest.raises(BatchError, match="does not answer any more"):
         list(busy.run(lambda: next(items, None)))
     assert next(heads, None) is None  # one call without an answer was not enough
-    ray.kill(hand.actor)
+    ray.kill(actor.handle)
 
 
 def test_a_cluster_without_room_is_said(cluster: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
-"""The Ray engine on one machine: the same bytes as in one process, killed workers, clusters that are not there.
+"""The Ray backend on one machine: the same bytes as in one process, killed workers, clusters that are not there.
 
-BATCH_KILLS=50 BATCH_JOBS=200 kills workers of the whole engine that often, in a run of so many jobs.
+BATCH_KILLS=50 BATCH_JOBS=200 kills workers of the whole backend that often, in a run of so many jobs.
 """
 
 from __future__ import annotations

@@ -36,10 +36,10 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_files(tmp_path_factory.mktemp("report"))
     real = outputs.ResultWriter.finish
 
-    def fails(self: outputs.ResultWriter, *given: object) -> object:
+    def fails(self: outputs.ResultWriter, *args: object) -> object:
         if self.task.name == "picture1_walk":
             raise RuntimeError("</script><b>no luck</b>")
-        return real(self, *given)  # type: ignore[arg-type]
+        return real(self, *args)  # type: ignore[arg-type]
 
     patch = pytest.MonkeyPatch()
     patch.setattr(outputs.ResultWriter, "finish", fails)

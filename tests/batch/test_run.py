@@ -133,7 +133,7 @@ def test_what_jobs_begin_with_is_made_once(folder: Path, monkeypatch: pytest.Mon
     """With a cache: the same bytes from fewer passes, and none at all where every block is known."""
     passes = []
     real = Generator.forward
-    monkeypatch.setattr(Generator, "forward", lambda self, *given: passes.append(1) or real(self, *given))
+    monkeypatch.setattr(Generator, "forward", lambda self, *args: passes.append(1) or real(self, *args))
     scripts = ["w 32f; d 12f", "w 32f; a 24f", {"name": "short", "text": "w 20f"}]
     settings = {"scripts": scripts, "keep": ["png", "latents", "world"]}
     patterns = ("by_name/*.latents.safetensors", "by_name/*/*")
@@ -165,7 +165,7 @@ def test_finished_jobs_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch, 
     before = contents(out, "results/*/*/*")
     loads = []
     real = local.load_all
-    monkeypatch.setattr(local, "load_all", lambda *given: loads.append(1) or real(*given))
+    monkeypatch.setattr(local, "load_all", lambda *args: loads.append(1) or real(*args))
     assert run(write_jobs(folder, scripts=["a 8f", "w 8f"], output="out")) == 0
     assert "2 finished before" in capsys.readouterr().err
     assert not loads  # recognised without the weights
@@ -181,7 +181,7 @@ def test_finished_jobs_are_known(folder: Path, monkeypatch: pytest.MonkeyPatch, 
 def test_another_attention_makes_other_results(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
-    coarse = attention.Attention("sage", lambda *given: attention.sdpa(*given) * 0.5, approximation="sage")
+    coarse = attention.Attention("sage", lambda *args: attention.sdpa(*args) * 0.5, approximation="sage")
     monkeypatch.setattr(weights, "get_attention", lambda name: coarse if name == "sage" else attention.sdpa)
     for name in ("sdpa", "sage"):
         assert run(write_jobs(folder, models=MODELS | {"attention": name})) == 0
@@ -268,10 +268,10 @@ def test_a_failed_job_does_not_end_the_rest(
     path = write_jobs(folder, images=["picture0.png", "picture1.png"])
     real = outputs.ResultWriter.add
 
-    def fails(self: outputs.ResultWriter, *given: object) -> None:
+    def fails(self: outputs.ResultWriter, *args: object) -> None:
         if self.task.labels["image"] == "picture0":
             raise RuntimeError("no luck\nat all")
-        real(self, *given)  # type: ignore[arg-type]
+        real(self, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(outputs.ResultWriter, "add", fails)
     assert run(path) == 1
@@ -289,7 +289,7 @@ def test_the_page_takes_little_of_a_run(folder: Path, monkeypatch: pytest.Monkey
     """However long it takes to write, the next version waits until that was a twentieth of the time."""
     written = []
 
-    def slow(*given: object, quick: bool = False) -> list[Path]:
+    def slow(*args: object, quick: bool = False) -> list[Path]:
         written.append(quick)
         time.sleep(0.3)
         return []
@@ -302,13 +302,13 @@ def test_the_page_takes_little_of_a_run(folder: Path, monkeypatch: pytest.Monkey
 
 def test_a_picture_that_is_gone_fails_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_jobs(folder, images=["picture0.png", "picture1.png"])
-    real = local.LocalEngine.task
+    real = local.LocalBackend.task
 
-    def gone(self: local.LocalEngine, job: object) -> object:
+    def gone(self: local.LocalBackend, job: object) -> object:
         (folder / "picture1.png").unlink(missing_ok=True)
         return real(self, job)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(local.LocalEngine, "task", gone)
+    monkeypatch.setattr(local.LocalBackend, "task", gone)
     assert run(path) == 1
     assert states(folder / "jobs") == {"picture0_w-8f": "done", "picture1_w-8f": "failed"}
 
@@ -345,7 +345,7 @@ def test_folders_that_cannot_be_written(folder: Path, capsys: pytest.CaptureFixt
 
 def test_a_name_that_the_disk_does_not_take_is_said(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 300)
-    with pytest.raises(BatchError, match="cannot be written: File name too long"), outputs.full_disk_said(long):
+    with pytest.raises(BatchError, match="cannot be written: File name too long"), outputs.explaining_full_disk(long):
         long.mkdir()
 
 

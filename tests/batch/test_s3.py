@@ -116,7 +116,7 @@ def item(files: Any, store: UrlStore, about: dict[str, Any], name: str) -> bytes
     return files.cat_file(f"{store._root}/{result_path(about['key'])}/{about['items'][name]['file']}")
 
 
-def killed(*given: Any) -> None:
+def killed(*args: Any) -> None:
     raise KeyboardInterrupt
 
 
@@ -141,8 +141,8 @@ def test_two_attempts_at_one_result_never_mix(s3: Any) -> None:
     parts = part_of(one, "ab2", mp4=b"one", png=b"one"), part_of(two, "ab2", mp4=b"two", png=b"two")
     send = one._files.put
 
-    def overtaken(*given: Any) -> None:
-        send(*given)
+    def overtaken(*args: Any) -> None:
+        send(*args)
         two._files.put = send
         two.commit(parts[1], "ab2")
 
@@ -183,16 +183,16 @@ def test_a_network_that_fails_for_a_while_fails_no_job(s3: Any, monkeypatch: pyt
     store = UrlStore("memory://d")
     send, tries = store._files.put, []
 
-    def fails(*given: Any) -> None:
+    def fails(*args: Any) -> None:
         tries.append(1)
         if len(tries) < 3:
             raise TimeoutError("no answer")
-        send(*given)
+        send(*args)
 
-    monkeypatch.setattr(type(store._files), "put", lambda self, *given: fails(*given))
+    monkeypatch.setattr(type(store._files), "put", lambda self, *args: fails(*args))
     store.commit(part_of(store, "ab3", mp4=b"x"), "ab3")
     tries.clear()
-    monkeypatch.setattr(type(store._files), "put", lambda self, *given: fails(*given) or 1 / 0)
+    monkeypatch.setattr(type(store._files), "put", lambda self, *args: fails(*args) or 1 / 0)
     with pytest.raises(BatchError, match=r"cannot be written to memory://d: division by zero"):
         store.commit(part_of(store, "ab4", mp4=b"x"), "ab4")
     assert store.read("ab4") is None
@@ -204,6 +204,6 @@ def test_neighbours_are_listed_once(s3: Any, monkeypatch: pytest.MonkeyPatch) ->
     store.commit(part_of(store, "ab5", mp4=b"x"), "ab5")
     asked = []
     look = store._files.ls
-    monkeypatch.setattr(store._files, "ls", lambda *given, **more: asked.append(given) or look(*given, **more))
+    monkeypatch.setattr(store._files, "ls", lambda *args, **more: asked.append(args) or look(*args, **more))
     assert [store.seen(key) for key in ("ab5", "ab6", "ab7", "cd1", "cd2")] == [True, False, False, False, False]
     assert len(asked) == 2

@@ -1,4 +1,4 @@
-"""What every engine does: tasks go in, outcomes come out, in any order."""
+"""What every backend does: tasks go in, outcomes come out, in any order."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Feed:
         return next(self.tasks, None)
 
 
-class Engine(Protocol):
+class Backend(Protocol):
     """Makes the jobs of one variant."""
 
     name: str

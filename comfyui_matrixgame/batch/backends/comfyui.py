@@ -1,4 +1,4 @@
-"""The engine that sends jobs to ComfyUI servers, several at a time, and fetches and checks what they make."""
+"""The backend that sends jobs to ComfyUI servers, several at a time, and fetches and checks what they make."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Work:
     tries: int = field(default=0)
 
 
-class ComfyEngine:
+class ComfyBackend:
     """Makes jobs on ComfyUI servers. workflow: a file in API format with named inputs, or None for the built-in one.
 
     A host's models cannot be seen from here, so a result is named by everything that was asked of the host: the
@@ -147,9 +147,9 @@ class ComfyEngine:
 class Service(threading.Thread):
     """The event loop that speaks with all hosts, in a thread of its own."""
 
-    def __init__(self, engine: ComfyEngine, inbox: Any, outbox: Any, on_pulse: OnPulse) -> None:
+    def __init__(self, backend: ComfyBackend, inbox: Any, outbox: Any, on_pulse: OnPulse) -> None:
         super().__init__(daemon=True)
-        self.engine, self.inbox, self.outbox, self.on_pulse = engine, inbox, outbox, on_pulse
+        self.backend, self.inbox, self.outbox, self.on_pulse = backend, inbox, outbox, on_pulse
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._begun = threading.Event()
@@ -174,7 +174,7 @@ class Service(threading.Thread):
     async def _serve(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
         self._begun.set()
-        hosts = self.engine._hosts
+        hosts = self.backend._hosts
         lanes = [self._lane(host, number) for host in hosts for number in range(JOBS_ON_A_HOST)]
         for host in hosts:
             await host.client.__aenter__()
@@ -209,7 +209,7 @@ class Service(threading.Thread):
     async def _lost(self, host: Host, work: Work, error: HostGone) -> None:
         """A host that does not answer: its job goes to another, and it is tried again a few times."""
         work.tries += 1
-        if work.tries > self.engine._retries:
+        if work.tries > self.backend._retries:
             self.outbox.put(Outcome(work.task, None, str(error)))
         else:
             self.inbox.put(work)
@@ -224,8 +224,8 @@ class Service(threading.Thread):
         began = time.perf_counter()
         source = source_of(task)
         name = await host.client.upload(source.data, f"{source.name[:32]}{source.suffix}")
-        values = self.engine._values(task, name) | {"name": f"matrixgame_batch/{task.key}"}
-        prompt = fill(self.engine.workflow(task), values)
+        values = self.backend._values(task, name) | {"name": f"matrixgame_batch/{task.key}"}
+        prompt = fill(self.backend.workflow(task), values)
 
         def progress(node: str, value: float, most: float) -> None:
             self.on_pulse(Pulse(f"{host.client.url} {number + 1}", task.name, value, most))
@@ -233,7 +233,7 @@ class Service(threading.Thread):
         outputs = await host.client.run(prompt, progress)
         fetched = await fetch_outputs(host.client, prompt, outputs)
         seconds = time.perf_counter() - began
-        return await asyncio.to_thread(write_fetched, self.engine.store, task, fetched, host.client.url, seconds)
+        return await asyncio.to_thread(write_fetched, self.backend.store, task, fetched, host.client.url, seconds)
 
 
 @dataclass(frozen=True)
@@ -265,7 +265,7 @@ def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, secon
     whole = lossless(task.keep) or fetched.video is None
     if not whole and fetched.video is not None:
         (folder / FILES["mp4"]).write_bytes(fetched.video)
-    writer = ResultWriter(folder, task, given=() if whole else ("mp4",))
+    writer = ResultWriter(folder, task, present=() if whole else ("mp4",))
     try:
         latents = _latents(task, fetched.latents)
         for index, frames in enumerate(_blocks(task, fetched, folder, whole)):

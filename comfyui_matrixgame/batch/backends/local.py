@@ -1,4 +1,4 @@
-"""The engine in this process: a thread for each device, which holds the models, and one that writes what it makes."""
+"""The backend in this process: a thread for each device, which holds the models, and one that writes what it makes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Notes = Callable[[str], Any]
 PutNote = Callable[[str, Any], None]
 
 
-class LocalEngine:
+class LocalBackend:
     """Makes jobs in this process. note, put_note: where identities of models are remembered between runs."""
 
     name = "local"
@@ -95,72 +95,77 @@ class LocalEngine:
     def _work(self, index: int, inbox: Any, outbox: Any, stop: threading.Event, on_pulse: OnPulse) -> None:
         """One device: groups in, outcomes out, until it is told to stop."""
         device = str(self.devices[index])
-        pen = Pen(self.store, device, outbox)
+        thread = ResultThread(self.store, device, outbox)
         try:
             renderer: Renderer | None = None
             while (group := inbox.get()) is not None and not stop.is_set():
                 renderer = renderer or Renderer(self._load(index), self.jobs.worlds, self._cache)
-                render_group(renderer, group, [source_of(task) for task in group], pen, stop, on_pulse)
+                render_group(renderer, group, [source_of(task) for task in group], thread, stop, on_pulse)
         except Interrupted:
             pass
         except BaseException as error:
             outbox.put(error)
         finally:
-            pen.close(stop.is_set())
+            thread.close(stop.is_set())
 
 
 def render_group(
-    renderer: Renderer, group: list[Task], sources: list[Source], pen: Pen, stop: threading.Event, on_pulse: OnPulse
+    renderer: Renderer,
+    group: list[Task],
+    sources: list[Source],
+    thread: ResultThread,
+    stop: threading.Event,
+    on_pulse: OnPulse,
 ) -> None:
-    """Make the results of a group; an outcome for each arrives at the pen. Raises Interrupted where it is stopped."""
+    """Make the results of a group; an outcome for each comes from the thread. Raises Interrupted where stopped."""
     text = group[0].name if len(group) == 1 else f"{group[0].name} and {len(group) - 1} more"
 
     def on_pass(at: PassProgress) -> None:
         if stop.is_set():
             raise Interrupted("stopped")
-        on_pulse(Pulse(pen.worker, text, at.done * at.steps + at.step, at.blocks * at.steps))
+        on_pulse(Pulse(thread.worker, text, at.done * at.steps + at.step, at.blocks * at.steps))
 
-    pages = [pen.page(task) for task in group]
+    results = [thread.begin(task) for task in group]
     try:
         for made in renderer.render(group, sources, on_pass):
-            pages[made.index].put(made)
+            results[made.index].put(made)
     except Interrupted:
         raise
     except (MatrixGameError, RuntimeError, MemoryError) as error:
         if (fault := device_fault(error)) is not None and not is_out_of_memory(error):
             raise fault from error  # the next job would fail like this one, and all after it
-        for page in pages:
-            page.fail(failure(error, renderer.worlds))
+        for result in results:
+            result.fail(failure(error, renderer.worlds))
 
 
-class Pen:
+class ResultThread:
     """A thread that writes results, so that the device need not wait for the disk and the encoder."""
 
     def __init__(self, store: Store, worker: str, outbox: Any) -> None:
         self.store, self.worker, self.outbox = store, worker, outbox
         self.queue: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=BLOCKS_AHEAD)
-        self._pages: set[Page] = set()
+        self._open: set[OpenResult] = set()
         self._stopped = False
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    def page(self, task: Task) -> Page:
-        """Where the blocks of a task are put."""
-        page = Page(self, task)
-        self._pages.add(page)
-        return page
+    def begin(self, task: Task) -> OpenResult:
+        """The result of a task, with no blocks yet."""
+        result = OpenResult(self, task)
+        self._open.add(result)
+        return result
 
-    def forget(self, page: Page) -> None:
-        """A page is written or given up."""
-        self._pages.discard(page)
+    def forget(self, result: OpenResult) -> None:
+        """A result is written, or will not be."""
+        self._open.discard(result)
 
     def close(self, stopped: bool) -> None:
         """Write what is left, or leave it where the run was stopped; delete what is not whole."""
         self._stopped = stopped
         self.queue.put(None)
         self._thread.join()
-        for page in list(self._pages):
-            page.writer.abandon()
+        for result in list(self._open):
+            result.writer.abandon()
 
     def _write(self) -> None:
         while (work := self.queue.get()) is not None:
@@ -168,21 +173,21 @@ class Pen:
                 work()
 
 
-class Page:
-    """One task's result in the making."""
+class OpenResult:
+    """A task's result that is not finished yet."""
 
-    def __init__(self, pen: Pen, task: Task) -> None:
-        self.pen, self.task = pen, task
-        self.writer = ResultWriter(pen.store.part(task.key), task)
+    def __init__(self, thread: ResultThread, task: Task) -> None:
+        self._thread, self.task = thread, task
+        self.writer = ResultWriter(thread.store.part(task.key), task)
         self._over = False
 
     def put(self, made: Made) -> None:
         """Write a block when there is time for it."""
-        self.pen.queue.put(lambda: self._take(made))
+        self._thread.queue.put(lambda: self._take(made))
 
     def fail(self, error: str) -> None:
         """Give the task up, once what was made of it is written."""
-        self.pen.queue.put(lambda: self._end(Outcome(self.task, None, error)))
+        self._thread.queue.put(lambda: self._end(Outcome(self.task, None, error)))
 
     def _take(self, made: Made) -> None:
         if self._over:
@@ -190,8 +195,8 @@ class Page:
         try:
             self.writer.add(made.frames, made.latents)
             if made.last:
-                self.writer.finish(made.world, self.pen.worker, made.seconds)
-                self._end(Outcome(self.task, self.pen.store.commit(self.writer.folder, self.task.key)))
+                self.writer.finish(made.world, self._thread.worker, made.seconds)
+                self._end(Outcome(self.task, self._thread.store.commit(self.writer.folder, self.task.key)))
         except DiskFull as error:
             self._end(Outcome(self.task, None, str(error), fatal=True))
         except Exception as error:  # whatever a disk or an encoder may say: the next job goes on
@@ -203,8 +208,8 @@ class Page:
         self._over = True
         if outcome.about is None:
             self.writer.abandon()
-        self.pen.forget(self)
-        self.pen.outbox.put(outcome)
+        self._thread.forget(self)
+        self._thread.outbox.put(outcome)
 
 
 def make_task(jobs: JobFile, job: Job, identity: Identity) -> Task:
@@ -232,11 +237,11 @@ def remembered_identity(
 ) -> Identity:
     """The names of the networks, from the last run with these files and this attention where there was one."""
     name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
-    known = note(name)
-    if known is None:
-        known = ask()
-        put_note(name, known)
-    return Identity(*known)
+    noted = note(name)
+    if noted is None:
+        noted = ask()
+        put_note(name, noted)
+    return Identity(*noted)
 
 
 def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:

@@ -33,10 +33,13 @@ class Lost:
 
 
 @dataclass
-class Hand:
-    """One actor. ready: answers once it has started. calls: (answer, items, when sent), oldest first."""
+class Actor:
+    """An actor of Ray. handle: takes its calls. ready: answers once it has started.
 
-    actor: Any
+    calls: (answer, items, when sent), oldest first.
+    """
+
+    handle: Any
     name: str
     ready: Any
     alive: bool = False
@@ -65,7 +68,7 @@ class Pool:
         self._start, self._send, self._retries, self._most, self._on_look = start, send, retries, most, on_look
         self._count, self._failed_starts = 0, 0.0
         self._answers, self._called, self._unanswered = answers, time.monotonic(), 0
-        self._hands = [self._new_hand() for _ in range(size)]
+        self._actors = [self._new_actor() for _ in range(size)]
         self._again: deque[Any] = deque()  # items that lost their actor
         self._losses: dict[int, int] = {}
         self._per_call = 1
@@ -75,16 +78,16 @@ class Pool:
 
     def first(self) -> Any:
         """An actor that has started; raises BatchError where none can."""
-        while not any(hand.alive for hand in self._hands):
+        while not any(actor.alive for actor in self._actors):
             self._collect()
-        return next(hand.actor for hand in self._hands if hand.alive)
+        return next(actor.handle for actor in self._actors if actor.alive)
 
     def run(self, take: Callable[[], Any]) -> Iterator[tuple[Any, Any]]:
         """Items with their results (or Lost), as they come. take: the next item, or None where there are no more."""
         more = True
         while True:
             more = self._fill(take, more)
-            if not more and not self._again and not any(hand.calls for hand in self._hands):
+            if not more and not self._again and not any(actor.calls for actor in self._actors):
                 return
             yield from self._collect()
             self._take_looks()
@@ -93,19 +96,19 @@ class Pool:
         """End the actors."""
         if self._unanswered >= CALLS:
             return  # Ray would wait for a cluster that is gone
-        for hand in self._hands:
-            ray.kill(hand.actor)
+        for actor in self._actors:
+            ray.kill(actor.handle)
 
-    def _new_hand(self) -> Hand:
-        actor = self._start(self._count)
+    def _new_actor(self) -> Actor:
+        handle = self._start(self._count)
         self._count += 1
-        return Hand(actor, f"worker {self._count}", actor.ready.remote())
+        return Actor(handle, f"worker {self._count}", handle.ready.remote())
 
     def _fill(self, take: Callable[[], Any], more: bool) -> bool:
         """Send items to the actors that have room; whether there may be more."""
         for calls in range(IN_FLIGHT):  # every actor gets its first call before any gets its second
-            for hand in self._hands:
-                if not hand.alive or len(hand.calls) > calls:
+            for actor in self._actors:
+                if not actor.alive or len(actor.calls) > calls:
                     continue
                 items = self._next_again()
                 while more and len(items) < self._per_call and not self._is_hurt(items):
@@ -113,7 +116,7 @@ class Pool:
                     more = item is not None
                     items += [item] if more else []
                 if items:
-                    hand.calls.append((self._send(hand.actor, items), items, time.monotonic()))
+                    actor.calls.append((self._send(actor.handle, items), items, time.monotonic()))
         return more
 
     def _next_again(self) -> list:
@@ -125,15 +128,15 @@ class Pool:
 
     def _collect(self) -> Iterator[tuple[Any, Any]] | list:
         """What is finished, after waiting for a second at most."""
-        if any(hand.alive for hand in self._hands):
+        if any(actor.alive for actor in self._actors):
             self._worked = time.monotonic()
         elif time.monotonic() - self._worked > NOBODY:
             raise BatchError(
                 f"No worker has started on the Ray cluster for {NOBODY:.0f} s; see with `ray status` whether its nodes "
                 "are there and have the GPUs or CPUs that are asked for. What is finished stays."
             )
-        answers = {hand.calls[0][0]: hand for hand in self._hands if hand.calls}
-        starting = {hand.ready: hand for hand in self._hands if not hand.alive}
+        answers = {actor.calls[0][0]: actor for actor in self._actors if actor.calls}
+        starting = {actor.ready: actor for actor in self._actors if not actor.alive}
         done, _ = ray.wait([*answers, *starting], num_returns=1, timeout=LOOK_EVERY)
         if not done:
             self._call()
@@ -157,36 +160,36 @@ class Pool:
                 "the same command again."
             )
 
-    def _take_start(self, hand: Hand) -> None:
+    def _take_start(self, actor: Actor) -> None:
         try:
-            ray.get(hand.ready)
-            hand.alive, self._failed_starts = True, 0.0
+            ray.get(actor.ready)
+            actor.alive, self._failed_starts = True, 0.0
         except RayError as error:
             failed = isinstance(error, RayTaskError) or "creation task" in str(error)
             self._failed_starts += 1 if failed else STARTS / DEATHS
             if self._failed_starts >= STARTS:
                 raise BatchError(f"The workers on the Ray cluster do not start: {_reason(error)}.") from None
-            self._replace(hand)
+            self._replace(actor)
 
-    def _take_answer(self, hand: Hand) -> list[tuple[Any, Any]]:
-        ref, items, sent = hand.calls[0]
+    def _take_answer(self, actor: Actor) -> list[tuple[Any, Any]]:
+        ref, items, sent = actor.calls[0]
         try:
             results = ray.get(ref)
         except (RayActorError, ActorUnavailableError):
-            return self._take_death(hand)
+            return self._take_death(actor)
         except RayTaskError as error:
             if isinstance(error, BackendError):  # its device is gone: whatever it is given next would fail too
-                return self._take_death(hand, _reason(error))
+                return self._take_death(actor, _reason(error))
             if len(items) > 1:  # one of them is to blame: each alone says which
                 self._losses.update({id(item): self._losses.get(id(item), 0) for item in items})
                 self._again.extend(items)
-                hand.calls.popleft()
+                actor.calls.popleft()
                 return []
             results = [Lost(_reason(error))]
-        hand.calls.popleft()
-        if hand.calls:  # it begins now
-            answer, waiting, _ = hand.calls[0]
-            hand.calls[0] = (answer, waiting, time.monotonic())
+        actor.calls.popleft()
+        if actor.calls:  # it begins now
+            answer, waiting, _ = actor.calls[0]
+            actor.calls[0] = (answer, waiting, time.monotonic())
         if time.monotonic() - sent < SHORT_CALL and len(items) == self._per_call:
             self._per_call = min(self._most, 2 * self._per_call)
         elif time.monotonic() - sent > 4 * SHORT_CALL:
@@ -195,12 +198,12 @@ class Pool:
             self._losses.pop(id(item), None)
         return list(zip(items, results, strict=True))
 
-    def _take_death(self, hand: Hand, why: str = "it may need more memory") -> list[tuple[Any, Any]]:
+    def _take_death(self, actor: Actor, why: str = "it may need more memory") -> list[tuple[Any, Any]]:
         """An actor is gone, or its device: what it was at counts as a loss, what waited does not; all of it goes to
         others."""
         self.lost += 1
         over = []
-        for index, (_, items, _) in enumerate(hand.calls):
+        for index, (_, items, _) in enumerate(actor.calls):
             for item in items:
                 if index == 0:
                     self._losses[id(item)] = self._losses.get(id(item), 0) + 1
@@ -209,25 +212,25 @@ class Pool:
                     over.append((item, Lost(f"It lost its worker {self._retries + 1} times; {why}.")))
                 else:
                     self._again.append(item)
-        self._replace(hand)
+        self._replace(actor)
         return over
 
-    def _replace(self, hand: Hand) -> None:
-        ray.kill(hand.actor)
-        self._hands[self._hands.index(hand)] = self._new_hand()
+    def _replace(self, actor: Actor) -> None:
+        ray.kill(actor.handle)
+        self._actors[self._actors.index(actor)] = self._new_actor()
 
     def _take_looks(self) -> None:
         """Ask every actor now and then how far it is."""
         if self._on_look is None or time.monotonic() - self._looked < LOOK_EVERY:
             return
         self._looked = time.monotonic()
-        for hand in self._hands:
-            if hand.look is not None and not ray.wait([hand.look], timeout=0)[0]:
+        for actor in self._actors:
+            if actor.look is not None and not ray.wait([actor.look], timeout=0)[0]:
                 continue
-            if hand.look is not None:
+            if actor.look is not None:
                 with contextlib.suppress(RayError):  # a death is noticed by its calls
-                    self._on_look(hand.name, ray.get(hand.look))
-            hand.look = hand.actor.look.remote() if hand.alive else None
+                    self._on_look(actor.name, ray.get(actor.look))
+            actor.look = actor.handle.look.remote() if actor.alive else None
 
 
 def _reason(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The engine on a Ray cluster: an actor for each GPU holds the models, and jobs are streamed to it."""
+"""The backend on a Ray cluster: an actor for each GPU holds the models, and jobs are streamed to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from ..jobs.task import Identity, Source, Task
 from ..results.ledger import Ledger
 from ..results.store import Store, open_store
 from .backend import Feed, OnPulse, Outcome, Pulse
-from .local import Pen, grouped, make_task, remembered_identity, render_group, source_of
+from .local import ResultThread, grouped, make_task, remembered_identity, render_group, source_of
 from .renderer import Renderer, open_cache
 
 try:
@@ -46,7 +46,7 @@ class Worker:
         self._models = load_all(files_for(jobs, variant, find_device(device)), jobs.models.attention)
         self._renderer = Renderer(self._models, jobs.worlds, open_cache(jobs))
         self._outbox: queue.Queue[Outcome] = queue.Queue()
-        self._pen = Pen(self._store, name, self._outbox)
+        self._thread = ResultThread(self._store, name, self._outbox)
         self._never = threading.Event()
         self._pulse: Pulse | None = None
 
@@ -71,7 +71,7 @@ class Worker:
             if missing:
                 parts = [group[i] for i in missing]
                 starts = [sources[at[i]] for i in missing]
-                render_group(self._renderer, parts, starts, self._pen, self._never, self._note)
+                render_group(self._renderer, parts, starts, self._thread, self._never, self._note)
             made = {outcome.task.key: outcome for outcome in (self._outbox.get() for _ in missing)}
             answers.append([made.get(task.key) or Outcome(task, found[task.key]) for task in group])
         return answers
@@ -80,7 +80,7 @@ class Worker:
         self._pulse = pulse
 
 
-class RayEngine:
+class RayBackend:
     """Makes jobs on a cluster. address: of Ray, `auto`, or `local`. workers: actors; by default one for each GPU."""
 
     name = "ray"

@@ -91,13 +91,13 @@ class Renderer:
         if source.clip_blocks:
             assert source.clip_track is not None
             return start_world_from_clip(self.models, source.pixels(task.size), source.clip_track, task.seed)
-        known = self._starts.get(key)
-        if known is None:
+        start = self._starts.get(key)
+        if start is None:
             # in main memory: on the device a start takes as much as the state of the encoder
-            known = start_world(self.models, source.pixels(task.size), task.seed).to("cpu")
-            self._starts[key] = known
+            start = start_world(self.models, source.pixels(task.size), task.seed).to("cpu")
+            self._starts[key] = start
             while len(self._starts) > KEPT_STARTS:
                 del self._starts[next(iter(self._starts))]
         variant = self.models.variant
-        name = first_name(known.models_id, variant, known.image[0], task.seed, variant.steps)
-        return replace(known, seeds=(task.seed,), names=(name,))
+        name = first_name(start.models_id, variant, start.image[0], task.seed, variant.steps)
+        return replace(start, seeds=(task.seed,), names=(name,))

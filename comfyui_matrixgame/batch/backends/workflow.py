@@ -48,7 +48,7 @@ def load_workflow(path: str | None) -> Workflow | None:
 
 
 def default_workflow(jobs: JobFile, clip: bool, keep: tuple[str, ...]) -> Workflow:
-    """From the start to the files that are kept, with the nodes of this pack."""
+    """The workflow from the start to the files that are kept, with the nodes of this pack."""
     demo = jobs.models.is_demo
     nodes: Workflow = {}
 
@@ -131,15 +131,15 @@ def problems_with_host(workflow: Workflow, info: Mapping[str, Any], values: Mapp
             problems.append(f"it has no node {kind}")
             continue
         required = info[kind]["input"].get("required", {})
-        known = {**required, **info[kind]["input"].get("optional", {})}
+        inputs = {**required, **info[kind]["input"].get("optional", {})}
         problems += [f"its {kind} needs '{name}'" for name in required if name not in node["inputs"]]
         for name, value in node["inputs"].items():
-            if name.split(".")[0] not in known:
+            if name.split(".")[0] not in inputs:
                 problems.append(f"its {kind} has no input '{name}'")
                 continue
             field = _FIELD.fullmatch(value) if isinstance(value, str) else None
             wanted = values.get(field[1]) if field else None
-            options = _options(known.get(name))
+            options = _options(inputs.get(name))
             if options is not None and wanted is not None and wanted not in options:
                 problems.append(f"'{wanted}' is not among the files and choices of its {kind}")
     return list(dict.fromkeys(problems))

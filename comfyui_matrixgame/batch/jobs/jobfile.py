@@ -14,11 +14,11 @@ from ...checkpoints.builtin import demo_world, start_images
 from ...errors import BatchError, ImageError
 from ...media.images import HEIGHT, WIDTH, check_size
 from ...variants import FPS, MOST_BLOCKS, VARIANTS
-from .located_values import Value, read_tree, shown
+from .located_values import Value, read_values, shown
 from .models import variant_in_file
 from .output_names import check_names, default_template, parse_template
 from .patterns import home_path
-from .products import MOST_JOBS, Entry
+from .products import MOST_JOBS, Product
 from .scripts import MOST_SEEDS, read_scripts
 from .settings import KEEP, JobFile, ModelPaths, Overlay, is_url
 from .start_sources import Start, known_fields, read_clips, read_images
@@ -39,8 +39,8 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
     output, cache: instead of those in it, which count from its folder; these count from the current one.
     """
     path = Path(path)
-    tree = read_tree(path)
-    top = tree.items("A job file")
+    root = read_values(path)
+    top = root.items("A job file")
     top = {SINGULAR.get(name, name) if name != "variant" else name: value for name, value in top.items()}
     for name, value in top.items():
         if name not in SETTINGS and name not in AXES:
@@ -65,20 +65,20 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
             "`worlds` and `cache`."
         )
     shared = {name: value for name, value in top.items() if name in (*AXES, "variant")}
-    notes = dict.fromkeys(tree.notes)
-    entries = [_entry(value, shared, models, folder, size, notes) for value in _entry_values(tree, top)]
-    check_names(entries, path.name)
+    notes = dict.fromkeys(root.notes)
+    products = [_product(value, shared, models, folder, size, notes) for value in _product_values(root, top)]
+    check_names(products, path.name)
     if output:
         where = output if is_url(output) else str(home_path(output).absolute())
     elif not is_url(where):
         where = str(folder / (_home(top["output"], "output") if "output" in top else where))
-    return JobFile(path, models, size, where, keep, overlay, worlds, cached, entries, tuple(notes))
+    return JobFile(path, models, size, where, keep, overlay, worlds, cached, products, tuple(notes))
 
 
-def _entry_values(tree: Value, top: dict[str, Value]) -> Sequence[Value]:
+def _product_values(root: Value, top: dict[str, Value]) -> Sequence[Value]:
     """The values of `jobs`, or the file as the one entry it then is."""
     if "jobs" not in top:
-        return [dataclasses.replace(tree, data={})]
+        return [dataclasses.replace(root, data={})]
     values = top["jobs"].list()
     if not values:
         top["jobs"].fail("there are no jobs; name at least one.")
@@ -94,23 +94,23 @@ def _home(value: Value, what: str) -> Path:
         raise
 
 
-def _entry(
+def _product(
     value: Value,
     shared: dict[str, Value],
     models: ModelPaths,
     folder: Path,
     size: tuple[int, int],
     notes: dict[str, None],
-) -> Entry:
-    given = value.items("A job")
+) -> Product:
+    items = value.items("A job")
     named = {}
-    for name, field in given.items():
-        known = SINGULAR.get(name, name)
-        if known not in AXES:
+    for name, field in items.items():
+        axis = SINGULAR.get(name, name)
+        if axis not in AXES:
             field.fail(f"a job has no '{name}'; use {', '.join(AXES)}.")
-        if known in named:
+        if axis in named:
             field.fail(f"'{name}' and its plural say the same; keep one of them.")
-        named[known] = field
+        named[axis] = field
     fields = {SINGULAR.get(name, name): field for name, field in shared.items()} | named
     if "clips" in named and "images" not in named:
         fields.pop("images", None)
@@ -142,7 +142,7 @@ def _entry(
             template = parse_template(fields["name"].text("name"))
         except BatchError as error:
             fields["name"].fail(str(error))
-    return Entry(value.line, *axes, template)
+    return Product(value.line, *axes, template)
 
 
 def _variants(value: Value | None, models: ModelPaths, folder: Path) -> tuple[str, ...]:
@@ -166,14 +166,14 @@ def _models(value: Value) -> ModelPaths:
     fields = known_fields(value, "models", MODELS)
     generators: dict[str, str] = {}
     if "generator" in fields:
-        given = fields["generator"]
-        if isinstance(given.data, dict):
-            for name, file in given.data.items():
+        items = fields["generator"]
+        if isinstance(items.data, dict):
+            for name, file in items.data.items():
                 if name not in VARIANTS:
                     file.fail(f"there is no variant '{name}'; use {', '.join(VARIANTS)}.")
                 generators[name] = file.text(f"the generator of {name}")
         else:
-            generators[""] = given.text("generator")
+            generators[""] = items.text("generator")
     texts = {name: fields[name].text(name) for name in MODELS[1:] if name in fields}
     return ModelPaths(generators, **texts, line=value.line)
 

@@ -55,7 +55,7 @@ class Value:
         raise BatchError(f"{self.file}, line {self.line}: {message}")
 
     def items(self, what: str) -> dict[str, Value]:
-        """The entries of a dict; raises BatchError where it is none."""
+        """The entries of a dict; raises BatchError for any other value."""
         if not isinstance(self.data, dict):
             self.fail(f"{what} needs `key: value` lines, got {shown(self.data)}.")
         return self.data
@@ -93,7 +93,7 @@ def shown(data: Any) -> str:
     return f"'{text}'" if len(text) <= MAX_SHOWN else f"'{text[:MAX_SHOWN]} ...'"
 
 
-def read_tree(path: Path) -> Value:
+def read_values(path: Path) -> Value:
     """The values of a .yaml, .yml, .json or .csv file. Raises BatchError that names file and line."""
     try:
         text, note = read_text_file(path, MAX_BYTES)

@@ -105,7 +105,7 @@ def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate
 
 
 def _tower_weights(path: Path) -> int:
-    """Parameters of an image tower, from the head of its file alone: building one takes seconds; 0 where it is none."""
+    """Parameters of an image tower, from the head of its file alone: building one takes seconds; 0 for another file."""
     with open_weights(path) as file:
         return sum(info.size for name, info in file.tensors.items() if vision_name(name) is not None)
 

@@ -14,7 +14,7 @@ import numpy as np
 from ...errors import BatchError
 from ...system.files import DEVICES, FORBIDDEN
 from ...variants import MOST_BLOCKS
-from .products import FIELDS, Entry, Job
+from .products import FIELDS, Job, Product
 from .scripts import BenchScripts
 
 ALIASES = {"action": "script", "start": "image", "clip": "image", "blocks": "length"}
@@ -35,12 +35,12 @@ def parse_template(text: str) -> str:
         out.append(literal.replace("{", "{{").replace("}", "}}"))
         if field is None:
             continue
-        known = ALIASES.get(field, field)
-        if known not in FIELDS or spec or conversion:
+        full = ALIASES.get(field, field)
+        if full not in FIELDS or spec or conversion:
             raise BatchError(
                 f"the name '{text}' has the field '{{{field}}}'; use {', '.join('{' + name + '}' for name in FIELDS)}."
             )
-        out.append("{" + known + "}")
+        out.append("{" + full + "}")
     name = "".join(out)
     plain = re.sub(r"\{\w+\}", "x", name)
     folders = plain.split("/")
@@ -58,19 +58,19 @@ def default_template(axes: Sequence[Sequence]) -> str:
     return "_".join(("s" if name == "seed" else "") + "{" + name + "}" for name in order if name in wanted)
 
 
-def check_names(entries: Sequence[Entry], file: str) -> None:
+def check_names(products: Sequence[Product], file: str) -> None:
     """Raise BatchError where two jobs would be written under one name, or one under a name that no disk takes.
 
     One product is proven from its template where that can be done; else names are compared, up to MOST_NAMES.
     """
-    for entry in entries:
-        _check_fields(entry, file)
-        for part in entry.template.split("/"):
-            _check_part(entry, part, file)
-    left = [_unproven(entries[0])] if len(entries) == 1 else list(entries)
-    count = sum(len(entry) for entry in left)
+    for product in products:
+        _check_fields(product, file)
+        for part in product.template.split("/"):
+            _check_part(product, part, file)
+    left = [_unproven(products[0])] if len(products) == 1 else list(products)
+    count = sum(len(product) for product in left)
     if count > MOST_NAMES:
-        line = entries[0].line
+        line = products[0].line
         raise BatchError(
             f"{file}, line {line}: whether {count:,} names differ cannot be seen from the template; put a text between "
             "its fields that no label holds, such as {image}__{script}__{seed}, and use one entry."
@@ -78,54 +78,54 @@ def check_names(entries: Sequence[Entry], file: str) -> None:
     _compare(left, count, file)
 
 
-def _unproven(entry: Entry) -> Entry:
+def _unproven(product: Product) -> Product:
     """The part of a product whose names must be compared: axes that the template tells apart are cut to one entry."""
-    labels = {field: _labels(entry, field) for field in FIELDS}
-    varying = [field for field in FIELDS if len(entry.axes[FIELDS.index(field)]) > 1]
-    parts = list(Formatter().parse(entry.template))
+    labels = {field: _labels(product, field) for field in FIELDS}
+    varying = [field for field in FIELDS if len(product.axes[FIELDS.index(field)]) > 1]
+    parts = list(Formatter().parse(product.template))
     fields = [field for _, field, _, _ in parts if field in varying]
     if len(set(fields)) != len(fields) or not all(_distinct(labels[field]) for field in fields):
-        return entry
+        return product
     proven = []
     if fields and _peels_off_the_end(parts, fields[-1], labels):
         proven.append(fields.pop())
-    if all(_parted(entry.template, a, b, labels) for a, b in pairwise(fields)):
+    if all(_parted(product.template, a, b, labels) for a, b in pairwise(fields)):
         proven += fields
     plurals = {field: "seeds" if field == "seed" else field + "s" for field in proven} | {"image": "starts"}
-    return replace(entry, **{plurals[field]: entry.axes[FIELDS.index(field)][:1] for field in proven})
+    return replace(product, **{plurals[field]: product.axes[FIELDS.index(field)][:1] for field in proven})
 
 
-def _check_fields(entry: Entry, file: str) -> None:
+def _check_fields(product: Product, file: str) -> None:
     """An axis of several entries that the template leaves out, or whose labels repeat, is a clash for certain."""
-    for field, axis in zip(FIELDS, entry.axes, strict=True):
+    for field, axis in zip(FIELDS, product.axes, strict=True):
         if len(axis) < 2:
             continue
-        if "{" + field + "}" not in entry.template:
-            if field == "length" or (field == "variant" and len(entry.lengths) > 1):
+        if "{" + field + "}" not in product.template:
+            if field == "length" or (field == "variant" and len(product.lengths) > 1):
                 continue  # may differ through others; compared name by name
             raise BatchError(
-                f"{file}, line {entry.line}: {len(axis):,} {field}s are asked for and the name '{entry.template}' "
+                f"{file}, line {product.line}: {len(axis):,} {field}s are asked for and the name '{product.template}' "
                 f"has no {{{field}}}, so jobs would overwrite each other; add it."
             )
-        labels = _labels(entry, field)
+        labels = _labels(product, field)
         if labels is not None and not isinstance(labels, range) and not _distinct(labels):
             twice = next(a for a, b in pairwise(sorted(label.casefold() for label in labels)) if a == b)
             raise BatchError(
-                f"{file}, line {entry.line}: two of the {field}s are called '{twice}'; give one a name of its own."
+                f"{file}, line {product.line}: two of the {field}s are called '{twice}'; give one a name of its own."
             )
 
 
-def _check_part(entry: Entry, template: str, file: str) -> None:
+def _check_part(product: Product, template: str, file: str) -> None:
     """Refuse what a file or folder of the template cannot be called; no name is laid out for that."""
     most, begun, found = 0, {""}, set()
     for literal, field, _, _ in Formatter().parse(template):
-        texts = [literal] if field is None else [literal + label for label in _extremes(entry, field)]
+        texts = [literal] if field is None else [literal + label for label in _extremes(product, field)]
         most += max(len(text.encode()) for text in texts)
         stems = {stem + text.casefold() for stem in begun for text in texts}
         found |= {stem.partition(".")[0] for stem in stems if "." in stem}
         begun = {stem for stem in stems if any(name.startswith(stem) for name in DEVICES)}
     taken = sorted((found | begun).intersection(DEVICES))
-    where = f"{file}, line {entry.line}"
+    where = f"{file}, line {product.line}"
     if taken:
         raise BatchError(
             f"{where}: a job would be written as '{taken[0]}', a name that some systems keep for themselves; change "
@@ -138,9 +138,9 @@ def _check_part(entry: Entry, template: str, file: str) -> None:
         )
 
 
-def _extremes(entry: Entry, field: str) -> Sequence[str]:
+def _extremes(product: Product, field: str) -> Sequence[str]:
     """The texts that a field stands for, of a range the first ones and the longest."""
-    labels = _labels(entry, field)
+    labels = _labels(product, field)
     if labels is None:
         return [f"{MOST_BLOCKS}b"]
     if not isinstance(labels, range):
@@ -149,9 +149,9 @@ def _extremes(entry: Entry, field: str) -> Sequence[str]:
     return [f"{prefix}{number}" for number in (*labels[:10], labels[-1])]
 
 
-def _labels(entry: Entry, field: str) -> Sequence[str] | range | None:
+def _labels(product: Product, field: str) -> Sequence[str] | range | None:
     """The texts that a field stands for; a range for whole numbers in a row; None where they depend on others."""
-    axis = entry.axes[FIELDS.index(field)]
+    axis = product.axes[FIELDS.index(field)]
     if field == "variant":
         return list(axis)
     if field == "image":
@@ -195,25 +195,25 @@ def _never_in(text: str, labels: Sequence[str] | range) -> bool:
     return all(text[0] not in label.casefold() for label in labels)
 
 
-def _compare(entries: Sequence[Entry], count: int, file: str) -> None:
+def _compare(products: Sequence[Product], count: int, file: str) -> None:
     """Compare names by a hash of 8 bytes each; where two agree, find the jobs and say so."""
-    hashes = np.fromiter((_hash(job.name) for entry in entries for job in entry.jobs()), np.uint64, count)
+    hashes = np.fromiter((_hash(job.name) for product in products for job in product.jobs()), np.uint64, count)
     hashes.sort()
     twice = hashes[1:][hashes[1:] == hashes[:-1]]
     if not len(twice):
         return
-    (one, first), (two, _) = _holders(entries, int(twice[0]))
+    (one, first), (two, _) = _holders(products, int(twice[0]))
     raise BatchError(
         f"{file}, lines {one} and {two}: two jobs would both be written as '{first.name}'; change the name or a label."
     )
 
 
-def _holders(entries: Sequence[Entry], wanted: int) -> list[tuple[int, Job]]:
+def _holders(products: Sequence[Product], wanted: int) -> list[tuple[int, Job]]:
     def jobs() -> Iterator[tuple[int, Job]]:
-        for entry in entries:
-            for job in entry.jobs():
+        for product in products:
+            for job in product.jobs():
                 if _hash(job.name) == wanted:
-                    yield entry.line, job
+                    yield product.line, job
 
     found = jobs()
     return [next(found), next(found)]

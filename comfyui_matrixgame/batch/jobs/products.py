@@ -43,7 +43,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Product:
     """A product: every variant with every start, length, script and seed.
 
     lengths: blocks, or None for as many as the script asks for. template: of the names.

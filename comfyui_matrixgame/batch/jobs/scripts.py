@@ -55,18 +55,18 @@ class Script:
 @functools.lru_cache(maxsize=4096)
 def _read(script: Script, variant: str) -> tuple[ActionTrack, tuple[str, ...]]:
     """The inputs, and the notes on what is in them without effect."""
-    known = get_variant(variant)
+    game = get_variant(variant)
     if script.kind == "bench":
-        return bench_track(known, int(script.source), script.rows), ()
+        return bench_track(game, int(script.source), script.rows), ()
     try:
         if script.kind == "preset":
-            loaded = read_text(preset_script(script.source, known), known)
+            loaded = read_text(preset_script(script.source, game), game)
         elif script.part is not None:
             loaded = _texts(script.source, variant, script.format)[script.part]
         elif script.kind == "file":
-            loaded = read_file(script.source, known, script.format)
+            loaded = read_file(script.source, game, script.format)
         else:
-            loaded = read_text(script.source, known, script.format)
+            loaded = read_text(script.source, game, script.format)
     except ScriptError as error:
         raise MatrixGameError(
             error.format(Path(script.source).name if script.kind == "file" else "the script")

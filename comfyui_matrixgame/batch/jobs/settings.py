@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...checkpoints.builtin import NAME as DEMO_WORLD
-from .products import Entry, Job, Totals
+from .products import Job, Product, Totals
 
 KEEP = ("mp4", "png", "jpeg", "latents", "inputs", "world")
 
@@ -56,25 +56,25 @@ class JobFile:
     overlay: Overlay | None
     worlds: int
     cache: Path | None
-    entries: list[Entry]
+    products: list[Product]
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return sum(len(entry) for entry in self.entries)
+        return sum(len(product) for product in self.products)
 
     @property
     def variants(self) -> list[str]:
         """The variants that are asked for, in order."""
-        return list(dict.fromkeys(variant for entry in self.entries for variant in entry.variants))
+        return list(dict.fromkeys(variant for product in self.products for variant in product.variants))
 
     def jobs(self, variant: str | None = None) -> Iterator[Job]:
         """All jobs, or those of one variant, made as they are asked for."""
-        for entry in self.entries:
-            yield from entry.jobs(variant)
+        for product in self.products:
+            yield from product.jobs(variant)
 
     def totals(self) -> list[Totals]:
         """Jobs by variant and length, without visiting them."""
-        return [part for entry in self.entries for part in entry.totals()]
+        return [part for product in self.products for part in product.totals()]
 
 
 def is_url(where: str) -> bool:

@@ -149,7 +149,7 @@ def _usable(paths: list[Path], size: tuple[int, int], notes: dict[str, None]) ->
 
 @functools.lru_cache(maxsize=4096)
 def _check_once(path: Path, _: tuple[int, int, int], size: tuple[int, int]) -> None:
-    """As `check_picture`, of a file at one time: a job file may name a picture in thousands of jobs."""
+    """See `check_picture`; remembered for a file and its time, as thousands of jobs may name one picture."""
     check_picture(path, *size)
 
 

@@ -62,10 +62,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Task:
-    """All that an engine needs to make a job's result.
+    """All that a backend needs to make a job's result.
 
-    key: name of the result. block_name: of its last block ("" where an engine cannot know it). source: the start;
-    None where an engine sends it apart. attempts: failed ones before.
+    key: name of the result. block_name: of its last block ("" where a backend cannot know it). source: the start;
+    None where a backend sends it apart. attempts: failed ones before.
     """
 
     name: str

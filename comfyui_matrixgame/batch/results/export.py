@@ -20,14 +20,14 @@ from ...errors import BatchError
 from ...media.dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
 from ...media.images import read_pixels
 from ...media.video import is_own_video
-from ...system.files import read_start, written_whole
+from ...system.files import read_start, write_whole, written_whole
 from ...system.targets import check_target
 from ...variants import FPS, first_input_of_block, frames_of_blocks, get_variant
 from ..jobs.output_names import parse_template
 from ..jobs.settings import is_url
 from ..jobs.task import track_of
 from .folder_store import FolderStore
-from .ledger import Entry, Ledger
+from .ledger import Ledger, LedgerRow
 from .store import Store
 from .url_store import UrlStore
 
@@ -61,7 +61,8 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     for entry in new:
         numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
     tasks += [task for task in dict.fromkeys(map(_task, new)) if task not in tasks]
-    _write(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks} | kind))
+    (target / "meta").mkdir(parents=True, exist_ok=True)
+    write_whole(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks} | kind).encode())
     first = sum(known["frames"] for known in numbers.values()) - sum(_about(entry)["frames"] for entry in new)
     for entry in new:
         _write_episode(store, target, entry, numbers[entry.key]["episode"], tasks.index(_task(entry)), first)
@@ -77,7 +78,7 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     """
     template = parse_template(template)
     store, found, left_out = _finished(folder, variant)
-    named: dict[str, Entry] = {}
+    named: dict[str, LedgerRow] = {}
     for entry in found:
         name = template.format_map(entry.labels)
         if name in named and named[name].key != entry.key:
@@ -113,7 +114,7 @@ def rows_of_frames(about: dict[str, Any]) -> ActionTrack:
     return track_of(about).slice(lead).padded(about["frames"])
 
 
-def _finished(folder: Path, variant: str | None) -> tuple[Store, list[Entry], int]:
+def _finished(folder: Path, variant: str | None) -> tuple[Store, list[LedgerRow], int]:
     """Where the results lie, the finished jobs that have frames, and how many have none."""
     ledger = Ledger(folder, write=False)
     try:
@@ -130,7 +131,7 @@ def _finished(folder: Path, variant: str | None) -> tuple[Store, list[Entry], in
     return store, found, len(done) - len(found)
 
 
-def _write_episode(store: Store, target: Path, entry: Entry, number: int, task: int, first: int) -> None:
+def _write_episode(store: Store, target: Path, entry: LedgerRow, number: int, task: int, first: int) -> None:
     """The video, then the table: an episode with a table is whole."""
     about, path = _about(entry), video_path(target, number)
     item = next(item for item in ("png", "mp4", "jpeg") if item in about["items"])
@@ -144,7 +145,7 @@ def _write_episode(store: Store, target: Path, entry: Entry, number: int, task: 
     write_table(target, Episode(number, rows_of_frames(about), None, task, FPS, first), colours)
 
 
-def _write_plain_video(store: Store, entry: Entry, path: Path) -> None:
+def _write_plain_video(store: Store, entry: LedgerRow, path: Path) -> None:
     about = _about(entry)
     item = next(item for item in ("mp4", "png", "jpeg") if item in about["items"])
     with store.here(about, item) as source:
@@ -182,7 +183,7 @@ def _write_index(target: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    _write(target / INDEX, text.getvalue())
+    write_whole(target / INDEX, text.getvalue().encode())
 
 
 def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
@@ -190,11 +191,11 @@ def _pictures(folder: Path) -> Iterator[NDArray[np.uint8]]:
         yield read_pixels(path)
 
 
-def _task(entry: Entry) -> str:
+def _task(entry: LedgerRow) -> str:
     return entry.labels["script"]
 
 
-def _about(entry: Entry) -> dict[str, Any]:
+def _about(entry: LedgerRow) -> dict[str, Any]:
     assert entry.about is not None
     return entry.about
 
@@ -214,10 +215,3 @@ def _meta(target: Path) -> dict[str, Any]:
     if (target / "meta").exists():
         raise BatchError(f"{target} holds a dataset that no bulk rendering wrote; name another folder.")
     return {}
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file in one step, so that a reader never sees half of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8", newline="")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BatchError
-from .outputs import ABOUT, PICTURES, RESULTS, full_disk_said, parsed, result_path, whole
+from .outputs import ABOUT, PICTURES, RESULTS, explaining_full_disk, parsed, result_path, whole
 
 NAMED, PARTS = "by_name", "parts"
 
@@ -45,7 +45,7 @@ class FolderStore:
 
     def commit(self, part: Path, key: str) -> dict[str, Any]:
         target = self.folder(key)
-        with full_disk_said(part):
+        with explaining_full_disk(part):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
                 os.rename(part, target)
@@ -66,7 +66,7 @@ class FolderStore:
     def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
         source = self.folder(about["key"])
         target = self.root / NAMED / name
-        with full_disk_said(target):
+        with explaining_full_disk(target):
             target.parent.mkdir(parents=True, exist_ok=True)
             for item in items:
                 file = source / about["items"][item]["file"]

@@ -31,7 +31,7 @@ create table if not exists notes (name text primary key, value text);
 
 
 @dataclass(frozen=True)
-class Entry:
+class LedgerRow:
     """One job as the ledger knows it. about: what its result, which other jobs may share, says; None where it failed.
 
     labels: what the fields of its name stand for; those of the result where an older program wrote the ledger.
@@ -94,7 +94,7 @@ class Ledger:
         with self._writing():
             self._job(name, labels, key, "failed", error, 1)
 
-    def known(self, name: str, key: str) -> str | None:
+    def state(self, name: str, key: str) -> str | None:
         """`done` or `failed` where this name stands for this result; None where it is new or stands for another."""
         row = self._db.execute("select state from jobs where name = ? and key = ?", (name, key)).fetchone()
         return row[0] if row else None
@@ -114,7 +114,7 @@ class Ledger:
         rows = self._db.execute(f"select name, {self._labels} from jobs where state = 'done'")
         return {name: json.loads(labels) if labels else None for name, labels in rows}
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LedgerRow]:
         """All jobs by name, one at a time."""
         rows = self._db.execute(
             f"select name, jobs.key, state, error, attempts, updated, about, {self._labels} from jobs "
@@ -123,7 +123,7 @@ class Ledger:
         for name, key, state, error, attempts, updated, about, text in rows:
             known = json.loads(about) if about and state == "done" else None
             labels = json.loads(text) if text else (known or {}).get("labels", {})
-            yield Entry(name, key, state, error, attempts, updated, known, labels)
+            yield LedgerRow(name, key, state, error, attempts, updated, known, labels)
 
     def seconds_per_block(self, signature: str) -> tuple[float, int] | None:
         """Seconds of the models for a block, and in how many jobs that was measured; None where never."""

@@ -47,12 +47,12 @@ class DiskFull(BatchError):
 class ResultWriter:
     """The files of one result. `add` takes blocks in order; `finish` makes the folder whole and returns its text.
 
-    given: items whose files are there already. What it raises is a MatrixGameError, and DiskFull where no space is
+    present: items whose files are there already. What it raises is a MatrixGameError, and DiskFull where no space is
     left.
     """
 
-    def __init__(self, folder: Path, task: Task, given: tuple[str, ...] = ()) -> None:
-        self.folder, self.task, self._given = folder, task, given
+    def __init__(self, folder: Path, task: Task, present: tuple[str, ...] = ()) -> None:
+        self.folder, self.task, self._present = folder, task, present
         self._frames = 0
         self._began = time.time()
         self._video: VideoWriter | None = None
@@ -61,7 +61,7 @@ class ResultWriter:
 
     def add(self, frames: NDArray[np.uint8], latents: Tensor) -> None:
         """Take frames [N, H, W, 3] and their latents [16, 3, h, w]."""
-        with full_disk_said(self.folder):
+        with explaining_full_disk(self.folder):
             if not self._frames:
                 self._open()
             if self._video is not None:
@@ -78,7 +78,7 @@ class ResultWriter:
 
     def finish(self, world: World | None, worker: str, model_seconds: float) -> dict[str, Any]:
         """Close every file and write ABOUT, last; returns what it says."""
-        with full_disk_said(self.folder):
+        with explaining_full_disk(self.folder):
             self._close()
             if "inputs" in self.task.keep:
                 (self.folder / FILES["inputs"]).write_text(write_csv(self.task.track), encoding="utf-8")
@@ -96,7 +96,7 @@ class ResultWriter:
     def _open(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         height, width = self.task.size
-        if "mp4" in self.task.keep and "mp4" not in self._given:
+        if "mp4" in self.task.keep and "mp4" not in self._present:
             self._video = VideoWriter(self.folder / FILES["mp4"], height, width)
         if self.task.overlay is not None:
             self._overlay = VideoWriter(self.folder / f"{self.task.items[-1]}.mp4", height, width)
@@ -154,7 +154,7 @@ class LatentsWriter:
         self._file.close()
 
 
-class full_disk_said:
+class explaining_full_disk:
     """Turns an error of writing into DiskFull where the disk is, into BatchError where rights are missing."""
 
     def __init__(self, folder: Path) -> None:

@@ -13,9 +13,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ...errors import BatchError, ImageError
 from ...media.images import open_picture
-from ...system.files import written_whole
+from ...system.files import write_whole
 from ..jobs.settings import is_url
-from .ledger import Entry, Ledger
+from .ledger import Ledger, LedgerRow
 from .outputs import result_path
 
 PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
@@ -54,7 +54,7 @@ def write_report(folder: Path, output: str | None = None, quick: bool = False) -
     return written
 
 
-def write_page(folder: Path, entries: list[Entry], total: int, output: str) -> Path:
+def write_page(folder: Path, entries: list[LedgerRow], total: int, output: str) -> Path:
     """The page. output: where the results lie."""
     lanes: dict[str, int] = {}
     jobs = [_row(entry, lanes, output) for entry in entries]
@@ -66,10 +66,10 @@ def write_page(folder: Path, entries: list[Entry], total: int, output: str) -> P
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
     page = TEMPLATE.read_text(encoding="utf-8").replace("__DATA__", text)
-    return _replace(folder / PAGE, page.encode())
+    return write_whole(folder / PAGE, page.encode())
 
 
-def write_tables(folder: Path, entries: list[Entry]) -> list[Path]:
+def write_tables(folder: Path, entries: list[LedgerRow]) -> list[Path]:
     """One row for each job, as CSV and as Parquet."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,17 +79,17 @@ def write_tables(folder: Path, entries: list[Entry]) -> list[Path]:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     writer.writerows([row[name] for name in COLUMNS] for row in rows)
-    made = [_replace(folder / f"{TABLE}.csv", text.getvalue().encode())]
+    made = [write_whole(folder / f"{TABLE}.csv", text.getvalue().encode())]
     kinds = {name: pa.string() for name in COLUMNS}
     kinds |= {name: pa.int64() for name in ("attempts", "blocks", "frames", "width", "height", "bytes")}
     kinds |= {name: pa.float64() for name in ("model_seconds", "seconds", "finished")} | {"seed": pa.uint64()}
     table = pa.table({name: pa.array([row[name] for row in rows], kinds[name]) for name in COLUMNS})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
-    return [*made, _replace(folder / f"{TABLE}.parquet", buffer.getvalue())]
+    return [*made, write_whole(folder / f"{TABLE}.parquet", buffer.getvalue())]
 
 
-def write_sheets(folder: Path, entries: list[Entry], far: bool = False) -> list[Path]:
+def write_sheets(folder: Path, entries: list[LedgerRow], far: bool = False) -> list[Path]:
     """Thumbnails of finished jobs with their names, on as many sheets as are needed; older sheets beyond are left."""
     made = []
     count = ACROSS * DOWN
@@ -97,11 +97,11 @@ def write_sheets(folder: Path, entries: list[Entry], far: bool = False) -> list[
         sheet = _sheet(folder, entries[first : first + count], far)
         buffer = io.BytesIO()
         sheet.save(buffer, format="JPEG", quality=85)
-        made.append(_replace(folder / SHEET.format(number), buffer.getvalue()))
+        made.append(write_whole(folder / SHEET.format(number), buffer.getvalue()))
     return made
 
 
-def _sheet(folder: Path, entries: list[Entry], far: bool) -> Image.Image:
+def _sheet(folder: Path, entries: list[LedgerRow], far: bool) -> Image.Image:
     across, down = min(ACROSS, len(entries)), -(-len(entries) // ACROSS)
     wide, high = CELL[0], CELL[1] + TEXT
     sheet = Image.new("RGB", (across * wide, down * high), (24, 26, 29))
@@ -128,7 +128,7 @@ def _fitting(text: str, draw: ImageDraw.ImageDraw, font: Any, width: int) -> str
     return shown
 
 
-def _bring_thumbnails(folder: Path, output: str, entries: list[Entry]) -> None:
+def _bring_thumbnails(folder: Path, output: str, entries: list[LedgerRow]) -> None:
     """Copy the thumbnails of results at a URL beside the page, which could not show them otherwise."""
     from .url_store import UrlStore
 
@@ -152,7 +152,7 @@ def _base(output: str) -> str | None:
     return output.rstrip("/") + "/" if output.startswith("http") else None
 
 
-def _row(entry: Entry, lanes: dict[str, int], output: str) -> dict[str, Any]:
+def _row(entry: LedgerRow, lanes: dict[str, int], output: str) -> dict[str, Any]:
     base = _base(output)
     row: dict[str, Any] = {"name": entry.name, "state": entry.state}
     if entry.error:
@@ -179,7 +179,7 @@ def _row(entry: Entry, lanes: dict[str, int], output: str) -> dict[str, Any]:
     return row
 
 
-def _table_row(entry: Entry) -> dict[str, Any]:
+def _table_row(entry: LedgerRow) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {"name": entry.name, "state": entry.state, "error": entry.error, "attempts": entry.attempts}
     row |= {"key": entry.key, "finished": entry.updated}
@@ -208,10 +208,3 @@ def _bytes(about: dict[str, Any]) -> int:
 def _rows_of(about: dict[str, Any]) -> int:
     """Input rows of a job: a frame fewer than it has where it began with a picture."""
     return about["frames"] - (about["first_block"] == 0)
-
-
-def _replace(path: Path, data: bytes) -> Path:
-    """Write a file in one step, so that a reader never sees half of it."""
-    with written_whole(path) as part:
-        part.write_bytes(data)
-    return path
