@@ -358,12 +358,12 @@ def steps_for(args: argparse.Namespace) -> list[Step]:
 
 def run_program(*arguments: str, context: Context | None = None) -> str:
     """What `matrixgame` prints. Raises RuntimeError where it fails."""
-    given = [*arguments, *([] if context is None else ["--device", str(context.device)])]
+    command = [*arguments, *([] if context is None else ["--device", str(context.device)])]
     said = io.StringIO()
     with contextlib.redirect_stderr(said):
-        status = matrixgame(given)
+        status = matrixgame(command)
     if status:
-        raise RuntimeError(f"matrixgame {given[0]} ended with {status}: {said.getvalue().strip().splitlines()[-1]}")
+        raise RuntimeError(f"matrixgame {command[0]} ended with {status}: {said.getvalue().strip().splitlines()[-1]}")
     return said.getvalue()
 
 

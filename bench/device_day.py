@@ -31,7 +31,7 @@ from report import day_markdown  # noqa: E402
 
 from comfyui_matrixgame.measure import machine, note  # noqa: E402
 from comfyui_matrixgame.measure.reports import report_argument  # noqa: E402
-from comfyui_matrixgame.system.files import written_whole  # noqa: E402
+from comfyui_matrixgame.system.files import write_whole  # noqa: E402
 
 SHORTEST = 15.0  # seconds that are left to begin another step
 
@@ -146,16 +146,15 @@ def _echo(stream: Any) -> list[str]:
 def passed_on(args: argparse.Namespace) -> list[str]:
     """The options of a step's process."""
     paths = {"--reference": args.reference, "--fastvideo": args.fastvideo, "--comfyui": args.comfyui}
-    given = [text for name, path in paths.items() if path is not None for text in (name, str(path.absolute()))]
-    return ["--device", args.device, *(["--dry-run"] if args.dry_run else []), *given]
+    named = [text for name, path in paths.items() if path is not None for text in (name, str(path.absolute()))]
+    return ["--device", args.device, *(["--dry-run"] if args.dry_run else []), *named]
 
 
 def write(output: Path, report: dict[str, Any]) -> None:
     """Results as JSON and as a page; each appears whole."""
     output.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in ((".json", json.dumps(report, indent=1) + "\n"), (".md", day_markdown(report))):
-        with written_whole(output.with_suffix(suffix)) as part:
-            part.write_text(text)
+        write_whole(output.with_suffix(suffix), text.encode())
 
 
 if __name__ == "__main__":

@@ -310,8 +310,8 @@ class Decoder:
 
     def run(self, latents: int) -> Tensor:
         """Frames of the next latent frames."""
-        given = torch.randn(1, 16, latents, *self.size, device=self.device, dtype=self.dtype)
-        frames, self.state = self.vae.streaming_decode(given, self.state, self._first)
+        new = torch.randn(1, 16, latents, *self.size, device=self.device, dtype=self.dtype)
+        frames, self.state = self.vae.streaming_decode(new, self.state, self._first)
         self._first = False
         return frames
 

@@ -222,8 +222,8 @@ def main() -> None:
     result = {args.what: {**before, **result}}
     print(json.dumps(result, indent=1))
     if args.output:
-        known = json.loads(args.output.read_text()) if args.output.exists() else {}
-        write_text(args.output, json.dumps(known | result, indent=1) + "\n")
+        before = json.loads(args.output.read_text()) if args.output.exists() else {}
+        write_text(args.output, json.dumps(before | result, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -96,8 +96,8 @@ def _check_curve(entries: Sequence[Any], path: str, length: int) -> None:
         _need(entry[0] >= free, place, "later than the entry before it has ended")
         free = entry[0] + 1
         if len(entry) == 5:
-            known = isinstance(entry[2], str) and entry[2] in EASINGS
-            _need(known, f"{place}[2]", f"an easing: {', '.join(EASINGS)}")
+            is_easing = isinstance(entry[2], str) and entry[2] in EASINGS
+            _need(is_easing, f"{place}[2]", f"an easing: {', '.join(EASINGS)}")
             good = _whole(entry[3]) and 1 <= entry[3] <= MAX_FRAMES
             _need(good, f"{place}[3]", f"a length from 1 to {MAX_FRAMES}")
             free = entry[0] + entry[3]
@@ -156,7 +156,7 @@ def _list(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    """As JSON schema sees it: true and false are no numbers, and neither are NaN and infinity."""
+    """Whether JSON Schema counts a value as a number: true, false, NaN and infinity are none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return False
     try:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import ActionError
-from ..system.files import written_whole
+from ..system.files import write_whole
 from ..system.text_files import read_text_file
 from ..variants import FPS, Variant, blocks_of_frames, frames_of_blocks, get_variant
 from . import curve
@@ -21,7 +21,7 @@ from .vocabulary import AXES, camera_axes, held_keys
 
 KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active")
 MAX_FILE = 64 << 20  # bytes of a file of inputs
-MAIN = "main"  # what the branch is called that is none
+MAIN = "main"  # the name of the timeline itself, among its branches
 Lanes = dict[str, list[list[Any]]]
 # version -> the pure function that makes a document of the next version out of one of this version
 MIGRATIONS: dict[int, Callable[[Mapping[str, Any]], dict[str, Any]]] = {}
@@ -205,5 +205,4 @@ def save_document(timeline: Timeline, path: str | Path) -> None:
             raise NewerVersionError(f"{path} was not overwritten. {error}") from None
         except (ActionError, OSError):
             pass  # whatever it is, it is not a document that we would lose something of
-    with written_whole(path) as part:
-        part.write_text(json.dumps(timeline.to_json(), ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(timeline.to_json(), ensure_ascii=False) + "\n").encode())

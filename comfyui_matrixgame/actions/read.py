@@ -55,7 +55,7 @@ def read_actions(source: str | Path, variant: Variant | str | None = None) -> Ac
 
 
 def load_actions(source: str | Path, variant: Variant | str | None = None, kind: str | None = None) -> Loaded:
-    """As `read_actions`, with all that is known about the source. kind: one of KINDS, instead of guessing."""
+    """See `read_actions`; also returns what is known about the source. kind: one of KINDS, instead of guessing."""
     path = source if isinstance(source, Path) else _path_of(source)
     return read_text(str(source), variant, kind) if path is None else read_file(path, variant, kind)
 

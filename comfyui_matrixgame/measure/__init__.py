@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     """`matrixgame bench`: measure, print a table, and write JSON where asked."""
     device = find_device(args.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     output = None if args.output is None else Path(args.output)
-    storage_dtype(args.dtype, "float32")  # a dtype that is none is said now
+    storage_dtype(args.dtype, "float32")  # an unknown dtype is an error before anything is measured
     if output is not None:
         check_report(output)
     note(f"limits of {device}")

@@ -66,12 +66,12 @@ class Spread:
 
     @classmethod
     def of(cls, seconds: list[float]) -> Spread:
-        """Of at least one time."""
+        """The spread of at least one time."""
         mean, median = statistics.fmean(seconds), statistics.median(seconds)
         return cls(mean, median, max(seconds), min(seconds), len(seconds))
 
     def as_json(self) -> dict[str, float]:
-        """By name, for a report."""
+        """The figures by name, for a report."""
         return asdict(self)
 
 

@@ -97,7 +97,7 @@ def machine_limits(
 
 
 def _linear(device: torch.device, dtype: torch.dtype, tokens: int, calls: int) -> float:
-    """Of the widest product of a pass, both ways: the feed-forward's."""
+    """Times of the widest product of a pass, both ways: the feed-forward's."""
     rates = []
     for inner, outer in ((1536, 8960), (8960, 1536)):
         x = torch.randn(tokens, inner, device=device, dtype=dtype)
@@ -111,7 +111,7 @@ def _linear(device: torch.device, dtype: torch.dtype, tokens: int, calls: int) -
 
 
 def _attention(device: torch.device, dtype: torch.dtype, tokens: int, calls: int) -> float:
-    """Of a block's queries to a full window."""
+    """Times of attention from a block's queries to a full window."""
     q = torch.randn(1, 12, tokens, 128, device=device, dtype=dtype)
     k = torch.randn(1, 12, 2 * tokens, 128, device=device, dtype=dtype)
     rows = [x.transpose(1, 2).contiguous() for x in (q, k, k)]
@@ -127,7 +127,7 @@ def _two_products(q: Tensor, k: Tensor) -> Tensor:
 
 
 def _convolution(device: torch.device, dtype: torch.dtype, latent: tuple[int, int], calls: int) -> float:
-    """Of the decoder's stages: 384 channels at twice the latent's sides, 192 at four times, 96 at eight times."""
+    """Times of the decoder's stages: 384 channels at twice the latent's sides, 192 at four times, 96 at eight times."""
     return max(
         _one_convolution(device, dtype, channels, (latent[0] * scale, latent[1] * scale), calls)
         for channels, scale in ((384, 2), (192, 4), (96, 8))

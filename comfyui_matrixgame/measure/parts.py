@@ -51,28 +51,28 @@ class Part:
         """limits: of `machine_limits`. of_limit: least time these operations take there over the time taken; more than
         1 says that the limit was measured too low, and such a report is not published (`check.faults`)."""
         ideal = [count / limits[f"{kind}_{dtype}"] / 1e9 for kind, count in self.flops.items() if count]
-        known = bool(ideal) and self.ms > 0
+        comparable = bool(ideal) and self.ms > 0
         return {
             "part": self.name,
             "ms": self.ms,
             "gflop": sum(self.flops.values()) / 1e9,
-            "of_limit": sum(ideal) * 1e3 / self.ms if known else None,
+            "of_limit": sum(ideal) * 1e3 / self.ms if comparable else None,
         }
 
 
-def pass_parts(generator: Generator, given: tuple[Any, ...], passes: int) -> list[Part]:
+def pass_parts(generator: Generator, inputs: tuple[Any, ...], passes: int) -> list[Part]:
     """Parts of a block's passes, from a pass called with what a real one was given, one kernel after the other.
 
     Where rollouts replay graphs the parts are still those of a pass without. What no module does (norms, modulations,
     residuals) is the rest.
     """
-    device = given[0].device
+    device = inputs[0].device
     clocks = _device_marks(device)
     with torch.inference_mode():
-        generator(*given)
-        runs = [_watched(generator, given, *clocks) for _ in range(2)]
+        generator(*inputs)
+        runs = [_watched(generator, inputs, *clocks) for _ in range(2)]
     milliseconds = {name: min(run.get(name, 0.0) for run in runs) for name in runs[0]}
-    operations = _operations(generator, given)
+    operations = _operations(generator, inputs)
     total = milliseconds.pop("pass")
     all_operations = operations.pop("pass")
     parts = [Part(name, passes * ms, _times(operations.get(name, {}), passes)) for name, ms in milliseconds.items()]
@@ -131,28 +131,28 @@ def decode_flops(models: Models, latent_size: tuple[int, int], latents: int = LA
 
 
 def _watched(
-    generator: nn.Module, given: tuple[Any, ...], mark: Callable[[], Any], elapsed: Callable[[Any, Any], float]
+    generator: nn.Module, inputs: tuple[Any, ...], mark: Callable[[], Any], elapsed: Callable[[Any, Any], float]
 ) -> dict[str, float]:
     """Milliseconds by part of one pass, the whole under `pass`."""
-    marks = _marks_of(generator, given, mark)
+    marks = _marks_of(generator, inputs, mark)
     return {name: sum(elapsed(a, b) for a, b in pairs) for name, pairs in marks.items()}
 
 
-def _operations(generator: Generator, given: tuple[Any, ...]) -> dict[str, dict[str, int]]:
+def _operations(generator: Generator, inputs: tuple[Any, ...]) -> dict[str, dict[str, int]]:
     """Operations by part and kind of one pass, the whole under `pass`."""
     with torch.device("meta"):
         copy = Generator(generator.config)
     copy.compute_dtype = generator.compute_dtype
     copy.to(generator.compute_dtype)
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        marks = _marks_of(copy, to_meta(given), lambda: _by_kind(counter))
+        marks = _marks_of(copy, to_meta(inputs), lambda: _by_kind(counter))
     return {
         name: {kind: sum(b.get(kind, 0) - a.get(kind, 0) for a, b in pairs) for kind in KINDS}
         for name, pairs in marks.items()
     }
 
 
-def _marks_of(generator: nn.Module, given: tuple[Any, ...], mark: Callable[[], Any]) -> dict[str, list]:
+def _marks_of(generator: nn.Module, inputs: tuple[Any, ...], mark: Callable[[], Any]) -> dict[str, list]:
     """Pairs of marks by part, set where its modules begin and end."""
     pairs: dict[str, list] = {}
     hooks = []
@@ -172,7 +172,7 @@ def _marks_of(generator: nn.Module, given: tuple[Any, ...], mark: Callable[[], A
                 watch(part, place + first, place + last)
     try:
         began = mark()
-        generator(*given)
+        generator(*inputs)
         pairs["pass"] = [(began, mark())]
     finally:
         for hook in hooks:

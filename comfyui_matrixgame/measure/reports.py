@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import TargetError
-from ..system.files import path_argument, read_bytes, written_whole
+from ..system.files import path_argument, read_bytes, write_whole
 from ..system.targets import check_target
 
 MOST_BYTES = 64 << 20  # of a report
@@ -24,8 +24,7 @@ def check_report(path: Path, *endings: str) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a report's text whole, in a folder that may not be there yet."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())
 
 
 def _is_report(path: Path) -> bool:

@@ -132,7 +132,7 @@ def time_played(models: Models, world: World, blocks: int = 4) -> tuple[list[Sec
 def pass_arguments(models: Models, world: World) -> tuple[Any, ...]:
     """What the network is called with in a real pass, to call it again."""
     found: list[tuple[Any, ...]] = []
-    hook = models.generator.register_forward_pre_hook(lambda _, given: found.append(given))
+    hook = models.generator.register_forward_pre_hook(lambda _, inputs: found.append(inputs))
 
     def on_pass(_: PassProgress) -> None:
         if found:

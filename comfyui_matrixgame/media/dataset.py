@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from ..actions.track import ActionTrack
 from ..errors import MatrixGameError, VideoError
-from ..system.files import written_whole
+from ..system.files import write_whole, written_whole
 from ..variants import FPS, UNIVERSAL, Variant
 from .clips import open_video, read_video, url_of
 
@@ -66,7 +66,7 @@ def video_path(root: Path, number: int) -> Path:
 
 
 def rate_and_length(path: Path) -> tuple[float, int]:
-    """Frames a second and frames of a video file, without decoding it. Raises VideoError where it is none."""
+    """Frames a second and frames of a video file, without decoding it. Raises VideoError for another file."""
     with open_video(path) as container:
         stream = container.streams.video[0]
         return float(stream.average_rate or FPS), sum(packet.size > 0 for packet in container.demux(stream))
@@ -190,7 +190,7 @@ def _colours(seen: Sequence[NDArray]) -> dict[str, list]:
 
 
 def _statistics(values: NDArray) -> dict[str, list]:
-    """Of the columns of values [N, n]."""
+    """Statistics of the columns of values [N, n]."""
     wide = values.astype(np.float64)
     functions = {"min": np.min, "max": np.max, "mean": np.mean, "std": np.std}
     return {name: function(wide, axis=0).tolist() for name, function in functions.items()}
@@ -236,5 +236,4 @@ def _info(
 
 
 def _write(path: Path, text: str) -> None:
-    with written_whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+    write_whole(path, text.encode())

@@ -8,7 +8,6 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.container
@@ -23,6 +22,7 @@ from ..system.files import open_regular, written_whole
 from ..system.stopping import finishing
 from ..variants import FPS
 from .clips import reason, url_of
+from .frame_writer import FrameWriter
 from .video import part_of
 
 
@@ -41,7 +41,7 @@ def count_gif_frames(path: str | Path) -> int:
     try:
         with open_regular(path) as file, Image.open(file, formats=["GIF"]) as picture:
             return getattr(picture, "n_frames", 1)
-    except (OSError, ValueError, SyntaxError):  # as Pillow says that it is none
+    except (OSError, ValueError, SyntaxError):  # Pillow's ways to say that it is not a GIF
         return 0
 
 
@@ -52,7 +52,7 @@ class _Nothing(Exception):
     """There is nothing to keep."""
 
 
-class GifWriter:
+class GifWriter(FrameWriter):
     """Use it as a context manager; `VideoWriter`'s smaller sister. The file appears when it is closed, with the frames
     that were written until then. frames: how many it has. Raises VideoError where it cannot be written.
 
@@ -127,7 +127,7 @@ class GifWriter:
 
     @finishing()  # or the world would stand behind a film that is not the one of an undisturbed run
     def close(self) -> None:
-        """Finish the file; without a frame there is none."""
+        """Finish the file; without a frame none is left."""
         if self._closed:
             return
         if self._beside is not None:
@@ -162,18 +162,6 @@ class GifWriter:
         use.link_to(end)
         graph.configure()
         return graph
-
-    def __enter__(self) -> GifWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except VideoError:
-            if error is None:
-                raise
 
 
 class FrameFile:

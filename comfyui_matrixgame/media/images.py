@@ -288,7 +288,7 @@ def _resized(image: Tensor, height: int, width: int) -> Tensor:
 
 
 def _what_it_is(source: str | Path | bytes) -> str:
-    """What a file is that is none of the formats, as far as its first bytes tell."""
+    """What a file in no supported format is, as far as its first bytes tell."""
     try:
         if isinstance(source, bytes):
             head = source[:HEAD]

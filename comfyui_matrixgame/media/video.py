@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 
 import av
 import av.container
@@ -30,6 +29,7 @@ from ..system.stopping import finishing
 from ..system.words import counted
 from ..variants import FPS
 from .clips import open_video, read_video, reason, url_of
+from .frame_writer import FrameWriter
 from .images import image_tensor
 
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
@@ -40,7 +40,7 @@ _ENCODERS_MARKS = (b"x264", b" crf=18.0 ", b" keyint=25 ")  # in the first packe
 ENCODER = {"crf": "18", "preset": "veryfast", "tune": "zerolatency", "g": "25"}  # a frame in, a packet out
 
 
-class VideoWriter:
+class VideoWriter(FrameWriter):
     """H.264 in mp4, frame by frame. Use it as a context manager.
 
     keep: frames of a file at `path` that stay; the new ones follow them. frames: how many the file has now. begins:
@@ -190,18 +190,6 @@ class VideoWriter:
         else:
             for picture in read_video(self._part, count=keep):
                 self.write(picture[None, : self._size[0], : self._size[1]])
-
-    def __enter__(self) -> VideoWriter:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            self.close()
-        except VideoError:
-            if error is None:  # else the first error is the one to tell
-                raise
 
 
 def playable_frames(path: str | Path) -> int:

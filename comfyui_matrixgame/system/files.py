@@ -28,7 +28,7 @@ PART = ".part"
 _LOCK = "lock"
 _TRIES = 100  # at a folder that others delete before it is locked
 DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
-"""Of Windows: no file has one of these names, with any ending and in any case."""
+"""Windows' own names: no file may have one of them, with any ending and in any case."""
 FORBIDDEN = '<>:"|?*\\'
 """Characters that no name of a file on Windows has, beside / and those before the space."""
 _LONGEST_NAME = 200  # bytes of a name that is kept in the name of its part: file systems take 255
@@ -110,6 +110,13 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
         os.replace(part, path)
+
+
+def write_whole(path: str | Path, data: bytes) -> Path:
+    """Write a small file in one step, so that nobody ever reads half of it; returns its path. Raises OSError."""
+    with written_whole(path) as part:
+        part.write_bytes(data)
+    return Path(path)
 
 
 @contextlib.contextmanager

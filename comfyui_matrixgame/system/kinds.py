@@ -49,7 +49,7 @@ def kind_of(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str:
-    """Text with how it begins, or nothing where it is none."""
+    """How a text begins, or nothing where the bytes are no text."""
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -259,7 +259,7 @@ def recognise(text: str) -> str:
 
 
 def recognise_sample(sample: Sample) -> str:
-    """As `recognise`."""
+    """See `recognise`."""
     return next(each.name for each in _ORDER if each.looks_like(sample)) if sample.lines else "script"
 
 

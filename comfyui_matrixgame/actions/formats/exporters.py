@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import ActionError
-from ...system.files import written_whole
+from ...system.files import write_whole
 from ..document import Timeline, save_document
 from ..script.lexer import tokens, too_much_text
 from ..script.printer import print_script
@@ -46,8 +46,7 @@ def write_actions(timeline: Timeline | None, track: ActionTrack, path: str | Pat
                     f"{path.name} would be longer than a script that can be read again; write a timeline file (.json) "
                     "or .npy instead."
                 )
-            with written_whole(path) as part:
-                part.write_text(text, encoding="utf-8")
+            write_whole(path, text.encode())
     except OSError as error:
         raise ActionError(f"{path} cannot be written: {error.strerror or error}.") from None
     return kind

@@ -47,7 +47,7 @@ def read_vpt(text: str, variant: Variant, fps: float = VPT_FPS) -> Imported:
 
 
 def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_FPS) -> Imported:
-    """As `read_vpt`, of (line, step)."""
+    """See `read_vpt`; the recording comes as (line, step)."""
     held: list[list[str]] = []
     moved: list[tuple[float, float]] = []
     notes, times, slots = Notes(), [], set()
@@ -232,7 +232,7 @@ def biome_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
 
 
 def _rows_of_times(seconds: Numbers) -> NDArray[np.int64]:
-    """For each row of 1/25 s the step that is in hand in its middle; the last one lasts as long as the one before."""
+    """The step that is current in the middle of each row of 1/25 s; the last one lasts as long as the one before."""
     if (np.diff(seconds) < 0).any():
         raise ActionError("The times of the log go back.")
     last = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1 / FPS
@@ -292,7 +292,7 @@ def read_conditions(data: Step, names: Sequence[Sequence[str]], variant: Variant
 
 
 def json_lines(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, value) of a text of JSON lines; raises ActionError at the first that is none."""
+    """(line, value) of a text of JSON lines; raises ActionError at the first line that is not JSON."""
     if more_lines_than(text, MAX_FRAMES):
         raise ActionError(f"The recording has more than {MAX_FRAMES} lines; split it.")
     for number, line in enumerate(lines_of(text), 1):

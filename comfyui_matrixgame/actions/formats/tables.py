@@ -174,8 +174,8 @@ def _columns(names: Sequence[str], variant: Variant, notes: Notes) -> list[str |
         ours.append(mine)
     if not any(mine for mine in ours if mine != "place"):
         wanted = ", ".join([*variant.keys, *(("pitch", "yaw") if variant.mouse else ())])
-        given = ", ".join(repr(name[:20]) for name in names[:8])
-        raise ActionError(f"None of the table's columns ({given}) means anything to {variant.name}; it has {wanted}.")
+        shown = ", ".join(repr(name[:20]) for name in names[:8])
+        raise ActionError(f"None of the table's columns ({shown}) means anything to {variant.name}; it has {wanted}.")
     return ours
 
 

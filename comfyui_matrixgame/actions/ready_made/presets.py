@@ -49,9 +49,9 @@ def presets_of(variant: Variant) -> tuple[str, ...]:
 
 def preset_script(name: str, variant: Variant, seconds: float = 4.0, speed: float = CAMERA_DEFAULT) -> str:
     """The script of a preset of about `seconds`, turning at `speed` units; raises ActionError for an unknown one."""
-    known = presets_of(variant)
-    if name not in known:
-        raise ActionError(f"There is no preset '{name}' for {variant.name}; use one of {', '.join(known)}.")
+    names = presets_of(variant)
+    if name not in names:
+        raise ActionError(f"There is no preset '{name}' for {variant.name}; use one of {', '.join(names)}.")
     if not (math.isfinite(seconds) and 0 < seconds <= MAX_FRAMES / FPS / 4):
         raise ActionError(f"A preset lasts up to {MAX_FRAMES // FPS // 4} seconds, got {seconds}.")
     if not CAMERA_LIMIT / 1000 <= speed <= CAMERA_LIMIT:

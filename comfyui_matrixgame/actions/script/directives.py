@@ -26,10 +26,10 @@ class HeaderReader(Cursor):
             at = self.take()
             name = self.take()
             word = name.text.lower()
-            known = f"directives: {' '.join('@' + d for d in DIRECTIVES)}"
+            directives = f"directives: {' '.join('@' + d for d in DIRECTIVES)}"
             if name.kind != "word" or word not in DIRECTIVES:
                 near = suggestion(word, DIRECTIVES) if name.kind == "word" else None
-                hint = f"did you mean '@{near}'? {known}" if near else known
+                hint = f"did you mean '@{near}'? {directives}" if near else directives
                 shown = f"'@{name.text}'" if name.kind == "word" else f"'@' before {name.shown}"
                 raise self.error("directive", f"unknown directive {shown}", at, hint, name)
             if word in seen:
@@ -76,7 +76,7 @@ class HeaderReader(Cursor):
                 else f"expected a variant, got {token.shown}"
             )
             raise self.error("variant", shown, token, f"did you mean '{near}'? {hint}" if near else hint)
-        if self.given is not None and self.given.name != name:
+        if self.wanted is not None and self.wanted.name != name:
             message = f"the script is for {name}, but here the variant is {self.given.name}"
             raise self.error("other-variant", message, token, "load the other weights, or change the script")
         self.variant = VARIANTS[name]

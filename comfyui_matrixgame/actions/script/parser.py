@@ -1,4 +1,4 @@
-"""Statements: markers, repeats, waits, lanes and steps. Times are added up in `score`."""
+"""Statements: markers, repeats, waits, lanes and steps. Times are added up in `to_timeline`."""
 
 from __future__ import annotations
 

@@ -68,8 +68,8 @@ def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     refused = too_much_text(text)
     if refused is not None:
         raise refused
-    given = get_variant(variant) if isinstance(variant, str) else variant
-    parser = Parser(normalise(text), given)
+    wanted = get_variant(variant) if isinstance(variant, str) else variant
+    parser = Parser(normalise(text), wanted)
     statements = parser.read()
     timeline, frames = write_timeline(parser, statements)
     ordered = sorted(parser.warnings, key=lambda w: (w.line, w.column))

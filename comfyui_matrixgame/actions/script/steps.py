@@ -107,13 +107,13 @@ class StepReader(Cursor):
 
     def _meant(self, word: str) -> str:
         actions = f"actions: {action_list(self.variant)}"
-        known = list(self.words) + (
+        words = list(self.words) + (
             ["up", "down", "left", "right", "yaw", "pitch", "look"] if self.variant.mouse else []
         )
         stem = word.rstrip("0123456789")
-        if stem != word and stem in known:
+        if stem != word and stem in words:
             return f"put a space between an action and its duration: {stem} {word[len(stem) :]}"
-        near = suggestion(word, known)
+        near = suggestion(word, words)
         return f"did you mean '{near}'? {actions}" if near else actions
 
     def _key(self, chord: _Chord, lane: str) -> Token:

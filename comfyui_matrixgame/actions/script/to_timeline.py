@@ -15,7 +15,7 @@ from .parser import Parser
 from .statements import Lanes, Mark, Ramp, Repeat, Statement, Step, Wait
 
 
-class _Score:
+class _Writer:
     """Lanes while they are written, from left to right."""
 
     def __init__(self) -> None:
@@ -86,17 +86,17 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
         raise parser.error("empty", "the script has no steps", parser.end, "write for example: w 2b")
     length = legal_length(frames)
     _check_markers(parser, body, length)
-    score = _Score()
-    score.play([*body, Wait(max(0, frames - asked))])
+    writer = _Writer()
+    writer.play([*body, Wait(max(0, frames - asked))])
     if frames % FRAMES_PER_BLOCK not in (0, 8, 9):
         message = f"a length of {frames} is no whole number of blocks; the timeline is filled with idle up to {length}"
         parser.warn("filled", message, parser.end)
     variant = parser.variant
-    lanes: DocumentLanes = {key: _cut(score.runs.get(key, []), frames) for key in held_keys(variant)}
+    lanes: DocumentLanes = {key: _cut(writer.runs.get(key, []), frames) for key in held_keys(variant)}
     for axis in camera_axes(variant):
-        entries = [entry for entry in score.camera[axis] if entry[0] < frames]
+        entries = [entry for entry in writer.camera[axis] if entry[0] < frames]
         lanes[axis] = _quiet_from(frames, entries) if frames < length else entries
-    return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(score, frames)), frames
+    return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(writer, frames)), frames
 
 
 def _quiet_from(frames: int, entries: list[list[Any]]) -> list[list[Any]]:
@@ -122,7 +122,7 @@ def _check_markers(parser: Parser, body: Sequence[Statement], length: int) -> No
         raise parser.error("markers", f"the script has more than {MAX_MARKERS} markers", parser.end)
 
 
-def _markers(score: _Score, frames: int) -> tuple[Marker, ...]:
+def _markers(writer: _Writer, frames: int) -> tuple[Marker, ...]:
     """Markers by row; those that the steps which `@length` cuts off have set are cut off with them."""
-    kept = [Marker(t, mark.name, mark.pin) for t, mark in score.marks if t <= frames or mark.at is not None]
+    kept = [Marker(t, mark.name, mark.pin) for t, mark in writer.marks if t <= frames or mark.at is not None]
     return tuple(sorted(kept, key=lambda marker: marker.t))

@@ -15,9 +15,9 @@ MAX_WARNINGS = 100  # further ones are not kept
 class Cursor:
     """Reads normalised script text once, from left to right, and stops at the first fault."""
 
-    def __init__(self, text: str, given: Variant | None) -> None:
-        self.text, self.given = text, given
-        self.variant = given or UNIVERSAL
+    def __init__(self, text: str, wanted: Variant | None) -> None:
+        self.text, self.wanted = text, wanted
+        self.variant = wanted or UNIVERSAL
         self.speed, self.unit = CAMERA_DEFAULT, "f"
         self.length: tuple[int, Token] | None = None
         self.warnings: list[ScriptWarning] = []
@@ -96,8 +96,8 @@ class Cursor:
         if token.text.lower() not in UNITS:
             frames = "1 frame" if number.text == "1" else f"{number.text} frames"
             hint = f"{units_hint()}; write '{number.text} {token.text}' for {frames} of {token.text}"
-            known = token.text.lower() in self.words
-            raise self.error("unit", f"unknown unit '{token.text[:40]}'", token, hint if known else units_hint())
+            is_action = token.text.lower() in self.words
+            raise self.error("unit", f"unknown unit '{token.text[:40]}'", token, hint if is_action else units_hint())
         return self.take().text.lower()
 
     def duration(self, what: str) -> tuple[int, Token, str]:
