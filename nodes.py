@@ -65,7 +65,7 @@ def _side_input(name: str) -> io.Int.Input:
         max=2048,
         step=16,
         advanced=True,
-        tooltip="Of the frames, in pixels. 0: what the generator was trained at, which is best; "
+        tooltip=f"The frames' {name} in pixels. 0 takes the size the generator was trained at, which is best: "
         f"{WIDTH} x {HEIGHT} for the published weights.",
     )
 
@@ -93,16 +93,16 @@ class LoadGenerator(io.ComfyNode):
                     options=list(models.DTYPE_CHOICES),
                     default="auto",
                     advanced=True,
-                    tooltip="Number format the weights are kept in. auto: as in the file, float32 as bfloat16. float8 "
-                    "halves the memory once more.",
+                    tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16. "
+                    "float8 halves the memory once more.",
                 ),
                 io.Combo.Input(
                     "attention",
                     options=list(layers.ATTENTION_CHOICES),
                     default="auto",
                     advanced=True,
-                    tooltip="auto: PyTorch's own, or what ComfyUI was started with (--use-sage-attention and so on). "
-                    "flash2, flash3 and sage need their packages and a CUDA device.",
+                    tooltip="The attention kernels. auto: PyTorch's own, or those ComfyUI was started with "
+                    "(--use-sage-attention and so on). flash2, flash3 and sage need their packages and a CUDA device.",
                 ),
                 io.Combo.Input(
                     "precision",
@@ -110,9 +110,9 @@ class LoadGenerator(io.ComfyNode):
                     default=EXACT,
                     optional=True,
                     advanced=True,
-                    tooltip="exact: every number as published. fp8 (RTX 40 series and newer) and int8 compute the "
-                    "large layers in 8 bits: faster, with other frames. A world goes on only in the mode it was made "
-                    "in.",
+                    tooltip="How exactly the network computes. exact: every number as published. fp8 (RTX 40 series "
+                    "and newer) and int8 compute the large layers in 8 bits: faster, with other frames. A world goes "
+                    "on only in the mode it was made in.",
                 ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
@@ -139,22 +139,22 @@ class LoadVAE(io.ComfyNode):
                 io.Combo.Input(
                     "file",
                     options=models.vae_choices(),
-                    tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae; the demo world's for its own "
-                    "generator.",
+                    tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae; for the demo world's "
+                    "generator, the demo world's own.",
                 ),
                 io.Combo.Input(
                     "decoder",
                     options=models.decoder_choices(),
                     default=models.FULL_DECODER,
-                    tooltip="full: the VAE's own decoder. Or taew2_1 / lighttaew2_1 in models/vae_approx: it changes "
-                    "the look a little and never the world.",
+                    tooltip="What turns latents into frames. full: the VAE's own decoder. taew2_1 and lighttaew2_1 in "
+                    "models/vae_approx change the look a little and never the world.",
                 ),
                 io.Combo.Input(
                     "dtype",
                     options=list(models.DTYPE_CHOICES[:-1]),
                     default="auto",
                     advanced=True,
-                    tooltip="Number format the weights are kept in. auto: as in the file, float32 as bfloat16.",
+                    tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16.",
                 ),
             ],
             outputs=[Vae.Output(display_name="vae", tooltip="The VAE, for Start World and Load World.")],
@@ -174,8 +174,8 @@ class ActionTimeline(io.ComfyNode):
             node_id="MatrixGameActionTimeline",
             display_name="Action Timeline",
             category=CATEGORY,
-            description="What the player does, frame by frame: keys held and how the camera turns, on a timeline or as "
-            "text.",
+            description="What the player does, frame by frame: keys held and how the camera turns, on a timeline or "
+            "as text.",
             search_aliases=[
                 "Matrix-Game Inputs",
                 "matrix game actions",
@@ -193,8 +193,8 @@ class ActionTimeline(io.ComfyNode):
                     multiline=True,
                     extra_dict={"widgetType": "MATRIXGAME_TIMELINE"},
                     default=FIRST_SCRIPT,
-                    tooltip="A timeline document, or a script: one step per line, keys joined with +, then how "
-                    "long (12f frames, 2s seconds, 3b blocks); camera: left, right, up, down, yaw(0.1), pitch(-0.05).",
+                    tooltip="A timeline document, or a script: one step per line, keys joined with +, then how long "
+                    "(12f frames, 2s seconds, 3b blocks); camera: left, right, up, down, yaw(0.1), pitch(-0.05).",
                 ),
             ],
             outputs=[Actions.Output(display_name="actions", tooltip="One row per frame, for Roll Out.")],
@@ -218,8 +218,8 @@ class CameraPaths(io.ComfyNode):
             node_id="MatrixGameCameraPaths",
             display_name="Camera Paths",
             category=CATEGORY,
-            description="Many scripts at once: everything behind this node runs once for each, and Save Video can name "
-            "its files by them.",
+            description="Many scripts at once: everything behind this node runs once for each, and Save Video can "
+            "name its files by them.",
             search_aliases=[
                 "matrix game batch",
                 "batch scripts",
@@ -279,8 +279,8 @@ class BenchInputs(io.ComfyNode):
             node_id="MatrixGameBenchInputs",
             display_name="Matrix-Game Bench Inputs",
             category=CATEGORY,
-            description="Random inputs of the kind the published benchmark uses: one action held for 12 frames, "
-            "then another.",
+            description="Random inputs of the kind the published benchmark uses: one action held for 12 frames, then "
+            "another.",
             search_aliases=["matrix game random actions", "benchmark inputs", "random walk"],
             inputs=[
                 _variant_input(),
@@ -291,7 +291,7 @@ class BenchInputs(io.ComfyNode):
                     max=100_000,
                     tooltip="How many blocks the inputs last: the first shows 9 frames, every other 12.",
                 ),
-                _seed_input("Which random inputs; the same seed gives the same ones."),
+                _seed_input("Chooses the random inputs; the same seed gives the same ones."),
             ],
             outputs=[Actions.Output(display_name="actions", tooltip="One row per frame, for Roll Out.")],
         )
@@ -310,18 +310,21 @@ class StartWorld(io.ComfyNode):
             node_id="MatrixGameStartWorld",
             display_name="Start World",
             category=CATEGORY,
-            description="A new world that looks like an image, or goes on from a clip whose inputs are known.",
+            description="Begins a new world that looks like an image, or continues a clip whose inputs you have.",
             search_aliases=["matrix game start", "image to world", "image to video", "continue clip"],
             inputs=[
-                io.Model.Input("model", tooltip="From Load Matrix-Game Generator, LoRA loaders in between or not."),
-                Vae.Input("vae", tooltip="From Load Matrix-Game VAE."),
-                _seed_input("Which of the worlds that begin like this; noise is drawn from it, block by block."),
+                io.Model.Input(
+                    "model", tooltip="The generator, from Load Matrix-Game Generator or a LoRA loader behind it."
+                ),
+                Vae.Input("vae", tooltip="The VAE, from Load Matrix-Game VAE."),
+                _seed_input("Chooses the noise of every block: another seed makes another world from the same start."),
                 _side_input("width"),
                 _side_input("height"),
                 io.ClipVision.Input(
                     "clip_vision",
                     optional=True,
-                    tooltip="From core's Load CLIP Vision: clip_vision_h.safetensors. The demo world needs none.",
+                    tooltip="The image encoder clip_vision_h.safetensors, from core's Load CLIP Vision. The demo "
+                    "world needs none.",
                 ),
                 io.Image.Input(
                     "image",
@@ -370,23 +373,26 @@ class RollOut(io.ComfyNode):
             display_name="Roll Out",
             category=CATEGORY,
             description="Plays the inputs in the world, block by block, and writes the video while it runs. The world "
-            "given stays as it is, so another Roll Out can branch from it.",
+            "it goes on from stays as it is, so another Roll Out can branch from it.",
             search_aliases=["matrix game sampler", "play world", "generate world", "rollout", "extend video"],
             inputs=[
-                World.Input("world", tooltip="Where to go on: from Start World, another Roll Out, or Load World."),
+                World.Input(
+                    "world", tooltip="The world to go on from: Start World's, another Roll Out's, or Load World's."
+                ),
                 Actions.Input("actions", tooltip="What the player does from here on; its length decides the video's."),
                 io.Combo.Input(
                     "images",
                     options=list(worlds.IMAGE_CHOICES),
                     default=worlds.IMAGE_CHOICES[0],
                     advanced=True,
-                    tooltip="Whether to keep all frames in memory for the images output: 2.7 MB a frame. The video "
-                    "is on disk and needs none.",
+                    tooltip="Whether to keep all frames in memory for the images output: 2.7 MB a frame. The video is "
+                    "on disk and needs none.",
                 ),
                 Cache.Input(
                     "cache",
                     optional=True,
-                    tooltip="From World Cache: blocks made before are taken from it, and only the others are made.",
+                    tooltip="The cache, from World Cache: blocks made before are read from it, and only the others "
+                    "are made.",
                 ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
@@ -427,12 +433,12 @@ class LivePlay(io.ComfyNode):
             "frames and as inputs that make them again.",
             search_aliases=["matrix game live", "play game", "interactive world", "keyboard control", "walk around"],
             inputs=[
-                World.Input("world", tooltip="Where to begin: from Start World, Load World or Roll Out."),
+                World.Input("world", tooltip="The world to play, from Start World, Load World or Roll Out."),
                 io.Combo.Input(
                     "mode",
                     options=list(MODES),
-                    tooltip="responsive: what is held when a block starts counts for all of it. faithful: your last "
-                    "12 frames of input are replayed, one block late.",
+                    tooltip="When your inputs count. responsive: what is held when a block starts counts for all of "
+                    "it. faithful: your last 12 frames of input are replayed, one block late.",
                 ),
                 io.Combo.Input(
                     "images",
@@ -460,7 +466,8 @@ class LivePlay(io.ComfyNode):
                 Cache.Input(
                     "cache",
                     optional=True,
-                    tooltip="From World Cache: blocks you play are kept in it, and those it knows are not made again.",
+                    tooltip="The cache, from World Cache: blocks you play are stored in it, and those it holds are "
+                    "not made again.",
                 ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
@@ -470,7 +477,7 @@ class LivePlay(io.ComfyNode):
                 io.Video.Output(display_name="video", tooltip="The frames at 25 a second, backed by a file."),
                 World.Output(display_name="world", tooltip="The world after the last block, to go on from."),
                 Actions.Output(
-                    display_name="actions", tooltip="The inputs that the model was given: the same frames again."
+                    display_name="actions", tooltip="The inputs you played; Roll Out makes the same frames from them."
                 ),
             ],
         )
@@ -506,16 +513,16 @@ class WorldCache(io.ComfyNode):
                 io.String.Input(
                     "name",
                     default="world",
-                    tooltip="Of the project: a folder in output/matrixgame/cache, and the world kept under that name. "
-                    "Letters, digits, spaces, - and _.",
+                    tooltip="The project's name: a folder in output/matrixgame/cache, and the world kept under that "
+                    "name. Use letters, digits, spaces, - and _.",
                 ),
                 io.Combo.Input(
                     "mode",
                     options=list(files.CACHE_CHOICES),
                     default=files.CACHE_CHOICES[0],
-                    tooltip="For the world. automatic: restore it if the graph before this node is the one it was made "
-                    "with, else make and keep it. keep: always make it anew. restore: whatever is kept. forget: delete "
-                    "it and the project's blocks, and pass the world on.",
+                    tooltip="What to do with the world. automatic: restore it if the graph before this node is the "
+                    "one it was made with, else make and keep it. keep: always make it anew. restore: take whatever "
+                    "is kept. forget: delete it and the project's blocks, and pass the world on.",
                 ),
                 io.Float.Input(
                     "limit_gb",
@@ -524,8 +531,8 @@ class WorldCache(io.ComfyNode):
                     max=10_000.0,
                     step=0.5,
                     advanced=True,
-                    tooltip="Size all projects and kept worlds may have together on disk; what was unused for longest "
-                    "is deleted first.",
+                    tooltip="The size that all projects and kept worlds together may have on disk; what was unused "
+                    "for longest is deleted first.",
                 ),
                 World.Input(
                     "world", optional=True, lazy=True, tooltip="The world to keep; not run where one is restored."
@@ -538,13 +545,13 @@ class WorldCache(io.ComfyNode):
                     step=0.5,
                     optional=True,
                     advanced=True,
-                    tooltip="Main memory that the project's blocks may take; all of them are on disk as well.",
+                    tooltip="The main memory that the project's blocks may take; all of them are on disk as well.",
                 ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             outputs=[
                 World.Output(
-                    display_name="world", tooltip="The world, made or restored; none where none is connected."
+                    display_name="world", tooltip="The world, made or restored; empty where no world is connected."
                 ),
                 Cache.Output(display_name="cache", tooltip="The project's blocks, for Roll Out."),
             ],
@@ -552,7 +559,7 @@ class WorldCache(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
-        return True if name is None else problem_with_name(name) or True  # none: linked, and not known yet
+        return True if name is None else problem_with_name(name) or True  # None: linked, so its value comes later
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None, mode: str, **_: Any) -> str:
@@ -594,11 +601,12 @@ class SaveWorld(io.ComfyNode):
             "on from it.",
             search_aliases=["matrix game save", "export world", "save state"],
             inputs=[
-                World.Input("world", tooltip="From Start World or Roll Out."),
+                World.Input("world", tooltip="The world to save, from Start World or Roll Out."),
                 io.String.Input(
                     "filename_prefix",
                     default="matrixgame/world",
-                    tooltip="Below the output folder; a number is added. Load World lists output/matrixgame.",
+                    tooltip="The file's name below the output folder; a number is added. Load World lists "
+                    "output/matrixgame.",
                 ),
             ],
             is_output_node=True,
@@ -622,8 +630,10 @@ class LoadWorld(io.ComfyNode):
             description="Reads a world that Save World wrote; the models must be those it was made with.",
             search_aliases=["matrix game load", "import world", "load state"],
             inputs=[
-                io.Model.Input("model", tooltip="From Load Matrix-Game Generator: the same variant as the world's."),
-                Vae.Input("vae", tooltip="From Load Matrix-Game VAE."),
+                io.Model.Input(
+                    "model", tooltip="The generator, from Load Matrix-Game Generator; its variant must be the world's."
+                ),
+                Vae.Input("vae", tooltip="The VAE, from Load Matrix-Game VAE."),
                 io.Combo.Input("file", options=files.world_choices(), tooltip="A file in output/matrixgame."),
             ],
             outputs=[World.Output(display_name="world", tooltip="The world as it was saved, for Roll Out.")],
@@ -655,15 +665,29 @@ class ActionOverlay(io.ComfyNode):
                 io.Combo.Input(
                     "style",
                     options=list(STYLES),
-                    tooltip="keys: key caps and a camera stick. history: the last 48 frames of every key as well. "
-                    "dots: small marks, also taken for pictures under 96 pixels. none: nothing.",
+                    tooltip="How the inputs are drawn. keys: key caps and a camera stick. history: the last 48 frames "
+                    "of every key as well. dots: small marks, also taken for pictures under 96 pixels. none: nothing.",
                 ),
-                io.Combo.Input("position", options=list(POSITIONS), tooltip="Where; bottom and top use both corners."),
-                io.Float.Input(
-                    "scale", default=1.0, min=0.25, max=4.0, step=0.05, tooltip="1 makes a key 1/14 of the height."
+                io.Combo.Input(
+                    "position",
+                    options=list(POSITIONS),
+                    tooltip="Where they are drawn; bottom and top use both corners.",
                 ),
                 io.Float.Input(
-                    "opacity", default=1.0, min=0.0, max=1.0, step=0.05, tooltip="0 is invisible, 1 as designed."
+                    "scale",
+                    default=1.0,
+                    min=0.25,
+                    max=4.0,
+                    step=0.05,
+                    tooltip="The size; at 1 a key is 1/14 of the height.",
+                ),
+                io.Float.Input(
+                    "opacity",
+                    default=1.0,
+                    min=0.0,
+                    max=1.0,
+                    step=0.05,
+                    tooltip="How opaque they are: 0 is invisible, 1 as designed.",
                 ),
                 io.Boolean.Input(
                     "below", default=False, tooltip="Draw on a bar under the picture; the frames become higher."
@@ -674,7 +698,8 @@ class ActionOverlay(io.ComfyNode):
                     min=-100,
                     max=100,
                     advanced=True,
-                    tooltip="0 shows what is held while a frame is on screen, 1 what the frame was made from.",
+                    tooltip="The rows to show: at 0 what is held while a frame is on screen, at 1 what the frame was "
+                    "made from.",
                 ),
                 io.Boolean.Input(
                     "numbers", default=False, advanced=True, tooltip="Write the camera's speed in degrees a frame."
