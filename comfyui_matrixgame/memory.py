@@ -178,8 +178,8 @@ def plan_memory(
     """The first plan that fits, or the smallest where none does.
 
     wanted: one of MODES; `auto` takes only plans that keep every latent: full, then stream. weights: bytes on the
-    device in each mode. rest: (encode_at_once, tiles) -> all but the weights. tiny: whether the decoder is, and needs
-    no tiles. tiles: how many a world was made in that is gone on with, so that its frames stay.
+    device in each mode. rest: (encode_at_once, tiles) -> all but the weights. tiny: whether the decoder is tiny,
+    and needs no tiles. tiles: those that a world to be continued was made in, so that its frames stay.
     Raises BackendError for an unknown mode.
     """
     if wanted not in MODES:
@@ -201,7 +201,7 @@ def plan_memory(
 
 
 def tiles_of_state(state: State | None, columns: int) -> int | None:
-    """In how many tiles a decoder's state was made, of frames with so many latent columns; None for no state."""
+    """The tiles that a decoder's state was made in, for frames of so many latent columns; None for no state."""
     if not state:
         return None
     width = state[0].shape[-1]

@@ -315,10 +315,10 @@ def _describe_vision(report: FileReport, tensors: Mapping[str, TensorInfo]) -> N
     report.layout = "hf" if any(name.startswith("vision_model.") for name in tensors) else "open_clip"
     shapes: dict[str, Shape] = {}
     for name, info in tensors.items():
-        known = vision_name(name)
-        if known is None:
+        found = vision_name(name)
+        if found is None:
             continue
-        ours, parts = known
+        ours, parts = found
         for part in "qkv" if parts else ("",):
             report.names[ours.format(part) if parts else ours] = name
             third = (info.shape[0] // 3, *info.shape[1:]) if parts and info.shape else info.shape
@@ -348,7 +348,7 @@ def _compare(report: FileReport, found: Mapping[str, Shape], wanted: Mapping[str
 
 
 def _guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
-    """The kind of a file that is none of ours, what it probably is, and what to use instead."""
+    """Of a file that this program cannot use: its kind, what it probably is, and what to use instead."""
     if any("cross_attn" in n or "attn2" in n for n in names) and any("patch_embedding" in n for n in names):
         return "other", "a Wan video model without action modules", _GENERATORS
     for pattern, title, advice in _OTHERS:

@@ -221,9 +221,9 @@ def _fill(
 def _tower_shapes(file: WeightsFile) -> dict[str, tuple[int, ...]]:
     shapes = {}
     for name, info in file.tensors.items():
-        known = vision_name(name)
-        if known is not None:
-            shapes[known[0].format("q")] = info.shape
+        found = vision_name(name)
+        if found is not None:
+            shapes[found[0].format("q")] = info.shape
     shapes["embeddings.position_embedding.weight"] = shapes["embeddings.position_embedding.weight"][-2:]
     return shapes
 

@@ -47,7 +47,7 @@ _STORED = {"F4": "4 bits (F4)", "F6_E2M3": "6 bits (F6_E2M3)", "F6_E3M2": "6 bit
 
 
 def packed_as(tensors: Mapping[str, TensorInfo]) -> str | None:
-    """As what the weights of a file are packed that are not read here; None where none are."""
+    """The packing of a file's weights where it is one that is not read here; else None."""
     for ends, what in PACKED:
         if any(name.endswith(ends) for name in tensors):
             return what

@@ -25,7 +25,7 @@ TRIALS = {
 
 
 def chosen(trial: str) -> bool:
-    """Whether a trial of TRIALS was asked for. Raises BackendError where the variable names one that is none."""
+    """Whether a trial of TRIALS was asked for. Raises BackendError where the variable names an unknown trial."""
     assert trial in TRIALS
     return trial in _asked_for(os.environ.get(SWITCH, ""))
 

@@ -61,7 +61,7 @@ NO_SAMPLER = (
 
 
 class _NoSampling:
-    """In place of what core's samplers and schedulers ask: core's Save Model looks whether it is there."""
+    """A stand-in for what core's samplers and schedulers ask; core's Save Model looks whether it is there."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -33,9 +33,9 @@ def image_features(clip_vision: Any, image: Tensor) -> Tensor:
             "Start World needs clip_vision: connect core's Load CLIP Vision with clip_vision_h.safetensors."
         )
     digest = hashlib.sha256(f"{image.shape}".encode() + image.cpu().contiguous().numpy().tobytes()).digest()
-    known = _last.get(clip_vision)
-    if known is not None and known[0] == digest:
-        return known[1]
+    last = _last.get(clip_vision)
+    if last is not None and last[0] == digest:
+        return last[1]
     state = clip_vision.get_sd()
     if "vision_model.embeddings.class_embedding" not in state:
         raise CheckpointError("This image encoder is not a CLIP one; load clip_vision_h.safetensors.")

@@ -271,14 +271,14 @@ class Progress:
         """Show a sentence on the node while it runs, and until it says something else."""
         PromptServer.instance.send_progress_text(text, self._node_id, PromptServer.instance.client_id)
 
-    def begin(self, blocks: int, passes: int, known: int) -> None:
+    def begin(self, blocks: int, passes: int, done: int) -> None:
         """Before the first block: how many there will be, and how many of them are only decoded again."""
-        self._bar, self._passes, self._known = comfy.utils.ProgressBar(blocks * passes, self._node_id), passes, known
+        self._bar, self._passes, self._before = comfy.utils.ProgressBar(blocks * passes, self._node_id), passes, done
 
     def on_pass(self, at: PassProgress) -> None:
         """Before a pass of the network; raises core's interruption where the user cancelled."""
         memory.throw_exception_if_processing_interrupted()
-        self._bar.update_absolute((self._known + at.done) * self._passes + at.step)
+        self._bar.update_absolute((self._before + at.done) * self._passes + at.step)
 
     def skip(self, blocks: int) -> None:
         """Blocks at the start that need not even be shown."""
@@ -303,20 +303,20 @@ def play(
     first = start.world.block
     blocks = blocks_of_rows(len(actions), first)
     finished = start.finished
-    known = _known_blocks(start, actions, blocks)
-    if not known:
+    done = _finished_blocks(start, actions, blocks)
+    if not done:
         finished.forget()
-    progress.begin(blocks, start.world.variant.passes, known)
+    progress.begin(blocks, start.world.variant.passes, done)
     state = start.world.decoder_state
     state = None if state is None else tuple(tensor.to(models.device) for tensor in state)
-    for index in range(known):
+    for index in range(done):
         latents = finished.latents(index)
         pixels, state = models.decoder.decode(latents.to(models.device), state)
         yield to_uint8(pixels).cpu()[0], latents
-    if known == blocks:
+    if done == blocks:
         return
-    rest = actions.slice(rows_of_blocks(known, first))
-    run = engine.rollout(models, finished.world or start.world, rest, blocks - known, on_pass=progress.on_pass)
+    rest = actions.slice(rows_of_blocks(done, first))
+    run = engine.rollout(models, finished.world or start.world, rest, blocks - done, on_pass=progress.on_pass)
     try:
         for block in run:
             latents = block.latents.cpu()
@@ -331,7 +331,7 @@ def play(
                 finished.forget()
 
 
-def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
+def _finished_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
     """How many of the blocks asked for were finished in an earlier run; all that are kept, or none."""
     kept, first = start.finished, start.world.block
     if kept.world is None or len(kept.names) > blocks or actions.variant != start.world.variant:
@@ -340,11 +340,11 @@ def _known_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
         return 0
     track = actions.padded(rows_of_blocks(blocks, first))
     name, row = start.world.names[0], 0
-    for index, known in enumerate(kept.names):
+    for index, expected in enumerate(kept.names):
         count = rows_of_blocks(1, first + index)
         name = next_name(name, track.slice(row, row + count))
         row += count
-        if name != known:
+        if name != expected:
             return 0
     return len(kept.names)
 

@@ -74,7 +74,7 @@ class Playable(Protocol):
 class EarlyDecoder:
     """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers.
 
-    shown: whether it has handed over frames of the block at hand. stopped: what was raised since to stop that block.
+    shown: whether it has handed over frames of the current block. stopped: what was raised since to stop that block.
     """
 
     def __init__(self, decoder: VideoDecoder) -> None:
@@ -318,7 +318,7 @@ def _parts(frames: Frames) -> list[Frames]:
 
 
 def least_useful(kept: Sequence[int]) -> int:
-    """Of sorted blocks, the one to let go of, never the first or last: gaps may grow with the distance from the end."""
+    """The one of sorted blocks to let go of, never the first or last: gaps may grow with the distance from the end."""
     last = kept[-1]
     inner = range(1, len(kept) - 1)
     return kept[min(inner, key=lambda i: (kept[i + 1] - kept[i - 1]) / (last - kept[i]))]

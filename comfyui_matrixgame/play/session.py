@@ -107,11 +107,11 @@ class Session:
         self._order(lambda: self._set(PLAYING, ""))
 
     def pause(self, reason: str = "") -> None:
-        """Stop after the block at hand, and let go of all keys."""
+        """Stop after the current block, and let go of all keys."""
         self._order(lambda: self._set(PAUSED, reason) if self.state == PLAYING else None)
 
     def stop(self, reason: str = "stopped") -> None:
-        """End the session after the block at hand."""
+        """End the session after the current block."""
         self._order(lambda: self._set(FINISHED, reason))
 
     def rewind(self, blocks: int) -> None:

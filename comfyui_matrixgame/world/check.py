@@ -180,7 +180,7 @@ def _tiny_state(worlds: int, rows: int, columns: int) -> list[Shape]:
 
 
 def _wan_state(base: int, worlds: int, rows: int, columns: int) -> list[Shape]:
-    """Of the VAE's decoder: the last frames that each of its convolutions over time has seen, in their order."""
+    """The last frames that each of the VAE decoder's convolutions over time has seen, in their order."""
     state: list[Shape] = []
 
     def convolution(channels: int, scale: int) -> None:

@@ -1,6 +1,7 @@
 """A World in one safetensors file.
 
-The encoder's state is left out: it can be made again from the image, and it is larger than all the rest.
+The encoder's state is left out: it can be made again from the image, and before the first block it is larger than
+all the rest.
 """
 
 from __future__ import annotations

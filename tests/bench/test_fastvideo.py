@@ -105,7 +105,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def options(path: Path, **more: Any) -> Namespace:
-    given = {
+    arguments = {
         "reference": None,
         "fastvideo": path,
         "device": "cpu",
@@ -114,7 +114,7 @@ def options(path: Path, **more: Any) -> Namespace:
         "rounds": 2,
         "dtypes": [],
     }
-    return Namespace(**given, eager_decoder=True, **more)
+    return Namespace(**arguments, eager_decoder=True, **more)
 
 
 def test_its_modules_alone_are_loaded_and_passes_are_timed(checkout: Path) -> None:

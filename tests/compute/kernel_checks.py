@@ -203,7 +203,7 @@ def test_96_channels_in_two(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
     """The same sums in the same order, so the same bits."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (fused.HOPPER, 0))
     plain, how = kernels.convolve, []
-    monkeypatch.setattr(kernels, "convolve", lambda *given: how.append(given[-1]) or plain(*given))
+    monkeypatch.setattr(kernels, "convolve", lambda *args: how.append(args[-1]) or plain(*args))
     x = torch.randn(1, 96, 4, 5, 7, device=DEVICE).half().contiguous(memory_format=LAST)
     weight, bias = torch.randn(96, 96, 3, 3, 3, device=DEVICE).half() * 0.05, torch.randn(96, device=DEVICE).half()
     y = torch.randn(1, 96, 2, 5, 7, device=DEVICE).half().contiguous(memory_format=LAST) if added else None

@@ -86,10 +86,10 @@ def test_what_is_changed_or_watched_is_called_by_itself(
         k.forward = lambda x: 2 * forward(x)
         expected = 2 * expected
     elif how == "hook":
-        k.register_forward_hook(lambda _, given, y: 2 * y)
+        k.register_forward_hook(lambda _, args, y: 2 * y)
         expected = 2 * expected
     elif how == "pre_hook":
-        k.register_forward_pre_hook(lambda _, given: (0 * given[0],))
+        k.register_forward_pre_hook(lambda _, args: (0 * args[0],))
         expected = k.bias.expand(expected.shape)  # type: ignore[operator, union-attr]
     elif how == "replaced":  # as a host patches a weight
         k.weight = nn.Parameter(torch.zeros_like(k.weight), requires_grad=False)  # type: ignore[arg-type]

@@ -52,7 +52,7 @@ def test_latents_together_leave_the_same_frames_and_state(sizes: tuple[int, ...]
         return torch.cat(frames, dim=2), state
 
     seen: list[int] = []
-    hook = vae.decoder.middle[0].register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2]))
+    hook = vae.decoder.middle[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2]))
     one, state = decode()
     assert set(seen) == {1}
     with trying("latents-together"):
@@ -79,7 +79,7 @@ def test_rollouts_with_a_trial_of_the_decoder(gpus: Machine, monkeypatch: pytest
     monkeypatch.setattr(planes, "WIDE", NARROW)
     used: list[object] = []
     in_planes = planes.convolve_in_planes
-    monkeypatch.setattr(wan, "convolve_in_planes", lambda *given: used.append(given) or in_planes(*given))
+    monkeypatch.setattr(wan, "convolve_in_planes", lambda *args: used.append(args) or in_planes(*args))
     plain = blocks_of(small_on(CUDA[0]), blocks=2)
     assert not used
     with trying(trial):

@@ -227,8 +227,8 @@ def test_memory_that_another_program_takes_after_the_plan_was_made(
 ) -> None:
     planned = render.plan_for
 
-    def then_taken(*given: Any, **more: Any) -> Any:
-        plan = planned(*given, **more)
+    def then_taken(*args: Any, **more: Any) -> Any:
+        plan = planned(*args, **more)
         gpus.taken[0] = gpus.total - gpus.bytes_of(0, "reserved")
         return plan
 

@@ -98,7 +98,7 @@ import torch, comfy.clip_vision
 from comfyui_matrixgame.host import vision
 tower = comfy.clip_vision.load(clip)
 made, make = [], vision.vision_from_state
-vision.vision_from_state = lambda *given: made.append(1) or make(*given)
+vision.vision_from_state = lambda *args: made.append(1) or make(*args)
 pictures = [torch.full((1, 3, 64, 96), float(value)) for value in (-1, 0, 0, -1)]
 first, second, again, back = [vision.image_features(tower, picture) for picture in pictures]
 assert torch.equal(second, again) and torch.equal(first, back) and not torch.equal(first, second)

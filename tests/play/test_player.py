@@ -120,9 +120,9 @@ def test_going_back_makes_a_branch_and_the_take_is_what_the_model_got(stage: Sta
     page.locator("[data-act=take]").click()
     page.wait_for_function("takes.length === 1")
     timeline = Timeline.from_json(page.evaluate("takes[0]"))
-    given = stage.session.take.track()
-    assert given is not None
-    assert timeline.track(len(given)) == given
+    taken = stage.session.take.track()
+    assert taken is not None
+    assert timeline.track(len(taken)) == taken
     assert [branch["fork"] for branch in timeline.branches] == [stage.session.take.branches[0].fork]
 
 

@@ -17,14 +17,14 @@ MOVES = {"_to_copy", "to", "copy_"}
 Launch = Callable[..., Any]
 
 
-def move(name: str, given: dict[str, Any], device: torch.device, launch: Launch) -> Tensor:
+def move(name: str, call: dict[str, Any], device: torch.device, launch: Launch) -> Tensor:
     """Do it, to a device. launch: see operations.launch."""
-    source = given["src"] if name == "copy_" else given["self"]
-    target = given["self"] if name == "copy_" else None
-    if target is None and _is_there(name, given, device):
+    source = call["src"] if name == "copy_" else call["self"]
+    target = call["self"] if name == "copy_" else None
+    if target is None and _is_there(name, call, device):
         return source
-    work = _work(given, source, target)
-    soon = bool(given.get("non_blocking"))
+    work = _work(call, source, target)
+    soon = bool(call.get("non_blocking"))
     if source.device.type == device.type:
         return _on_devices(source, target, device, work, launch)
     if device.type == "cuda":
@@ -32,22 +32,22 @@ def move(name: str, given: dict[str, Any], device: torch.device, launch: Launch)
     return _down(source, target, work, soon)
 
 
-def _is_there(name: str, given: dict[str, Any], device: torch.device) -> bool:
-    source = given["self"]
-    same = device == source.device and _dtype(given, source) == source.dtype
-    form = given.get("memory_format") or torch.preserve_format
-    return name != "_to_copy" and not given.get("copy") and same and form == torch.preserve_format
+def _is_there(name: str, call: dict[str, Any], device: torch.device) -> bool:
+    source = call["self"]
+    same = device == source.device and _dtype(call, source) == source.dtype
+    form = call.get("memory_format") or torch.preserve_format
+    return name != "_to_copy" and not call.get("copy") and same and form == torch.preserve_format
 
 
-def _dtype(given: dict[str, Any], source: Tensor) -> torch.dtype:
-    return given.get("dtype") or (given["other"].dtype if "other" in given else source.dtype)
+def _dtype(call: dict[str, Any], source: Tensor) -> torch.dtype:
+    return call.get("dtype") or (call["other"].dtype if "other" in call else source.dtype)
 
 
-def _work(given: dict[str, Any], source: Tensor, target: Tensor | None) -> Callable[[], Tensor]:
+def _work(call: dict[str, Any], source: Tensor, target: Tensor | None) -> Callable[[], Tensor]:
     if target is not None:
         return functools.partial(torch.ops.aten.copy_.default, elem_of(target), elem_of(source))
-    form = given.get("memory_format") or torch.preserve_format
-    dtype = _dtype(given, source)
+    form = call.get("memory_format") or torch.preserve_format
+    dtype = _dtype(call, source)
     return functools.partial(torch.ops.aten._to_copy.default, elem_of(source), dtype=dtype, memory_format=form)
 
 

@@ -64,11 +64,11 @@ def dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
 
 def _dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     kind = kind_of(func)
-    given = {**dict(zip(kind.arguments, args, strict=False)), **kwargs}
-    tensors = tensors_in(list(given.values()))
+    call = {**dict(zip(kind.arguments, args, strict=False)), **kwargs}
+    tensors = tensors_in(list(call.values()))
     ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
-    wanted = None if given.get("device") is None else explicit(given["device"])
-    written = tensors_in([given.get(name) for name in kind.writes])
+    wanted = None if call.get("device") is None else explicit(call["device"])
+    written = tensors_in([call.get(name) for name in kind.writes])
     if kind.name == "is_pinned":
         return is_pinned(tensors[0])
     if kind.name == "_has_compatible_shallow_copy_type":
@@ -76,20 +76,20 @@ def _dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if kind.name in ("pin_memory", "_pin_memory"):
         return pin(tensors[0].clone())
     if kind.name in MOVES:
-        source = given["src" if kind.name == "copy_" else "self"]
-        target = wanted or (given["self"] if kind.name == "copy_" else given.get("other", source)).device
+        source = call["src" if kind.name == "copy_" else "self"]
+        target = wanted or (call["self"] if kind.name == "copy_" else call.get("other", source)).device
         if "cuda" not in (target.type, source.device.type):
             return _on_host(func, args, kwargs, tensors, written)
-        return move(kind.name, given, target, launch)
+        return move(kind.name, call, target, launch)
     device = wanted or (ours[0].device if ours else torch.device("cpu"))
     if not ours and device.type != "cuda":
         return _on_host(func, args, kwargs, tensors, written)
     if not kind.makes:
-        _check_devices(func, kind, given, tensors, ours, written)
+        _check_devices(func, kind, call, tensors, ours, written)
     if device.type == "cpu":  # such as new_zeros(device="cpu")
         return func(*swapped(args, elem_of), **{key: swapped(value, elem_of) for key, value in kwargs.items()})
     stream = current_stream(device)
-    if kind.name in WAITS or (kind.name in INDEXES and any(map(_index_waits, tensors_in(given["indices"])))):
+    if kind.name in WAITS or (kind.name in INDEXES and any(map(_index_waits, tensors_in(call["indices"])))):
         wait(stream, kind.name)
     work = functools.partial(ON_CPU.get(kind.name, func), *swapped(args, _for_cpu), **_keywords_for_cpu(kwargs))
     return launch(stream, work, ours, [t for t in written if isinstance(t, PretendTensor)], kind.name)
@@ -157,7 +157,7 @@ def _on_host(func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor]
 def _check_devices(
     func: Any,
     kind: Kind,
-    given: dict[str, Any],
+    call: dict[str, Any],
     tensors: list[Tensor],
     ours: list[PretendTensor],
     written: list[Tensor],
@@ -166,8 +166,8 @@ def _check_devices(
     strangers = [tensor for tensor in tensors if not isinstance(tensor, PretendTensor)]
     if kind.pointwise or kind.name in TAKES_SCALARS:
         strangers = [tensor for tensor in strangers if tensor.ndim]
-    if kind.name in INDEXES and isinstance(given["self"], PretendTensor):
-        indices = tensors_in(given["indices"])
+    if kind.name in INDEXES and isinstance(call["self"], PretendTensor):
+        indices = tensors_in(call["indices"])
         strangers = [tensor for tensor in strangers if not any(tensor is index for index in indices)]
     strangers += [tensor for tensor in written if not isinstance(tensor, PretendTensor)]
     if strangers or len({tensor.device for tensor in ours}) > 1:

@@ -59,12 +59,12 @@ class Counts(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         name = func._schema.name.removeprefix("aten::")
-        given = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-        if name in READS and given and given[0].device == self.device:
+        tensors = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+        if name in READS and tensors and tensors[0].device == self.device:
             self.reads.append(name)
-        if name == "_to_copy" and given[0].device == self.device and kwargs.get("device", self.device) != self.device:
-            self.to_host.append(given[0])
-            return torch.empty(given[0].shape, dtype=kwargs.get("dtype") or given[0].dtype)
+        if name == "_to_copy" and tensors[0].device == self.device and kwargs.get("device", self.device) != self.device:
+            self.to_host.append(tensors[0])
+            return torch.empty(tensors[0].shape, dtype=kwargs.get("dtype") or tensors[0].dtype)
         if name not in ONE_KERNEL:
             with self:
                 parts = func.decompose(*args, **kwargs)  # in inference mode composite operators come in one piece
@@ -73,7 +73,7 @@ class Counts(TorchDispatchMode):
         result = func(*args, **kwargs)
         made = result[0] if isinstance(result, (tuple, list)) and result else result
         if isinstance(made, Tensor) and made.device == self.device and not _is_view(func) and name not in NO_KERNEL:
-            if any(value.device != self.device for value in given if value.ndim):
+            if any(value.device != self.device for value in tensors if value.ndim):
                 self.to_device.append(made)
             else:
                 self.kernels[name] += 1

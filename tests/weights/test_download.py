@@ -46,8 +46,8 @@ class Hub(BaseHTTPRequestHandler):
             self.send_error(404)
             return
         first = 0
-        if given := self.headers.get("Range"):
-            first = int(given.removeprefix("bytes=").split("-")[0])
+        if byte_range := self.headers.get("Range"):
+            first = int(byte_range.removeprefix("bytes=").split("-")[0])
             if send:
                 server.ranges.append(first)
         body = server.content[first:]

@@ -160,10 +160,10 @@ def test_continuing_a_clip() -> None:
     rows = golden("rollout_universal")
     models = golden_models("universal")
     track = golden_track(models, rows).slice(0, 33)
-    given = stream("universal/given_latents", (1, 16, 3, 44, 80))
-    world = fill_from_latents(models, golden_world(models, "universal", 9), given, [track.slice(0, 8)])
+    first = stream("universal/given_latents", (1, 16, 3, 44, 80))
+    world = fill_from_latents(models, golden_world(models, "universal", 9), first, [track.slice(0, 8)])
     run = rollout(models, world, track.slice(8), 2, noise=golden_noise("universal", 9))
-    latents = torch.cat([given, *(block.latents for block in run)], dim=2)
+    latents = torch.cat([first, *(block.latents for block in run)], dim=2)
     flows = models.generator.flows
     assert largest_difference(flows[0][..., ::4, ::4], answers["flow/0/3"]) < TOLERANCE
     assert largest_difference(flows[1][..., ::4, ::4], answers["flow/1/0"]) < TOLERANCE

@@ -180,12 +180,12 @@ def _named_tensors(state: Any) -> tuple[Mapping[Any, Tensor], str]:
     while isinstance(state, dict) and len(path) < _DEEPEST:
         parts = [name for name, value in state.items() if id(value) in with_tensors]
         tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-        known = [name for name in CONTAINERS if name in parts]
-        if tensors and not known:
+        usual = [name for name in CONTAINERS if name in parts]
+        if tensors and not usual:
             return tensors, f"{'.'.join(path)}, beside {', '.join(beside)}" if beside else ""
-        if not known and len(parts) != 1:
+        if not usual and len(parts) != 1:
             break
-        chosen = known[0] if known else parts[0]
+        chosen = usual[0] if usual else parts[0]
         beside += [readable(str(name)) for name in parts if name != chosen]
         path.append(readable(str(chosen)))
         state = state[chosen]

@@ -66,7 +66,7 @@ def _instead(names: set[str]) -> str:
 
 def shards_of(path: Path) -> tuple[Path, dict[str, str] | None, list[Path]] | None:
     """The name for all of several files, the file of each tensor where an index says it, and the files. None where a
-    path names one whole file. Raises CheckpointError where files are missing, or an index is none."""
+    path names one whole file. Raises CheckpointError where files are missing, or an index cannot be read."""
     if path.name.endswith(INDEX):
         return _indexed(path)
     shard = _SHARD.fullmatch(path.name)

@@ -236,7 +236,7 @@ class Hub:
                 client.tell(self._state(event))
             else:
                 if client is not self.controller and len(client.unacked) >= UNACKED:
-                    client.waiting.clear()  # who only watches sees the newest
+                    client.waiting.clear()  # a client that only watches sees the newest
                 client.show(event, jpegs)
                 if event.part == 0:
                     client.tell({

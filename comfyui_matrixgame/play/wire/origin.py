@@ -51,7 +51,7 @@ def is_loopback(host: str) -> bool:
 
 
 def name_of(host: str) -> str:
-    """The name in a Host header; empty where it is none."""
+    """The name in a Host header; empty where the header is invalid."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

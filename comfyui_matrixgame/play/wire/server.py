@@ -21,10 +21,10 @@ from .protocol import BAD_TOKEN, MAX_MESSAGE, TIMED_OUT, ProtocolError, read_mes
 
 ROUTE = "/matrixgame/play"
 HELLO_SECONDS = 5.0  # a socket that says nothing for so long is closed
-HEARTBEAT = 10.0  # seconds between pings; who does not answer is lost
+HEARTBEAT = 10.0  # seconds between pings; a client that does not answer is lost
 STRANGERS = 32  # sockets that have not said hello yet; one more takes the place of the oldest of the busiest address
-RATE, BURST = 120, 240  # messages a second of the player, and at once; who sends more is read more slowly
-WATCHER_RATE, WATCHER_BURST = 10, 20  # of who only watches, and acknowledges six batches a second
+RATE, BURST = 120, 240  # messages a second of the player, and at once; a player who sends more is read more slowly
+WATCHER_RATE, WATCHER_BURST = 10, 20  # of a client that only watches, and acknowledges six batches a second
 REFUSE_SECONDS = 1.0  # that a stranger waits for a refusal, so that guessing costs more than being guessed at
 PAGE = Path(__file__).parents[3] / "web"
 
@@ -162,8 +162,8 @@ def make_app(hub: Hub, host: str) -> web.Application:
 
 
 def server_log() -> logging.Logger:
-    """Where aiohttp's server writes, but for requests that are none and clients that are gone: anything that looks at
-    ports sends those, and each would be a page of its code."""
+    """The log of aiohttp's server, without invalid requests and clients that are gone: port scanners send those, and
+    each would fill a page with its code."""
     log = logging.getLogger("comfyui_matrixgame.play.requests")
     if not log.filters:
         log.addFilter(_is_ours)

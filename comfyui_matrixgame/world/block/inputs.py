@@ -1,4 +1,4 @@
-"""From a track to what the network reads: windows of 12 input rows for each latent frame."""
+"""What the network reads of a track: windows of 12 input rows for each latent frame."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows 
 
 def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> list[ActionTrack]:
     """One track for each world, checked against the world's variant. Raises WorldError."""
-    given = [tracks] * world.batch if isinstance(tracks, ActionTrack) else list(tracks)
-    if len(given) != world.batch:
+    all_tracks = [tracks] * world.batch if isinstance(tracks, ActionTrack) else list(tracks)
+    if len(all_tracks) != world.batch:
         raise WorldError(
-            f"There are {counted(world.batch, 'world')} and {counted(len(given), 'track')}; give "
+            f"There are {counted(world.batch, 'world')} and {counted(len(all_tracks), 'track')}; give "
             "one track, or one for each."
         )
-    for track in given:
+    for track in all_tracks:
         if track.variant != world.variant:
             raise WorldError(
                 f"The inputs are for {track.variant.name}, the generator is {world.variant.name}; choose "
                 f"{world.variant.name} where the inputs are written."
             )
-    return given
+    return all_tracks
 
 
 def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:

@@ -1,4 +1,4 @@
-"""A block in the making: what its passes work with, and what there is of it before it is asked for.
+"""A block that is being made: what its passes work with, and what there is of it before it is asked for.
 
 While a device finishes a block, the host has nothing to do, and afterwards the device would wait for the host. So the
 next block is begun before the last one's frames are there: its noise, and where its inputs are known its first pass.
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Making:
-    """A block in the making.
+    """A block that is being made.
 
     noise: [steps, B, 16, 3, h, w]. latents: what the last pass made, [B, 16, 3, h, w]; None before the first.
     """
