@@ -110,7 +110,7 @@ def test_a_film_gone_on_with_is_the_undisturbed_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("short_segments")
-def test_two_processes_may_write_one_film(tmp_path: Path) -> None:
+def test_two_processes_may_write_one_video(tmp_path: Path) -> None:
     models = small_models(tiny=True)
     world = start_world(models, small_image(16, 16), seed=3)
     track = random_track(UNIVERSAL, rows_of_blocks(3))

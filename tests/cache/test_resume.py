@@ -157,7 +157,7 @@ def test_an_edit_resumes_from_latents_alone(name: str, tiny: bool, tmp_path: Pat
     assert run.counts.replayed == context_blocks(models.generator.config) < 14
 
 
-def test_the_world_behind_known_blocks_goes_on_the_same(tmp_path: Path) -> None:
+def test_the_world_after_stored_blocks_goes_on_the_same(tmp_path: Path) -> None:
     """Nothing is made, no state is stored, and the world after the last block is still that of the rollout."""
     models = small_models()
     track = random_track(UNIVERSAL, rows_of_blocks(8))

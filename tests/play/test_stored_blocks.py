@@ -77,7 +77,7 @@ def test_a_rollout_is_played_on_also_with_another_decoder(
     assert str(played.counts) == counts
 
 
-def test_going_back_over_known_blocks_and_a_pass_that_is_cancelled(tmp_path: Path) -> None:
+def test_going_back_over_stored_blocks_and_a_pass_that_is_cancelled(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path, "back")
     for _ in range(2):  # the second time all of it is known
         played = played_world(cache)

@@ -77,7 +77,7 @@ class HeaderReader(Cursor):
             )
             raise self.error("variant", shown, token, f"did you mean '{near}'? {hint}" if near else hint)
         if self.wanted is not None and self.wanted.name != name:
-            message = f"the script is for {name}, but here the variant is {self.given.name}"
+            message = f"the script is for {name}, but here the variant is {self.wanted.name}"
             raise self.error("other-variant", message, token, "load the other weights, or change the script")
         self.variant = VARIANTS[name]
 
