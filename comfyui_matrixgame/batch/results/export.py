@@ -183,6 +183,7 @@ def _write_index(target: Path, rows: list[dict[str, Any]]) -> None:
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+    target.mkdir(parents=True, exist_ok=True)
     write_whole(target / INDEX, text.getvalue().encode())
 
 
