@@ -27,17 +27,18 @@ const MAX_NAME = 200; // code points, as Python counts
 /** @typedef {import("./tracks.mjs").Run} Run */
 /** @typedef {import("./tracks.mjs").Entry} Entry */
 /** @typedef {Record<string, any[]>} Tracks of a key, Run[]; of yaw and pitch, Entry[] */
-/** @typedef {{t: number, name: string, pin?: boolean}} Marker */
+/** @typedef {import("./variants.mjs").Frame} Frame */
+/** @typedef {{t: Frame, name: string, pin?: boolean}} Marker */
 /**
  * @typedef {object} Timeline
  * @property {string} format
  * @property {number} version
  * @property {string} variant
  * @property {number} fps
- * @property {number} length
+ * @property {Frame} length
  * @property {Tracks} tracks
  * @property {Marker[]} markers
- * @property {[number, number] | null} loop
+ * @property {[Frame, Frame] | null} loop
  * @property {any[]} branches
  * @property {string | null} active
  * @property {{kind: string, text: string}} [source]

@@ -4,6 +4,15 @@
  * truth; a test compares the two.
  */
 
+/**
+ * Frames, blocks, seconds and pixels are all numbers; these types keep them apart: TypeScript refuses one where another
+ * is meant, and takes a plain number, as arithmetic makes it, for any.
+ * @typedef {number & {readonly unit?: "frame"}} Frame a row of the timeline, or a number of rows
+ */
+/** @typedef {number & {readonly unit?: "block"}} Block a block of the rollout, or a number of blocks */
+/** @typedef {number & {readonly unit?: "second"}} Seconds */
+/** @typedef {number & {readonly unit?: "pixel"}} Pixel of the canvas, as CSS counts them */
+
 export const FPS = 25;
 export const FRAMES_PER_LATENT = 4;
 export const FRAMES_PER_BLOCK = 12;
@@ -76,27 +85,35 @@ export function cameraAxes(variant) {
   return AXES.slice(0, Number(variant.mouse) + Number(variant.mouse && variant.pitch));
 }
 
-/** Pixel frames of the first `blocks` blocks: 9, then 12 more for each. @param {number} blocks */
+/** Pixel frames of the first `blocks` blocks: 9, then 12 more for each. @param {Block} blocks @returns {Frame} */
 export function framesOfBlocks(blocks) {
   return blocks > 0 ? FRAMES_PER_BLOCK * blocks - 3 : 0;
 }
 
-/** Blocks that a timeline of `length` rows makes. @param {number} length */
+/** Blocks that a timeline of `length` rows makes. @param {Frame} length @returns {Block} */
 export function blocksOfFrames(length) {
   return Math.max(1, Math.ceil((length + 3) / FRAMES_PER_BLOCK));
 }
 
-/** The first input row that block `block` is the first to read: 0, 8, 20, 32, ... @param {number} block */
+/**
+ * The first input row that block `block` is the first to read: 0, 8, 20, 32, ...
+ * @param {Block} block @returns {Frame}
+ */
 export function firstInputOfBlock(block) {
   return Math.max(0, FRAMES_PER_BLOCK * block - FRAMES_PER_LATENT);
 }
 
-/** The first block that input row `t` can change. @param {number} t */
+/** The first block that input row `t` can change. @param {Frame} t @returns {Block} */
 export function blockOfInput(t) {
   return t <= 0 ? 0 : Math.floor((Math.floor(t / FRAMES_PER_LATENT) + 1) / 3);
 }
 
-/** The shortest legal length of at least `rows` rows: 9, 21, 33, ... @param {number} rows */
+/** The shortest legal length of at least `rows` rows: 9, 21, 33, ... @param {Frame} rows @returns {Frame} */
 export function legalLength(rows) {
   return framesOfBlocks(blocksOfFrames(Math.max(1, rows)));
+}
+
+/** How long so many frames are shown. @param {Frame} frames @returns {Seconds} */
+export function secondsOf(frames) {
+  return frames / FPS;
 }

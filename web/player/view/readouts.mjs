@@ -1,6 +1,6 @@
 // @ts-check
 /** What is measured while playing: how long a key takes to become a picture, and where that time goes. */
-import { FPS, framesOfBlocks } from "../../model/variants.mjs";
+import { framesOfBlocks, secondsOf } from "../../model/variants.mjs";
 
 const MEAN = 0.3;
 const RATE_MS = 1000;
@@ -45,7 +45,7 @@ export class Readouts {
    *   may be played
    */
   line(words, { blocks, most, playing, dropped }) {
-    const parts = [words("read.blocks", { blocks, seconds: (framesOfBlocks(blocks) / FPS).toFixed(1) })];
+    const parts = [words("read.blocks", { blocks, seconds: secondsOf(framesOfBlocks(blocks)).toFixed(1) })];
     if (most) parts.push(words("read.left", { blocks: most - blocks }));
     if (playing) parts.push(words("read.rate", { fps: this.rate }));
     for (const name of /** @type {const} */ (["latency", "generation", "decode", "transport"])) {

@@ -11,7 +11,8 @@ import { parseScript } from "../../script/script.mjs";
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {string | null} Id */
 /**
- * @typedef {{row: number, block: number}} Divergence the first input row that differs, and the first block that reads
+ * @typedef {{row: import("../../model/variants.mjs").Frame, block: import("../../model/variants.mjs").Block}}
+ *   Divergence the first input row that differs, and the first block that reads
  *   it
  */
 

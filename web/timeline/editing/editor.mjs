@@ -1,6 +1,6 @@
 // @ts-check
 /** The commands of one timeline editor. Knows nothing of the page; drawing and input are elsewhere. */
-import { FPS, MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks } from "../../model/variants.mjs";
+import { MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks, secondsOf } from "../../model/variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
 import { activeTracks } from "../../model/document.mjs";
 import { EditorState } from "./state.mjs";
@@ -132,14 +132,14 @@ export class Editor extends EditorState {
     this.say("say.removed", { n: rows, t: at });
   }
 
-  /** @param {number} blocks */
+  /** @param {import("../../model/variants.mjs").Block} blocks */
   setBlocks(blocks) {
     this.apply((doc) => edit.setLength(doc, framesOfBlocks(blocks)));
     const { length } = this.doc;
     this.say("say.length", {
       blocks: blocksOfFrames(length),
       frames: length,
-      seconds: Number((length / FPS).toFixed(2)),
+      seconds: Number(secondsOf(length).toFixed(2)),
     });
   }
 
@@ -294,12 +294,12 @@ export class Editor extends EditorState {
     const block = blockOfInput(t);
     const state = this.blocks[block] ?? "none";
     const parts = [
-      this.words("status", { t, s: (t / FPS).toFixed(2), block }) +
+      this.words("status", { t, s: secondsOf(t).toFixed(2), block }) +
         (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`),
     ];
     if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
     if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
-    parts.push(this.words("status.end", { frames: this.doc.length, seconds: (this.doc.length / FPS).toFixed(2) }));
+    parts.push(this.words("status.end", { frames: this.doc.length, seconds: secondsOf(this.doc.length).toFixed(2) }));
     return parts.join("  ·  ");
   }
 }

@@ -13,8 +13,9 @@ import { warningsOf } from "../../model/warnings.mjs";
 import * as edit from "../../model/edit.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
-/** @typedef {{t: number, lane: string}} Cursor */
-/** @typedef {{a: number, b: number, lanes: string[]}} Selection */
+/** @typedef {import("../../model/variants.mjs").Frame} Frame */
+/** @typedef {{t: Frame, lane: string}} Cursor */
+/** @typedef {{a: Frame, b: Frame, lanes: string[]}} Selection */
 /**
  * @typedef {{doc: Timeline, cursor: Cursor, selection: Selection | null, flip?: boolean}} Moment `flip`: to another
  *   branch
@@ -39,7 +40,7 @@ export class EditorState {
     this.easing = "linear";
     /** @type {Set<string>} */
     this.armed = new Set();
-    /** @type {number | null} */
+    /** @type {Frame | null} */
     this.playhead = null;
     /** @type {Problem | null} */
     this.problem = null;

@@ -1,6 +1,6 @@
 // @ts-check
 /** The line below the canvas: where the cursor is, and beside it what is wrong or worth knowing. */
-import { FPS } from "../../model/variants.mjs";
+import { secondsOf } from "../../model/variants.mjs";
 import { element, update } from "./style.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
@@ -34,7 +34,7 @@ export class Foot {
     const faulty = editor.scriptError;
     const bad = complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
     const take = recording === null ? "" : words("say.recording", { t: recording });
-    const soft = first ? `${words(`warn.${first.code}`)} (${(first.t / FPS).toFixed(2)} s)` : "";
+    const soft = first ? `${words(`warn.${first.code}`)} (${secondsOf(first.t).toFixed(2)} s)` : "";
     const text = take || bad || editor.told || soft;
     const colour = take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn";
     update(this.note, { text, title: text, class: `mg-note${colour}` });

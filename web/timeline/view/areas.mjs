@@ -8,10 +8,13 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
 /** @typedef {import("../../model/document.mjs").Marker} Marker */
 /** @typedef {import("../../model/tracks.mjs").Entry} Entry */
 /** @typedef {import("../../model/tracks.mjs").Run} Run */
+/** @typedef {import("../../model/variants.mjs").Block} Block */
+/** @typedef {import("../../model/variants.mjs").Frame} Frame */
+/** @typedef {import("../../model/variants.mjs").Pixel} Pixel */
 /** @typedef {import("./view.mjs").View} View */
 /** @typedef {import("./view.mjs").Row} Row */
 /**
- * @typedef {{x: number, y: number, width: number, height: number}} Rect in pixels of the canvas; right and bottom
+ * @typedef {{x: Pixel, y: Pixel, width: Pixel, height: Pixel}} Rect right and bottom
  *   excluded
  */
 /** @typedef {{doc: Timeline, view: View, tool: string, selection: Selection | null, ramp: object | null}} Scene */
@@ -23,7 +26,7 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
 /**
  * @typedef {Band
  *   | {kind: "loopEnd", rect: Rect, end: 0 | 1}
- *   | {kind: "block", rect: Rect, block: number}
+ *   | {kind: "block", rect: Rect, block: Block}
  *   | {kind: "marker", rect: Rect, marker: Marker}
  *   | {kind: "rampEnd", rect: Rect, at: {x: number, y: number}, row: Row, ramp: Entry, end: "start" | "stop",
  *      value: number}
@@ -188,19 +191,19 @@ function edgesOf(view, row, run) {
   ];
 }
 
-/** A pixel and so many on each side of it. @param {number} x @param {number} reach */
+/** A pixel and so many on each side of it. @param {Pixel} x @param {Pixel} reach */
 const around = (x, reach) => ({ x: x - reach, width: 2 * reach + 1 });
 
 /**
  * Rows a..b across; what ends with the document goes on to the edge of the canvas, where its last row is taken.
- * @param {View} view @param {Timeline} doc @param {number} a @param {number} b
+ * @param {View} view @param {Timeline} doc @param {Frame} a @param {Frame} b
  */
 function stretch(view, doc, a, b) {
   const x = view.x(a);
   return { x, width: (b >= doc.length ? Math.max(view.width, view.x(b)) : view.x(b)) - x };
 }
 
-/** @param {View} view @param {number} a @param {number} b */
+/** @param {View} view @param {Frame} a @param {Frame} b */
 const isSeen = (view, a, b) => view.x(b) >= view.head - RAMP_END && view.x(a) <= view.width + RAMP_END;
 
 /** @param {Rect} a @param {Rect} b @returns {Rect} */

@@ -1,6 +1,6 @@
 // @ts-check
 /** The picture of the timeline: only the columns that are seen, so that its cost does not grow with the length. */
-import { FPS, VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/variants.mjs";
+import { VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock, secondsOf } from "../../model/variants.mjs";
 import { activeTracks } from "../../model/document.mjs";
 import { entryAt, sampleCurve } from "../../model/tracks.mjs";
 import { drawDivergence, drawOther } from "./draw_branches.mjs";
@@ -258,7 +258,7 @@ function drawRuler(ctx, p) {
     const width = ctx.measureText(String(t)).width;
     if (step * view.perFrame > 84 && t && x + width + 46 < view.width) {
       ctx.fillStyle = theme.dim;
-      ctx.fillText(`${Number((t / FPS).toFixed(2))}s`, x + width + 8, 7);
+      ctx.fillText(`${Number(secondsOf(t).toFixed(2))}s`, x + width + 8, 7);
     }
   }
   ctx.fillStyle = theme.strong;

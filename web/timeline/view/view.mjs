@@ -5,13 +5,15 @@ import { activeTracks } from "../../model/document.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("../../model/variants.mjs").Lane} Lane */
-/** @typedef {Lane & {top: number, height: number}} Row */
+/** @typedef {import("../../model/variants.mjs").Frame} Frame */
+/** @typedef {import("../../model/variants.mjs").Pixel} Pixel */
+/** @typedef {Lane & {top: Pixel, height: Pixel}} Row */
 /**
  * @typedef {object} Hit
  * @property {"corner"|"ruler"|"strip"|"markers"|"lane"|"minimap"} area
  * @property {boolean} header in the column of names
- * @property {number} t row under the pointer, within the document
- * @property {number} edge nearest row boundary, within the document
+ * @property {Frame} t row under the pointer, within the document
+ * @property {Frame} edge nearest row boundary, within the document
  * @property {Row | null} row
  * @property {number} value camera value at this height of a camera lane
  */
@@ -84,12 +86,12 @@ export class View {
     return (this.width - this.head) / this.perFrame;
   }
 
-  /** @param {number} t */
+  /** Where a row begins. @param {Frame} t @returns {Pixel} */
   x(t) {
     return this.head + (t - this.scroll) * this.perFrame;
   }
 
-  /** The fractional row at x. @param {number} x */
+  /** The fractional row at x. @param {Pixel} x @returns {Frame} */
   time(x) {
     return this.scroll + (x - this.head) / this.perFrame;
   }
@@ -149,7 +151,7 @@ export class View {
     return Math.round(Math.max(-range, Math.min(range, value)) * 100) / 100 + 0;
   }
 
-  /** What is at a point of the canvas. @param {Timeline} doc @param {number} x @param {number} y @returns {Hit} */
+  /** What is at a point of the canvas. @param {Timeline} doc @param {Pixel} x @param {Pixel} y @returns {Hit} */
   hit(doc, x, y) {
     const time = this.area(y) === "minimap" ? ((x - this.head) / (this.width - this.head)) * doc.length : this.time(x);
     const t = Math.max(0, Math.min(doc.length - 1, Math.floor(time)));
