@@ -15,8 +15,8 @@ from .errors import BackendError
 from .networks.generator import Generator, GeneratorConfig
 from .networks.vae import TinyDecoder, WanVAE
 from .networks.vae.base import SPATIAL_STRIDE, State
+from .networks.vae.history import AT_ONCE, MEMORY
 from .networks.vae.low_memory import tiles_of
-from .networks.vae.wan import AT_ONCE, MEMORY
 from .system.resources import gigabytes
 from .variants import LATENTS_PER_BLOCK
 

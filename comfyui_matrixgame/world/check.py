@@ -16,8 +16,9 @@ from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..networks.generator.kv_cache import Caches, LayerCache
 from ..networks.generator.model import HEAD_DIM, PATCH
 from ..networks.vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
+from ..networks.vae.history import MEMORY
 from ..networks.vae.tiny import WIDTHS
-from ..networks.vae.wan import MEMORY, STAGES
+from ..networks.vae.wan import STAGES
 from ..system.words import counted
 from ..variants import Variant, get_variant
 from .block.condition import CONSTANT_FROM

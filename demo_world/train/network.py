@@ -15,7 +15,9 @@ from comfyui_matrixgame.compute.ops import weights_in_use
 from comfyui_matrixgame.networks.generator.action_module import ActionModule
 from comfyui_matrixgame.networks.generator.model import HEAD_DIM, PATCH, Generator, GeneratorConfig, SelfAttention
 from comfyui_matrixgame.networks.vae.base import LATENT_CHANNELS, LATENT_MEAN, LATENT_STD, denormalise, normalise
-from comfyui_matrixgame.networks.vae.wan import History, ResidualBlock, SpatialAttention, WanVAE
+from comfyui_matrixgame.networks.vae.history import History
+from comfyui_matrixgame.networks.vae.wan import WanVAE
+from comfyui_matrixgame.networks.vae.wan_layers import ResidualBlock, SpatialAttention
 from comfyui_matrixgame.networks.vision import ImageEncoder
 from comfyui_matrixgame.variants import UNIVERSAL
 

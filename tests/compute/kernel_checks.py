@@ -13,7 +13,8 @@ from comfyui_matrixgame.compute.ops import Operations
 from comfyui_matrixgame.compute.trials import trying
 from comfyui_matrixgame.networks.generator import norms, rope
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
-from comfyui_matrixgame.networks.vae import wan
+from comfyui_matrixgame.networks.vae import wan_layers
+from comfyui_matrixgame.networks.vae.history import History
 
 DTYPES = [torch.float32, torch.float16]
 DEVICE = torch.device("cpu" if os.environ.get("TRITON_INTERPRET") == "1" else "cuda")
@@ -218,15 +219,15 @@ def test_96_channels_in_two(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
 
 @torch.inference_mode()
 def test_a_watched_convolution_is_called_and_not_read(interpreted: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wan, "triton_for", lambda _: kernels)
-    conv = wan.causal_conv3d(Operations, 4, 6, (3, 3, 3)).to(DEVICE)
-    norm = wan.RMSNorm(4, 3).to(DEVICE)
+    monkeypatch.setattr(wan_layers, "triton_for", lambda _: kernels)
+    conv = wan_layers.causal_conv3d(Operations, 4, 6, (3, 3, 3)).to(DEVICE)
+    norm = wan_layers.RMSNorm(4, 3).to(DEVICE)
     torch.nn.init.normal_(conv.weight)
     torch.nn.init.normal_(conv.bias)
     x, added = (torch.randn(1, n, 2, 4, 5, device=DEVICE).contiguous(memory_format=LAST) for n in (4, 6))
 
     def once() -> torch.Tensor:
-        return wan.convolve(conv, x, wan.History(None, torch.float32), norm, added)
+        return wan_layers.convolve(conv, x, History(None, torch.float32), norm, added)
 
     plain = once()
     forward = conv.forward

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from comfyui_matrixgame.compute.devices import computing_on
 from comfyui_matrixgame.compute.trials import SWITCH, TRIALS, chosen, trying
 from comfyui_matrixgame.errors import BackendError
-from comfyui_matrixgame.networks.vae import planes, wan
+from comfyui_matrixgame.networks.vae import planes, wan_layers
 
 from ..cuda.networks import CUDA, blocks_of, small_on
 from ..pretend_gpu import Machine
@@ -79,7 +79,7 @@ def test_rollouts_with_a_trial_of_the_decoder(gpus: Machine, monkeypatch: pytest
     monkeypatch.setattr(planes, "WIDE", NARROW)
     used: list[object] = []
     in_planes = planes.convolve_in_planes
-    monkeypatch.setattr(wan, "convolve_in_planes", lambda *args: used.append(args) or in_planes(*args))
+    monkeypatch.setattr(wan_layers, "convolve_in_planes", lambda *args: used.append(args) or in_planes(*args))
     plain = blocks_of(small_on(CUDA[0]), blocks=2)
     assert not used
     with trying(trial):

@@ -39,14 +39,14 @@ def pins():
 """
 
 PINS = """
-from comfyui_matrixgame.networks.vae import wan
+from comfyui_matrixgame.networks.vae import wan_layers
 model, parts = load()
 first = blocks_of(model, parts)
 print("dynamic:", model.is_dynamic(), "staged:", sum(vbar.loaded_size() for vbar in VBar.all) > 5e6)
 print("pins:", pins())
-wan.triton_for = lambda x: object()  # as with Triton: a convolution's weights are taken without its call
-wan.narrow_convolution = lambda *_: None
-wan.add_into = lambda *_: False
+wan_layers.triton_for = lambda x: object()  # as with Triton: a convolution's weights are taken without its call
+wan_layers.narrow_convolution = lambda *_: None
+wan_layers.add_into = lambda *_: False
 second = blocks_of(model, parts)
 print("pins:", pins())
 memory.unload_all_models()

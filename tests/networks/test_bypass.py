@@ -18,7 +18,7 @@ from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.generator.norms import RMSNorm
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.base import State
-from comfyui_matrixgame.networks.vae.wan import RMSNorm as ChannelNorm
+from comfyui_matrixgame.networks.vae.wan_layers import RMSNorm as ChannelNorm
 from comfyui_matrixgame.variants import VARIANTS, Variant
 from comfyui_matrixgame.world import Models, rollout, start_world
 

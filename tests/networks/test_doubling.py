@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from comfyui_matrixgame.compute.ops import Operations
-from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE, doubling, tiny, wan
+from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE, doubling, tiny, wan, wan_layers
 from comfyui_matrixgame.networks.vae.doubling import double_and_convolve, doubling_conv2d, in_phases
 
 from ..support.networks import stream, with_streams
@@ -73,7 +73,7 @@ def test_where_a_device_wants_it_everything_lies_channels_last(
     latents = stream("laid/latents", (worlds, 16, 3, 2, 3))
     plain, state = decoder.decode(latents[:, :, :1])
     plain = torch.cat([plain, decoder.decode(latents[:, :, 1:], state)[0]], dim=2)
-    for module in (doubling, tiny, wan):
+    for module in (doubling, tiny, wan, wan_layers):
         monkeypatch.setattr(module, "wants_channels_last", lambda _: True)
     decoder.lay_weights(torch.device("cpu"))
     with Layouts({tuple(p.shape) for p in decoder.parameters() if p.ndim > 3}) as layouts:
