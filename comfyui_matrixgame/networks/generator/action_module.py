@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ...compute.attention import Attention, sdpa
@@ -119,11 +120,10 @@ class ActionModule(nn.Module):
         q, k, v = self.t_qkv(h).flatten(1, 2).chunk(3, dim=-1)  # three of [B, F*S, hidden]
         norm_rotate_into(cache.mouse, span.first_frame, k, v, None, span.rotations, HEAD_DIM, EPS, apart=span.places)
         q = norm_rotate(q, None, span.rotations, HEAD_DIM, EPS)
-        # every place looks along its own time: [B*S, F, heads, 64], for one world without a copy, and back
-        q = q.unflatten(1, (span.frames, span.places)).transpose(1, 2).flatten(0, 1)
+        # every place looks along its own time; for one world without a copy
+        q = rearrange(q, "b (f s) heads d -> (b s) f heads d", s=span.places)
         y = attend_along_time(q, cache.mouse, span.end_frame, attention)
-        y = y.unflatten(0, (x.shape[0], span.places)).transpose(1, 2).flatten(3).flatten(1, 2)  # [B, F*S, hidden]
-        return self.proj_mouse(y)
+        return self.proj_mouse(rearrange(y, "(b s) f heads d -> b (f s) (heads d)", s=span.places))
 
     def _first_mouse_layer(self, x: Tensor, camera: Tensor, span: TimeSpan) -> Tensor:
         """[B, F, S, hidden]; the columns of the weight for the camera have done their work in `prepare`."""

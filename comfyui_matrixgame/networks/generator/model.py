@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor
 
 from ...compute.attention import Attention, sdpa
@@ -319,7 +320,7 @@ class Generator(nn.Module):
         """
         given = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
         patches = self.patch_embedding(given)  # [B, dim, F, h/2, w/2]
-        frames, rows, columns = patches.shape[2:]
+        frames, rows = patches.shape[2:4]
         # side by side in memory, since what adds to it later keeps its layout
         x = Tokens(patches.flatten(2).transpose(1, 2).contiguous())
         del given, patches
@@ -328,10 +329,8 @@ class Generator(nn.Module):
         for layer, modulation, image_kv, camera, cache in of_layers:
             layer(x, Modulation(*modulation), image_kv, block, camera, cache, self.attention)
         shift, scale = rollout.head_modulations[step]
-        velocity = self.head(x.norm(scale, shift))
-        velocity = velocity.unflatten(-1, (PATCH, PATCH, LATENT_CHANNELS)).unflatten(1, (frames, rows, columns))
-        velocity = velocity.permute(0, 6, 1, 2, 4, 3, 5)  # [B, 16, F, h/2, 2, w/2, 2]
-        return velocity.reshape(-1, LATENT_CHANNELS, frames, rows * PATCH, columns * PATCH)
+        y = self.head(x.norm(scale, shift))
+        return rearrange(y, "b (f h w) (p q c) -> b c f (h p) (w q)", f=frames, h=rows, p=PATCH, q=PATCH)
 
     def _time_embedding(self, timesteps: Sequence[float] | Tensor, like: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
