@@ -179,7 +179,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     from comfyui_matrixgame.batch.backends.backend import Outcome
     from comfyui_matrixgame.batch.backends.local import make_task
     from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
-    from comfyui_matrixgame.batch.jobs.task import Identity
+    from comfyui_matrixgame.batch.jobs.task import ModelIds
     from comfyui_matrixgame.batch.results.ledger import Ledger
     from comfyui_matrixgame.batch.runner import Runner
 
@@ -202,7 +202,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
             return ""
 
         def task(self, job: Any) -> Any:
-            return make_task(jobs, job, Identity("models", "decoder", "tower"))
+            return make_task(jobs, job, ModelIds("models", "decoder", "tower"))
 
         def run(self, feed: Any, on_pulse: Any) -> Any:
             pool = _empty_pool(workers, 64)
@@ -244,13 +244,13 @@ def batch_of(folder: Path, args: argparse.Namespace) -> dict[str, float]:
     from comfyui_matrixgame.batch.backends.local import make_task
     from comfyui_matrixgame.batch.backends.renderer import Renderer
     from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
-    from comfyui_matrixgame.batch.jobs.models import files_for, identities, load_all
+    from comfyui_matrixgame.batch.jobs.models import files_for, ids_of, load_all
 
     file = folder / "jobs.yaml"
     file.write_text(f"scripts: bench:0:93\nseeds: 0..{args.count - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
     jobs, device = read_job_file(file), torch.device(args.device)
     models = load_all(files_for(jobs, "universal", device), "sdpa")
-    tasks = [make_task(jobs, job, identities(models)) for job in jobs.jobs()]
+    tasks = [make_task(jobs, job, ids_of(models)) for job in jobs.jobs()]
     renderer, frames = Renderer(models, args.count), 0
     sources = [task.source for task in tasks]
     assert all(sources)

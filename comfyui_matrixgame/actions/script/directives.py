@@ -7,13 +7,13 @@ from collections.abc import Callable
 from ...variants import FPS, VARIANTS
 from ..vocabulary import UNITS, key_words, suggestion
 from .lexer import Token
-from .token_reader import Cursor, integer, units_hint
+from .token_reader import TokenReader, integer, units_hint
 
 SCRIPT_VERSION = 1
 DIRECTIVES = ("version", "variant", "fps", "speed", "unit", "length")
 
 
-class HeaderReader(Cursor):
+class DirectiveReader(TokenReader):
     """Reads directives into the cursor's settings."""
 
     _length_given: tuple[Token, str | None] | None = None

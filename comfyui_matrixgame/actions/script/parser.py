@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..check_document import MAX_FRAMES, MAX_MARKERS, MAX_NAME
 from ..vocabulary import AXES
-from .directives import HeaderReader
+from .directives import DirectiveReader
 from .lexer import Token, place_of
 from .statements import Lanes, Mark, Repeat, Statement, Step, Wait
 from .steps import StepReader
@@ -14,7 +14,7 @@ MAX_DEPTH = 16  # of repeats in repeats
 LANES = ("keys", "cam", *AXES)
 
 
-class Parser(HeaderReader, StepReader):
+class Parser(DirectiveReader, StepReader):
     """Reads a whole script."""
 
     def read(self) -> list[Statement]:

@@ -8,7 +8,7 @@ from ...variants import FRAMES_PER_BLOCK
 from ..vocabulary import AXES, CAMERA, EASINGS, OPPOSITES, action_list, held_keys, suggestion
 from .lexer import UNREADABLE, Token
 from .statements import Ramp, Step
-from .token_reader import Cursor
+from .token_reader import TokenReader
 
 SUSTAINED_UP = 2 * FRAMES_PER_BLOCK  # rows of looking up in one step that deserve a word
 
@@ -25,7 +25,7 @@ class _Chord:
         self.idle = False
 
 
-class StepReader(Cursor):
+class StepReader(TokenReader):
     """Reads steps of the cursor's variant."""
 
     def read_step(self, lane: str = "") -> Step:

@@ -12,7 +12,7 @@ from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, place_of, sou
 MAX_WARNINGS = 100  # further ones are not kept
 
 
-class Cursor:
+class TokenReader:
     """Reads normalised script text once, from left to right, and stops at the first fault."""
 
     def __init__(self, text: str, wanted: Variant | None) -> None:

@@ -15,10 +15,10 @@ from ...variants import get_variant
 from ...weights import Files
 from ...world import Models, PassProgress
 from ...world.world import ENGINE_VERSION
-from ..jobs.models import files_for, identities, load_all, signature, timing_signature
+from ..jobs.models import files_for, ids_of, load_all, signature, timing_signature
 from ..jobs.products import Job
 from ..jobs.settings import JobFile
-from ..jobs.task import Identity, Source, Task, last_name, read_source, result_key
+from ..jobs.task import ModelIds, Source, Task, last_name, read_source, result_key
 from ..results.outputs import DiskFull, ResultWriter
 from ..results.store import Store
 from .backend import Feed, OnPulse, Outcome, Pulse
@@ -30,7 +30,7 @@ PutNote = Callable[[str, Any], None]
 
 
 class LocalBackend:
-    """Makes jobs in this process. note, put_note: where identities of models are remembered between runs."""
+    """Makes jobs in this process. note, put_note: where the ids of models are remembered between runs."""
 
     name = "local"
 
@@ -42,8 +42,8 @@ class LocalBackend:
         self._models: dict[int, Models] = {}
         self._cache = open_cache(jobs)
         self._loading = threading.Lock()
-        self._identity = remembered_identity(
-            self.files[0], jobs.models.attention, lambda: identities(self._load(0)), note, put_note
+        self._identity = remembered_ids(
+            self.files[0], jobs.models.attention, lambda: ids_of(self._load(0)), note, put_note
         )
 
     def signature(self) -> str:
@@ -212,7 +212,7 @@ class OpenResult:
         self._thread.outbox.put(outcome)
 
 
-def make_task(jobs: JobFile, job: Job, identity: Identity) -> Task:
+def make_task(jobs: JobFile, job: Job, identity: ModelIds) -> Task:
     """A job made ready for models of these names. Raises MatrixGameError."""
     block_name = last_name(job, identity.models, jobs.size, get_variant(job.variant))
     return Task(
@@ -232,16 +232,16 @@ def make_task(jobs: JobFile, job: Job, identity: Identity) -> Task:
     )
 
 
-def remembered_identity(
-    files: Files, attention: str, ask: Callable[[], Identity], note: Notes, put_note: PutNote
-) -> Identity:
+def remembered_ids(
+    files: Files, attention: str, ask: Callable[[], ModelIds], note: Notes, put_note: PutNote
+) -> ModelIds:
     """The names of the networks, from the last run with these files and this attention where there was one."""
     name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
     noted = note(name)
     if noted is None:
         noted = ask()
         put_note(name, noted)
-    return Identity(*noted)
+    return ModelIds(*noted)
 
 
 def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:

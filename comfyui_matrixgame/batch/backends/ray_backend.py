@@ -15,14 +15,14 @@ import torch
 
 from ...compute.devices import find_device
 from ...errors import BatchError
-from ..jobs.models import files_for, identities, load_all, timing_signature
+from ..jobs.models import files_for, ids_of, load_all, timing_signature
 from ..jobs.products import Job
 from ..jobs.settings import JobFile
-from ..jobs.task import Identity, Source, Task
+from ..jobs.task import ModelIds, Source, Task
 from ..results.ledger import Ledger
 from ..results.store import Store, open_store
 from .backend import Feed, OnPulse, Outcome, Pulse
-from .local import ResultThread, grouped, make_task, remembered_identity, render_group, source_of
+from .local import ResultThread, grouped, make_task, remembered_ids, render_group, source_of
 from .renderer import Renderer, open_cache
 
 try:
@@ -58,9 +58,9 @@ class Worker:
         """How far it is."""
         return self._pulse
 
-    def identity(self) -> Identity:
+    def identity(self) -> ModelIds:
         """The names of the networks."""
-        return identities(self._models)
+        return ids_of(self._models)
 
     def work(self, groups: list[list[Task]], places: list[list[int]], *sources: Source) -> list[list[Outcome]]:
         """Make the results of some groups, but those that another worker finished before it was lost."""
@@ -113,7 +113,7 @@ class RayBackend:
         self._pool = Pool(
             self._start, self._send, size, retries, on_look=self._looked, answers=partial(listens, _head(address))
         )
-        self._identity = remembered_identity(
+        self._identity = remembered_ids(
             self._files, jobs.models.attention, self._ask_identity, ledger.note, ledger.put_note
         )
 

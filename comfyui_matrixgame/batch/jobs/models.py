@@ -19,7 +19,7 @@ from ...world import Models
 from ...world.models import fingerprint
 from .patterns import home_path
 from .settings import JobFile
-from .task import Identity
+from .task import ModelIds
 
 
 def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
@@ -91,10 +91,10 @@ def timing_signature(files: Files, jobs: JobFile) -> str:
     return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}"
 
 
-def identities(models: Models) -> Identity:
+def ids_of(models: Models) -> ModelIds:
     """The names of a variant's networks."""
     tower = "" if models.vision is None else fingerprint(models.vision)
-    return Identity(models.identity(), fingerprint(models.decoder), tower)
+    return ModelIds(models.identity(), fingerprint(models.decoder), tower)
 
 
 def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:

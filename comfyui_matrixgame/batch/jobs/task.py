@@ -28,7 +28,7 @@ from .start_sources import Start
 LARGEST_SOURCE = 4 << 30  # bytes of a picture or a clip
 
 
-class Identity(NamedTuple):
+class ModelIds(NamedTuple):
     """What the networks are called. models: generator and VAE. tower: of images; empty where there is none."""
 
     models: str
@@ -148,7 +148,7 @@ def last_name(job: Job, models_id: str, size: tuple[int, int], variant: Variant)
     return name
 
 
-def result_key(block_name: str, identity: Identity) -> str:
+def result_key(block_name: str, identity: ModelIds) -> str:
     """The name of a result: its last block's, and of what that does not stand for: decoder and image tower."""
     return f"{block_name[:40]}-{identity.decoder[:8]}-{identity.tower[:8] or 'none'}"
 
