@@ -30,9 +30,13 @@ from ..system.files import check_regular, open_regular
 from ..system.kinds import HEAD, kind_of
 from ..system.words import counted
 from ..variants import FPS, blocks_of_frames, frames_of_blocks
+from .cut_short import is_cut_short
+from .high_range import is_high_range, plain
 from .images import HEIGHT, WIDTH, fit_image, image_tensor
+from .interlaced import deinterlaced
 
 T = TypeVar("T")
+Note = Callable[[str], object] | None
 
 MOST_CLIP_FRAMES = frames_of_blocks(42)  # 20 s; a generator sees far less of what came before
 WIDEST_PIXEL = 4  # times its height
@@ -98,10 +102,11 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
             yield frame.pixels()
 
 
-def read_clip(path: str | Path, height: int, width: int) -> Clip:
-    """A clip to go on from, each frame cut and resized as it comes. Raises VideoError and ImageError."""
+def read_clip(path: str | Path, height: int, width: int, note: Note = None) -> Clip:
+    """A clip to go on from, each frame cut and resized as it comes. note: called with a sentence where the file is
+    not whole. Raises VideoError and ImageError."""
     name, steps, fitted = Path(path).name, Resampler(MOST_CLIP_FRAMES), []
-    for frame in _frames(path):
+    for frame in _frames(path, note):
         fitted += steps.put(fit_image(image_tensor(frame.pixels()), height, width), frame.at, frame.duration)
         _check_length(len(fitted), name)
     fitted += steps.end()
@@ -113,11 +118,11 @@ def read_clip(path: str | Path, height: int, width: int) -> Clip:
     return Clip(pixels, name, steps.frames, steps.rate, steps.exact)
 
 
-def clip_frames(path: str | Path) -> tuple[int, float, bool]:
+def clip_frames(path: str | Path, note: Note = None) -> tuple[int, float, bool]:
     """Frames of a clip at 25 a second, as `read_clip` finds them, its own rate, and whether it is exact. All of it is
-    decoded, and nothing kept. Raises VideoError and ImageError."""
+    decoded, and nothing kept. note: as there. Raises VideoError and ImageError."""
     name, steps, count = Path(path).name, Resampler(MOST_CLIP_FRAMES), 0
-    for frame in _frames(path):
+    for frame in _frames(path, note):
         count += len(steps.put(None, frame.at, frame.duration))
         _check_length(count, name)
     count += len(steps.end())
@@ -239,20 +244,25 @@ def reason(error: BaseException) -> str:
 @dataclass(frozen=True)
 class _Frame:
     """A decoded frame, and the size that frames of its clip have before they are turned. at: the second at which it is
-    shown, where the file says it. duration: in seconds."""
+    shown, where the file says it. duration: in seconds. transfer, primaries: of its colours, as H.273 numbers them."""
 
     decoded: VideoFrame
     height: int
     width: int
     at: float | None
     duration: float
+    transfer: int
+    primaries: int
 
     def pixels(self) -> np.ndarray:
         """[H, W, 3] of 8 bits, as it is shown."""
         frame = self.decoded
         if (frame.height, frame.width) != (self.height, self.width):
             frame = frame.reformat(width=self.width, height=self.height)
-        picture = frame.to_ndarray(format="rgb24")
+        if is_high_range(self.transfer):
+            picture = plain(frame.to_ndarray(format="rgb48le"), self.transfer, self.primaries)
+        else:
+            picture = frame.to_ndarray(format="rgb24")
         return _turned(picture, self.decoded.side_data.get("DISPLAYMATRIX"))
 
 
@@ -272,18 +282,26 @@ def _turned(picture: np.ndarray, matrix: SideData | None) -> np.ndarray:
     return np.ascontiguousarray(turned)
 
 
-def _frames(path: str | Path) -> Iterator[_Frame]:
+def _frames(path: str | Path, note: Note = None) -> Iterator[_Frame]:
     size: tuple[int, int] | None = None
+    end, count, damaged = 0.0, 0, False
     with open_video(path) as container:
         stream = film_of(container)
         assert stream is not None  # `open_video` has looked
         even, pace = container.format.name in _EVEN, 1 / float(stream.average_rate or FPS)
-        for frame in container.decode(stream):
+        colours = stream.codec_context
+        for frame in deinterlaced(container.decode(stream)):
             if size is None:
                 shape = stream.codec_context.sample_aspect_ratio  # of a pixel
                 wide = float(shape) if shape and WIDEST_PIXEL >= shape >= 1 / WIDEST_PIXEL else 1
                 size = frame.height, max(1, round(frame.width * wide))
-            yield _Frame(frame, *size, *_when(frame, None if even else frame.time, pace))
+            at, duration = _when(frame, None if even else frame.time, pace)
+            count, damaged = count + 1, damaged or frame.is_corrupt
+            end = max(end, (count * pace if at is None else at) + duration)
+            yield _Frame(frame, *size, at, duration, int(colours.color_trc or 0), int(colours.color_primaries or 0))
+        if note and count and (damaged or is_cut_short(path, container, stream, end, pace)):
+            what = f"{Path(path).name} is damaged or cut short"
+            note(f"{what}; what can be decoded of it is used: {counted(count, 'frame')}")
 
 
 def _when(frame: VideoFrame, at: float | None, pace: float) -> tuple[float | None, float]:

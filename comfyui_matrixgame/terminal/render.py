@@ -64,7 +64,9 @@ def render(args: argparse.Namespace) -> int:
     if args.blocks is not None and args.blocks > MOST_BLOCKS:
         raise WorldError(f"--blocks is at most {MOST_BLOCKS:,}, got {args.blocks:,}; a --world goes on from there.")
     track = _inputs(args, files.variant)
-    clip = read_clip(args.continue_clip, height, width) if args.continue_clip else None
+    clip = None
+    if args.continue_clip:
+        clip = read_clip(args.continue_clip, height, width, lambda text: say(f"clip: {text}"))
     clip_blocks = _clip_blocks(clip) if clip is not None else 0
     blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
     if blocks < 1:

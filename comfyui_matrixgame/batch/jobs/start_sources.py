@@ -86,7 +86,7 @@ def read_clips(
         source = fields["actions"].text("the actions of a clip")
         files = files_of(fields["actions"], source, folder)
         actions = Script("", "file", str(files[0])) if files else Script("", "text", source)
-        blocks = _clip_blocks(fields["file"], paths[0])
+        blocks = _clip_blocks(fields["file"], paths[0], {} if notes is None else notes)
         for variant in variants:
             try:
                 rows, said = len(actions.track(variant)), actions.notes(variant)
@@ -163,11 +163,11 @@ def _check_picture(entry: Value, path: Path, size: tuple[int, int]) -> None:
         entry.fail(str(error) if path.name in str(error) else f"{path.name}: {error}")
 
 
-def _clip_blocks(entry: Value, path: Path) -> int:
+def _clip_blocks(entry: Value, path: Path, notes: dict[str, None]) -> int:
     from ...media.clips import blocks_of_clip, clip_frames
 
     try:
-        frames, rate, exact = clip_frames(path)
+        frames, rate, exact = clip_frames(path, lambda text: notes.setdefault(f"{text}."))
         if not exact:
             entry.fail(
                 f"{path.name} plays {rate:.4g} frames a second; a clip in a job file needs {FPS}: "
