@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import load_generator, load_vae, load_vision
+from comfyui_matrixgame.measure.reports import report_argument, report_in, write_text
 from comfyui_matrixgame.variants import FPS, UNIVERSAL, first_input_of_block, frames_of_blocks
 from comfyui_matrixgame.world import Models, rollout, start_world
 from demo_world.export import FILES
@@ -260,6 +261,11 @@ def in_words(figures: dict, seconds: int) -> dict[str, str]:
     return words
 
 
+def is_own_report(path: Path) -> bool:
+    """Whether a file holds the figures that this program writes."""
+    return {"estimator_on_the_game", "summary"} <= report_in(path).keys()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -273,15 +279,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--long", type=int, default=4, help="rollouts of a minute")
     parser.add_argument("--seconds", type=int, default=60, help="length of the long rollouts")
     parser.add_argument("--processes", type=int, default=1, help="parts measured at a time, each on one thread")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "demo_world.json")
+    parser.add_argument(
+        "--out", type=report_argument(option="--out", is_report=is_own_report),
+        default=str(Path(__file__).parent / "results" / "demo_world.json"),
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     with ProcessPoolExecutor(options.processes) as pool:
         parts = list(pool.map(measure, PARTS, [options] * len(PARTS)))
     results = {k: getattr(options, k) for k in ("size", "world", "rollouts", "long")}
     results |= {k: v for part in parts for k, v in part.items()}
     results["summary"] = in_words(results, options.seconds)
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(results, indent=2) + "\n")
+    write_text(options.out, json.dumps(results, indent=2) + "\n")
     for name, value in results["summary"].items():
         print(f"{name}: {value}")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..errors import BatchError, MatrixGameError
+from ..errors import BatchError, MatrixGameError, TargetError
 from ..system.words import counted
 from .backends.backend import Backend, Feed, Outcome, Pulse
 from .jobs.products import Job
@@ -86,7 +86,7 @@ class Runner:
         try:
             if self.on_report is not None:
                 self.on_report()
-        except BatchError as error:
+        except (BatchError, TargetError) as error:
             bars.say(str(error))
 
     def _outcomes(self, backend: Backend, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:

@@ -174,9 +174,12 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
     """The plan, with what earlier runs measured."""
     from ..batch.jobs.task import wanted_items
     from ..batch.plan import Measured, make_plan
+    from ..batch.results.report_files import check_report_files
     from ..batch.results.store import check_writable
+    from ..batch.runner import ledger_folder
 
     check_writable(jobs.output)
+    check_report_files(ledger_folder(jobs), len(jobs))
     memory, signature, devices = None, None, 1
     if args.comfyui:
         from ..batch.backends.comfyui import check_hosts

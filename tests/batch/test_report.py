@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -219,3 +222,61 @@ def test_an_export_writes_over_nobodys_files(out: Path, tmp_path: Path, capsys: 
         assert f"{name} exists and is no" in capsys.readouterr().err
         assert [path.name for path in target.iterdir()] == [name]
         assert (target / name).read_text() == "mine"
+
+
+REPORT = ("report.html", "results.csv", "results.parquet", "contact_sheet_001.jpg", "batch.sqlite")
+
+
+def of_the_user(folder: Path) -> None:
+    """Files of their own under the names of a report, each of its kind."""
+    (folder / "report.html").write_text("<!doctype html><title>My thesis</title>")
+    (folder / "results.csv").write_text("name,grade\nme,1\n")
+    pq.write_table(pa.table({"name": ["me"], "grade": [1]}), folder / "results.parquet")
+    Image.effect_noise((384, 154), 80).convert("RGB").save(folder / "contact_sheet_001.jpg")
+    with closing(sqlite3.connect(folder / "batch.sqlite")) as database:
+        database.execute("create table recipes (name text)")
+
+
+def test_a_run_writes_over_nobodys_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says so before anything is loaded."""
+    folder, theirs = write_files(tmp_path / "jobs"), tmp_path / "theirs"
+    theirs.mkdir()
+    of_the_user(theirs)
+    for name in REPORT:
+        target = tmp_path / f"in {name}"
+        target.mkdir()
+        data = (theirs / name).read_bytes()
+        (target / name).write_bytes(data)
+        path = write_jobs(folder, output=str(target), keep=["mp4"])
+        for command in (["plan", str(path)], ["run", str(path), "--device", "cpu"]):
+            assert main(["batch", *command]) == 1
+            assert f"{name} exists and is no" in capsys.readouterr().err
+        assert [file.name for file in target.iterdir()] == [name]
+        assert (target / name).read_bytes() == data
+
+
+def test_a_report_writes_over_nobodys_files(out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copyfile(out / "batch.sqlite", tmp_path / "batch.sqlite")
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    of_the_user(theirs)
+    for name in REPORT[:-1]:
+        data = (theirs / name).read_bytes()
+        (tmp_path / name).write_bytes(data)
+        assert main(["batch", "report", str(tmp_path)]) == 1
+        assert f"{name} exists and is no" in capsys.readouterr().err
+        assert (tmp_path / name).read_bytes() == data
+        (tmp_path / name).unlink()
+    assert main(["batch", "report", str(tmp_path)]) == 0
+    assert main(["batch", "report", str(tmp_path)]) == 0  # over its own
+
+
+def test_what_lies_in_a_folder_named_parts_stays(tmp_path: Path) -> None:
+    folder = write_files(tmp_path / "jobs")
+    parts = folder / "jobs" / "parts"
+    (parts / "engine").mkdir(parents=True)
+    (parts / "engine" / "crank.stl").write_text("mine")
+    (parts / ("0" * 40 + "-decoder-none.0123abcd")).mkdir()  # of a run that was killed
+    assert main(["batch", "run", str(write_jobs(folder, keep=["mp4"])), "--device", "cpu"]) == 0
+    assert [path.name for path in parts.iterdir()] == ["engine"]
+    assert (parts / "engine" / "crank.stl").read_text() == "mine"

@@ -77,3 +77,13 @@ def test_the_decoder_learns_the_sharpness_that_is_measured(bench):
     blurred = loss_on_frames(both * 0.9, both)
     assert float(blurred[0]) > 0
     assert float(blurred[1]["sharpness"]) == pytest.approx(-0.1, rel=1e-4)
+
+
+def test_figures_take_the_place_of_figures_only(bench, tmp_path, capsys):
+    mine = tmp_path / "notes.json"
+    mine.write_text('{"summary": "mine"}')
+    with pytest.raises(SystemExit):
+        bench.main(["--out", str(mine)])
+    assert f"--out {mine} exists and is no report" in capsys.readouterr().err
+    assert mine.read_text() == '{"summary": "mine"}'
+    assert bench.is_own_report(PATH.parent / "results" / "demo_world.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from ...errors import BatchError
 from .outputs import ABOUT, PICTURES, RESULTS, explaining_full_disk, parsed, result_path, whole
 
 NAMED, PARTS = "by_name", "parts"
+_OURS = re.compile(r"[0-9a-z-]{32,}\.[0-9a-f]{8}|(probe|link)-[0-9a-f]{32}")  # in the folder of parts
 
 
 class FolderStore:
@@ -103,6 +105,8 @@ class FolderStore:
     def clean(self) -> None:
         """Delete what earlier runs began and did not finish; nothing else may be writing."""
         for part in (self.root / PARTS).iterdir():
+            if not _OURS.fullmatch(part.name):
+                continue
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 

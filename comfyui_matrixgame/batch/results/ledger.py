@@ -17,6 +17,7 @@ from typing import Any
 from ...errors import BatchError
 
 FILE, LOCK = "batch.sqlite", "batch.lock"
+TABLES = frozenset({"results", "jobs", "notes"})
 SCHEMA = """
 create table if not exists results (
     key text primary key, about text not null, bytes integer, frames integer, blocks integer, model_seconds real,

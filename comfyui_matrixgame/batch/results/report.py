@@ -17,14 +17,24 @@ from ...system.files import write_whole
 from ..jobs.settings import is_url
 from .ledger import Ledger, LedgerRow
 from .outputs import result_path
+from .report_files import (
+    ACROSS,
+    BACKGROUND,
+    CELL,
+    DOWN,
+    FIRST_COLUMNS,
+    PAGE,
+    SHEET,
+    TABLE,
+    TEXT,
+    check_report_files,
+)  # fmt: skip
 
-PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
 THUMBNAILS = "thumbnails"  # of results at a URL
 TEMPLATE = Path(__file__).with_name("report.html")
-ACROSS, DOWN, CELL, TEXT = 10, 12, (192, 128), 26  # pictures of a contact sheet, their size, the text under them
 LABELS = ("variant", "image", "script", "seed")
 COLUMNS = (
-    "name", "state", "error", "attempts", *LABELS, "blocks", "frames", "width", "height", "model_seconds", "seconds",
+    *FIRST_COLUMNS, *LABELS, "blocks", "frames", "width", "height", "model_seconds", "seconds",
     "bytes", "worker", "finished", "key", "block", "video", "thumbnail", "program",
 )  # fmt: skip
 
@@ -33,7 +43,8 @@ def write_report(folder: Path, output: str | None = None, quick: bool = False) -
     """Write the page, and unless `quick` the sheets and tables, of the ledger in `folder`; returns what was written.
 
     output: where the results lie, as the run had it; by default as the last run wrote it down. Works while a run is
-    on. Raises BatchError where nothing ran, or nothing can be written.
+    on. Raises BatchError where nothing ran, or nothing can be written, and TargetError where a file of the user's
+    would be overwritten.
     """
     ledger = Ledger(folder, write=False)
     try:
@@ -42,13 +53,15 @@ def write_report(folder: Path, output: str | None = None, quick: bool = False) -
         entries = list(ledger.entries())
     finally:
         ledger.close()
+    finished = [entry for entry in entries if entry.about]
+    check_report_files(folder, 0 if quick else len(finished), tables=not quick)
     try:
         if is_url(where):
             _bring_thumbnails(folder, where, entries)
         written = [write_page(folder, entries, total, where)]
         if not quick:
             written += write_tables(folder, entries)
-            written += write_sheets(folder, [entry for entry in entries if entry.about], is_url(where))
+            written += write_sheets(folder, finished, is_url(where))
     except OSError as error:
         raise BatchError(f"The report cannot be written to {folder}: {error.strerror or error}.") from None
     return written
@@ -104,7 +117,7 @@ def write_sheets(folder: Path, entries: list[LedgerRow], far: bool = False) -> l
 def _sheet(folder: Path, entries: list[LedgerRow], far: bool) -> Image.Image:
     across, down = min(ACROSS, len(entries)), -(-len(entries) // ACROSS)
     wide, high = CELL[0], CELL[1] + TEXT
-    sheet = Image.new("RGB", (across * wide, down * high), (24, 26, 29))
+    sheet = Image.new("RGB", (across * wide, down * high), BACKGROUND)
     draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(11)
     for index, entry in enumerate(entries):
         left, top = index % ACROSS * wide, index // ACROSS * high
