@@ -12,7 +12,7 @@ const NODE = "MatrixGameWorldCache";
 const ROLL_OUT = "MatrixGameRollOut";
 const ROUTE = "/matrixgame/cache";
 const REPORT = { least: 16, most: 80, margin: 4 }; // heights of the line on Roll Out, and the room around it
-const SURE_MS = 4000; // how long a second click on Forget deletes
+const SURE_MS = 10_000; // how long a second click on Forget deletes
 
 const WORDS = {
   en: {
@@ -77,11 +77,74 @@ export function size(bytes) {
   return bytes >= 1e6 ? `${Math.round(bytes / 1e6)} MB` : `${Math.ceil(bytes / 1e3)} kB`;
 }
 
+/** A project's row: the same element while the list is read anew, as a click, the focus and a question live in it. */
+class Row {
+  /** @param {string} name @param {(what: "free" | "forget") => unknown} ask */
+  constructor(name, ask) {
+    const text = words();
+    this.root = document.createElement("li");
+    this.picture = document.createElement("img");
+    this.picture.alt = "";
+    const title = document.createElement("b");
+    title.textContent = title.title = name;
+    this.about = document.createElement("small");
+    this.free = this.button(text("free"), text("freeHint"), () => ask("free"));
+    this.forget = this.button(text("forget"), text("forgetHint"), () => {
+      if (!this.timer) return this.question();
+      this.calm();
+      return ask("forget");
+    });
+    /** Until when the next click on Forget deletes. */
+    this.timer = 0;
+    const buttons = document.createElement("span");
+    buttons.append(this.free, this.forget);
+    this.root.append(this.picture, title, buttons, this.about);
+  }
+
+  question() {
+    this.forget.textContent = words()("sure");
+    this.timer = window.setTimeout(() => this.calm(), SURE_MS);
+  }
+
+  calm() {
+    window.clearTimeout(this.timer);
+    this.timer = 0;
+    this.forget.textContent = words()("forget");
+  }
+
+  /** @param {Project} project */
+  show(project) {
+    const text = words();
+    const picture = api.apiURL(`${ROUTE}/${encodeURIComponent(project.name)}/thumbnail?${project.bytes}`);
+    if (this.picture.getAttribute("src") !== picture) this.picture.src = picture;
+    const counts = [text("blocks", { n: project.blocks }), text("states", { n: project.states })];
+    if (project.pinned) counts.push(text("pinned", { n: project.pinned }));
+    this.about.textContent = [
+      ...counts,
+      `${size(project.bytes)} ${text("disk")}`,
+      `${size(project.memory)} ${text("memory")}`,
+    ].join(" · ");
+    this.free.disabled = !project.memory;
+  }
+
+  /** @param {string} label @param {string} hint @param {() => unknown} act */
+  button(label, hint, act) {
+    const button = document.createElement("button");
+    button.textContent = label;
+    button.title = hint;
+    button.addEventListener("click", act);
+    return button;
+  }
+}
+
 class CachePanel {
   constructor() {
     this.root = document.createElement("div");
     this.root.className = "mg-cache";
     this.root.addEventListener("wheel", (event) => event.stopPropagation());
+    this.list = document.createElement("ul");
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
     this.refresh();
   }
 
@@ -98,53 +161,27 @@ class CachePanel {
 
   /** @param {Project[]} projects */
   show(projects) {
-    const list = document.createElement("ul");
-    for (const project of projects) list.append(this.row(project));
-    this.root.replaceChildren(projects.length ? list : document.createTextNode(words()("empty")));
+    const names = new Set(projects.map((project) => project.name));
+    for (const [name, row] of this.rows) {
+      if (names.has(name)) continue;
+      row.calm();
+      row.root.remove();
+      this.rows.delete(name);
+    }
+    for (const [index, project] of projects.entries()) {
+      const row = this.rows.get(project.name) ?? new Row(project.name, (what) => this.ask(project.name, what));
+      this.rows.set(project.name, row);
+      row.show(project);
+      const there = this.list.children[index] ?? null;
+      if (there !== row.root) this.list.insertBefore(row.root, there);
+    }
+    if (!projects.length) this.root.textContent = words()("empty");
+    else if (this.list.parentNode !== this.root) this.root.replaceChildren(this.list);
   }
 
-  /** @param {Project} project */
-  row(project) {
-    const text = words();
-    const row = document.createElement("li");
-    const picture = document.createElement("img");
-    picture.alt = "";
-    picture.src = api.apiURL(`${ROUTE}/${encodeURIComponent(project.name)}/thumbnail?${project.bytes}`);
-    const name = document.createElement("b");
-    name.textContent = name.title = project.name;
-    const about = document.createElement("small");
-    const counts = [text("blocks", { n: project.blocks }), text("states", { n: project.states })];
-    if (project.pinned) counts.push(text("pinned", { n: project.pinned }));
-    about.textContent = [
-      ...counts,
-      `${size(project.bytes)} ${text("disk")}`,
-      `${size(project.memory)} ${text("memory")}`,
-    ].join(" · ");
-    const buttons = document.createElement("span");
-    const free = this.button(text("free"), text("freeHint"), () => this.ask(project, "free"));
-    free.disabled = !project.memory;
-    const forget = this.button(text("forget"), text("forgetHint"), () => {
-      if (forget.textContent === text("sure")) return this.ask(project, "forget");
-      forget.textContent = text("sure");
-      window.setTimeout(() => (forget.textContent = text("forget")), SURE_MS);
-    });
-    buttons.append(free, forget);
-    row.append(picture, name, buttons, about);
-    return row;
-  }
-
-  /** @param {string} label @param {string} hint @param {() => unknown} act */
-  button(label, hint, act) {
-    const button = document.createElement("button");
-    button.textContent = label;
-    button.title = hint;
-    button.addEventListener("click", act);
-    return button;
-  }
-
-  /** @param {Project} project @param {"free" | "forget"} what */
-  async ask(project, what) {
-    await api.fetchApi(`${ROUTE}/${encodeURIComponent(project.name)}/${what}`, {
+  /** @param {string} name of a project @param {"free" | "forget"} what */
+  async ask(name, what) {
+    await api.fetchApi(`${ROUTE}/${encodeURIComponent(name)}/${what}`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
       body: "{}",

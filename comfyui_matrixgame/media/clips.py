@@ -260,7 +260,7 @@ class _Frame:
         if (frame.height, frame.width) != (self.height, self.width):
             frame = frame.reformat(width=self.width, height=self.height)
         if is_high_range(self.transfer):
-            picture = plain(frame.to_ndarray(format="rgb48le"), self.transfer, self.primaries)
+            picture = plain(np.asarray(frame.to_ndarray(format="rgb48le"), np.uint16), self.transfer, self.primaries)
         else:
             picture = frame.to_ndarray(format="rgb24")
         return _turned(picture, self.decoded.side_data.get("DISPLAYMATRIX"))

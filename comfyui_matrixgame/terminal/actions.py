@@ -18,13 +18,13 @@ from ..actions.drawing import chart
 from ..actions.formats import exporters
 from ..actions.ready_made.presets import PRESETS
 from ..actions.script.lexer import ScriptError
-from ..actions.sources import read_source
 from ..actions.track import blocks_of_rows
 from ..errors import ActionError, ImageError, MatrixGameError, TargetError
 from ..system.files import path_argument, written_whole
 from ..system.targets import check_folder, check_target, is_same, shown
 from ..system.words import counted
 from ..variants import FPS, VARIANTS
+from .inputs import load_inputs
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
         return max([_check(source, args) for source in args.source])
     if command in ("convert", "plot"):
         _check_out(args)
-    loaded = _load(args.source, args)
+    loaded = load_inputs(args.source, args.variant, args.kind, args.branch)
     markers = loaded.timeline.markers if loaded.timeline else ()
     if command == "show":
         if args.every is not None and not 1 <= args.every <= MAX_FRAMES:
@@ -87,25 +87,12 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _load(source: str, args: argparse.Namespace) -> read.Loaded:
-    """The inputs that an argument names; the error of a script comes with the name of its file."""
-    try:
-        loaded = _read(source, args)
-        return loaded.on_branch(args.branch) if args.branch else loaded
-    except ScriptError as error:
-        raise ActionError(error.format(source)) from None
-
-
-def _read(source: str, args: argparse.Namespace) -> read.Loaded:
-    found = read_source(source, args.variant, args.kind)
-    return read.read_file(source, args.variant, args.kind) if found is None else found
-
-
 def _check(source: str, args: argparse.Namespace) -> int:
     try:
-        loaded = _load(source, args)
+        loaded = load_inputs(source, args.variant, args.kind, args.branch)
     except MatrixGameError as error:
-        print(error if source in str(error) else f"{source}: {error}", file=sys.stderr)
+        named = source in str(error) or Path(source).name in str(error)
+        print(error if named else f"{source}: {error}", file=sys.stderr)
         return 1
     print(f"{source}: {loaded.kind}, {_size(loaded)}")
     for note in loaded.notes:

@@ -51,6 +51,10 @@ def start_picture(image: str | Path | None, files: Files, height: int, width: in
         image = start_images()[0]
     if image is None:
         raise ImageError("Name a start image, the picture that the world begins with.")
+    notes: list[str] = []
+    picture = read_start(image, height, width, note=notes.append)  # first, or more than what is wrong with it is said
     if files.is_demo and not is_start_image(image):
-        say(OTHER_PICTURES)
-    return read_start(image, height, width, note=say)
+        notes.insert(0, OTHER_PICTURES)
+    for note in notes:
+        say(note)
+    return picture

@@ -90,9 +90,9 @@ def make_played_world(args: argparse.Namespace) -> Playable:
     get_attention(args.attention)
     height, width = parse_size(args.size) if args.size else files.size
     plan = plan_for(files, height, width, played=True)
+    image = start_picture(args.image, files, height, width)
     say(f"{files.generator.title}; {width}x{height}; {files.precision}")
     say(f"memory, estimated: {plan}")
-    image = start_picture(args.image, files, height, width)
     features = image_features(files, image)
     models = load_models(files, args.attention, plan)
     world = start_world(models, image, args.seed, features=features).to("cpu")  # on the device it would only take room

@@ -299,11 +299,9 @@ def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
 
 
 def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> ActionTrack:
-    from ..actions.read import load_actions
-    from ..actions.sources import read_source
+    from .inputs import load_inputs
 
-    loaded = read_source(source, variant, kind) or load_actions(source, variant, kind)
-    loaded = loaded.on_branch(branch) if branch else loaded
+    loaded = load_inputs(source, variant, kind, branch, text=True)
     for note in loaded.notes:
         say(f"inputs: {note}")
     return loaded.track

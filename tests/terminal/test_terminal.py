@@ -243,6 +243,32 @@ def test_mistakes_end_in_one_sentence(
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("bad.mgs", "w 3q"), ("bad.csv", "what,value\nx,1\n"), ("bad.json", '{"format": "mine"}')]
+)
+def test_what_is_wrong_with_inputs_names_their_file(
+    name: str, text: str, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / name, str(tmp_path / "out.csv")
+    path.write_text(text)
+    for command in (
+        render(folder, "--actions", str(path), "-o", str(tmp_path / "v.mp4")), ["actions", "check", str(path)],
+        ["actions", "convert", str(path), out],
+    ):  # fmt: skip
+        assert main(command) == 1
+        said = capsys.readouterr().err.strip()
+        assert said.count(name) == 1, said
+        assert "script:" not in said
+    assert main(render(folder, "--actions", "w 3q", "-o", str(tmp_path / "v.mp4"))) == 1
+    assert "script:1:4: error" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_not_there_is_all_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    nothing = str(tmp_path / "nothere.jpg")
+    assert main(["play", nothing, "--no-browser"]) == 1
+    assert capsys.readouterr().err == f"matrixgame: There is no image {nothing}; check the path.\n"
+
+
 def test_no_weights_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["render", "image.png"]) == 1
     assert "matrixgame download" in capsys.readouterr().err

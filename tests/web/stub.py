@@ -55,7 +55,8 @@ def frontend_path() -> Path | None:
 
 
 class Stub:
-    """The server in a thread of its own. prompts: what was queued, oldest first. hub: of the session that is played."""
+    """The server in a thread of its own. prompts: what was queued, oldest first. hub: of the session that is played.
+    projects: what World Cache lists; forgotten: those that it was told to forget."""
 
     def __init__(self, frontend: Path, settings: dict[str, Any] | None = None) -> None:
         self.frontend = frontend
@@ -65,12 +66,19 @@ class Stub:
         self.files: dict[str, bytes] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.hub: Hub | None = None
+        self.projects: list[dict[str, Any]] = []
+        self.forgotten: list[str] = []
         self._loop = asyncio.new_event_loop()
         ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         self._thread.start()
         ready.wait(20)
         self.url = f"http://127.0.0.1:{self.port}"
+
+    def tell(self, kind: str) -> None:
+        """Send an event of a prompt to the pages, as at its end."""
+        message = {"type": kind, "data": {"prompt_id": "0", "timestamp": 0}}
+        asyncio.run_coroutine_threadsafe(self._tell(message), self._loop).result(20)
 
     def play(self, session: Callable[[Hub], Session], node: int) -> Session:
         """Tell the page that a session of a node has begun, as Live Play does; `session` makes one for a hub."""
@@ -104,7 +112,8 @@ class Stub:
 
     def _routes(self, router: web.UrlDispatcher, prefix: str) -> None:
         fixed: dict[str, Any] = {
-            "object_info": NODES, "extensions": ["/extensions/matrixgame/matrixgame.js"], "queue": _QUEUE,
+            "object_info": NODES, "queue": _QUEUE,
+            "extensions": [f"/extensions/matrixgame/{name}.js" for name in ("matrixgame", "cache_panel")],
             "users": {"storage": "server", "migrated": True}, "history": {}, "features": {}, "embeddings": [],
             "workflow_templates": {}, "global_subgraphs": {}, "system_stats": _STATS, "experiment/models": [],
             "history_v2": {"history": []}, "jobs": {"jobs": [], "pagination": {}}, "i18n": _locales(),
@@ -122,6 +131,9 @@ class Stub:
         router.add_post(f"{prefix}/prompt", self._prompt)
         router.add_get(f"{prefix}/history/{{name}}", self._history)
         router.add_get(prefix + ROUTE, Sockets(self._find).handle)
+        router.add_get(f"{prefix}/matrixgame/cache", self._cache)
+        router.add_post(f"{prefix}/matrixgame/cache/{{name}}/forget", self._forget)
+        router.add_get(f"{prefix}/matrixgame/cache/{{name}}/thumbnail", _always({}))
         router.add_post(f"{prefix}/matrixgame/take", _always({"state": "unknown"}))
 
     async def _index(self, _: web.Request) -> web.FileResponse:
@@ -146,6 +158,14 @@ class Stub:
         answer = {"prompt_id": str(len(self.prompts)), "number": len(self.prompts), "node_errors": {}}
         self._loop.call_later(0.1, lambda: self._loop.create_task(self._finish(answer["prompt_id"])))
         return web.json_response(answer)
+
+    async def _cache(self, _: web.Request) -> web.Response:
+        return web.json_response({"projects": self.projects})
+
+    async def _forget(self, request: web.Request) -> web.Response:
+        self.forgotten.append(request.match_info["name"])
+        self.projects = [project for project in self.projects if project["name"] not in self.forgotten]
+        return web.json_response({})
 
     async def _history(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from .page import TimelinePage
 
@@ -359,3 +360,11 @@ def test_the_menu_cuts_nothing_where_the_page_has_no_clipboard(timeline: Timelin
         assert "press Ctrl+X" in timeline.page.locator(".mg-note").inner_text()
     finally:
         timeline.page.evaluate("() => { delete navigator.clipboard; }")
+
+
+def test_one_block_is_no_blocks(timeline: TimelinePage) -> None:
+    field = timeline.page.locator(".mg-length input")
+    for value, unit in (("1", "block"), ("2", "blocks")):
+        field.fill(value)
+        field.press("Enter")
+        expect(timeline.page.locator(".mg-length span")).to_have_text(unit)

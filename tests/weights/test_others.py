@@ -323,7 +323,7 @@ def test_parts_that_are_missing_or_not_parts(tmp_path: Path) -> None:
     first, second, _, index = shard(tmp_path)
     second.unlink()
     for path in (first, index, tmp_path):
-        with pytest.raises(CheckpointError, match=r"1 are missing \(diffusion_pytorch_model-00002-of-00003"):
+        with pytest.raises(CheckpointError, match=r"of which 1 is missing \(diffusion_pytorch_model-00002-of-00003"):
             inspect_file(path)
     save(second, {"other": torch.zeros(1)})
     with pytest.raises(CheckpointError, match="and it is not; the files are not parts of one model"):
@@ -346,7 +346,7 @@ def test_parts_that_are_missing_or_not_parts(tmp_path: Path) -> None:
         ('{"weight_map": {"a": "../x.safetensors"}}', "not a file beside it"),
         ('{"weight_map": {"a": "/etc/passwd"}}', "not a file beside it"),
         ('{"weight_map": {"a": "..\\\\x"}}', "not a file beside it"),
-        ('{"weight_map": {"a": "x.safetensors"}}', "are missing"),
+        ('{"weight_map": {"a": "x.safetensors"}}', "1 is missing"),
     ],
 )
 def test_an_index_that_is_none(about: str, says: str, tmp_path: Path) -> None:

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import ImageError
 from ...media.images import open_picture
 from ...system.files import read_start
@@ -74,13 +76,10 @@ def _is_sheet(path: Path) -> bool:
                 return False
             if picture.width > ACROSS * wide or picture.height > DOWN * high:
                 return False
-            edge = picture.convert("RGB").crop((0, 0, 1, picture.height))
+            edge = np.asarray(picture.convert("RGB"))[:, 0].astype(int)
     except ImageError:
         return False
-    return all(
-        abs(low - level) <= _NEAR and abs(top - level) <= _NEAR
-        for (low, top), level in zip(edge.getextrema(), BACKGROUND, strict=True)
-    )  # type: ignore[misc]
+    return bool((abs(edge - np.array(BACKGROUND)) <= _NEAR).all())
 
 
 def _is_ledger(path: Path) -> bool:

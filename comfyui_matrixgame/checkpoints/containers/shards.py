@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...system.files import read_bytes, readable_name
+from ...system.words import counted
 from .tensors import LARGEST_HEADER, MOST_NAMES, readable
 
 INDEX = ".index.json"
@@ -117,6 +118,6 @@ def _check_there(path: Path, files: list[Path]) -> None:
     if missing:
         some = ", ".join(readable(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise CheckpointError(
-            f"{readable_name(path)} belongs to {len(files)} files, of which {len(missing)} are missing ({some}); put "
-            "them all into one folder."
+            f"{readable_name(path)} belongs to {counted(len(files), 'file')}, of which {len(missing)} "
+            f"{'is' if len(missing) == 1 else 'are'} missing ({some}); put all of a model's files into one folder."
         )

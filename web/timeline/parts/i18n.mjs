@@ -77,7 +77,7 @@ const EN = {
   "tab.lanes": "Lanes",
   "tab.script": "Script",
   length: "Length in blocks of 12 frames",
-  "length.unit": "blocks",
+  "length.unit": "{n:block|blocks}",
   "menu.cut": "Cut",
   "menu.copy": "Copy as script",
   "menu.paste": "Paste",

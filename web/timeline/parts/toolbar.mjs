@@ -94,6 +94,7 @@ export class Toolbar {
       "aria-label": words("length"),
       title: words("length"),
     });
+    this.unit = element("span", {});
     this.length.addEventListener("change", () => this.setLength());
     this.tabs = /** @type {const} */ (["lanes", "script"]).map((tab) =>
       this.button(words(`tab.${tab}`), `tab.${tab}`, () => host.tab(tab), { "data-tab": tab }),
@@ -124,7 +125,7 @@ export class Toolbar {
       { class: "mg-bar", role: "toolbar", "aria-label": words("live.label") },
       ...this.lanesOnly,
       element("span", { class: "mg-gap" }),
-      element("label", { class: "mg-length" }, this.length, element("span", {}, words("length.unit"))),
+      element("label", { class: "mg-length" }, this.length, this.unit),
       element("span", { class: "mg-ends" }, ...this.tabs, this.help),
     );
   }
@@ -192,6 +193,7 @@ export class Toolbar {
     }
     const blocks = String(blocksOfFrames(editor.doc.length));
     if (document.activeElement !== this.length && this.length.value !== blocks) this.length.value = blocks;
+    update(this.unit, { text: words("length.unit", { n: Number(blocks) }) });
   }
 
   /**
