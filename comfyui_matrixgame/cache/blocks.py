@@ -13,7 +13,6 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from ..errors import WorldError
 from ..system.files import NotARegularFile, read_bytes, write_whole
 from ..system.resources import gigabytes
 from .kept_worlds import problem_with_name
-from .records import PART, DamagedRecord, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
+from .records import PART, DamagedRecord, Fits, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
 
 log = logging.getLogger(__name__)
 
@@ -82,20 +81,16 @@ class BlockCache:
         path = self._path(kind, key)
         return path.is_file() and path not in self._broken
 
-    def get(self, kind: str, key: str, fits: Callable[[Record], bool] | None = None) -> Record | None:
+    def get(self, kind: str, key: str, fits: Fits | None = None) -> Record | None:
         """A record, from now on the one used last; its tensors must not be written to. None where there is none, or
-        where it is damaged or of another version. fits: whether it holds what it should; one that does not is damaged.
-        """
+        where it is damaged or of another version. fits: as in `read_record`; what does not fit is damaged."""
         name, path = _name(kind, key), self._path(kind, key)
         with self._lock:
             record = self._memory.get(name)
             if record is not None:
                 self._memory.move_to_end(name)
         if record is None:
-            record = self._read(path)
-            if record is not None and fits is not None and not fits(record):
-                self._discard(path)
-                record = None
+            record = self._read(path, fits)
             if record is None:
                 return None
             self._remember(name, record)
@@ -191,9 +186,9 @@ class BlockCache:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_whole(about, json.dumps({"format": FORMAT, "version": VERSION}).encode())
 
-    def _read(self, path: Path) -> Record | None:
+    def _read(self, path: Path, fits: Fits | None) -> Record | None:
         try:
-            record = read_record(path)
+            record = read_record(path, fits)
             self._broken.discard(path)
             return record
         except FileNotFoundError:

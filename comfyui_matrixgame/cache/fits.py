@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 
 from ..networks.generator.kv_cache import Caches
@@ -14,9 +12,7 @@ from ..world.check import NoWorld, check_decoder, fits_caches
 from ..world.files import state_of_tensors
 from ..world.models import Models
 from ..world.world import World
-from .records import Record
-
-Fits = Callable[[Record], bool]
+from .records import Fits, Record
 
 
 def fits_latents(world: World) -> Fits:
@@ -56,6 +52,10 @@ def fits_state(world: World, models: Models) -> Fits:
             check_decoder({name: tuple(tensor.shape) for name, tensor in record.tensors.items()}, 1, rows, columns)
         except (NoWorld, KeyError, ValueError, IndexError):
             return False
+        rings = sum(2 * len(layer.rings()) for layer in caches)
+        decoder = sum(name.startswith("decoder.") for name in record.tensors)
+        if len(record.tensors) != rings + decoder:  # others, which nobody looks at
+            return False
         return fits_caches(caches, wanted) and all(t.is_floating_point() for t in record.tensors.values())
 
     return fits
@@ -63,6 +63,6 @@ def fits_state(world: World, models: Models) -> Fits:
 
 def _has(record: Record, name: str, shape: tuple[int, ...], dtype: torch.dtype | None = None) -> bool:
     tensor = record.tensors.get(name)
-    if tensor is None or tuple(tensor.shape) != shape:
+    if tensor is None or tuple(tensor.shape) != shape or len(record.tensors) != 1:
         return False
     return tensor.is_floating_point() if dtype is None else tensor.dtype == dtype

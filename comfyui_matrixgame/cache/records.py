@@ -19,7 +19,7 @@ import math
 import os
 import struct
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -60,6 +60,10 @@ class Record:
         return sum(tensor.nbytes for tensor in self.tensors.values())
 
 
+Fits = Callable[[Record], bool]
+"""Whether a record, whose tensors may have no values, holds what is looked for."""
+
+
 class DamagedRecord(Exception):
     """The file is not what was written: cut short, or with other bytes."""
 
@@ -88,8 +92,9 @@ def write_record(path: Path, record: Record) -> int:
     return size
 
 
-def read_record(path: Path) -> Record:
-    """Read a record and check it. Raises FileNotFoundError, OSError, DamagedRecord or OtherVersion."""
+def read_record(path: Path, fits: Fits | None = None) -> Record:
+    """Read a record and check it. fits: whether it holds what it should, by names, shapes and note; it is asked with
+    tensors without values, before any are read. Raises FileNotFoundError, OSError, DamagedRecord or OtherVersion."""
     with open_regular(path) as file:
         left = os.fstat(file.fileno()).st_size
         digest = hashlib.blake2b(digest_size=32)
@@ -113,6 +118,10 @@ def read_record(path: Path) -> Record:
             if expected != left or not len(names) == len(entries) <= _MOST_TENSORS or not isinstance(note, dict):
                 raise DamagedRecord(path.name)
             if header.get("key", path.name) != path.name:
+                raise DamagedRecord(path.name)
+            if fits is not None and not fits(
+                Record({name: _empty(kind, shape) for name, kind, shape in entries}, note)
+            ):
                 raise DamagedRecord(path.name)
             tensors = {name: _read_tensor(file, kind, shape, digest) for name, kind, shape in entries}
         except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError, Damaged) as error:
@@ -195,6 +204,10 @@ def _read_tensor(file: BinaryIO, dtype: torch.dtype, shape: tuple[int, ...], dig
             raise DamagedRecord(file.name)
         digest.update(piece)
     return flat.view(dtype).reshape(shape)
+
+
+def _empty(dtype: torch.dtype, shape: tuple[int, ...]) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
 
 
 def _take(file: BinaryIO, count: int, digest: Any) -> bytes:

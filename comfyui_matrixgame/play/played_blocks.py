@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,19 +13,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..errors import WorldError
+from ..system.files import own_folder, sweep_parts
 
 
 class PlayedBlocks:
-    """Latents and frames of blocks 0, 1, ... in files of a temporary folder, which goes when this does.
+    """Latents and frames of blocks 0, 1, ... in files of a temporary folder, which goes when this does. What killed
+    processes left of theirs goes when this begins.
 
     folder: where to make it; the system's by default. Raises WorldError where nothing can be written there.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
+        place = Path(folder or tempfile.gettempdir()) / "played"
+        sweep_parts(place)
+        stack = ExitStack()
         try:
-            self._folder = tempfile.TemporaryDirectory(prefix="played_", dir=folder, ignore_cleanup_errors=True)
+            self._folder = stack.enter_context(own_folder(place, 0o700))
         except OSError as error:
-            raise _not_written(folder or tempfile.gettempdir(), error) from None
+            raise _not_written(place.parent, error) from None
+        self._gone = weakref.finalize(self, stack.close)
         self._count = 0
 
     def __len__(self) -> int:
@@ -35,7 +43,7 @@ class PlayedBlocks:
             np.save(self._path(self._count, "latents"), latents.numpy())
             np.save(self._path(self._count, "frames"), frames)
         except OSError as error:
-            raise _not_written(self._folder.name, error) from None
+            raise _not_written(self._folder, error) from None
         self._count += 1
 
     def cut(self, count: int) -> None:
@@ -55,10 +63,10 @@ class PlayedBlocks:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._folder.cleanup()
+        self._gone()
 
     def _path(self, block: int, what: str) -> Path:
-        return Path(self._folder.name) / f"{block}.{what}.npy"
+        return self._folder / f"{block}.{what}.npy"
 
 
 def _not_written(folder: str | Path, error: OSError) -> WorldError:

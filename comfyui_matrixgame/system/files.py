@@ -102,7 +102,7 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     """
     path = Path(path)
     sweep_parts(path)
-    with _own_folder(path) as folder:  # so that what libraries make beside the file is swept with it
+    with own_folder(path) as folder:  # so that what libraries make beside the file is swept with it
         part = folder / f"new{path.suffix[:32]}"
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
         yield part
@@ -120,9 +120,10 @@ def write_whole(path: str | Path, data: bytes) -> Path:
 
 
 @contextlib.contextmanager
-def _own_folder(path: Path) -> Iterator[Path]:
-    """A new folder beside `path`, gone at the end, with a lock that tells others that it is in use."""
-    folder, lock = _locked_folder(path)
+def own_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
+    """A new folder beside `path`, gone at the end, with a lock that tells others that it is in use: what a killed
+    process left is gone after the next `sweep_parts(path)`. mode: its rights. Raises OSError."""
+    folder, lock = _locked_folder(path, mode)
     try:
         yield folder
     finally:
@@ -130,10 +131,10 @@ def _own_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _locked_folder(path: Path) -> tuple[Path, BinaryIO]:
+def _locked_folder(path: Path, mode: int) -> tuple[Path, BinaryIO]:
     for _ in range(_TRIES):
         folder = path.with_name(f".{_shortened(path)}.{secrets.token_hex(4)}{PART}")
-        os.mkdir(folder)
+        os.mkdir(folder, mode)
         try:
             lock = open(folder / _LOCK, "xb")  # noqa: SIM115  it is open for as long as the folder is there
         except FileNotFoundError:  # swept before it had a lock
@@ -166,7 +167,7 @@ def sweep_parts(path: Path) -> None:
 
 
 def _is_left(folder: Path) -> bool:
-    """Whether no living process writes in a folder of `_own_folder`."""
+    """Whether no living process writes in a folder of `own_folder`."""
     try:
         with open_regular(folder / _LOCK) as file:
             _lock(file, wait=False)

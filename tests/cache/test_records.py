@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import socket
 import struct
@@ -14,10 +15,13 @@ from typing import Any
 import pytest
 import torch
 
+from comfyui_matrixgame.cache import records
 from comfyui_matrixgame.cache.blocks import CONDITION, FRAMES, LATENTS, SNAPSHOT, BlockCache
+from comfyui_matrixgame.cache.fits import fits_condition, fits_frames, fits_latents, fits_state
 from comfyui_matrixgame.cache.kept_worlds import WorldStore
 from comfyui_matrixgame.cache.records import MAGIC, DamagedRecord, Record, claim, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.host.routes.pictures import frame_picture
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import start_world
 
@@ -210,3 +214,42 @@ def test_records_that_hold_other_things_are_made_again_once(kinds: tuple[str, ..
     blocks, run = cached(models, world, longer, again)
     assert run.counts.made == 0
     assert again.take_notices() == []
+
+
+def test_a_forged_record_of_many_gigabytes_is_refused_by_its_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of what follows is read: more than is looked for, of another shape, or beside it."""
+    world = start_world(small_models(), small_image(), seed=1)
+    chosen: list[tuple[str, Any, list[list[Any]]]] = [
+        (FRAMES, fits_frames(world, 1), [["frames", "uint8", [1, 2**22, *world.size, 3]]]),
+        (
+            LATENTS,
+            fits_latents(world),
+            [["latents", "float32", [1, 16, 3, *world.latent_size]], ["x", "uint8", [2**33]]],
+        ),
+        (CONDITION, fits_condition(world), [["condition", "float32", [1, 16, 2**24, *world.latent_size]]]),
+        (
+            SNAPSHOT,
+            fits_state(world, small_models()),
+            [["cache.0.video.k", "float64", [2**31]], ["x", "uint8", [2**33]]],
+        ),
+    ]
+    monkeypatch.setattr(records, "_read_tensor", lambda *_: pytest.fail("it was read"))
+    cache = BlockCache(tmp_path, "p")
+    cache.folder.mkdir(parents=True)
+    for kind, fits, entries in chosen:
+        path = cache.folder / f"{'0' * 40}.{kind}"
+        forge_large(path, entries)
+        if kind == FRAMES:
+            assert frame_picture(path, "last", (16, 16)) is None
+        assert cache.get(kind, "0" * 40, fits) is None
+        assert not path.exists()
+        assert "was damaged; it is made again" in cache.take_notices()[0]
+
+
+def forge_large(path: Path, entries: list[list[Any]]) -> None:
+    """A record as long as it says, of which the disk has only the beginning."""
+    forge(path, tensors(*entries))
+    sizes = {"uint8": 1, "float32": 4, "float64": 8}
+    os.truncate(path, path.stat().st_size + sum(sizes[kind] * math.prod(shape) for _, kind, shape in entries))

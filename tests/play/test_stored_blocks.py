@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -107,10 +110,40 @@ def test_the_files_of_a_session_go_with_it_and_a_full_disk_is_a_sentence(tmp_pat
     blocks.cut(1)
     assert len(blocks) == 1
     assert np.array_equal(blocks.frames(0), frames)
-    assert len(list(tmp_path.glob("*/*"))) == 2
+    assert len(list(tmp_path.glob("*/*.npy"))) == 2
     blocks.close()
     assert not list(tmp_path.iterdir())
     with pytest.raises(WorldError, match="free some space"):
         blocks.add(latents, frames)
     with pytest.raises(WorldError, match="free some space"):
         PlayedBlocks(tmp_path / "missing")
+
+
+PLAYS = """
+import sys, numpy, torch
+from pathlib import Path
+from comfyui_matrixgame.play.played_blocks import PlayedBlocks
+blocks = PlayedBlocks(Path(sys.argv[1]))
+blocks.add(torch.zeros(1), numpy.zeros((1, 2, 2, 3), numpy.uint8))
+print("plays", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_files_of_a_session_that_was_killed_go_with_the_next(tmp_path: Path) -> None:
+    """And those of one that lives stay."""
+    command = [sys.executable, "-c", PLAYS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "plays\n"
+        (left,) = tmp_path.iterdir()
+        assert stat.S_IMODE(left.stat().st_mode) & 0o077 == 0  # nobody else's to look at
+        PlayedBlocks(tmp_path).close()
+        assert list(tmp_path.iterdir()) == [left]
+        process.kill()
+        process.wait()
+        assert list(tmp_path.iterdir()) == [left]
+        blocks = PlayedBlocks(tmp_path)
+        assert not left.exists()
+        blocks.close()
+    assert not list(tmp_path.iterdir())

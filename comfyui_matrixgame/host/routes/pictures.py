@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...cache.records import DamagedRecord, OtherVersion, read_record
+from ...cache.records import DamagedRecord, OtherVersion, Record, read_record
+from ...variants import FRAMES_PER_BLOCK
 from ...world.check import LARGEST_SIDE
 
 MIDDLE, LAST = "middle", "last"
@@ -19,7 +20,7 @@ def frame_picture(path: Path, which: str, size: tuple[int, int]) -> bytes | None
     """A JPEG of one frame of a stored block, at most `size` (width, height); None where the file is not there, cannot
     be read, or holds anything but frames. which: MIDDLE or LAST."""
     try:
-        frames = _frames(read_record(path).tensors.get("frames"))
+        frames = _frames(read_record(path, _has_frames).tensors.get("frames"))
     except (OSError, DamagedRecord, OtherVersion):
         return None
     if frames is None:
@@ -29,6 +30,12 @@ def frame_picture(path: Path, which: str, size: tuple[int, int]) -> bytes | None
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def _has_frames(record: Record) -> bool:
+    """Whether a record has the frames of one block, and nothing else."""
+    tensor = _frames(record.tensors.get("frames"))
+    return tensor is not None and len(record.tensors) == 1 and len(tensor) <= FRAMES_PER_BLOCK
 
 
 def _frames(tensor: Tensor | None) -> Tensor | None:
