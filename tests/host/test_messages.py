@@ -33,7 +33,10 @@ ROUTES = (
     ("POST", "cache/{}/forget"), ("GET", "cache/{}/frame/{}"), ("GET", "play"),
 )  # fmt: skip
 FIELDS = ("node", "script", "variant", "token")
-BROKEN_FRAMING = ("Content-Length", "Transfer-Encoding", "Host", "A\0", ": empty", "no colon", "Expect", "Upgrade")
+# What would be no single request; of the last one core's own check of origins makes 500, before the pack is asked.
+NOT_ASKED = (
+    "Content-Length", "Transfer-Encoding", "Host", "A\0", ": empty", "no colon", "Expect", "Upgrade", "Origin: http://[",
+)  # fmt: skip
 
 
 def request(rng: random.Random, port: int) -> bytes:
@@ -54,7 +57,7 @@ def request(rng: random.Random, port: int) -> bytes:
     if "kept" in route and route.endswith("forget"):
         body = b"[]"
     kind = rng.choice(("application/json",) * 5 + ("text/plain", "application/json; charset=none", ""))
-    more = [line for line in rng.sample(HEADERS, 2) if not line.startswith(BROKEN_FRAMING)]
+    more = [line for line in rng.sample(HEADERS, 2) if not line.startswith(NOT_ASKED)]
     prefix = rng.choice(("/matrixgame/", "/api/matrixgame/"))
     lines = [
         f"{method} {prefix}{route} HTTP/1.1", f"Host: 127.0.0.1:{port}", f"Content-Type: {kind}",
