@@ -25,7 +25,8 @@ async def read_object(request: web.Request) -> dict[str, Any]:
         raise web.HTTPUnsupportedMediaType(text="Send a JSON object, with Content-Type: application/json.")
     try:
         body = await request.json()
-    except (ValueError, LookupError, RecursionError):  # no JSON, no such character set, nested without end
+    except (ValueError, LookupError, RecursionError, web.RequestPayloadError):
+        # no JSON, no such character set, nested without end, not compressed as it says
         raise web.HTTPBadRequest(text="The body is not JSON.") from None
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="The body is JSON, but not an object.")
