@@ -23,10 +23,12 @@ async def read_object(request: web.Request) -> dict[str, Any]:
     own_page(request)
     if request.content_type != "application/json":
         raise web.HTTPUnsupportedMediaType(text="Send a JSON object, with Content-Type: application/json.")
+    if request.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        raise web.HTTPUnsupportedMediaType(text="Send the JSON object as it is, not compressed.")
     try:
         body = await request.json()
     except (ValueError, LookupError, RecursionError, web.RequestPayloadError):
-        # no JSON, no such character set, nested without end, not compressed as it says
+        # no JSON, no such character set, nested without end, cut off
         raise web.HTTPBadRequest(text="The body is not JSON.") from None
     if not isinstance(body, dict):
         raise web.HTTPBadRequest(text="The body is JSON, but not an object.")
