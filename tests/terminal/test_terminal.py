@@ -269,8 +269,9 @@ def test_a_picture_that_is_not_there_is_all_that_is_said(tmp_path: Path, capsys:
     assert capsys.readouterr().err == f"matrixgame: There is no image {nothing}; check the path.\n"
 
 
-def test_no_weights_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["render", "image.png"]) == 1
+def test_no_weights_named(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, video = str(folder / "image.png"), str(tmp_path / "v.mp4")
+    assert main(["render", picture, "--blocks", "1", "--device", "cpu", "-o", video]) == 0
     assert "matrixgame download" in capsys.readouterr().err
 
 
