@@ -19,8 +19,9 @@ from PIL import Image
 from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.batch.jobs.task import short_lanes, track_of
 from comfyui_matrixgame.batch.results import export as batch_export
-from comfyui_matrixgame.batch.results import outputs
+from comfyui_matrixgame.batch.results import outputs, report_files
 from comfyui_matrixgame.batch.results.report import write_report
+from comfyui_matrixgame.errors import TargetError
 from comfyui_matrixgame.media.dataset import count_episodes, read_episode
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.terminal.main import main
@@ -235,6 +236,20 @@ def of_the_user(folder: Path) -> None:
     Image.effect_noise((384, 154), 80).convert("RGB").save(folder / "contact_sheet_001.jpg")
     with closing(sqlite3.connect(folder / "batch.sqlite")) as database:
         database.execute("create table recipes (name text)")
+
+
+@pytest.mark.parametrize("comment", [b"", report_files.SHEET_COMMENT])
+def test_sheets_of_pictures_as_wide_as_their_cells_are_known(comment: bytes, tmp_path: Path) -> None:
+    """Those of an earlier version have no comment."""
+    wide, high = report_files.CELL
+    sheet = Image.new("RGB", (2 * wide, 2 * (high + report_files.TEXT)), report_files.BACKGROUND)
+    for place in ((0, 0), (wide, 0), (0, high + report_files.TEXT)):
+        sheet.paste(Image.effect_noise((wide, high), 80).convert("RGB"), place)
+    sheet.save(tmp_path / "contact_sheet_001.jpg", quality=85, comment=comment)
+    report_files.check_report_files(tmp_path, 1)
+    Image.effect_noise(sheet.size, 80).convert("RGB").save(tmp_path / "contact_sheet_001.jpg")
+    with pytest.raises(TargetError, match="is no contact sheet"):
+        report_files.check_report_files(tmp_path, 1)
 
 
 def test_a_run_writes_over_nobodys_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,6 +25,7 @@ from .report_files import (
     FIRST_COLUMNS,
     PAGE,
     SHEET,
+    SHEET_COMMENT,
     TABLE,
     TEXT,
     check_report_files,
@@ -109,7 +110,7 @@ def write_sheets(folder: Path, entries: list[LedgerRow], far: bool = False) -> l
     for number, first in enumerate(range(0, len(entries), count), 1):
         sheet = _sheet(folder, entries[first : first + count], far)
         buffer = io.BytesIO()
-        sheet.save(buffer, format="JPEG", quality=85)
+        sheet.save(buffer, format="JPEG", quality=85, comment=SHEET_COMMENT)
         made.append(write_whole(folder / SHEET.format(number), buffer.getvalue()))
     return made
 

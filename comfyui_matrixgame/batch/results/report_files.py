@@ -19,6 +19,7 @@ PAGE, SHEET, TABLE = "report.html", "contact_sheet_{:03d}.jpg", "results"
 TITLE = b"<title>Matrix-Game: bulk rendering</title>"
 ACROSS, DOWN, CELL, TEXT = 10, 12, (192, 128), 26  # pictures of a contact sheet, their size, the text under them
 BACKGROUND = (24, 26, 29)  # of a contact sheet
+SHEET_COMMENT = b"Matrix-Game: contact sheet"
 FIRST_COLUMNS = ["name", "state", "error", "attempts"]  # of the tables, in every version
 _NEAR = 12  # levels by which JPEG moves the background
 
@@ -68,7 +69,7 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _is_sheet(path: Path) -> bool:
-    """Cells of one size on one background, of which the edge of every cell is."""
+    """By its comment; those of before had none: cells of one size, and the background beside the text of each."""
     wide, high = CELL[0], CELL[1] + TEXT
     try:
         with open_picture(path) as picture:
@@ -76,10 +77,13 @@ def _is_sheet(path: Path) -> bool:
                 return False
             if picture.width > ACROSS * wide or picture.height > DOWN * high:
                 return False
-            edge = np.asarray(picture.convert("RGB"))[:, 0].astype(int)
+            if picture.info.get("comment") == SHEET_COMMENT:
+                return True
+            edge = np.asarray(picture.convert("RGB"))[:, 0].astype(int).reshape(-1, high, 3)
     except ImageError:
         return False
-    return bool((abs(edge - np.array(BACKGROUND)) <= _NEAR).all())
+    under = np.median(edge[:, CELL[1] :], axis=1)  # beside the text: a picture may be as wide as its cell
+    return bool((abs(under - np.array(BACKGROUND)) <= _NEAR).all())
 
 
 def _is_ledger(path: Path) -> bool:
