@@ -33,7 +33,7 @@ class StripOf {
     this.asked = 0;
     /**
      * What was said of timelines, so that a flip or an undo shows at once.
-     * @type {WeakMap<object, import("./timeline/view/strip.mjs").CachedBlocks>}
+     * @type {WeakMap<object, import("./timeline/view/strip.mjs").StoredBlocks>}
      */
     this.answers = new WeakMap();
     /** @type {HTMLElement | null} */
@@ -60,7 +60,7 @@ class StripOf {
 
   edited() {
     const { editor } = this.timeline;
-    editor.cachedBlocks = this.answers.get(editor.doc) ?? editor.cachedBlocks;
+    editor.storedBlocks = this.answers.get(editor.doc) ?? editor.storedBlocks;
     this.later();
   }
 
@@ -81,8 +81,8 @@ class StripOf {
     const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     if (!answer.ok || editor.doc !== doc) return;
     const { project, blocks } = await answer.json();
-    editor.cachedBlocks = blocks.length ? { doc, project, blocks } : null;
-    if (editor.cachedBlocks) this.answers.set(doc, editor.cachedBlocks);
+    editor.storedBlocks = blocks.length ? { doc, project, blocks } : null;
+    if (editor.storedBlocks) this.answers.set(doc, editor.storedBlocks);
     this.timeline.redraw();
   }
 
@@ -94,12 +94,12 @@ class StripOf {
     const { editor } = this.timeline;
     this.answers = new WeakMap(); // what they say is old now
     const doc = editor.doc;
-    const cached = editor.cachedBlocks ?? { doc, project: "", blocks: [] };
+    const cached = editor.storedBlocks ?? { doc, project: "", blocks: [] };
     if ((cached.blocks[block]?.key || key) !== key) return;
     const blocks = cached.blocks.slice();
     while (blocks.length <= block) blocks.push({ state: "empty", key: "" });
     blocks[block] = { key, state: stateOf(state) };
-    editor.cachedBlocks = { ...cached, blocks };
+    editor.storedBlocks = { ...cached, blocks };
     this.timeline.redraw();
   }
 
@@ -108,7 +108,7 @@ class StripOf {
     const { editor, pointers } = this.timeline;
     const { x, y } = pointers.point(event);
     const hit = editor.view.hit(editor.doc, x, y);
-    const block = hit.area === "strip" && !hit.header && editor.cachedBlocks ? blockOfInput(hit.t) : -1;
+    const block = hit.area === "strip" && !hit.header && editor.storedBlocks ? blockOfInput(hit.t) : -1;
     const state = editor.blocks[block];
     if (!state) return this.hide();
     const tip =
@@ -116,14 +116,14 @@ class StripOf {
     this.tip = tip;
     tip.style.left = `${Math.min(event.clientX + 12, window.innerWidth - 250)}px`;
     tip.style.top = `${event.clientY + 16}px`;
-    const what = `${block} ${state} ${editor.cachedBlocks.blocks[block]?.key} ${editor.difference}`;
+    const what = `${block} ${state} ${editor.storedBlocks.blocks[block]?.key} ${editor.difference}`;
     if (tip.dataset.what !== what) this.fill(tip, what, block, state);
   }
 
   /** @param {HTMLElement} tip @param {string} what @param {number} block @param {string} state */
   fill(tip, what, block, state) {
     const { editor, words } = this.timeline;
-    const { cachedBlocks: cached, comparison } = editor;
+    const { storedBlocks: cached, comparison } = editor;
     tip.dataset.what = what;
     const { frames, inputs } = rangesOf(block);
     const line = document.createElement("div");

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import TypeVar
 
@@ -10,12 +11,12 @@ from ..errors import VideoError
 Self = TypeVar("Self", bound="FrameWriter")
 
 
-class FrameWriter:
+class FrameWriter(ABC):
     """A context manager that closes its file at the end."""
 
+    @abstractmethod
     def close(self) -> None:
         """Finish the file. Raises VideoError."""
-        raise NotImplementedError
 
     def __enter__(self: Self) -> Self:
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -42,6 +43,17 @@ class Feed:
     def take(self) -> Task | None:
         """The next task; None where there are no more."""
         return next(self.tasks, None)
+
+
+def next_outcome(outbox: queue.Queue[Outcome | BaseException], seconds: float) -> Outcome | None:
+    """What workers have to say next; None where nothing comes in so many seconds. Raises what ended a worker."""
+    try:
+        outcome = outbox.get(timeout=seconds)
+    except queue.Empty:
+        return None
+    if isinstance(outcome, BaseException):
+        raise outcome
+    return outcome
 
 
 class Backend(Protocol):

@@ -30,7 +30,7 @@ from ..jobs.settings import JobFile
 from ..jobs.task import Task, read_source
 from ..results.outputs import FILES, DiskFull, ResultWriter, frames_in_block
 from ..results.store import Store
-from .backend import Feed, OnPulse, Outcome, Pulse
+from .backend import Feed, OnPulse, Outcome, Pulse, next_outcome
 from .client import HostClient, HostGone, JobFailed
 from .local import sentence, source_of
 from .workflow import (
@@ -122,14 +122,10 @@ class ComfyBackend:
                     if task is not None:
                         waiting += 1
                         inbox.put(Work(task))
-                try:
-                    outcome = outbox.get(timeout=0.5)
-                except queue.Empty:
-                    continue
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                waiting -= 1
-                yield outcome
+                outcome = next_outcome(outbox, 0.5)
+                if outcome is not None:
+                    waiting -= 1
+                    yield outcome
         finally:
             service.stop()
 

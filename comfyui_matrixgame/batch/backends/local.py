@@ -21,7 +21,7 @@ from ..jobs.settings import JobFile
 from ..jobs.task import ModelIds, Source, Task, last_name, read_source, result_key
 from ..results.outputs import DiskFull, ResultWriter
 from ..results.store import Store
-from .backend import Feed, OnPulse, Outcome, Pulse
+from .backend import Feed, OnPulse, Outcome, Pulse, next_outcome
 from .renderer import Made, Renderer, open_cache
 
 BLOCKS_AHEAD = 8  # that may wait to be written
@@ -71,14 +71,10 @@ class LocalBackend:
                     if group is not None:
                         waiting += len(group)
                         inbox.put(group)
-                try:
-                    outcome = outbox.get(timeout=0.05 if more else 1)
-                except queue.Empty:
-                    continue
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                waiting -= 1
-                yield outcome
+                outcome = next_outcome(outbox, 0.05 if more else 1)
+                if outcome is not None:
+                    waiting -= 1
+                    yield outcome
         finally:
             stop.set()
             for _ in threads:

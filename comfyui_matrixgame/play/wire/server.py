@@ -164,7 +164,7 @@ def make_app(hub: Hub, host: str) -> web.Application:
 def server_log() -> logging.Logger:
     """The log of aiohttp's server, without invalid requests and clients that are gone: port scanners send those, and
     each would fill a page with its code."""
-    log = logging.getLogger("comfyui_matrixgame.play.requests")
+    log = logging.getLogger(f"{__name__}.requests")
     if not log.filters:
         log.addFilter(_is_ours)
     return log

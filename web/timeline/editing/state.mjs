@@ -46,8 +46,8 @@ export class EditorState {
     this.problem = null;
     /** The timeline of the last finished run. @type {Timeline | null} */
     this.rendered = null;
-    /** What a cache has of the timeline, where there is one. @type {import("../view/strip.mjs").CachedBlocks | null} */
-    this.cachedBlocks = null;
+    /** What a cache has of the timeline, where there is one. @type {import("../view/strip.mjs").StoredBlocks | null} */
+    this.storedBlocks = null;
     /** A variant the node asks for and the timeline is not made for. @type {string | null} */
     this.wanted = null;
     /** @type {{axis: string, a: number, v0: number, b: number, v1: number} | null} */
@@ -270,7 +270,7 @@ export class EditorState {
 
   /** How each block stands to the cache or, without one, to the last finished run. */
   get blocks() {
-    return this.cachedBlocks ? statesFor(this.cachedBlocks, this.doc) : blockStates(this.doc, this.rendered);
+    return this.storedBlocks ? statesFor(this.storedBlocks, this.doc) : blockStates(this.doc, this.rendered);
   }
 
   get warnings() {

@@ -7,7 +7,7 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/var
 /** @typedef {import("./theme.mjs").Theme} Theme */
 /** @typedef {"none"|"empty"|"stale"|"done"|"cached"|"resumable"|"pinned"|"making"|"failed"} BlockState */
 /**
- * @typedef {object} CachedBlocks what the server said of a timeline
+ * @typedef {object} StoredBlocks what the server said of a timeline
  * @property {Timeline} doc
  * @property {string} project
  * @property {{state: BlockState, key: string}[]} blocks
@@ -28,7 +28,7 @@ const SIGNS = {
 
 /**
  * States of `doc` from what is cached of a document close to it: the same up to the first difference, stale after it.
- * @param {CachedBlocks} cached @param {Timeline} doc @returns {BlockState[]}
+ * @param {StoredBlocks} cached @param {Timeline} doc @returns {BlockState[]}
  */
 export function statesFor(cached, doc) {
   const count = blocksOfFrames(doc.length);
