@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ from .jobs.products import Job
 from .jobs.settings import JobFile, is_url
 from .jobs.task import Task
 from .results.ledger import Ledger
+from .results.outputs import result_path
 from .results.store import Store
 
 REPORT_EVERY = 30.0  # seconds between two versions of the page, at least
@@ -105,7 +107,7 @@ class Runner:
             if self.ledger.state(task.name, task.key) == "failed" and not self.retry_failed:
                 tally.left += 1
                 bars.step()
-            elif self._recognise(task, backend.signature()):
+            elif self._recognise(task, backend.signature(), bars):
                 tally.ready += 1
                 bars.step()
             elif task.key in self._same:
@@ -114,7 +116,7 @@ class Runner:
                 self._same[task.key] = []
                 yield task
 
-    def _recognise(self, task: Task, signature: str) -> bool:
+    def _recognise(self, task: Task, signature: str, bars: Bars) -> bool:
         """Whether a task's result is there and whole; then its name is made to point to it."""
         if not self.store.seen(task.key):
             return False
@@ -127,7 +129,7 @@ class Runner:
         said = (self.ledger.labels(task.name), self.ledger.result(task.key))
         if state != "done" or said != (task.labels, about):
             self.ledger.finish(task.name, task.labels, about, signature)
-        self.store.link(about, task.name, task.items)
+        self._show(about, task, bars)
         return True
 
     def _record(self, outcome: Outcome, signature: str, tally: Tally, bars: Bars) -> None:
@@ -139,9 +141,18 @@ class Runner:
                 self._say_failed(task.name, outcome.error or "", tally, bars)
                 continue
             self.ledger.finish(task.name, task.labels, outcome.about, signature)
-            self.store.link(outcome.about, task.name, task.items)
+            self._show(outcome.about, task, bars)
             tally.made += 1
             bars.step()
+
+    def _show(self, about: dict[str, Any], task: Task, bars: Bars) -> None:
+        """Show a result under its job's name."""
+        if kept := self.store.link(about, task.name, task.items):
+            more = f" and {len(kept) - 1:,} more files" if len(kept) > 1 else ""
+            bars.say(
+                f"kept: {kept[0]}{more}, which this program did not make; what it made is in "
+                f"{Path(self.jobs.output) / result_path(about['key'])}. Move the files, and run the same command again."
+            )
 
     def _say_failed(self, name: str, error: str, tally: Tally, bars: Bars) -> None:
         tally.failed += 1

@@ -27,7 +27,7 @@ from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.batch import runner
 from comfyui_matrixgame.batch.backends import local
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
-from comfyui_matrixgame.batch.results import folder_store, outputs, report
+from comfyui_matrixgame.batch.results import named_links, outputs, report
 from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.compute import attention
@@ -240,8 +240,8 @@ def test_results_without_their_files_are_made_again(folder: Path, damage: str, c
 def test_without_hard_links_what_is_finished_is_not_copied_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copies = Mock(side_effect=shutil.copyfile)
     refused = PermissionError(errno.EPERM, "Operation not permitted")
-    monkeypatch.setattr(folder_store.os, "link", Mock(side_effect=refused))
-    monkeypatch.setattr(folder_store.shutil, "copyfile", copies)
+    monkeypatch.setattr(named_links.os, "link", Mock(side_effect=refused))
+    monkeypatch.setattr(named_links.shutil, "copyfile", copies)
     for seeds, expected in ((1, 1), (1, 1), (2, 2)):
         assert run(write_jobs(folder, keep=["latents"], seeds=seeds)) == 0
         assert copies.call_count == expected
@@ -252,6 +252,56 @@ def test_a_name_shows_the_frames_of_one_result(folder: Path) -> None:
     for lengths, seed in ((2, 1), (1, 2)):
         assert run(write_jobs(folder, name="walk", lengths=lengths, seeds=seed)) == 0
     assert len(list((folder / "jobs" / "by_name" / "walk.png").iterdir())) == 9
+
+
+def test_a_name_takes_the_place_of_nobodys_files(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    """Those of the user's own stay, also where they came later, and what is said names them and the results."""
+    named = folder / "jobs" / "by_name"
+    (named / "walk.png").mkdir(parents=True)
+    mine = [
+        named / "walk.mp4",
+        named / "walk.png" / "000003.png",
+        named / "walk.png" / "cover.png",
+        named / "walk.jpeg",
+    ]
+    for path in mine:
+        path.write_text("mine")
+    (named / "walk.latents.safetensors").symlink_to("gone")
+    keep = ["mp4", "png", "jpeg", "latents", "inputs"]
+    assert run(write_jobs(folder, name="walk", keep=keep)) == 0
+    said = capsys.readouterr().err
+    assert f"kept: {mine[0]} and 3 more files, which this program did not make" in said
+    (key,) = results(folder / "jobs")
+    assert f"results/{key[:2]}/{key}. Move the files" in said
+    assert (named / "walk.inputs.csv").exists()
+    assert len(list((named / "walk.png").iterdir())) == 10
+    (named / "walk.inputs.csv").unlink()
+    (named / "walk.inputs.csv").write_text("mine")
+    assert run(write_jobs(folder, name="walk", keep=keep, seeds=2)) == 0
+    assert f"kept: {mine[0]} and 4 more files" in capsys.readouterr().err
+    assert all(path.read_text() == "mine" for path in [*mine, named / "walk.inputs.csv"])
+    assert os.readlink(named / "walk.latents.safetensors") == "gone"
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_name_goes_on_to_another_result(folder: Path, listed: bool, capsys: pytest.CaptureFixture) -> None:
+    """Also in a folder that is older than the list of what was made."""
+    for seed in (1, 2):
+        assert run(write_jobs(folder, name="walk", keep=["mp4", "png"], seeds=seed)) == 0
+        if not listed:
+            (folder / "jobs" / "by_name.list").unlink()
+    assert "kept" not in capsys.readouterr().err
+    shown = folder / "jobs" / "by_name" / "walk.mp4"
+    (key,) = [key for key, result in results(folder / "jobs").items() if shown.samefile(result / "video.mp4")]
+    assert Ledger(folder / "jobs", write=False).state("walk", key) == "done"
+
+
+def test_a_list_of_the_users_own_is_not_written_to(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    (folder / "jobs").mkdir()
+    (folder / "jobs" / "by_name.list").write_text("mine")
+    assert run(write_jobs(folder)) == 1
+    assert "by_name.list exists and is no list that this program wrote; move it." in capsys.readouterr().err
+    assert (folder / "jobs" / "by_name.list").read_text() == "mine"
 
 
 def test_the_same_job_twice_is_made_once(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BatchError
-from .outputs import ABOUT, PICTURES, RESULTS, explaining_full_disk, parsed, result_path, whole
+from .named_links import NAMED, NamedLinks
+from .outputs import ABOUT, RESULTS, explaining_full_disk, parsed, result_path, whole
 
-NAMED, PARTS = "by_name", "parts"
+PARTS = "parts"
 _OURS = re.compile(r"[0-9a-z-]{32,}\.[0-9a-f]{8}|(probe|link)-[0-9a-f]{32}")  # in the folder of parts
 
 
@@ -37,6 +38,7 @@ class FolderStore:
                 f"The results cannot be written to {root} ({error.strerror or error}); check the folder's rights, or "
                 "name another with --output."
             ) from None
+        self._links = NamedLinks(root, root / PARTS)
 
     def folder(self, key: str) -> Path:
         """Where a result lies or would lie."""
@@ -65,38 +67,9 @@ class FolderStore:
     def read(self, key: str) -> dict[str, Any] | None:
         return _read(self.folder(key))
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
-        source = self.folder(about["key"])
-        target = self.root / NAMED / name
-        with explaining_full_disk(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            for item in items:
-                file = source / about["items"][item]["file"]
-                if item in PICTURES:
-                    folder = target.parent / f"{target.name}.{item}"
-                    folder.mkdir(exist_ok=True)
-                    pictures = {picture.name: picture for picture in file.iterdir()}
-                    for old in folder.glob(f"*.{PICTURES[item]}"):
-                        if old.name not in pictures:  # of a longer result that had this name
-                            old.unlink()
-                    for picture in pictures.values():
-                        self._link(picture, folder / picture.name)
-                else:
-                    ending = ".mp4" if item == "mp4" else f".{item}{file.suffix}"
-                    self._link(file, target.parent / (target.name + ending))
-
-    def _link(self, source: Path, target: Path) -> None:
-        """A hard link where the disk has them, else a copy of the same time; replaces what is there in one step."""
-        if target.exists() and (os.path.samefile(source, target) or _stamp(source) == _stamp(target)):
-            return
-        part = self.root / PARTS / f"link-{uuid.uuid4().hex}"  # where what a killed run leaves is deleted
-        try:
-            os.link(source, part)
-        except OSError:
-            shutil.copyfile(source, part)
-            times = source.stat()
-            os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-        os.replace(part, target)
+    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
+        with explaining_full_disk(self.root / NAMED / name):
+            return self._links.show(self.folder(about["key"]), about, name, items)
 
     @contextmanager
     def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
@@ -135,9 +108,3 @@ def _merge(part: Path, target: Path) -> None:
         text.write_text(json.dumps(old), encoding="utf-8")
         os.replace(text, target / ABOUT)
     shutil.rmtree(part, ignore_errors=True)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What tells a copy from an older file without reading it: size and time of writing."""
-    state = path.stat()
-    return state.st_size, state.st_mtime_ns

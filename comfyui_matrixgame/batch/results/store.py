@@ -2,6 +2,7 @@
 
 results/ab/abcd...-12-34/   one folder for each result, named by `task.result_key`; result.json is written last
 by_name/NAME.mp4 ...        the same files under the names of the job file (links; not on URLs)
+by_name.list                which files those are (`named_links.py`)
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class Store(Protocol):
         """What a finished result says, of items that are there; None where there is none."""
         ...
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
-        """Show a result's files under a name of the job file."""
+    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
+        """Show a result's files under a name of the job file; returns what lies in their place and is not the
+        program's: that is kept."""
         ...
 
     def here(self, about: dict[str, Any], item: str) -> AbstractContextManager[Path]:

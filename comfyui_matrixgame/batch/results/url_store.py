@@ -99,8 +99,9 @@ class UrlStore:
         except Exception as error:
             raise self._failed("read", error) from None
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> None:
+    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
         """Nothing: a URL has no links; the table says which result has which name."""
+        return []
 
     @contextlib.contextmanager
     def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
