@@ -39,5 +39,9 @@ class BatchError(MatrixGameError):
     """A job file that cannot be used, or bulk rendering that cannot go on."""
 
 
+class VariantError(MatrixGameError):
+    """A description of a game variant that cannot be used."""
+
+
 class Interrupted(MatrixGameError):
     """The user asked to stop; what was finished before is kept."""

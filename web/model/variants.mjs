@@ -1,6 +1,6 @@
 // @ts-check
 /**
- * What differs between the game variants, as the editor needs it. The Python side (variants.py) is the source of
+ * What differs between the game variants, as the editor needs it. The Python side (variants/) is the source of
  * truth; a test compares the two.
  */
 

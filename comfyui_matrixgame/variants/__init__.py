@@ -1,0 +1,34 @@
+"""What differs between the game variants: each is one file here, NAME.json, that `variant.schema.json` describes.
+
+All else reads a `Variant`; nothing tests a variant's name. Key orders, windows and steps are those of the published
+configurations (SPEC of this project; measured: golden/rollout_*).
+"""
+
+from __future__ import annotations
+
+from .blocks import (
+    FPS,
+    FRAMES_PER_BLOCK,
+    FRAMES_PER_LATENT,
+    LATENTS_PER_BLOCK,
+    MOST_BLOCKS,
+    block_of_input,
+    blocks_of_frames,
+    first_input_of_block,
+    frames_of_blocks,
+)
+from .reader import read_description, read_file
+from .registry import FOLDERS, VARIANTS, add_folder, add_variant, default_variant, get_variant, refresh
+from .variant import IDLE, Camera, Draws, Key, Overlay, Published, Variant
+
+UNIVERSAL, GTA_DRIVE, TEMPLERUN = (VARIANTS[name] for name in ("universal", "gta_drive", "templerun"))
+CAMERA_UNIT_DEGREES, CAMERA_DEFAULT = UNIVERSAL.camera.unit, UNIVERSAL.camera.speed
+CAMERA_WARN, CAMERA_LIMIT = UNIVERSAL.camera.tested, UNIVERSAL.camera.limit
+
+__all__ = [
+    "CAMERA_DEFAULT", "CAMERA_LIMIT", "CAMERA_UNIT_DEGREES", "CAMERA_WARN", "FOLDERS", "FPS", "FRAMES_PER_BLOCK",
+    "FRAMES_PER_LATENT", "GTA_DRIVE", "IDLE", "LATENTS_PER_BLOCK", "MOST_BLOCKS", "TEMPLERUN", "UNIVERSAL", "VARIANTS",
+    "Camera", "Draws", "Key", "Overlay", "Published", "Variant", "add_folder", "add_variant", "block_of_input",
+    "blocks_of_frames", "default_variant", "first_input_of_block", "frames_of_blocks", "get_variant",
+    "read_description", "read_file", "refresh",
+]  # fmt: skip

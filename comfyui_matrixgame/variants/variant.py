@@ -1,0 +1,149 @@
+"""What a game variant is: its keys and camera, and how its generator was trained. Made from a description only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+IDLE = "idle"  # the key of an exclusive variant that is held where no other is
+
+Words = Mapping[str, str]  # language, such as zh -> word
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """How the overlay draws a key.
+
+    box: x, y, width and height of its cap in units of a plain cap, from the left upper corner of all caps; None: the
+    caps of the variant stand in a row. text: what is on the cap; "": the key's name. icon: an arrow over the text.
+    """
+
+    box: tuple[float, float, float, float] | None = None
+    text: str = ""
+    icon: str = ""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One column of the keyboard input.
+
+    name: in scripts, documents and files. label: what a player reads; labels: by language. aliases: other words in
+    scripts. codes: physical keys (`KeyboardEvent.code`), the first is the one that help and pad speak of. gamepad: the
+    direction or shoulder that holds it. pad: row and column on the touch pad, from 1; None: the next free place.
+    colour: hue of its lane, 0 to 359. opposite: the key that undoes it. means: what it does in words that variants
+    share; in a document that is converted, keys take the place of those that mean the same.
+    """
+
+    name: str
+    label: str
+    aliases: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+    pad: tuple[int, int] | None = None
+    overlay: Overlay = Overlay()
+    colour: int = 200
+    gamepad: str = ""
+    opposite: str = ""
+    means: str = ""
+    labels: Words = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class Camera:
+    """The camera input `[pitch, yaw]`; + is up and right.
+
+    axes: those that were used in training, `yaw` alone or `yaw` and `pitch`; none where there is no camera. unit:
+    degrees a frame of one unit. speed: units that the model was benchmarked with. tested: beyond this, quality is
+    untested. limit: most units that are let through.
+    """
+
+    axes: tuple[str, ...] = ()
+    unit: float = 15.0
+    speed: float = 0.1
+    tested: float = 0.3
+    limit: float = 1.0
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Some of the actions that the benchmark draws from: every set of keys with every yaw, all of them `times` over."""
+
+    times: int
+    keys: tuple[tuple[str, ...], ...]
+    yaw: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published file of the generator: where it is, what it is called here, its checksum and size in bytes."""
+
+    repo: str
+    revision: str
+    path: str
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One game variant.
+
+    name: of the file, in documents and scripts. controls: its keys, in the order of the weights' keyboard columns.
+    exclusive: exactly one key per row (one-hot, `idle` among them) instead of any combination.
+    block: latent frames that are made at once. window: self-attention window in latent frames, the block's own
+    included. sink: latent frames at the start that stay in the window for good.
+    steps: denoising steps as table positions out of 1000, first to last. shift: of the noise table.
+    size: height and width of the frames it was trained at. fps: frames a second of its video. action_layers: layers
+    that take inputs. presets: name -> script with places for lengths. bench: what the benchmark draws from.
+    unknown: fields of the description that this version does not know, as they were.
+    """
+
+    name: str
+    title: str
+    controls: tuple[Key, ...]
+    exclusive: bool
+    camera: Camera
+    window: int
+    steps: tuple[int, ...]
+    block: int = 3
+    sink: int = 0
+    shift: float = 5.0
+    size: tuple[int, int] = (352, 640)
+    fps: int = 25
+    action_layers: tuple[int, ...] = tuple(range(15))
+    published: Published | None = None
+    bench: tuple[Draws, ...] = ()
+    default: bool = False
+    titles: Words = field(default_factory=dict)
+    presets: Mapping[str, str] = field(default_factory=dict)
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Names of the keyboard columns, in the order of the weights."""
+        return tuple(key.name for key in self.controls)
+
+    @property
+    def mouse(self) -> bool:
+        """Whether the network has a camera input."""
+        return bool(self.camera.axes)
+
+    @property
+    def pitch(self) -> bool:
+        """Whether pitch was ever non-zero in training."""
+        return "pitch" in self.camera.axes
+
+    @property
+    def passes(self) -> int:
+        """Passes of the network that each block takes: one a denoising step, and the clean one, which is the last."""
+        return len(self.steps) + 1
+
+    @cached_property
+    def idle_row(self) -> tuple[float, ...]:
+        """The keyboard row of a player who presses nothing: all zero, or `idle` where that is a key."""
+        return tuple(1.0 if key == IDLE else 0.0 for key in self.keys)
