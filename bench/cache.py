@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from comfyui_matrixgame.actions.ready_made.bench import bench_track
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
-from comfyui_matrixgame.cache.blocks import SNAPSHOT
+from comfyui_matrixgame.cache.projects import SNAPSHOT
 from comfyui_matrixgame.checkpoints.untrained import SMALL_VISION, shapes_of, small_config, stream, weights
 from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.networks.generator import Generator

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..cache.blocks import DISK_BYTES as CACHE_BYTES
+from ..cache.projects import DISK_BYTES as CACHE_BYTES
 from ..memory import MemoryEstimate
 from ..system.resources import gigabytes
 from ..system.words import counted

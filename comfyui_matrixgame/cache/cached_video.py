@@ -15,8 +15,9 @@ from torch import Tensor
 
 from ..media.video import VideoWriter, playable_frames
 from ..variants import frames_of_blocks
-from .blocks import FILM, UNFINISHED, BlockCache
+from .blocks import BlockCache
 from .keys import BlockKeys
+from .projects import FILM, UNFINISHED
 from .records import PART, claim
 
 SEGMENT = 25  # blocks

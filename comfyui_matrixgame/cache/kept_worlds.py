@@ -69,7 +69,7 @@ class WorldStore:
 
     def forget(self, name: str) -> None:
         """Delete the world called `name`, if there is one."""
-        _delete(self.path(name))
+        delete_world(self.path(name))
 
     def worlds(self) -> list[Path]:
         """The files of all kept worlds, in any order."""
@@ -83,9 +83,10 @@ class WorldStore:
                 return
             if path != newest:
                 total -= path.stat().st_size
-                _delete(path)
+                delete_world(path)
 
 
-def _delete(path: Path) -> None:
+def delete_world(path: Path) -> None:
+    """Delete a kept world's file and its note."""
     path.unlink(missing_ok=True)
     path.with_suffix(".json").unlink(missing_ok=True)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..cache import BlockCache
-from ..cache.cached_rollout import Counts
+from ..cache.rollout.progress import Counts
 from ..errors import WorldError
 from ..memory import WORLD_BYTES, worlds_kept
 from ..networks.vae import VideoDecoder

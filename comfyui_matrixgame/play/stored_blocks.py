@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from ..cache import BlockCache
-from ..cache.blocks import FRAMES, LATENTS, SNAPSHOT
-from ..cache.cached_rollout import state_record, store_block, store_condition
-from ..cache.fits import fits_frames, fits_latents
+from ..cache.contents import fits_frames, fits_latents, state_record, store_block, store_condition
 from ..cache.keys import condition_key, keys_after
+from ..cache.projects import FRAMES, LATENTS, SNAPSHOT
 from ..world import Models, World
 
 

@@ -10,7 +10,7 @@ import torch
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
-from comfyui_matrixgame.cache.blocks import SNAPSHOT
+from comfyui_matrixgame.cache.projects import SNAPSHOT
 from comfyui_matrixgame.variants import first_input_of_block
 from comfyui_matrixgame.world import Block, Models, World, rollout
 

@@ -18,8 +18,8 @@ import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
-from comfyui_matrixgame.cache.blocks import FRAMES, KINDS, LATENTS
 from comfyui_matrixgame.cache.keys import BlockKeys
+from comfyui_matrixgame.cache.projects import FRAMES, KINDS, LATENTS
 from comfyui_matrixgame.cache.records import read_record
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Block, start_world

@@ -15,8 +15,8 @@ import pytest
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.cache import cached_video as film_module
-from comfyui_matrixgame.cache.blocks import FILM, FRAMES, LATENTS, list_projects
 from comfyui_matrixgame.cache.cached_video import CachedVideo
+from comfyui_matrixgame.cache.projects import FILM, FRAMES, LATENTS, list_projects
 from comfyui_matrixgame.media.video import part_of, playable_frames, read_video
 from comfyui_matrixgame.variants import UNIVERSAL, frames_of_blocks
 from comfyui_matrixgame.world import rollout, start_world

@@ -16,9 +16,10 @@ import pytest
 import torch
 
 from comfyui_matrixgame.cache import records
-from comfyui_matrixgame.cache.blocks import CONDITION, FRAMES, LATENTS, SNAPSHOT, BlockCache
-from comfyui_matrixgame.cache.fits import fits_condition, fits_frames, fits_latents, fits_state
+from comfyui_matrixgame.cache.blocks import BlockCache
+from comfyui_matrixgame.cache.contents import fits_condition, fits_frames, fits_latents, fits_state
 from comfyui_matrixgame.cache.kept_worlds import WorldStore
+from comfyui_matrixgame.cache.projects import CONDITION, FRAMES, LATENTS, SNAPSHOT
 from comfyui_matrixgame.cache.records import MAGIC, DamagedRecord, Record, claim, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.host.routes.pictures import frame_picture

@@ -14,7 +14,7 @@ import torch
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.cache.keys import BlockKeys, keys_after
-from comfyui_matrixgame.cache.replay import context_blocks, decoder_blocks, replay_context
+from comfyui_matrixgame.cache.rollout.replay import context_blocks, decoder_blocks, replay_context
 from comfyui_matrixgame.compute.attention import get_attention
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import VideoDecoder, WanVAE

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_matrixgame.cache import blocks as cache_module
-from comfyui_matrixgame.cache import records
-from comfyui_matrixgame.cache.blocks import BlockCache, forget_project, list_projects
+from comfyui_matrixgame.cache import projects, records
+from comfyui_matrixgame.cache.blocks import SNAPSHOTS_ON_DISK, BlockCache
+from comfyui_matrixgame.cache.projects import forget_project, list_projects
 from comfyui_matrixgame.cache.records import DamagedRecord, OtherVersion, Record, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
 
@@ -146,7 +146,7 @@ def set_used(cache: BlockCache, key: str, seconds: float) -> None:
 
 def test_only_the_newest_snapshots_stay_on_disk(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path, "p", 0)
-    for i in range(cache_module.SNAPSHOTS_ON_DISK + 3):
+    for i in range(SNAPSHOTS_ON_DISK + 3):
         cache.put("snapshot", str(i), record(i))
         os.utime(cache.folder / f"{i}.snapshot", (i, i))
     cache.put("snapshot", "last", record(99))
@@ -345,7 +345,7 @@ def test_nothing_outside_the_folder_is_touched(tmp_path: Path) -> None:
 
 def test_forgotten_projects_leave_nothing(tmp_path: Path) -> None:
     cache = BlockCache(tmp_path, "p")
-    for kind in cache_module.KINDS:
+    for kind in projects.KINDS:
         cache.put(kind, "key", record(1))
     cache.forget()
     assert list(tmp_path.iterdir()) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from comfyui_matrixgame.cache import BlockCache
-from comfyui_matrixgame.cache.blocks import SNAPSHOT
+from comfyui_matrixgame.cache.projects import SNAPSHOT
 
 from ..cache.blocks import cached, edited, plain, same
 from ..pretend_gpu import Machine

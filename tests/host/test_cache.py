@@ -15,7 +15,8 @@ import pytest
 
 from comfyui_matrixgame.actions.document import Marker, Timeline
 from comfyui_matrixgame.actions.read import read_text
-from comfyui_matrixgame.cache.blocks import FRAMES, LATENTS, PINNED, SNAPSHOT, BlockCache
+from comfyui_matrixgame.cache.blocks import BlockCache
+from comfyui_matrixgame.cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 from comfyui_matrixgame.media.video import read_video
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.cache.cached_rollout import Counts
+from comfyui_matrixgame.cache.rollout.progress import Counts
 from comfyui_matrixgame.system.words import counted
 
 ROOT = Path(__file__).parents[2]

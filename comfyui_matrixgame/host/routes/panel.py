@@ -11,17 +11,8 @@ from typing import Any
 from aiohttp import web
 from server import PromptServer
 
-from ...cache.blocks import (
-    FILM,
-    FRAMES,
-    LATENTS,
-    PINNED,
-    SNAPSHOT,
-    BlockCache,
-    forget_project,
-    list_projects,
-    project_files,
-)
+from ...cache.blocks import BlockCache
+from ...cache.projects import FILM, FRAMES, LATENTS, PINNED, SNAPSHOT, forget_project, list_projects, project_files
 from ...errors import WorldError
 from ..cache import open_caches
 from ..files import cache_folder

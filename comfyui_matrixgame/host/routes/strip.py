@@ -19,9 +19,9 @@ from server import PromptServer
 
 from ...actions.track import blocks_of_rows, rows_of_blocks
 from ...cache import BlockCache, CachedRollout
-from ...cache.blocks import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
-from ...cache.cached_rollout import MAKING
 from ...cache.keys import WorldKeys
+from ...cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
+from ...cache.rollout.progress import MAKING
 from ...errors import MatrixGameError
 from ..files import cache_folder
 from ..inputs import read_inputs

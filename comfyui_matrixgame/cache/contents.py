@@ -1,18 +1,28 @@
-"""Whether a record of the cache holds what a rollout looks for in it: a wrong one is made again, not met in a layer."""
+"""What the records of a cache hold: latents, frames, conditions and states, each with how it is made, whether one fits,
+and how it is read. One that does not fit is made again, not met in a layer."""
 
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from ..networks.generator.kv_cache import Caches
-from ..networks.vae.base import LATENT_CHANNELS
+from ..networks.vae.base import LATENT_CHANNELS, State
 from ..variants import LATENTS_PER_BLOCK, frames_of_blocks
 from ..world.block.condition import CONSTANT_FROM
 from ..world.check import NoWorld, check_decoder, fits_caches
-from ..world.files import state_of_tensors
+from ..world.files import state_of_tensors, state_tensors
 from ..world.models import Models
 from ..world.world import World
+from .blocks import BlockCache
+from .projects import CONDITION, FRAMES, LATENTS
 from .records import Fits, Record
+
+
+def store_block(cache: BlockCache, latents_key: str, frames_key: str, latents: Tensor, frames: Tensor) -> None:
+    """Keep a finished block: latents [1, 16, 3, h, w], frames [1, N, H, W, 3], both in main memory."""
+    cache.put(LATENTS, latents_key, Record({"latents": latents}))
+    cache.put(FRAMES, frames_key, Record({"frames": _pageable(frames)}))
 
 
 def fits_latents(world: World) -> Fits:
@@ -26,6 +36,14 @@ def fits_frames(world: World, block: int) -> Fits:
     return lambda record: _has(record, "frames", (1, count, *world.size, 3), torch.uint8)
 
 
+def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
+    """Keep the condition of an image where it is longer than the one that is kept."""
+    stored = cache.get(CONDITION, key, lambda record: _same_but_length(record.tensors.get("condition"), condition))
+    if stored is None or stored.tensors["condition"].shape[2] < condition.shape[2]:
+        cache.drop(CONDITION, key)
+        cache.put(CONDITION, key, Record({"condition": condition.cpu()}))
+
+
 def fits_condition(world: World) -> Fits:
     """Whether a record has the condition [1, 16, n, h, w] of a world's image."""
 
@@ -36,6 +54,19 @@ def fits_condition(world: World) -> Fits:
         return _has(record, "condition", (1, LATENT_CHANNELS, tensor.shape[2], *world.latent_size))
 
     return fits
+
+
+def state_record(world: World) -> Record:
+    """What a world has to go on with, beside what its image and names say."""
+    tensors = {
+        name: _pageable(tensor.cpu()) for name, tensor in state_tensors(world.caches, world.decoder_state).items()
+    }
+    return Record(tensors, {"block": world.block, "tokens": world.caches[0].video.tokens})
+
+
+def state_of_record(record: Record) -> tuple[Caches, State | None]:
+    """Caches and the decoder's state of a record that fits."""
+    return state_of_tensors(record.tensors, record.note["tokens"])
 
 
 def fits_state(world: World, models: Models) -> Fits:
@@ -66,3 +97,12 @@ def _has(record: Record, name: str, shape: tuple[int, ...], dtype: torch.dtype |
     if tensor is None or tuple(tensor.shape) != shape or len(record.tensors) != 1:
         return False
     return tensor.is_floating_point() if dtype is None else tensor.dtype == dtype
+
+
+def _same_but_length(stored: Tensor | None, condition: Tensor) -> bool:
+    return stored is not None and (*stored.shape[:2], *stored.shape[3:]) == (*condition.shape[:2], *condition.shape[3:])
+
+
+def _pageable(tensor: Tensor) -> Tensor:
+    """A tensor of main memory that is to stay there: not in page-locked memory, of which a system has little."""
+    return tensor.clone() if tensor.is_pinned() else tensor

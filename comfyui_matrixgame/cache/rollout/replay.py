@@ -18,16 +18,16 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ..actions.track import ActionTrack
-from ..networks.generator import GeneratorConfig
-from ..networks.generator.model import RolloutConstants
-from ..networks.vae import VideoDecoder
-from ..networks.vae.base import State
-from ..variants import LATENTS_PER_BLOCK
-from ..world.block.condition import with_condition
-from ..world.block.passes import clean_pass, rollout_constants, with_caches
-from ..world.models import Models
-from ..world.world import World
+from ...actions.track import ActionTrack
+from ...networks.generator import GeneratorConfig
+from ...networks.generator.model import RolloutConstants
+from ...networks.vae import VideoDecoder
+from ...networks.vae.base import State
+from ...variants import LATENTS_PER_BLOCK
+from ...world.block.condition import with_condition
+from ...world.block.passes import clean_pass, rollout_constants, with_caches
+from ...world.models import Models
+from ...world.world import World
 
 LatentsOf = Callable[[int], Tensor]
 """Latents [1, 16, 3, h, w] of a block of a world's life."""

@@ -1,0 +1,119 @@
+"""What a rollout with a cache makes: blocks, and the worlds before them, from the nearest state that is at hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ...networks.vae.base import State
+from ...world.block.finish import Block
+from ...world.models import Models
+from ...world.rollout import Rollout, rollout
+from ...world.take_over import at_work, state_at_work
+from ...world.world import World
+from .progress import Counts, Progress
+from .records import LatentsAreGone, RolloutRecords
+from .replay import context_blocks, decoder_blocks, replay_context, replay_decoder
+
+
+class Maker:
+    """Makes blocks and states, and counts what it did.
+
+    run: one that stands before the next block to be made, where one has been begun.
+    """
+
+    def __init__(self, models: Models, records: RolloutRecords, progress: Progress, counts: Counts) -> None:
+        self.run: Rollout | None = None
+        self._models, self._records, self._progress, self._counts = models, records, progress, counts
+
+    def begin(self, world: World) -> None:
+        """Have `run` go on from a world."""
+        self._progress.awake()
+        self.run = None  # so that the next one may have its rings
+        keys, step = self._records.block_keys, self._progress.step
+        rows, count = keys.rest(world.block), keys.last - world.block
+        self.run = rollout(self._models, world, rows, count, on_pass=lambda at: step(at.step))
+
+    def make(self) -> Block:
+        """The next block of `run`, stored."""
+        assert self.run is not None
+        block = next(self.run)
+        block = replace(block, latents=block.latents.cpu())
+        self._counts.made += 1
+        self._records.store_block(block)
+        return block
+
+    def world_at(self, index: int) -> World:
+        """The world before a block; where latents are gone, they are made again."""
+        while True:
+            start = self._nearest(index)
+            if start.block == index:
+                return start
+            reach = max(context_blocks(self._models.generator.config), decoder_blocks(self._models.decoder))
+            begin = max(start.block, index - reach)
+            if self._hole(begin, index) is not None:
+                begin = start.block
+            hole = self._hole(begin, index)
+            if hole is not None:
+                self._fill(hole, index)
+                continue
+            try:
+                return self._replay(start, index)
+            except LatentsAreGone:
+                continue
+
+    def decoder_at(self, index: int) -> State | None:
+        """The decoder's state before a block, from the stored latents before it."""
+        start = self._nearest(index)
+        if self._hole(self._decoder_begin(start, index), index) is None:
+            try:
+                return self._decoder_from(start, index)
+            except LatentsAreGone:
+                pass
+        return self.world_at(index).decoder_state
+
+    def _nearest(self, index: int) -> World:
+        """The last world at or before a block whose state is at hand."""
+        keys = self._records.block_keys
+        run = self.run if self.run is not None and self.run.block <= index else None
+        for block in range(index, keys.first if run is None else run.block, -1):
+            world = self._records.find_state(block)
+            if world is not None:
+                return world
+        return self._records.with_condition(at_work(keys.world, self._models)) if run is None else run.world
+
+    def _hole(self, begin: int, end: int) -> int | None:
+        """The first block of begin..end - 1 whose latents are not stored."""
+        return next((block for block in range(begin, end) if not self._records.has_latents(block)), None)
+
+    def _fill(self, hole: int, until: int) -> None:
+        """Make blocks whose latents are gone, from `hole` to the next that is there."""
+        self.run = None
+        self.begin(self.world_at(hole))
+        assert self.run is not None
+        while self.run.block < until and not self._records.has_latents(self.run.block):
+            self.make()
+
+    def _replay(self, start: World, index: int) -> World:
+        self._progress.awake()
+        models, records, keys = self._models, self._records, self._records.block_keys
+        cold = index - context_blocks(models.generator.config)
+        if cold > start.block:
+            begin = records.with_condition(keys.world_at(cold, [], None))
+        else:
+            begin = replace(start, caches=[layer.copy() for layer in start.caches])
+        world = replay_context(models, at_work(begin, models), records.latents, keys.rows, index, self._count_replay)
+        state = self._decoder_from(start, index)
+        return replace(world, names=(keys.names[index - keys.first],), decoder_state=state)
+
+    def _decoder_from(self, start: World, index: int) -> State | None:
+        begin = self._decoder_begin(start, index)
+        state = state_at_work(start.decoder_state, self._models) if begin == start.block else None
+        blocks = range(begin, index)
+        return replay_decoder(self._models, state, self._records.latents, blocks, lambda: self._progress.step(0))
+
+    def _decoder_begin(self, start: World, index: int) -> int:
+        return max(start.block, index - decoder_blocks(self._models.decoder))
+
+    def _count_replay(self) -> None:
+        self._counts.replayed += 1
+        self._progress.step(0)
