@@ -138,7 +138,7 @@ def _devices(args: argparse.Namespace) -> list[Any]:
 
 def _backend(args: argparse.Namespace, jobs: JobFile, variant: str, store: Store, ledger: Ledger) -> Backend:
     if args.comfyui:
-        from ..batch.backends.comfyui import ComfyBackend
+        from ..batch.backends.comfyui.backend import ComfyBackend
 
         return ComfyBackend(jobs, variant, args.comfyui, store, args.workflow, args.retries)
     if args.ray:
@@ -182,13 +182,13 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
     check_report_files(ledger_folder(jobs), len(jobs))
     memory, signature, devices = None, None, 1
     if args.comfyui:
-        from ..batch.backends.comfyui import check_hosts
+        from ..batch.backends.comfyui.hosts import check_hosts
 
         if jobs.cache is not None:
             raise BatchError(
                 "ComfyUI servers have caches of their own: put World Cache into a --workflow, not `cache`."
             )
-        from ..batch.backends.workflow import load_workflow
+        from ..batch.backends.comfyui.workflow import load_workflow
 
         check_hosts(args.comfyui, jobs, load_workflow(args.workflow))
         devices = len(args.comfyui)

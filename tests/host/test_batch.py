@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from comfyui_matrixgame.batch.backends import workflow as workflows
+from comfyui_matrixgame.batch.backends.comfyui import workflow as workflows
 from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.media.video import VideoWriter, read_video
 from comfyui_matrixgame.terminal.main import main
@@ -130,7 +130,7 @@ def test_what_a_host_lacks_is_found_in_planning(
     jobs = write(tmp_path, base, "jobs")
     assert "No ComfyUI answers at http://127.0.0.1:1" in plan(jobs, "127.0.0.1:1")
     states = iter(["one", "two"])
-    monkeypatch.setattr("comfyui_matrixgame.batch.backends.comfyui.pack_state", lambda info: next(states))
+    monkeypatch.setattr("comfyui_matrixgame.batch.backends.comfyui.hosts.pack_state", lambda info: next(states))
     assert "have different versions of the MatrixGame nodes" in plan(jobs, host.url, host.url + "/")
 
 

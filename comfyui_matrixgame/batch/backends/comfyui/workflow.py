@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...checkpoints.builtin import NAME as DEMO_WORLD
-from ...errors import BatchError
-from ..jobs.settings import JobFile
+from ....checkpoints.builtin import NAME as DEMO_WORLD
+from ....errors import BatchError
+from ...jobs.settings import JobFile
 
 Workflow = dict[str, dict[str, Any]]
 FIELDS = (

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from ...errors import MatrixGameError
+from ....errors import MatrixGameError
 
 ANSWER_SECONDS = 60  # that a host may take for a plain question
 LOOK_SECONDS = 10  # between two looks at the history, in case the WebSocket missed the end
