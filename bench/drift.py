@@ -56,6 +56,8 @@ TIMESTEPS = (1000.0, 666.0, 333.0, 0.0)
 class NoFrames:
     """A decoder that decodes nothing: most of a minute is never looked at."""
 
+    state_device: torch.device | None = None
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         return iter(())
 

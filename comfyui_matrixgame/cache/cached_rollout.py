@@ -8,7 +8,7 @@ from types import TracebackType
 from torch import Tensor
 
 from ..actions.track import ActionTrack, blocks_of_rows
-from ..compute.devices import computes, computing_on
+from ..compute.devices import computes_with_its_models, computing_on
 from ..errors import WorldError
 from ..networks.vae.base import State, to_uint8
 from ..world.block.finish import Block
@@ -110,7 +110,7 @@ class CachedRollout:
     def __iter__(self) -> Iterator[Block]:
         return self
 
-    @computes
+    @computes_with_its_models
     def __next__(self) -> Block:
         if self.done == self.blocks:
             self.close()

@@ -106,13 +106,23 @@ def _cudnn_choosing() -> Iterator[None]:
 
 
 def computes(function: Function) -> Function:
-    """For functions and methods whose first argument is the models, or has them as `models`: run inside
-    `computing_on` their device."""
+    """For functions whose first argument is the models: run inside `computing_on` their device."""
 
     @functools.wraps(function)
-    def inside(first: Any, *arguments: Any, **named: Any) -> Any:
-        with computing_on(getattr(first, "models", first).device):
-            return function(first, *arguments, **named)
+    def inside(models: Any, *arguments: Any, **named: Any) -> Any:
+        with computing_on(models.device):
+            return function(models, *arguments, **named)
+
+    return inside  # type: ignore[return-value]
+
+
+def computes_with_its_models(method: Function) -> Function:
+    """The same for methods of what has the models as `models`."""
+
+    @functools.wraps(method)
+    def inside(self: Any, *arguments: Any, **named: Any) -> Any:
+        with computing_on(self.models.device):
+            return method(self, *arguments, **named)
 
     return inside  # type: ignore[return-value]
 

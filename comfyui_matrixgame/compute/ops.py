@@ -25,7 +25,10 @@ FEED_FORWARD_ROWS = 660  # that a CPU takes through both layers at once: a quart
 OperationsLike = Any
 """A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_in_use(module, like)`, a context in
 which a module's weight and bias are there as the tensors to compute with beside `like`; after it a host may take their
-memory. No one type fits both ours and a host's."""
+memory. Its Linear says of itself `gelu_fits`: GELU_BEFORE or GELU_AFTER, the GELU that it computes inside its call when
+asked by `gelu_first` or `gelu`; and `eight_bits`: the dtype in which it computes, and may be given its input, or None.
+No one type fits both ours and a host's."""
+GELU_BEFORE, GELU_AFTER = "before", "after"
 
 
 @cache
@@ -150,9 +153,9 @@ def feed_forward(first: nn.Module, second: nn.Module, x: Any) -> Tensor:
 
     x: what `first` takes; a tensor, unless it computes in 8 bits (quantise.QuantisedRows).
     """
-    if getattr(second, "TAKES_GELU_BEFORE", False) and not is_wrapped(second):
+    if _gelu_fits(second) == GELU_BEFORE and not is_wrapped(second):
         return second(first(x), gelu_first=True)
-    if not getattr(first, "TAKES_GELU_AFTER", False) or is_wrapped(first):
+    if _gelu_fits(first) != GELU_AFTER or is_wrapped(first):
         return second(F.gelu(first(x), approximate="tanh"))
     rows = x.flatten(0, -2)
     if on_cpu(x) and first.weight.dtype == x.dtype and not _convolution_pays(x, len(rows)):
@@ -163,10 +166,15 @@ def feed_forward(first: nn.Module, second: nn.Module, x: Any) -> Tensor:
     return second(first(x, gelu=True))
 
 
+def _gelu_fits(layer: nn.Module) -> str | None:
+    return getattr(layer, "gelu_fits", None)  # layers that somebody else put in a network say nothing of it
+
+
 class Linear(nn.Linear):
     """nn.Linear that computes in its input's dtype."""
 
-    TAKES_GELU_AFTER = True
+    gelu_fits = GELU_AFTER
+    eight_bits: torch.dtype | None = None
 
     def reset_parameters(self) -> None:
         """Nothing: weights come from a checkpoint, and filling them first would cost seconds."""

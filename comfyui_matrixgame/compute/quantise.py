@@ -22,7 +22,7 @@ from torch import Tensor
 from ..errors import BackendError
 from .attention import Attention
 from .fused import quantise_rows, residual_norm, residual_norm_rows, scale_product
-from .ops import is_wrapped
+from .ops import GELU_BEFORE, is_wrapped
 from .trials import chosen
 
 EXACT = "exact"
@@ -62,7 +62,7 @@ class Quantised:
 class QuantisedLinear(nn.Module):
     """A linear layer that computes in 8 bits. Takes and gives the dtype of its input."""
 
-    TAKES_GELU_BEFORE = True
+    gelu_fits = GELU_BEFORE
 
     def __init__(self, linear: nn.Linear, precision: str) -> None:
         super().__init__()
@@ -76,6 +76,11 @@ class QuantisedLinear(nn.Module):
     def quantised(self) -> Quantised:
         """The weight, as it is computed with."""
         return Quantised(self.weight, self.scale)
+
+    @property
+    def eight_bits(self) -> torch.dtype:
+        """See ops.OperationsLike."""
+        return self.weight.dtype
 
     def forward(self, x: Tensor | QuantisedRows, gelu_first: bool = False) -> Tensor:
         return quantised_linear(x, self.quantised, self.bias, gelu_first)
@@ -187,10 +192,8 @@ class QuantisedRows:
 def eight_bits_of(*layers: nn.Module) -> torch.dtype | None:
     """The 8-bit dtype in which all these layers take their input; None where one of them takes it as it is, or where
     somebody watches what goes in."""
-    dtypes = set()
-    for layer in layers:
-        weight = getattr(layer, "quantised", None)
-        dtypes.add(None if weight is None or is_wrapped(layer) else weight.values.dtype)
+    # layers that somebody else put in a network say nothing of it
+    dtypes = {None if is_wrapped(layer) else getattr(layer, "eight_bits", None) for layer in layers}
     return dtypes.pop() if len(dtypes) == 1 else None
 
 

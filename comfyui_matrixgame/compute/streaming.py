@@ -117,7 +117,7 @@ def stream_weights(generator: nn.Module, device: torch.device) -> WeightStream:
 
 def is_streamed(generator: nn.Module) -> bool:
     """Whether the weights come and go: nothing may be recorded that reads them without entering their layer."""
-    return getattr(generator, "weight_stream", None) is not None
+    return generator.weight_stream is not None
 
 
 def streamed_bytes(generator: nn.Module) -> tuple[int, int]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import comfy.ldm.modules.attention
 import comfy.ops
+import torch
 from comfy.cli_args import args
 from torch import Tensor, nn
 
 from ..compute.attention import BACKENDS, Attention, get_attention
-from ..compute.ops import convolve2d, convolve3d, linear
+from ..compute.ops import GELU_AFTER, GELU_BEFORE, convolve2d, convolve3d, linear
 from ..compute.quantise import (
     Quantised,
     can_be_quantised,
@@ -36,17 +37,14 @@ class HostOperations(comfy.ops.manual_cast):
         kept: tuple[Quantised, Tensor | None] | None = None
 
         @property
-        def TAKES_GELU_AFTER(self) -> bool:
-            return self.precision is None
+        def gelu_fits(self) -> str:
+            """See ops.OperationsLike."""
+            return GELU_AFTER if self.precision is None else GELU_BEFORE
 
         @property
-        def TAKES_GELU_BEFORE(self) -> bool:
-            return self.precision is not None
-
-        @property
-        def quantised(self) -> Quantised | None:
-            """The weight in 8 bits, once there is one."""
-            return None if self.kept is None else self.kept[0]
+        def eight_bits(self) -> torch.dtype | None:
+            """See ops.OperationsLike: none until there is a weight in 8 bits."""
+            return None if self.kept is None else self.kept[0].values.dtype
 
         def forward_comfy_cast_weights(self, x: Tensor, gelu: bool = False, gelu_first: bool = False) -> Tensor:
             if self.kept is not None:
@@ -106,9 +104,7 @@ def forget_quantised(generator: nn.Module) -> None:
 
 def quantised_bytes(generator: nn.Module) -> int:
     """Memory that the 8-bit weights take on the device, beside what core keeps there; 0 in exact mode."""
-    return sum(
-        quantised_size(layer) for _, layer in named_layers(generator) if getattr(layer, "precision", None) is not None
-    )
+    return sum(quantised_size(layer) for _, layer in named_layers(generator) if layer.precision is not None)
 
 
 def attention_function(choice: str) -> Attention:

@@ -202,6 +202,11 @@ class DecoderOnDevice:
         """See VideoDecoder.latents_behind."""
         return self._decoder.latents_behind
 
+    @property
+    def state_device(self) -> torch.device | None:
+        """See VideoDecoder.state_device."""
+        return self._decoder.state_device
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Those of the decoder itself."""
         return self._decoder.named_parameters()

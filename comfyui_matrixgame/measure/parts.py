@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ..actions.track import ActionTrack
 from ..networks.generator import Generator
 from ..networks.generator.schedule import clean_latents, renoise
+from ..networks.vae import TinyDecoder, VideoDecoder, WanVAE
 from ..networks.vae.base import LATENT_CHANNELS, to_uint8
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 from ..world import Models, World
@@ -210,10 +211,9 @@ def to_meta(value: Any) -> Any:
     return value
 
 
-def _on_meta(decoder: Any) -> Any:
+def _on_meta(decoder: VideoDecoder) -> WanVAE | TinyDecoder:
     with torch.device("meta"):
-        copy = type(decoder)(decoder.base_dim) if hasattr(decoder, "base_dim") else type(decoder)()
-    return copy
+        return WanVAE(decoder.base_dim) if isinstance(decoder, WanVAE) else TinyDecoder()
 
 
 def _by_kind(counter: FlopCounterMode) -> dict[str, int]:

@@ -117,8 +117,8 @@ class EarlyDecoder:
 
     @property
     def state_device(self) -> torch.device | None:
-        """Where the decoder's states lie between its blocks; None for where it works."""
-        return getattr(self._decoder, "state_device", None)
+        """See VideoDecoder.state_device."""
+        return self._decoder.state_device
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """Those of the decoder itself: a world made with it is one made with the decoder."""
@@ -234,7 +234,7 @@ class PlayedWorld:
 
     def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
         if self._run is None:
-            self._run = rollout(self._models, self.world, rows, 1, open_ended=True)
+            self._run = rollout(self._models, self.world, rows, 1, open_ended=True, whole=self._early.whole)
         else:
             self._run.extend(rows)
         run = self._run

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
-from ..compute.devices import computes, computing_on
+from ..compute.devices import computes_with_its_models, computing_on
 from ..compute.ops import upload
 from ..errors import WorldError
 from ..networks.generator.graphs import Passes
@@ -23,7 +23,7 @@ from ..networks.generator.schedule import Schedule, clean_latents, renoise
 from ..system.resources import give_back
 from ..variants import LATENTS_PER_BLOCK
 from .block.condition import CONSTANT_FROM
-from .block.finish import Block, finish_block
+from .block.finish import Block, Whole, at_once, finish_block
 from .block.inputs import blocks_asked_for, repeated_rows, tracks_for
 from .block.making import Ahead, Making
 from .block.noise import NoiseSource, named_noise, noise_of_block
@@ -45,16 +45,18 @@ def rollout(
     noise: NoiseSource = named_noise,
     on_pass: OnPass | None = None,
     open_ended: bool = False,
+    whole: Whole = at_once,
 ) -> Rollout:
     """Go on from `world`, which stays as it is.
 
     tracks: one for all worlds or one for each; row 0 is the first input that the next block has not read. A
     track that is too short repeats its last row. blocks: how many; by default as many as the tracks ask for.
     on_pass: called before each pass; what it raises stops the rollout, and what was finished stays.
-    open_ended: `Rollout.extend` will be called.
+    open_ended: `Rollout.extend` will be called. whole: does the clean pass; where frames are shown before a block is
+    finished, nothing may stop it from there on.
     Raises WorldError where world, models and tracks do not belong together.
     """
-    return Rollout(models, world, tracks, blocks, noise, on_pass, open_ended)
+    return Rollout(models, world, tracks, blocks, noise, on_pass, open_ended, whole)
 
 
 class Rollout:
@@ -73,6 +75,7 @@ class Rollout:
         noise: NoiseSource,
         on_pass: OnPass | None,
         open_ended: bool,
+        whole: Whole,
     ) -> None:
         given = tracks_for(world, tracks)
         self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
@@ -87,7 +90,7 @@ class Rollout:
         self._in_tracks = world.block + self.blocks  # the first block whose rows `extend` brings
         self._added: list[ActionTrack] = []  # these rows, a block each
         self.on_pass = on_pass
-        self._open_ended = open_ended
+        self._open_ended, self._whole = open_ended, whole
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
         self._schedule = Schedule.of(world.variant.steps)
         self._constants: RolloutConstants | None = None
@@ -209,7 +212,7 @@ class Rollout:
     def __iter__(self) -> Iterator[Block]:
         return self
 
-    @computes
+    @computes_with_its_models
     def __next__(self) -> Block:
         if self._over or self.done == self.blocks:
             raise StopIteration
@@ -263,6 +266,7 @@ class Rollout:
             self._world.decoder_state,
             making.latents,
             partial(self._passes, making.latents, start.condition, self.passes - 1, self._constants, start.constants),
+            whole=self._whole,
             first_alone=self._has_room,
             may_run_over=self._may_run_over,
         )

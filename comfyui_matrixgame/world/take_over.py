@@ -40,7 +40,7 @@ def at_work(world: World, models: Models) -> World:
 
 def state_at_work(state: State | None, models: Models) -> State | None:
     """The same for a decoder's state alone."""
-    place = getattr(models.decoder, "state_device", None) or models.device
+    place = models.decoder.state_device or models.device
     return None if state is None else tuple(tensor.to(place) for tensor in state)
 
 

@@ -108,6 +108,11 @@ def test_a_decoder_sees_exactly_as_far_as_it_says(name: str) -> None:
     assert not equal_after(latents - 1)
 
 
+def test_where_a_decoders_states_lie_is_known_through_what_stands_in_front_of_it() -> None:
+    places = {name: decoder.state_device for name, decoder in DECODERS.items()}
+    assert {name for name, place in places.items() if place is not None} == {"tiles of tiny", "early tiles of visiting"}
+
+
 def test_the_published_sizes() -> None:
     universal, templerun = GeneratorConfig(), GeneratorConfig(keyboard_dim=7, keyboard_hidden=32, mouse=False)
     assert context_blocks(universal) == 45

@@ -121,6 +121,8 @@ def test_each_layer_of_the_generator(name: str) -> None:
 class Undecoded(nn.Module):
     """A decoder of frames that nobody looks at."""
 
+    state_device: torch.device | None = None
+
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         return torch.zeros(1, 3, 9, 8, 8), ()
 

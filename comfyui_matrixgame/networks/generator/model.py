@@ -21,6 +21,7 @@ from ...compute.attention import Attention, sdpa
 from ...compute.joined import lay_together, outputs_of
 from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, upload
 from ...compute.quantise import QuantisedRows
+from ...compute.streaming import WeightStream
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
@@ -216,7 +217,8 @@ class Generator(nn.Module):
     """The network of one variant; see the module's text for how its three entries share the work.
 
     compute_dtype: dtype of the activations; weights may be stored in another one. precision: of the large linears,
-    where they are quantised only when they first run (host/layers.py); None where their weights say it.
+    where they are quantised only when they first run (host/layers.py); None where their weights say it. weight_stream:
+    brings its large weights, where they come and go.
     """
 
     def __init__(self, config: GeneratorConfig, operations: OperationsLike = Operations) -> None:
@@ -224,6 +226,7 @@ class Generator(nn.Module):
         self.config = config
         self.compute_dtype = torch.float32
         self.precision: str | None = None
+        self.weight_stream: WeightStream | None = None
         self.attention: Attention = sdpa
         self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
         dim = config.dim

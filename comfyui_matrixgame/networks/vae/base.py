@@ -33,6 +33,11 @@ class VideoDecoder(Protocol):
         """How many latent frames decide a state: to the last bit it is the same whatever was decoded before them."""
         ...
 
+    @property
+    def state_device(self) -> torch.device | None:
+        """Where states lie between blocks; None for where the models work."""
+        ...
+
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """What the frames follow from, and so the decoder's name: its weights, and numbers for how it uses them."""
         ...

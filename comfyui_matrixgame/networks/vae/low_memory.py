@@ -26,6 +26,7 @@ class VisitingEncoder:
     """
 
     encode_at_once = True
+    state_device: torch.device | None = None
 
     def __init__(self, vae: WanVAE, device: torch.device, decodes: bool) -> None:
         self._vae, self._device = vae, device
@@ -70,7 +71,7 @@ class TiledDecoder:
     Each tile has a state of its own, which lies in main memory (`state_device`) while the tile is not at work.
     """
 
-    state_device = torch.device("cpu")
+    state_device: torch.device | None = torch.device("cpu")
 
     def __init__(self, decoder: VideoDecoder, tiles: int) -> None:
         self._decoder, self.tiles = decoder, tiles

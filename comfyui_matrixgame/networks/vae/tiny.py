@@ -100,6 +100,8 @@ class TinyDecoder(nn.Module):
     denormalised: whether the file expects the VAE's own scale (lighttaew2_1) or the generator's (taew2_1).
     """
 
+    state_device: torch.device | None = None
+
     def __init__(self, denormalised: bool = False, operations: OperationsLike = Operations) -> None:
         super().__init__()
         self.denormalised = denormalised

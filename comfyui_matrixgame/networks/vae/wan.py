@@ -120,6 +120,7 @@ class WanVAE(nn.Module):
     """
 
     encode_at_once = False
+    state_device: torch.device | None = None
 
     def __init__(self, base_dim: int = 96, operations: OperationsLike = Operations) -> None:
         super().__init__()

@@ -16,6 +16,14 @@ from ...errors import BackendError
 from ...networks.vae import VideoDecoder
 from ...networks.vae.base import State, to_uint8
 
+Whole = Callable[[Callable[[], Tensor]], Tensor]
+"""Does a part of a block that nothing may stop half-way, and returns what it makes."""
+
+
+def at_once(part: Callable[[], Tensor]) -> Tensor:
+    """Do a part of a block; whatever stops it stops the block."""
+    return part()
+
 
 @dataclass(frozen=True)
 class Block:
@@ -66,12 +74,12 @@ def finish_block(
     latents: Tensor,
     refresh: Callable[[], Tensor],
     *,
+    whole: Whole,
     first_alone: bool,
     may_run_over: bool,
 ) -> Finishing:
-    """Launch both. state: the decoder's, before the block. refresh: the clean pass. first_alone: whether the first
-    frames are decoded before it, which takes room for one state more."""
-    whole = getattr(decoder, "whole", _at_once)  # where frames are shown early, nothing stops the block from there on
+    """Launch both. state: the decoder's, before the block. refresh: the clean pass, done by `whole`. first_alone:
+    whether the first frames are decoded before it, which takes room for one state more."""
     if latents.device.type != "cuda":
         pixels, state = decoder.decode(latents, state)
         whole(refresh)
@@ -98,10 +106,6 @@ def finish_block(
         there = side.record_event()
     main.wait_event(there)  # what comes next leaves the device to these frames
     return Finishing(state, frames, clean_on_host, finite, there)
-
-
-def _at_once(work: Callable[[], Tensor]) -> Tensor:
-    return work()
 
 
 def _to_host(tensor: Tensor) -> Tensor:
