@@ -64,9 +64,9 @@ def state_record(world: World) -> Record:
     return Record(tensors, {"block": world.block, "tokens": world.caches[0].video.tokens})
 
 
-def state_of_record(record: Record) -> tuple[Caches, State | None]:
-    """Caches and the decoder's state of a record that fits."""
-    return state_of_tensors(record.tensors, record.note["tokens"])
+def state_of_record(record: Record, sink: int) -> tuple[Caches, State | None]:
+    """Caches and the decoder's state of a record that fits; sink: of the variant."""
+    return state_of_tensors(record.tensors, record.note["tokens"], sink)
 
 
 def fits_state(world: World, models: Models) -> Fits:
@@ -79,7 +79,7 @@ def fits_state(world: World, models: Models) -> Fits:
         try:
             if record.note.get("tokens") != tokens:
                 return False
-            caches, _ = state_of_tensors(record.tensors, tokens)
+            caches, _ = state_of_tensors(record.tensors, tokens, world.variant.sink)
             check_decoder({name: tuple(tensor.shape) for name, tensor in record.tensors.items()}, 1, rows, columns)
         except (NoWorld, KeyError, ValueError, IndexError):
             return False

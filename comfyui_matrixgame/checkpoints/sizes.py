@@ -57,6 +57,7 @@ def generator_config(shapes: Mapping[str, Shape]) -> tuple[GeneratorConfig, Vari
         keyboard_hidden=_side(shapes, keyboard, 2, 0),
         mouse=mouse,
         window=variant.window if variant else 0,
+        sink=variant.sink if variant else 0,
     )
     return config, variant
 

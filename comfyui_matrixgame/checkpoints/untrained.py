@@ -65,6 +65,7 @@ def small_config(variant: Variant) -> GeneratorConfig:
         keyboard_hidden=16,
         mouse=variant.mouse,
         window=variant.window,
+        sink=variant.sink,
     )
 
 

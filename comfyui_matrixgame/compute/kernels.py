@@ -17,7 +17,7 @@ from torch import Tensor
 @triton.jit(do_not_specialize=["first_slot"])
 def _norm_rotate(
     x, weight, table, v, out, v_out,
-    frames, places, first_slot, window,
+    frames, places, first_slot, window, ring,
     x_row, v_row, table_frame, table_place, out_batch, out_frame, out_place, eps,
     WIDTH: tl.constexpr, HEAD: tl.constexpr, TURNING: tl.constexpr, WEIGHTED: tl.constexpr, VALUES: tl.constexpr,
     GROUPS: tl.constexpr, BLOCK: tl.constexpr,
@@ -42,7 +42,8 @@ def _norm_rotate(
     turn = table + 2 * ((frame * table_frame + place * table_place) * TURNING + in_head)
     cos = tl.load(turn, mask=turning, other=1.0)
     sin = tl.load(turn + 1, mask=turning, other=0.0)
-    slot = (first_slot + frame) % window
+    slot = first_slot + frame
+    slot = tl.where(slot < window, slot, slot - ring)
     target = batch * out_batch + slot * out_frame + place * out_place + group * WIDTH + 2 * pair
     tl.store(out + target, (even * cos - odd * sin).to(out.dtype.element_ty), mask=inside)
     tl.store(out + target + 1, (even * sin + odd * cos).to(out.dtype.element_ty), mask=inside)
@@ -232,22 +233,24 @@ def _convolve(x, weight, bias, added, out, positions, frames, height, width, x_b
 def norm_rotate(
     x: Tensor, weight: Tensor | None, table: Tensor, out: Tensor, v: Tensor | None = None,
     v_out: Tensor | None = None, *, frames: int, places: int, first_slot: int,
-    window: int, table_strides: tuple[int, int], out_strides: tuple[int, int, int], width: int, head: int, eps: float,
+    window: int, ring: int, table_strides: tuple[int, int], out_strides: tuple[int, int, int], width: int, head: int,
+    eps: float,
 ) -> None:  # fmt: skip
     """RMS norm of groups of `width`, rotation, and the write to its place, in one pass over x.
 
     x: [rows, groups * width], rows in the order batch, frame, place, any distance apart. table: float32 [..., 2],
     cos and sin; table_strides: its rows from frame to frame and from place to place. out_strides: elements from
-    batch to batch, frame slot to frame slot, place to place. v, of x's shape: copied to the same places of v_out.
+    batch to batch, frame slot to frame slot, place to place. Frames go into consecutive slots; after the last of
+    `window` comes the first of the last `ring`. v, of x's shape: copied to the same places of v_out.
     """
     rows, total = x.shape
     groups = total // width
     together = groups & -groups  # the largest power of 2 in it
     _norm_rotate[(rows, groups // together)](
         x, weight if weight is not None else x, table, x if v is None else v, out, out if v_out is None else v_out,
-        frames, places, first_slot, window, x.stride(0), 0 if v is None else v.stride(0), *table_strides, *out_strides,
-        eps, WIDTH=width, HEAD=head, TURNING=table.shape[-2], WEIGHTED=weight is not None, VALUES=v is not None,
-        GROUPS=together,
+        frames, places, first_slot, window, ring, x.stride(0), 0 if v is None else v.stride(0), *table_strides,
+        *out_strides, eps, WIDTH=width, HEAD=head, TURNING=table.shape[-2], WEIGHTED=weight is not None,
+        VALUES=v is not None, GROUPS=together,
         BLOCK=triton.next_power_of_2(width // 2),
     )  # fmt: skip
 

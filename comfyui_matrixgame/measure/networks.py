@@ -39,7 +39,9 @@ def random_models(
     dtype: what weights are stored in. decoder: `wan`, or `tiny` for one of taew2_1's layout. layers: a network cut to
     this many, for machines on which all of them take too long. precision: of the large linears. Raises BackendError.
     """
-    full = GeneratorConfig(keyboard_dim=len(variant.keys), mouse=variant.mouse, window=variant.window)
+    full = GeneratorConfig(
+        keyboard_dim=len(variant.keys), mouse=variant.mouse, window=variant.window, sink=variant.sink
+    )
     config = full if size == "full" else small_config(variant)
     if layers is not None:
         config = replace(config, layers=layers, action_layers=tuple(range((layers + 1) // 2)))

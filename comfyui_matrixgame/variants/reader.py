@@ -63,7 +63,7 @@ def read_description(value: Any, origin: str) -> Variant:
         camera=_camera(fields.inner("camera")),
         block=fields.whole("block", LATENTS_PER_BLOCK, LATENTS_PER_BLOCK, LATENTS_PER_BLOCK),
         window=fields.whole("window", LATENTS_PER_BLOCK, 1000),
-        sink=fields.whole("sink", 0, 0, 0),
+        sink=fields.whole("sink", 0, 1000, 0),
         steps=_steps(fields),
         shift=fields.number("shift", 0.01, 1000, 5.0),
         size=_size(fields.inner("size")),
@@ -76,6 +76,9 @@ def read_description(value: Any, origin: str) -> Variant:
         published=_published(fields.inner("published")),
         unknown=fields.done(),
     )
+    if variant.sink > variant.window - variant.block:
+        need = f"at most {variant.window - variant.block}: the window of {variant.window} holds the block as well"
+        fields.fail("sink", need, variant.sink)
     _check_bench(variant, fields)
     return variant
 

@@ -139,12 +139,12 @@ def state_tensors(caches: Caches, decoder_state: State | None) -> dict[str, Tens
     return tensors
 
 
-def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int) -> tuple[Caches, State | None]:
-    """Caches and decoder state of `state_tensors`; tokens: of a latent frame. Raises KeyError."""
+def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int, sink: int) -> tuple[Caches, State | None]:
+    """Caches and decoder state of `state_tensors`; tokens: of a latent frame; sink: of the variant. Raises KeyError."""
 
     def ring(layer: int, name: str, per_frame: int) -> Ring | None:
         key = f"cache.{layer}.{name}."
-        return Ring(tensors[key + "k"], tensors[key + "v"], per_frame) if key + "k" in tensors else None
+        return Ring(tensors[key + "k"], tensors[key + "v"], per_frame, sink) if key + "k" in tensors else None
 
     layers = 1 + max((int(name.split(".")[1]) for name in tensors if name.startswith("cache.")), default=-1)
     caches = []
@@ -158,7 +158,7 @@ def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int) -> tuple[Caches
 
 
 def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
-    caches, decoder_state = state_of_tensors(tensors, fields.tokens)
+    caches, decoder_state = state_of_tensors(tensors, fields.tokens, fields.variant.sink)
     tail = tuple(
         ActionTrack(fields.variant, tensors[f"tail.{i}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"tail.{i}.mouse")))
         for i in range(len(fields.seeds) if fields.block else 0)

@@ -48,8 +48,10 @@ class Models:
     def __post_init__(self) -> None:
         if self.decoder is None:
             self.decoder = self.vae
-        shapes = {name: tuple(parameter.shape) for name, parameter in self.generator.named_parameters()}
-        variant = generator_config(shapes)[1]
+        variant = self.generator.variant
+        if variant is None:
+            shapes = {name: tuple(parameter.shape) for name, parameter in self.generator.named_parameters()}
+            variant = generator_config(shapes)[1]
         if variant is None:
             raise WorldError("The generator takes inputs that no known variant has; load a published file.")
         self.variant = variant

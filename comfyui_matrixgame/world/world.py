@@ -87,7 +87,9 @@ def first_name(
 ) -> str:
     """The name of a world before its first block. image: or its pixels_name. history: names a clip it continues."""
     pixels = image if isinstance(image, str) else pixels_name(image)
-    parts = (ENGINE_VERSION, models_id, variant.name, pixels, seed, tuple(steps), history)
+    parts: tuple[object, ...] = (ENGINE_VERSION, models_id, variant.name, pixels, seed, tuple(steps), history)
+    if variant.sink:
+        parts += ("sink", variant.sink)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -153,7 +155,7 @@ def _map_tensors(world: World, change: Any) -> World:
         return None if tensors is None else tuple(change(tensor) for tensor in tensors)
 
     def ring(entry: Ring | None) -> Ring | None:
-        return None if entry is None else Ring(change(entry.k), change(entry.v), entry.tokens)
+        return None if entry is None else replace(entry, k=change(entry.k), v=change(entry.v))
 
     return replace(
         world,
@@ -177,7 +179,7 @@ def _stack_layers(layers: Sequence[LayerCache]) -> LayerCache:
         real = [ring for ring in rings if ring is not None]
         if not real:
             return None
-        return Ring(torch.cat([r.k for r in real]), torch.cat([r.v for r in real]), real[0].tokens)
+        return replace(real[0], k=torch.cat([r.k for r in real]), v=torch.cat([r.v for r in real]))
 
     parts = [stack([getattr(layer, name) for layer in layers]) for name in ("video", "mouse", "keyboard")]
     return LayerCache(*parts)  # type: ignore[arg-type]

@@ -14,22 +14,22 @@ import torch
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.cache.keys import BlockKeys, keys_after
-from comfyui_matrixgame.cache.rollout.replay import context_blocks, decoder_blocks, replay_context
+from comfyui_matrixgame.cache.rollout.replay import context_blocks, decoder_blocks, replay_context, sink_blocks
 from comfyui_matrixgame.compute.attention import get_attention
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import VideoDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from comfyui_matrixgame.play.played_world import EarlyDecoder
-from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL, VARIANTS
+from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 from comfyui_matrixgame.world import Models, World, rollout, start_world
 
-from ..support.networks import random_track, small_image, small_models, stream, with_streams
+from ..support.networks import SMALL, random_track, small_image, small_models, stream, with_streams
 from .blocks import cached, edited, plain, same, without_snapshots
 
 LAST = 8  # blocks before the one that goes on
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", SMALL)
 def test_the_context_is_exactly_as_long_as_counted(name: str) -> None:
     """Clean passes over `context_blocks` blocks, begun with empty caches, make what the next block sees; over one
     block fewer they do not."""
@@ -39,13 +39,16 @@ def test_the_context_is_exactly_as_long_as_counted(name: str) -> None:
     run = rollout(models, start, track)
     blocks = list(run)
     reach = context_blocks(models.generator.config)
-    assert reach == {"universal": 5, "gta_drive": 5, "templerun": 3}[name]
+    assert reach == {"universal": 5, "gta_drive": 5, "templerun": 3, "with_sink": 5}[name]
     block_keys = BlockKeys(models, start, track, LAST)
 
     def passes_over(count: int) -> World:
-        begin = block_keys.world_at(LAST - count, [], None)
         with torch.inference_mode():
-            return replay_context(models, begin, lambda b: blocks[b].latents, block_keys.rows, LAST, lambda: None)
+            kept = replay(start, sink_blocks(models.generator.config)).caches
+            return replay(block_keys.world_at(LAST - count, kept, None), LAST)
+
+    def replay(world: World, until: int) -> World:
+        return replay_context(models, world, lambda b: blocks[b].latents, block_keys.rows, until, lambda: None)
 
     assert seen_by_next(passes_over(reach), run.world)
     assert not seen_by_next(passes_over(reach - 1), run.world)
@@ -55,21 +58,20 @@ def deeper_models(name: str) -> Models:
     """Three layers, of which two have action modules."""
     small = small_models(name)
     config = replace(small.generator.config, layers=3, action_layers=(0, 1))
-    return Models(with_streams(Generator(config), f"deeper/{name}"), small.vae, vision=small.vision)  # type: ignore[arg-type]
+    generator = with_streams(Generator(config), f"deeper/{name}")
+    generator.variant = small.variant  # type: ignore[assignment]
+    return Models(generator, small.vae, vision=small.vision)  # type: ignore[arg-type]
 
 
 def seen_by_next(a: World, b: World) -> bool:
     """Whether the entries that the next block reads are equal: those of the frames that stay in the window."""
-    window = a.variant.window
-    stay = [frame % window for frame in range((LAST + 1) * LATENTS_PER_BLOCK - window, LAST * LATENTS_PER_BLOCK)]
+    window, sink = a.variant.window, a.variant.sink
+    stay = [*range(sink), *range((LAST + 1) * LATENTS_PER_BLOCK - window + sink, LAST * LATENTS_PER_BLOCK)]
     for left, right in zip(a.caches, b.caches, strict=True):
         for name, ring in left.rings().items():
             other = right.rings()[name]
             for frame in stay:
-                part = slice(frame * ring.tokens, (frame + 1) * ring.tokens)
-                if not torch.equal(ring.k[:, part], other.k[:, part]) or not torch.equal(
-                    ring.v[:, part], other.v[:, part]
-                ):
+                if not all(map(torch.equal, ring.entries(frame, 1), other.entries(frame, 1))):
                     return False
     return True
 
@@ -149,7 +151,7 @@ def test_each_attention_has_keys_of_its_own(name: str, monkeypatch: pytest.Monke
     assert f"/{name}/{torch.__version__}" in keys_after(models, world).numbers
 
 
-@pytest.mark.parametrize(("name", "tiny"), [("universal", False), ("templerun", True)])
+@pytest.mark.parametrize(("name", "tiny"), [("universal", False), ("templerun", True), ("with_sink", True)])
 def test_an_edit_resumes_from_latents_alone(name: str, tiny: bool, tmp_path: Path) -> None:
     models = small_models(name, tiny)
     world = start_world(models, small_image(16, 16), seed=3)
@@ -159,7 +161,8 @@ def test_an_edit_resumes_from_latents_alone(name: str, tiny: bool, tmp_path: Pat
     blocks, run = cached(models, world, other, without_snapshots(tmp_path, "p"))
     assert same(blocks, plain(models, world, other))
     assert (run.counts.made, run.counts.reused) == (1, 14)
-    assert run.counts.replayed == context_blocks(models.generator.config) < 14
+    config = models.generator.config
+    assert run.counts.replayed == sink_blocks(config) + context_blocks(config) < 14
 
 
 def test_the_world_after_stored_blocks_goes_on_the_same(tmp_path: Path) -> None:

@@ -67,16 +67,16 @@ def test_queries_of_video_and_of_inputs(interpreted: None, dtype: torch.dtype) -
     assert torch.equal(norms.norm_rotate(x, None, action, 64, 1e-6), norms.norm_rotate(x, None, for_each, 64, 1e-6))
 
 
-@pytest.mark.parametrize("first_frame", [0, 3, 6, 9])
-@pytest.mark.parametrize("window", [4, 6])
+@pytest.mark.parametrize("first_frame", [0, 3, 6, 9, 12, 15])
+@pytest.mark.parametrize(("window", "sink"), [(4, 0), (6, 0), (4, 1), (6, 1), (9, 4)])
 @torch.inference_mode()
-def test_keys_go_into_their_slots(interpreted: None, window: int, first_frame: int) -> None:
+def test_keys_go_into_their_slots(interpreted: None, window: int, sink: int, first_frame: int) -> None:
     weight = torch.randn(256, device=DEVICE)
     table = rope.video_table(first_frame, 3, 2, 2, 64, DEVICE)
     k, v = torch.randn(2, 12, 512, device=DEVICE).chunk(2, dim=-1)
 
     def video() -> torch.Tensor:
-        ring = Ring.empty(2, window, 4, 2, 128, torch.float32, DEVICE)
+        ring = Ring.empty(2, window, 4, 2, 128, torch.float32, DEVICE, sink)
         norms.norm_rotate_into(ring, first_frame, k, v, weight, table, 128, 1e-6)
         return torch.stack([ring.k, ring.v])
 
@@ -84,7 +84,7 @@ def test_keys_go_into_their_slots(interpreted: None, window: int, first_frame: i
     qkv = torch.randn(2, 3 * 5, 3 * 128, device=DEVICE).chunk(3, dim=-1)  # as the camera's
 
     def mouse() -> torch.Tensor:
-        ring = Ring.empty(2 * 5, window, 1, 2, 64, torch.float32, DEVICE)  # each place has a time of its own
+        ring = Ring.empty(2 * 5, window, 1, 2, 64, torch.float32, DEVICE, sink)  # each place has a time of its own
         turns = rope.action_table(first_frame, 3, DEVICE)
         norms.norm_rotate_into(ring, first_frame, qkv[1], qkv[2], None, turns, 64, 1e-6, apart=5)
         return torch.stack([ring.k, ring.v])

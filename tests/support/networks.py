@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from comfyui_matrixgame.checkpoints.untrained import shapes_of, stream, weight, 
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vision import ImageEncoder
-from comfyui_matrixgame.variants import VARIANTS, Variant
+from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS, Variant
 from comfyui_matrixgame.world import Models
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -55,7 +56,8 @@ def golden_config(name: str) -> GeneratorConfig:
         keyboard_dim=actions["keyboard_dim_in"],
         keyboard_hidden=actions["hidden_size"],
         mouse=actions["enable_mouse"],
-        window=VARIANTS[name].window,
+        window=config["local_attn_size"],
+        sink=config["sink_size"],
     )
 
 
@@ -65,15 +67,22 @@ def with_streams(model: torch.nn.Module, prefix: str) -> torch.nn.Module:
     return model.eval().requires_grad_(False)
 
 
+SINK = replace(UNIVERSAL, name="with_sink", title="With a sink", steps=(1000, 750, 500, 250), sink=1)
+"""A relative of universal whose first latent frame stays in the window."""
+SMALL = VARIANTS | {SINK.name: SINK}
+"""The variants that `small_models` knows."""
+
+
 @functools.cache
 def small_models(name: str = "universal", tiny: bool = False) -> Models:
     """A generator, VAE and image tower of a few thousand weights, for tests of everything but numbers."""
-    variant = VARIANTS[name]
+    variant = SMALL[name]
     config = GeneratorConfig(
-        dim=128, ffn_dim=128, layers=2, visual_dim=32, action_layers=(0,), action_dim=64,
+        dim=128, ffn_dim=128, layers=2, visual_dim=32, action_layers=(0,), action_dim=64, sink=variant.sink,
         keyboard_dim=len(variant.keys), keyboard_hidden=8, mouse=variant.mouse, window=variant.window,
     )  # fmt: skip
     generator = with_streams(Generator(config), f"small/{name}")
+    generator.variant = variant  # type: ignore[assignment]
     vae = with_streams(WanVAE(base_dim=4), "small/vae")
     vision = with_streams(
         ImageEncoder(hidden=32, mlp=64, layers=3, heads=2, image_size=56, patch_size=14), "small/clip"

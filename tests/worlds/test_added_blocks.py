@@ -11,10 +11,10 @@ import torch
 from comfyui_matrixgame.actions import track as track_module
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.errors import ActionError, WorldError
-from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
+from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 from comfyui_matrixgame.world import Rollout, rollout, stack_worlds, start_world
 
-from ..support.networks import random_track, small_image, small_models
+from ..support.networks import SMALL, random_track, small_image, small_models
 
 BLOCKS = 5
 
@@ -51,7 +51,7 @@ def grown(run: Rollout, parts: list[ActionTrack]):
         yield next(run)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", SMALL)
 def test_blocks_added_one_by_one_are_those_of_one_piece(name: str) -> None:
     models = small_models(name, tiny=True)
     track = random_track(models.variant, rows_of_blocks(BLOCKS))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ...networks.vae.base import State
@@ -12,7 +13,7 @@ from ...world.take_over import at_work, state_at_work
 from ...world.world import World
 from .progress import Counts, Progress
 from .records import LatentsAreGone, RolloutRecords
-from .replay import context_blocks, decoder_blocks, replay_context, replay_decoder
+from .replay import decoder_blocks, replay_context, replay_decoder, replayed_blocks
 
 
 class Maker:
@@ -48,11 +49,11 @@ class Maker:
             start = self._nearest(index)
             if start.block == index:
                 return start
-            reach = max(context_blocks(self._models.generator.config), decoder_blocks(self._models.decoder))
-            begin = max(start.block, index - reach)
-            if self._hole(begin, index) is not None:
-                begin = start.block
-            hole = self._hole(begin, index)
+            of_sink, last = replayed_blocks(self._models.generator.config, start.block, index)
+            needed = {*of_sink, *last, *range(self._decoder_begin(start, index), index)}
+            if self._hole(needed) is not None:
+                needed = set(range(start.block, index))
+            hole = self._hole(needed)
             if hole is not None:
                 self._fill(hole, index)
                 continue
@@ -64,7 +65,7 @@ class Maker:
     def decoder_at(self, index: int) -> State | None:
         """The decoder's state before a block, from the stored latents before it."""
         start = self._nearest(index)
-        if self._hole(self._decoder_begin(start, index), index) is None:
+        if self._hole(range(self._decoder_begin(start, index), index)) is None:
             try:
                 return self._decoder_from(start, index)
             except LatentsAreGone:
@@ -81,9 +82,9 @@ class Maker:
                 return world
         return self._records.with_condition(at_work(keys.world, self._models)) if run is None else run.world
 
-    def _hole(self, begin: int, end: int) -> int | None:
-        """The first block of begin..end - 1 whose latents are not stored."""
-        return next((block for block in range(begin, end) if not self._records.has_latents(block)), None)
+    def _hole(self, blocks: Iterable[int]) -> int | None:
+        """The first of some blocks whose latents are not stored."""
+        return next((block for block in sorted(blocks) if not self._records.has_latents(block)), None)
 
     def _fill(self, hole: int, until: int) -> None:
         """Make blocks whose latents are gone, from `hole` to the next that is there."""
@@ -96,12 +97,15 @@ class Maker:
     def _replay(self, start: World, index: int) -> World:
         self._progress.awake()
         models, records, keys = self._models, self._records, self._records.block_keys
-        cold = index - context_blocks(models.generator.config)
-        if cold > start.block:
-            begin = records.with_condition(keys.world_at(cold, [], None))
-        else:
-            begin = replace(start, caches=[layer.copy() for layer in start.caches])
-        world = replay_context(models, at_work(begin, models), records.latents, keys.rows, index, self._count_replay)
+        of_sink, last = replayed_blocks(models.generator.config, start.block, index)
+        skips = last.start > of_sink.stop
+        caches = [layer.copy() for layer in start.caches] if start.variant.sink or not skips else []
+        world = replace(start, caches=caches)
+        for blocks in (of_sink, last):
+            if blocks is last and skips:  # of what is between nothing is seen any more
+                world = records.with_condition(keys.world_at(last.start, world.caches, None))
+            begin = at_work(world, models)
+            world = replay_context(models, begin, records.latents, keys.rows, blocks.stop, self._count_replay)
         state = self._decoder_from(start, index)
         return replace(world, names=(keys.names[index - keys.first],), decoder_state=state)
 

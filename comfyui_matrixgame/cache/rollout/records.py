@@ -93,7 +93,8 @@ class RolloutRecords:
         record = self.cache.get(PINNED, key, fits) or self.cache.get(SNAPSHOT, key, fits)
         if record is None:
             return None
-        return self.with_condition(at_work(self.block_keys.world_at(block, *state_of_record(record)), self._models))
+        state = state_of_record(record, self.block_keys.world.variant.sink)
+        return self.with_condition(at_work(self.block_keys.world_at(block, *state), self._models))
 
     def store_state(self, kind: str, world: World, spare: bool = False) -> None:
         """Keep where a world stands. kind: SNAPSHOT or PINNED. spare: as in `BlockCache.put`."""

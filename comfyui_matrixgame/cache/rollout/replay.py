@@ -5,7 +5,8 @@ How far back that must begin for the same bits:
 - Caches. Layer 0's keys of a block depend on that block alone. Each layer after it looks at what the layer below
   made of the blocks inside the window, and so does each camera attention, which lies between two layers. With S such
   stages and a window that reaches w blocks back, the keys of all layers depend on the w * S blocks before, and on no
-  earlier one: passes over these, begun with empty caches, end with the very numbers of the rollout.
+  earlier one: passes over these, begun with empty caches, end with the very numbers of the rollout. A sink is seen by
+  every block, so its own blocks come first; they depend on nothing that comes after them.
 - Decoder. Its convolutions over time see a bounded past, which each decoder counts itself (`latents_behind`).
 
 Both bounds are held to the last bit in tests/cache/test_resume.py, from above and from below.
@@ -34,10 +35,23 @@ LatentsOf = Callable[[int], Tensor]
 
 
 def context_blocks(config: GeneratorConfig) -> int:
-    """Blocks whose latents decide all keys and values that the next block sees."""
+    """Blocks whose latents decide all keys and values that the next block sees, beside those of a sink."""
     stages = config.layers + (len(config.action_layers) if config.mouse else 0)
-    behind = math.ceil((config.window - LATENTS_PER_BLOCK) / LATENTS_PER_BLOCK)
+    behind = math.ceil((config.window - config.sink - LATENTS_PER_BLOCK) / LATENTS_PER_BLOCK)
     return stages * behind
+
+
+def sink_blocks(config: GeneratorConfig) -> int:
+    """Blocks of the rollout's beginning whose keys and values stay in the window, at least in part."""
+    return math.ceil(config.sink / LATENTS_PER_BLOCK)
+
+
+def replayed_blocks(config: GeneratorConfig, start: int, until: int) -> tuple[range, range]:
+    """Blocks whose clean passes bring a world's caches from block `start` to `until`: those of the sink that it has not
+    had, and the last ones. Between the two nothing need be done."""
+    cold = max(start, until - context_blocks(config))
+    end = max(start, min(cold, sink_blocks(config)))
+    return range(start, end), range(cold, until)
 
 
 def decoder_blocks(decoder: VideoDecoder) -> int:

@@ -1,8 +1,9 @@
 """The passes of a rollout, each kind recorded once and replayed: one launch in place of more than a thousand.
 
 A pass does the same work on the same addresses in every block in which the window is full and starts at the same
-slot: twice for a window of 6, four times for one of 4. What changes from pass to pass is copied into tensors that
-stay where they are. Where passes cannot be recorded they run call by call, and the log says why.
+slot: every second one for a window of 6, every fourth for one of 4, every fifth for one of 6 with a sink of 1. What
+changes from pass to pass is copied into tensors that stay where they are. Where passes cannot be recorded they run
+call by call, and the log says why.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from weakref import ref
 import torch
 from torch import Tensor, nn
 
-from .kv_cache import Caches
+from .kv_cache import Caches, slot_of
 from .model import BlockConstants, Generator, RolloutConstants
 from .recording import Recorder, RefusedError, Replay
 
@@ -98,8 +99,9 @@ class Passes:
         new_block, self._block = block is not self._block, block
         if self._recorder is not None and new_block:
             self._look_at_weights(generator, latents.device)
-        slot = block.span.first_frame % generator.config.window
-        full = block.span.end_frame >= generator.config.window
+        config = generator.config
+        slot = slot_of(block.span.first_frame, config.window, config.sink)
+        full = block.span.end_frame >= config.window
         if self._recorder is None or not full or slot not in self._warm:
             # the first pass of a kind loads kernels and makes workspaces, which cannot be done while recording
             self._warm.update({slot} if full else ())

@@ -1,18 +1,24 @@
 """Keys and values of the latent frames inside the window, in rings that never move an entry.
 
-Latent frame f lives in slot f % window: a new frame overwrites the one that just left the window. Positions are
-Python integers, so nothing here reads a value back from the device.
+Latent frame f lives in slot f % window: a new frame overwrites the one that just left the window. With a sink, the
+first frames of the rollout keep the first slots for good, and the rest are the ring. Positions are Python integers,
+so nothing here reads a value back from the device.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
+
+
+def slot_of(frame: int, window: int, sink: int = 0) -> int:
+    """Where a latent frame lives in a window whose first `sink` slots are those of the rollout's first frames."""
+    return frame if frame < window else sink + (frame - sink) % (window - sink)
 
 
 @dataclass
@@ -20,12 +26,13 @@ class Ring:
     """Keys and values, each [N, window * tokens, heads, dim], in the order of the slots.
 
     N is the batch, or the batch times the places for attention that looks along time only; `tokens` is how many
-    entries a latent frame has.
+    entries a latent frame has; `sink`, how many frames of the rollout's beginning stay.
     """
 
     k: Tensor
     v: Tensor
     tokens: int
+    sink: int = 0
 
     @property
     def window(self) -> int:
@@ -49,11 +56,11 @@ class Ring:
 
     def _pieces(self, first_frame: int, total: int) -> Iterator[tuple[int, int, int]]:
         """Where so many entries lie: of each piece its place among them, its place in the ring, and its length."""
-        done, start = 0, first_frame % self.window * self.tokens
+        done, start = 0, slot_of(first_frame, self.window, self.sink) * self.tokens
         while done < total:
             count = min(total - done, self.k.shape[1] - start)
             yield done, start, count
-            done, start = done + count, 0
+            done, start = done + count, self.sink * self.tokens
 
     def read(self, end_frame: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Keys and values of the frames of the window that ends before `end_frame`, in slot order."""
@@ -62,7 +69,7 @@ class Ring:
 
     def copy(self) -> Ring:
         """A ring of its own with the same entries."""
-        return Ring(self.k.clone(), self.v.clone(), self.tokens)
+        return replace(self, k=self.k.clone(), v=self.v.clone())
 
     def take(self, other: Ring | None) -> None:
         """Become what another ring of the same shape is, wherever that lies; zeros where there is none."""
@@ -74,13 +81,15 @@ class Ring:
             self.v.copy_(other.v)
 
     @staticmethod
-    def empty(n: int, window: int, tokens: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device) -> Ring:
+    def empty(
+        n: int, window: int, tokens: int, heads: int, dim: int, dtype: torch.dtype, device: torch.device, sink: int = 0
+    ) -> Ring:
         """A ring of zeros. In main memory it takes room only as it fills: the first block needs a fifth of it."""
         shape = (n, window * tokens, heads, dim)
         if device.type == "cpu":
-            return Ring(_untouched_zeros(shape, dtype), _untouched_zeros(shape, dtype), tokens)
+            return Ring(_untouched_zeros(shape, dtype), _untouched_zeros(shape, dtype), tokens, sink)
         k, v = (torch.zeros(shape, dtype=dtype, device=device) for _ in range(2))
-        return Ring(k, v, tokens)
+        return Ring(k, v, tokens, sink)
 
 
 def _untouched_zeros(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -121,7 +130,7 @@ def copies(caches: Caches, device: torch.device, dtype: torch.dtype) -> Caches:
         if (ring.k.device, ring.k.dtype) == (device, dtype):
             return ring.copy()
         k, v = (tensor.to(device, dtype) for tensor in (ring.k, ring.v))
-        return Ring(k, v, ring.tokens)
+        return replace(ring, k=k, v=v)
 
     return [LayerCache(copy(layer.video), copy(layer.mouse), copy(layer.keyboard)) for layer in caches]  # type: ignore[arg-type]
 

@@ -22,6 +22,7 @@ from ...compute.joined import lay_together, outputs_of
 from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, upload
 from ...compute.quantise import QuantisedRows
 from ...compute.streaming import WeightStream
+from ...variants import Variant
 from ..vae.base import LATENT_CHANNELS
 from .action_module import HEAD_DIM as ACTION_HEAD_DIM
 from .action_module import ActionInputs, ActionModule, TimeSpan
@@ -38,7 +39,7 @@ TIME_FREQUENCIES = 256
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Sizes of a generator; all follow from a checkpoint's shapes except the window, which is the variant's."""
+    """Sizes of a generator; all follow from a checkpoint's shapes except window and sink, which are the variant's."""
 
     dim: int = 1536
     ffn_dim: int = 8960
@@ -50,6 +51,7 @@ class GeneratorConfig:
     keyboard_hidden: int = 128
     mouse: bool = True
     window: int = 6
+    sink: int = 0
 
     @property
     def heads(self) -> int:
@@ -228,6 +230,7 @@ class Generator(nn.Module):
         self.precision: str | None = None
         self.weight_stream: WeightStream | None = None
         self.attention: Attention = sdpa
+        self.variant: Variant | None = None  # the game it was described for; None where its shapes say it
         self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
         dim = config.dim
         self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))
@@ -262,11 +265,11 @@ class Generator(nn.Module):
         action_heads = config.action_dim // ACTION_HEAD_DIM
 
         def along_time(n: int) -> Ring:
-            return Ring.empty(n, config.window, 1, action_heads, ACTION_HEAD_DIM, dtype, device)
+            return Ring.empty(n, config.window, 1, action_heads, ACTION_HEAD_DIM, dtype, device, config.sink)
 
         return [
             LayerCache(
-                video=Ring.empty(batch, config.window, places, config.heads, HEAD_DIM, dtype, device),
+                video=Ring.empty(batch, config.window, places, config.heads, HEAD_DIM, dtype, device, config.sink),
                 mouse=along_time(batch * places) if i in config.action_layers and config.mouse else None,
                 keyboard=along_time(batch) if i in config.action_layers else None,
             )

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...compute.fused import triton_for
 from ...compute.ops import cast, on_cpu
-from .kv_cache import Ring
+from .kv_cache import Ring, slot_of
 from .rope import rotate
 
 EPS = 1e-6
@@ -49,7 +49,7 @@ def norm_rotate(x: Tensor, weight: Tensor | None, table: Tensor, head: int, eps:
     out = torch.empty(batch, length, width // head, head, dtype=x.dtype, device=x.device)
     module.norm_rotate(
         x.reshape(-1, width), weight, torch.view_as_real(table.squeeze(1)), out, frames=frames,
-        places=length // frames, first_slot=0, window=frames, table_strides=(1, 0),
+        places=length // frames, first_slot=0, window=frames, ring=frames, table_strides=(1, 0),
         out_strides=(length * width, length // frames * width, width),
         width=width if weight is not None else head, head=head, eps=eps,
     )  # fmt: skip
@@ -68,15 +68,15 @@ def norm_rotate_into(
     places, width = ring.tokens * apart, x.shape[-1]
     frames = x.shape[1] // places
     rows = all(y.stride(0) == y.shape[1] * y.stride(1) and y.stride(2) == 1 for y in (x, v))
-    if module is None or not isinstance(ring, Ring) or frames > ring.window or not rows:
+    if module is None or not isinstance(ring, Ring) or frames > ring.window - ring.sink or not rows:
         if apart > 1:  # [B * places, F, W]
             x, v = (y.unflatten(1, (frames, apart)).transpose(1, 2).flatten(0, 1) for y in (x, v))
         ring.write(first_frame, _norm_rotate(x, weight, table, head, eps), v.unflatten(-1, (-1, head)))
         return
     module.norm_rotate(
         x.flatten(0, 1), weight, torch.view_as_real(table.squeeze(1)), ring.k, v.flatten(0, 1), ring.v,
-        frames=frames, places=places, first_slot=first_frame % ring.window, window=ring.window,
-        table_strides=(1, 0) if len(table) == frames else (places, 1),
+        frames=frames, places=places, first_slot=slot_of(first_frame, ring.window, ring.sink), window=ring.window,
+        ring=ring.window - ring.sink, table_strides=(1, 0) if len(table) == frames else (places, 1),
         out_strides=(apart * ring.k.stride(0), ring.tokens * width, ring.k.stride(0) if apart > 1 else width),
         width=width if weight is not None else head, head=head, eps=eps,
     )  # fmt: skip
