@@ -44,8 +44,9 @@ def largest_difference(a: Tensor, b: Tensor) -> float:
 
 
 def golden_config(name: str) -> GeneratorConfig:
-    """The small generator of a golden rollout."""
-    config = json.loads(golden_metadata(f"rollout_{name}")["config"])
+    """The small generator of a golden rollout, or of `foundation`."""
+    file = name if name == "foundation" else f"rollout_{name}"
+    config = json.loads(golden_metadata(file)["config"])
     actions = config["action_config"]
     return GeneratorConfig(
         dim=config["dim"],
@@ -56,8 +57,8 @@ def golden_config(name: str) -> GeneratorConfig:
         keyboard_dim=actions["keyboard_dim_in"],
         keyboard_hidden=actions["hidden_size"],
         mouse=actions["enable_mouse"],
-        window=config["local_attn_size"],
-        sink=config["sink_size"],
+        window=config.get("local_attn_size", 0),
+        sink=config.get("sink_size", 0),
     )
 
 

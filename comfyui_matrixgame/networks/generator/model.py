@@ -258,10 +258,14 @@ class Generator(nn.Module):
             self.when_moved(self)
         return self
 
+    @staticmethod
+    def places(height: int, width: int) -> int:
+        """Tokens of a latent frame of height x width."""
+        return (height // PATCH) * (width // PATCH)
+
     def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
         """Rings for `batch` worlds with latents of height x width."""
-        config = self.config
-        places = (height // PATCH) * (width // PATCH)
+        config, places = self.config, self.places(height, width)
         action_heads = config.action_dim // ACTION_HEAD_DIM
 
         def along_time(n: int) -> Ring:

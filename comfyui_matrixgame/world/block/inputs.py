@@ -46,7 +46,10 @@ def repeated_rows(world: World, tracks: Sequence[ActionTrack], blocks: int) -> i
 
 
 def block_windows(
-    before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack], device: torch.device
+    before: Sequence[ActionTrack] | None,
+    rows: Sequence[ActionTrack],
+    device: torch.device,
+    frames: int = LATENTS_PER_BLOCK,
 ) -> ActionInputs:
     """The windows of a block: rows 4i - 12 .. 4i - 1 of its latent frames i.
 
@@ -57,7 +60,7 @@ def block_windows(
     for i, track in enumerate(rows):
         lead = track.slice(0, 1).padded(INPUT_ROWS) if before is None else before[i]
         whole = lead.concat(track)
-        starts = [FRAMES_PER_LATENT * j for j in range(LATENTS_PER_BLOCK)]
+        starts = [FRAMES_PER_LATENT * j for j in range(frames)]
         keyboards.append(np.stack([whole.keyboard[s : s + INPUT_ROWS] for s in starts]))
         if whole.mouse is not None:
             mice.append(np.stack([whole.mouse[s : s + INPUT_ROWS].reshape(-1) for s in starts]))

@@ -1,0 +1,55 @@
+"""The foundation model: all frames of a clip in one pass, each of which looks at all others, as the teacher of the
+distilled models was trained. Its layers are those of a rollout; what differs is what they look at. Numbers are held to
+golden/foundation.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .kv_cache import Caches, LayerCache
+from .model import Generator
+
+
+class ClipEntries:
+    """What kv_cache.Ring is to a rollout: keys and values of a clip's frames, from when a layer writes them until it
+    reads them; there is no past that would have to stay.
+
+    tokens: entries of a latent frame. for_good: whether they are read more than once, as those of the keys, which all
+    passes share.
+    """
+
+    def __init__(self, tokens: int, for_good: bool = False) -> None:
+        self.tokens, self._for_good = tokens, for_good
+        self._entries: tuple[Tensor, Tensor] | None = None
+
+    def write(self, _first_frame: int, k: Tensor, v: Tensor) -> None:
+        """Entries of all frames, [N, F * tokens, heads, dim]."""
+        self._entries = k, v
+
+    def read(self, _end_frame: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        """The same, in a dtype."""
+        assert self._entries is not None
+        k, v = self._entries
+        if not self._for_good:
+            self._entries = None
+        return k.to(dtype), v.to(dtype)
+
+
+class FoundationGenerator(Generator):
+    """The bidirectional network. Its passes are those of Generator over one block that is the whole clip, from frame 0;
+    a pass takes as many steps of noise as it is asked for, the same for all frames."""
+
+    def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
+        """Entries for one clip with latents of height x width, of any length."""
+        places = self.places(height, width)
+        acting = self.config.action_layers
+        return [
+            LayerCache(
+                video=ClipEntries(places),  # type: ignore[arg-type]
+                mouse=ClipEntries(1) if i in acting and self.config.mouse else None,  # type: ignore[arg-type]
+                keyboard=ClipEntries(1, for_good=True) if i in acting else None,  # type: ignore[arg-type]
+            )
+            for i in range(self.config.layers)
+        ]
