@@ -77,16 +77,22 @@ def status(port: int, data: bytes) -> int:
     return int(found[1]) if found else 0
 
 
+def is_cores_own(said: bytes) -> bool:
+    """Whether a 500 came from core: it looks for a file where no route of the pack is asked, and fails where a name is
+    longer than any of the disk's."""
+    return b"_resolve_path_to_response" in said and b"File name too long" in said and b"comfyui_matrixgame" not in said
+
+
 def test_no_request_breaks_a_route(host: Host) -> None:
     before, kept = len(host.log()), host.base / "output" / "matrixgame" / "cache" / "kept"
     kept.mkdir(parents=True)
     (kept / "mine.txt").write_text("mine")
     seen: dict[int, int] = {}
     for number in range(COUNT):
-        data = request(random.Random(f"{SEED}/{number}"), host.port)
+        data, at = request(random.Random(f"{SEED}/{number}"), host.port), host.log_path.stat().st_size
         found = status(host.port, data)
         seen[found] = seen.get(found, 0) + 1
-        assert found < 500, data
+        assert found < 500 or is_cores_own(host.log_path.read_bytes()[at:]), data
     assert (kept / "mine.txt").read_text() == "mine"
     said = host.log()[before:]
     # aiohttp writes one of its own where a body is not compressed as it says, after the answer
