@@ -40,8 +40,9 @@ class ActionTrack:
 
     def __post_init__(self) -> None:
         keyboard = _rows(self.keyboard, len(self.variant.keys), "keyboard", self.variant)
-        if not np.isin(keyboard, (0.0, 1.0)).all():
-            row = int(np.argwhere(~np.isin(keyboard, (0.0, 1.0)))[0][0])
+        wrong = (keyboard != 0) & (keyboard != 1)
+        if wrong.any():
+            row = int(np.argwhere(wrong)[0][0])
             raise ActionError(f"Input row {row}: a key is either held (1) or not (0), got {keyboard[row].tolist()}.")
         if self.variant.exclusive and not (keyboard.sum(axis=1) == 1).all():
             row = int(np.argwhere(keyboard.sum(axis=1) != 1)[0][0])

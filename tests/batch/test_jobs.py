@@ -10,6 +10,7 @@ from collections import Counter
 from contextlib import nullcontext
 from itertools import combinations
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from comfyui_matrixgame.batch.jobs import scripts
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.batch.jobs.output_names import check_names, default_template, parse_template
 from comfyui_matrixgame.batch.jobs.products import Product
@@ -228,6 +230,22 @@ def test_a_million_products_are_refused_in_words_and_seconds(folder: Path) -> No
     assert "jobs      1,000,000" in said
     assert "Refused: the results need about" in said or "Not started: 1,000,000 jobs" in said
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 5
+
+
+def test_thousands_of_jobs_read_each_text_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also more scripts than are kept in memory; and the folder is asked once for what several jobs name."""
+    texts = Mock(side_effect=scripts.read_text)
+    looks = Mock(side_effect=scripts.find_files)
+    monkeypatch.setattr(scripts, "read_text", texts)
+    monkeypatch.setattr(scripts, "find_files", looks)
+    lines = [
+        f"- {{image: a.png, script: w {1 + n % 5000}f; d {7 + n % 5000}f, seed: {n}, name: j{n}}}" for n in range(6000)
+    ]
+    jobs = read(folder, "jobs:\n" + "\n".join(lines))
+    assert [job.blocks for product in jobs.products for job in product.jobs()][:3] == [1, 2, 2]
+    assert sum(total.jobs for total in jobs.totals()) == 6000
+    assert texts.call_count == 5000
+    assert looks.call_count == 5001
 
 
 def test_a_plan_says_what_was_measured(folder: Path) -> None:

@@ -39,6 +39,11 @@ class Sample:
         return [line for line in lines if line]
 
     @cached_property
+    def pose_kind(self) -> str:
+        """See `camera_files.pose_kind`."""
+        return camera_files.pose_kind(self.lines)
+
+    @cached_property
     def is_json(self) -> bool:
         return bool(self.lines) and self.lines[0][0] in "{["
 
@@ -192,7 +197,7 @@ def _has(names: set[str], *places: str) -> Callable[[Sample], bool]:
     """Whether one of `names` is in the object, step or frame of a text that is no timeline."""
 
     def look(sample: Sample) -> bool:
-        found = any(names & getattr(sample, place).keys() for place in places)
+        found = sample.is_json and any(names & getattr(sample, place).keys() for place in places)
         return found and "format" not in sample.object
 
     return look
@@ -210,6 +215,8 @@ def _is_transforms(sample: Sample) -> bool:
 
 
 def _is_conditions(sample: Sample) -> bool:
+    if not sample.is_json:
+        return False
     rows = [sample.object.get(name) for names in importers.NPY_NAMES for name in names]
     return any(isinstance(each, list) and each and isinstance(each[0], list) for each in rows)
 
@@ -226,11 +233,11 @@ FORMATS = (
     Format("hy", "HY-WorldPlay strings", lambda s: False, _of_text(importers.read_hy), write=writers.write_hy),
     Format("gamecraft", "Hunyuan-GameCraft", lambda s: "--action-list" in s.text[:100_000],
            _of_text(importers.read_gamecraft_text), write=writers.write_gamecraft),
-    Format("realestate", "RealEstate10K", lambda s: camera_files.pose_kind(s.lines) == "realestate", _realestate,
+    Format("realestate", "RealEstate10K", lambda s: s.pose_kind == "realestate", _realestate,
            write=poses.write_realestate),
-    Format("kitti", "KITTI poses", lambda s: camera_files.pose_kind(s.lines) == "kitti",
+    Format("kitti", "KITTI poses", lambda s: s.pose_kind == "kitti",
            _of_text(camera_files.read_kitti)),
-    Format("tum", "TUM trajectories", lambda s: camera_files.pose_kind(s.lines) == "tum",
+    Format("tum", "TUM trajectories", lambda s: s.pose_kind == "tum",
            _of_text(camera_files.read_tum)),
     Format("transforms", "transforms.json of NeRF", _is_transforms, _of_object(camera_files.read_transforms, "frames")),
     Format("hy_poses", "HY-WorldPlay poses", _has(_POSES, "frame"), _of_object(camera_files.read_pose_frames)),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from ...actions.drawing.overlay import POSITIONS, STYLES
 from ...actions.track import blocks_of_rows
@@ -66,7 +67,8 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
         )
     shared = {name: value for name, value in top.items() if name in (*AXES, "variant")}
     notes = dict.fromkeys(root.notes)
-    products = [_product(value, shared, models, folder, size, notes) for value in _product_values(root, top)]
+    known: dict[tuple, Any] = {}
+    products = [_product(value, shared, models, folder, size, notes, known) for value in _product_values(root, top)]
     check_names(products, path.name)
     if output:
         where = output if is_url(output) else str(home_path(output).absolute())
@@ -101,7 +103,9 @@ def _product(
     folder: Path,
     size: tuple[int, int],
     notes: dict[str, None],
+    known: dict[tuple, Any],
 ) -> Product:
+    """known: what the texts of earlier jobs stand for."""
     items = value.items("A job")
     named = {}
     for name, field in items.items():
@@ -122,27 +126,39 @@ def _product(
     variants = _variants(fields.get("variants"), models, folder)
     starts: list[Start] = []
     if "images" in fields:
-        starts += read_images(fields["images"], folder, size, notes)
+        images = fields["images"]
+        starts += _once(known, images, ("images",), lambda: read_images(images, folder, size, notes))
     if "clips" in fields:
         starts += read_clips(fields["clips"], folder, variants, notes)
     if not starts and models.is_demo and not {"images", "clips"} & fields.keys():
         starts = [Start(path.stem, str(path)) for path in start_images()]
     if not starts:
         value.fail("a job needs images, or clips to continue.")
-    scripts = read_scripts(fields["scripts"], folder, variants, notes)
+    asked = fields["scripts"]
+    scripts = _once(known, asked, ("scripts", variants), lambda: read_scripts(asked, folder, variants, notes))
     lengths = _lengths(fields["lengths"]) if "lengths" in fields else [None]
     seeds = _seeds(fields["seeds"]) if "seeds" in fields else [0]
     axes = (variants, starts, lengths, scripts, seeds)
     count = math.prod(len(axis) for axis in axes)
     if count > MOST_JOBS:
         value.fail(f"these lists ask for {count:,} jobs, and at most {MOST_JOBS:,} can be; shorten one of them.")
-    template = default_template(axes)
-    if "name" in fields:
-        try:
-            template = parse_template(fields["name"].text("name"))
-        except BatchError as error:
-            fields["name"].fail(str(error))
+    if "name" not in fields:
+        return Product(value.line, *axes, default_template(axes))
+    try:
+        template = parse_template(fields["name"].text("name"))
+    except BatchError as error:
+        fields["name"].fail(str(error))
     return Product(value.line, *axes, template)
+
+
+def _once(known: dict[tuple, Any], value: Value, key: tuple, read: Callable[[], Any]) -> Any:
+    """What `read` makes of a text, from `known` where a job before it has the same: thousands may name one picture."""
+    if not isinstance(value.data, str):
+        return read()
+    key = (*key, value.data)
+    if key not in known:
+        known[key] = read()
+    return known[key]
 
 
 def _variants(value: Value | None, models: ModelPaths, folder: Path) -> tuple[str, ...]:

@@ -100,7 +100,7 @@ class Product:
                     yield Totals(variant, jobs, blocks, frames, bool(first))
 
     def _job(self, variant: str, start: Start, length: int | None, script: Script, seed: int) -> Job:
-        blocks = length or blocks_of_rows(_rows(script, variant), start.blocks)
+        blocks = length or blocks_of_rows(script.length(get_variant(variant).name), start.blocks)
         name = self.template.format_map(labels_of(variant, start, script, seed, blocks))
         return Job(name, variant, start, script, seed, blocks)
 
@@ -125,7 +125,3 @@ def labels_of(variant: str, start: Start, script: Script, seed: int, blocks: int
         "script": script.label,
         "seed": str(seed),
     }
-
-
-def _rows(script: Script, variant: str) -> int:
-    return script.rows if script.kind == "bench" else len(script.track(get_variant(variant).name))

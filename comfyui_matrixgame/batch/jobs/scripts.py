@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,12 @@ _BENCH = re.compile(r"bench:(\d{1,30})(?:\.\.(\d{1,30}))?(?::(\d{1,9}))?")
 class Script:
     """Inputs that can be read for a variant.
 
-    label: what `{script}` stands for. kind: `text`, `file`, `preset` or `bench`. source: the text, path, or name.
-    part: which of the texts in a file with lines `---` or `--- NAME`; None where it has no such line. format: one of
-    `actions.text.KINDS`, or None to recognise it.
+    label: what `{script}` stands for; scripts that differ in nothing else are equal. kind: `text`, `file`, `preset` or
+    `bench`. source: the text, path, or name. part: which of the texts in a file with lines `---` or `--- NAME`; None
+    where it has no such line. format: one of `actions.text.KINDS`, or None to recognise it.
     """
 
-    label: str
+    label: str = field(compare=False)
     kind: str
     source: str
     part: int | None = None
@@ -45,11 +45,16 @@ class Script:
 
     def track(self, variant: str) -> ActionTrack:
         """The inputs for a variant; raises MatrixGameError where they are for another one."""
-        return _read(replace(self, label=""), variant)[0]
+        return _read(self, variant)[0]
+
+    def length(self, variant: str) -> int:
+        """Rows of the inputs; remembered for far more scripts than their inputs are. Raises MatrixGameError as
+        `track`."""
+        return self.rows if self.kind == "bench" else _length(self, variant)
 
     def notes(self, variant: str) -> tuple[str, ...]:
         """Sentences on what was left out of the inputs, or may disappoint; raises MatrixGameError as `track`."""
-        return _read(replace(self, label=""), variant)[1]
+        return _read(self, variant)[1]
 
 
 @functools.lru_cache(maxsize=4096)
@@ -72,6 +77,11 @@ def _read(script: Script, variant: str) -> tuple[ActionTrack, tuple[str, ...]]:
             error.format(Path(script.source).name if script.kind == "file" else "the script")
         ) from None
     return loaded.track, loaded.notes
+
+
+@functools.lru_cache(maxsize=1 << 18)
+def _length(script: Script, variant: str) -> int:
+    return len(_read(script, variant)[0])
 
 
 @functools.lru_cache(maxsize=8)
@@ -124,6 +134,7 @@ def read_scripts(
             for variant in variants:
                 try:
                     said = script.notes(variant)
+                    script.length(variant)  # while the inputs are at hand
                 except (MatrixGameError, OSError) as error:
                     entry.fail(f"script '{script.label}' cannot be used for {variant}: {error}")
                 if notes is not None and script.kind == "file":
@@ -140,7 +151,7 @@ def total_rows(scripts: Sequence[Script], variant: str) -> Iterator[tuple[int, i
         yield len(scripts), scripts.rows
         return
     for script in scripts:
-        yield 1, len(script.track(variant))
+        yield 1, script.length(variant)
 
 
 def _is_range(entry: Value) -> bool:
