@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import aiohttp
+import pytest
 
 from comfyui_matrixgame.play.wire.protocol import VERSION
 
@@ -26,6 +27,8 @@ from .server import Host
 from .test_live_play import Events, graph_of
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "120"))
+SECONDS = 300 + COUNT / 4  # for a test: on a busy machine a message takes a tenth of one
+pytestmark = pytest.mark.timeout(SECONDS + 300)
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
 NAMES = (*WORDS, "kept", "..", "../kept", "kept/..", "a\\..\\b", "con", "a" * 300, ".hidden", "ä", "%2e%2e", "0" * 40)
 ROUTES = (
@@ -132,7 +135,7 @@ async def bothered(host: Host, token: str) -> None:
 
 def test_no_message_breaks_live_play(host: Host) -> None:
     before = len(host.log())
-    run = host.run(graph_of("bothered").prompt, on_event=Events(host, bothered))
+    run = host.run(graph_of("bothered").prompt, on_event=Events(host, bothered), timeout=SECONDS)
     assert run.status == "success", run.error
     said = host.log()[before:]
     assert "Traceback" not in said, said[-5000:]

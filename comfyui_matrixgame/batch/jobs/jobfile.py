@@ -145,10 +145,9 @@ def _product(
     if "name" not in fields:
         return Product(value.line, *axes, default_template(axes))
     try:
-        template = parse_template(fields["name"].text("name"))
+        return Product(value.line, *axes, parse_template(fields["name"].text("name")))
     except BatchError as error:
         fields["name"].fail(str(error))
-    return Product(value.line, *axes, template)
 
 
 def _once(known: dict[tuple, Any], value: Value, key: tuple, read: Callable[[], Any]) -> Any:
