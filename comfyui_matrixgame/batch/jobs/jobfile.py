@@ -142,12 +142,14 @@ def _product(
     count = math.prod(len(axis) for axis in axes)
     if count > MOST_JOBS:
         value.fail(f"these lists ask for {count:,} jobs, and at most {MOST_JOBS:,} can be; shorten one of them.")
-    if "name" not in fields:
-        return Product(value.line, *axes, default_template(axes))
+    return Product(value.line, *axes, _template(fields["name"]) if "name" in fields else default_template(axes))
+
+
+def _template(value: Value) -> str:
     try:
-        return Product(value.line, *axes, parse_template(fields["name"].text("name")))
+        return parse_template(value.text("name"))
     except BatchError as error:
-        fields["name"].fail(str(error))
+        value.fail(str(error))
 
 
 def _once(known: dict[tuple, Any], value: Value, key: tuple, read: Callable[[], Any]) -> Any:
