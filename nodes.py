@@ -13,10 +13,11 @@ from .comfyui_matrixgame.host import cache as caches
 from .comfyui_matrixgame.host import checking, files, inputs, layers, models, worlds
 from .comfyui_matrixgame.host import play as live_play
 from .comfyui_matrixgame.host.routes import panel, strip
+from .comfyui_matrixgame.host.routes import variants as variant_routes
+from .comfyui_matrixgame.host.variants import variant_choices
 from .comfyui_matrixgame.media.images import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
 from .comfyui_matrixgame.play.session import Limits
-from .comfyui_matrixgame.variants import VARIANTS
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
@@ -41,7 +42,7 @@ w+left(0.1) 1s
 def _variant_input() -> io.Combo.Input:
     return io.Combo.Input(
         "variant",
-        options=list(VARIANTS),
+        options=variant_choices(),
         tooltip="The game the inputs are for; it must be that of the generator they will steer.",
     )
 
@@ -722,6 +723,7 @@ class MatrixGameExtension(ComfyExtension):
         checking.watch_prompts()
         panel.add_routes()
         strip.add_routes()
+        variant_routes.add_routes()
         live_play.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:

@@ -22,7 +22,7 @@ from .errors import MatrixGameError, WorldError
 from .media.images import HEIGHT, WIDTH
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
-from .variants import Variant
+from .variants import Variant, default_variant
 from .world import Models
 from .world.models import fingerprint
 
@@ -66,15 +66,15 @@ def find_files(
 
     Raises MatrixGameError that names the option.
     """
-    size = (HEIGHT, WIDTH)
+    size = None
     is_demo = generator in (None, DEMO_WORLD) and not vae and not vision
     if is_demo:
         demo = demo_world()
         generator, vae, vision, size = demo.generator, demo.vae, demo.vision, (demo.height, demo.width)
     if not generator or not vae:
         raise MatrixGameError(
-            "Name the weights with --generator, --vae and --clip, which `matrixgame download universal` fetches, or "
-            "none of them for the demo world."
+            "Name the weights with --generator, --vae and --clip, which "
+            f"`matrixgame download {default_variant().name}` fetches, or none of them for the demo world."
         )
     reports = inspect_file(generator), inspect_file(vae)
     for report, kind, option in zip(reports, ("generator", "vae"), ("--generator", "--vae"), strict=True):
@@ -84,6 +84,7 @@ def find_files(
             raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")
     fit_threads(device, reports[0].parameters)
     vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
+    size = size or (reports[0].variant or default_variant()).size
     return Files(*reports, vision, decoder, dtype, device, size, is_demo)
 
 

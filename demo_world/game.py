@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.variants import CAMERA_UNIT_DEGREES, UNIVERSAL
+from comfyui_matrixgame.variants import UNIVERSAL
 
 from .render import render
 from .scene import HALF, Scene, make_scene
@@ -67,7 +67,7 @@ def step(scene: Scene, pose: Pose, keys: NDArray[np.float32], camera: NDArray[np
 
     The camera turns first, then the player walks in the new direction; what is in the way is slid along.
     """
-    unit = np.radians(CAMERA_UNIT_DEGREES)
+    unit = np.radians(UNIVERSAL.camera.unit)
     yaw = float((pose.yaw + camera[1] * unit + np.pi) % (2 * np.pi) - np.pi)
     pitch = float(np.clip(pose.pitch + camera[0] * unit, -PITCH_LIMIT, PITCH_LIMIT))
     forward, right = float(keys[0] - keys[1]), float(keys[3] - keys[2])

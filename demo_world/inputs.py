@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from comfyui_matrixgame.actions.track import ActionTrack
-from comfyui_matrixgame.variants import CAMERA_DEFAULT, UNIVERSAL
+from comfyui_matrixgame.variants import UNIVERSAL
 
 from .game import PITCH_LIMIT
 
 MOVES = ((0, 0, 0, 0), (1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1), (1, 0, 1, 0), (1, 0, 0, 1))
 MOVE_ODDS = (0.24, 0.34, 0.10, 0.10, 0.10, 0.06, 0.06)
+SPEED = UNIVERSAL.camera.speed
 SPEEDS = (0.05, 0.1, 0.1, 0.1, 0.15, 0.2)
 
 # Rows are repeated over a clip: (keys W S A D, pitch, yaw, frames).
@@ -21,12 +22,12 @@ SCRIPTS: dict[str, tuple[tuple[tuple[int, int, int, int], float, float, int], ..
     "back": (((0, 1, 0, 0), 0.0, 0.0, 25),),
     "left": (((0, 0, 1, 0), 0.0, 0.0, 25),),
     "right": (((0, 0, 0, 1), 0.0, 0.0, 25),),
-    "turn_left": (((0, 0, 0, 0), 0.0, -CAMERA_DEFAULT, 25),),
-    "turn_right": (((0, 0, 0, 0), 0.0, CAMERA_DEFAULT, 25),),
-    "nod": (((0, 0, 0, 0), CAMERA_DEFAULT, 0.0, 12), ((0, 0, 0, 0), -CAMERA_DEFAULT, 0.0, 24)),
-    "look_around": (((0, 0, 0, 0), 0.0, CAMERA_DEFAULT, 30), ((0, 0, 0, 0), 0.0, -CAMERA_DEFAULT, 60)),
-    "circle": (((1, 0, 0, 0), 0.0, CAMERA_DEFAULT, 25),),
-    "orbit": (((0, 0, 1, 0), 0.0, CAMERA_DEFAULT, 25),),
+    "turn_left": (((0, 0, 0, 0), 0.0, -SPEED, 25),),
+    "turn_right": (((0, 0, 0, 0), 0.0, SPEED, 25),),
+    "nod": (((0, 0, 0, 0), SPEED, 0.0, 12), ((0, 0, 0, 0), -SPEED, 0.0, 24)),
+    "look_around": (((0, 0, 0, 0), 0.0, SPEED, 30), ((0, 0, 0, 0), 0.0, -SPEED, 60)),
+    "circle": (((1, 0, 0, 0), 0.0, SPEED, 25),),
+    "orbit": (((0, 0, 1, 0), 0.0, SPEED, 25),),
     "there_and_back": (((1, 0, 0, 0), 0.0, 0.0, 40), ((0, 1, 0, 0), 0.0, 0.0, 40)),
 }
 
@@ -49,9 +50,9 @@ def one_at_a_time(rng: np.random.Generator, rows: int) -> ActionTrack:
     def fill(span: slice) -> None:
         what, sign = int(rng.integers(11)), 1.0 if rng.random() < 0.5 else -1.0
         if what < 3:
-            mouse[span, 1] = sign * CAMERA_DEFAULT
+            mouse[span, 1] = sign * SPEED
         elif what < 5:
-            mouse[span, 0] = sign * CAMERA_DEFAULT
+            mouse[span, 0] = sign * SPEED
         elif what < 10:
             keyboard[span, int(rng.integers(4))] = 1.0
 

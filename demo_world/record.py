@@ -29,7 +29,7 @@ from comfyui_matrixgame.media.dataset import (
     write_table,
     write_video,
 )
-from comfyui_matrixgame.variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, UNIVERSAL
+from comfyui_matrixgame.variants import FPS, UNIVERSAL
 
 from .inputs import SCRIPTS, random_track, script_track
 
@@ -114,13 +114,15 @@ def _row(line: dict) -> dict[str, float]:
     if "keyboard" in line or "mouse" in line:
         held = {str(k).lower().rsplit(".", 1)[-1] for k in line.get("keyboard", {}).get("keys", [])}
         mouse = line.get("mouse", {})
-        scale = MOUSE_DEGREES / CAMERA_UNIT_DEGREES
+        scale = MOUSE_DEGREES / UNIVERSAL.camera.unit
         camera = {"pitch": -scale * float(mouse.get("dy", 0.0)), "yaw": scale * float(mouse.get("dx", 0.0))}
         row = {key: 1.0 for key in UNIVERSAL.keys if key in held}
     else:
         row = {key: 1.0 for key in UNIVERSAL.keys if line.get(key)}
         camera = {name: float(line.get(name, 0.0)) for name in ("pitch", "yaw")}
-    return row | {name: float(np.clip(value, -CAMERA_LIMIT, CAMERA_LIMIT)) for name, value in camera.items()}
+    return row | {
+        name: float(np.clip(value, -UNIVERSAL.camera.limit, UNIVERSAL.camera.limit)) for name, value in camera.items()
+    }
 
 
 def _record_episode(root: Path, plan: Plan, number: int) -> None:

@@ -5,8 +5,10 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 import "./live_play.mjs";
+import { defaultVariant } from "./model/variants.mjs";
 import { addElement } from "./node_widget.mjs";
 import { nameOptions } from "./option_names.mjs";
+import { learnVariants } from "./server_variants.mjs";
 import { translator } from "./timeline/parts/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
 
@@ -238,13 +240,15 @@ function follow(node, timeline) {
   const { onConfigure } = node;
   node.onConfigure = function () {
     const result = onConfigure?.apply(this, arguments);
-    timeline.setVariant(String(variantInput(node)?.value ?? "universal"));
+    timeline.setVariant(String(variantInput(node)?.value ?? defaultVariant().name));
     return result;
   };
 }
 
 app.registerExtension({
   name: "MatrixGame.Timeline",
+  init: learnVariants, // before the page opens a workflow
+  refreshComboInNodes: learnVariants,
   getCustomWidgets: () => ({ [TYPE]: makeWidget }),
   nodeCreated: (/** @type {any} */ node) => {
     if (node.isSubgraphNode?.()) showPromoted(node);

@@ -4,10 +4,11 @@
  * in workflows and in what is sent; what is a name of its own (fp8, flash2, a file) has no other.
  */
 
+import { VARIANTS } from "./model/variants.mjs";
+
 /** By language, then by the name of the input. @type {Record<string, Record<string, Record<string, string>>>} */
 export const OPTION_NAMES = {
   zh: {
-    variant: { universal: "通用 (universal)", gta_drive: "GTA 驾驶 (gta_drive)", templerun: "神庙逃亡 (templerun)" },
     dtype: { auto: "自动 (auto)" },
     attention: { auto: "自动 (auto)" },
     precision: { exact: "精确 (exact)" },
@@ -38,12 +39,25 @@ export const OPTION_NAMES = {
  * Name the choices of a node's lists. @param {any} node @param {string} locale such as `zh` or `zh-TW`
  */
 export function nameOptions(node, locale) {
-  const words = OPTION_NAMES[locale.split("-")[0]];
+  const [language] = locale.split("-");
+  const words = OPTION_NAMES[language];
   if (!words) return;
   for (const widget of node.widgets ?? []) {
-    const names = words[widget.name];
-    if (!names || widget.type !== "combo" || !widget.options) continue;
+    const ofVariants = widget.name === "variant";
+    if ((!ofVariants && !words[widget.name]) || widget.type !== "combo" || !widget.options) continue;
+    const nameOf = ofVariants
+      ? (/** @type {string} */ value) => variantName(value, language)
+      : (/** @type {string} */ value) => words[widget.name][value];
     widget.options.getOptionLabel = (/** @type {string | null} */ value) =>
-      value == null ? "" : (names[value] ?? value);
+      value == null ? "" : (nameOf(value) ?? value);
   }
+}
+
+/**
+ * What a variant is called in a language, where that differs. @param {string} name @param {string} language
+ * @returns {string | undefined}
+ */
+export function variantName(name, language) {
+  const title = VARIANTS[name]?.titles[language];
+  return title && `${title} (${name})`;
 }

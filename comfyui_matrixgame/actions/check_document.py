@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 from ..errors import ActionError
-from ..variants import CAMERA_LIMIT, FPS, FRAMES_PER_BLOCK, VARIANTS, Variant, frames_of_blocks
+from ..variants import FPS, FRAMES_PER_BLOCK, VARIANTS, Variant, frames_of_blocks, refresh
 from .vocabulary import AXES, EASINGS, held_keys
 
 FORMAT = "matrixgame.timeline"
@@ -36,8 +37,7 @@ def check_document(data: Any) -> Mapping[str, Any]:
             "pack. The timeline was not changed."
         )
     name = data.get("variant")
-    _need(isinstance(name, str) and name in VARIANTS, "variant", f"one of {', '.join(VARIANTS)}")
-    variant = VARIANTS[name]
+    variant = _variant(name)
     _need(_number(data.get("fps", FPS)) and data.get("fps", FPS) == FPS, "fps", str(FPS))
     length = data.get("length")
     _need(_whole(length) and frames_of_blocks(1) <= length <= MAX_FRAMES, "length", f"9 to {MAX_FRAMES}")
@@ -54,6 +54,16 @@ def check_document(data: Any) -> Mapping[str, Any]:
     return data
 
 
+def _variant(name: Any) -> Variant:
+    known = ", ".join(VARIANTS)
+    _need(isinstance(name, str), "variant", f"one of {known}")
+    if name not in VARIANTS:
+        refresh()
+    other = f", and there is no description of '{name[:40]}' here" if re.fullmatch("[a-z][a-z0-9_]*", name) else ""
+    _need(name in VARIANTS, "variant", f"one of {known}{other}")
+    return VARIANTS[name]
+
+
 def _check_tracks(tracks: Any, path: str, variant: Variant, length: int) -> None:
     _need(isinstance(tracks, Mapping), path, "an object of lanes")
     lanes = (*held_keys(variant), *(AXES if variant.mouse else ()))
@@ -62,7 +72,7 @@ def _check_tracks(tracks: Any, path: str, variant: Variant, length: int) -> None
         _need(name in lanes, place, f"absent: {variant.name} has the lanes {', '.join(lanes)}")
         _need(_list(entries), place, "a list")
         if name in AXES:
-            _check_curve(entries, place, length)
+            _check_curve(entries, place, length, variant.camera.limit)
             if name == "pitch" and not variant.pitch:
                 still = all(entry[1] == 0 and (len(entry) == 2 or entry[4] == 0) for entry in entries)
                 _need(still, place, f"empty: {variant.name} never uses pitch")
@@ -84,15 +94,15 @@ def _check_runs(runs: Sequence[Any], path: str, length: int) -> None:
         free = start + count + 1
 
 
-def _check_curve(entries: Sequence[Any], path: str, length: int) -> None:
+def _check_curve(entries: Sequence[Any], path: str, length: int, limit: float) -> None:
     free = 0
     for i, entry in enumerate(entries):
         place = f"{path}[{i}]"
         _need(_list(entry) and len(entry) in (2, 5), place, "[row, value] or [row, from, easing, length, to]")
         _need(_whole(entry[0]) and 0 <= entry[0] < length, f"{place}[0]", f"a row from 0 to {length - 1:g}")
         for j in range(1, len(entry), 3):
-            good = _number(entry[j]) and abs(entry[j]) <= CAMERA_LIMIT
-            _need(good, f"{place}[{j}]", f"a number from -{CAMERA_LIMIT:g} to {CAMERA_LIMIT:g}")
+            good = _number(entry[j]) and abs(entry[j]) <= limit
+            _need(good, f"{place}[{j}]", f"a number from -{limit:g} to {limit:g}")
         _need(entry[0] >= free, place, "later than the entry before it has ended")
         free = entry[0] + 1
         if len(entry) == 5:

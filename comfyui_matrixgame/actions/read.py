@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import ActionError
 from ..system.files import TooLarge
 from ..system.text_files import cannot_be_read, half_character, read_text_file
-from ..variants import UNIVERSAL, Variant, get_variant
+from ..variants import Variant, default_variant, get_variant
 from .document import MAX_FILE, Timeline
 from .formats import importers, poses
 from .formats.all_formats import BY_NAME, ENDINGS, FORMATS, KINDS, Sample, kind_of_file, recognise, recognise_sample
@@ -48,7 +48,7 @@ class Loaded:
 def read_actions(source: str | Path, variant: Variant | str | None = None) -> ActionTrack:
     """The track of a file, a folder of .npy files, or text, recognised by what it holds; raises ActionError.
 
-    variant: what the inputs are for; None: what they say, or universal. Text is taken for a path when it is one
+    variant: what the inputs are for; None: what they say, or the default. Text is taken for a path when it is one
     line that names something that exists; where text comes from strangers, use `read_text`.
     """
     return load_actions(source, variant).track
@@ -65,7 +65,7 @@ def read_file(path: str | Path, variant: Variant | str | None = None, kind: str 
     path = Path(path)
     chosen = get_variant(variant) if isinstance(variant, str) else variant
     if kind == "npy" or (kind is None and (path.suffix.lower() in ARRAY_ENDINGS or path.is_dir())):
-        return _read_arrays(path, chosen or UNIVERSAL)
+        return _read_arrays(path, chosen or default_variant())
     try:
         text, note = read_text_file(path, MAX_FILE)
     except TooLarge:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..errors import ActionError
 from ..system.text_files import cannot_be_read, decode
-from ..variants import UNIVERSAL, Variant, get_variant
+from ..variants import Variant, default_variant, get_variant
 from .document import MAX_FILE
 from .read import Loaded, read_text
 from .ready_made.bench import bench_track
@@ -25,7 +25,7 @@ def read_source(source: str, variant: Variant | str | None, kind: str | None = N
         return _read_pipe(variant, kind)
     if not colon or name not in ("preset", "bench") or os.path.lexists(source):
         return None
-    chosen = (get_variant(variant) if isinstance(variant, str) else variant) or UNIVERSAL
+    chosen = (get_variant(variant) if isinstance(variant, str) else variant) or default_variant()
     if name == "preset":
         return read_text(preset_script(rest.strip(), chosen), chosen)
     seed, _, rows = rest.partition(":")

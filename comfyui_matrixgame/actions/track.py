@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ..errors import ActionError
 from ..system.words import counted
-from ..variants import CAMERA_LIMIT, FRAMES_PER_BLOCK, Variant, first_input_of_block
+from ..variants import FRAMES_PER_BLOCK, Variant, first_input_of_block
 
 Floats = NDArray[np.float32]
 _EMPTY = "The track is empty; it needs at least one input row."
@@ -63,11 +63,13 @@ class ActionTrack:
             raise ActionError(
                 f"The track has {counted(len(keyboard), 'row')} of keys but {len(mouse)} of camera; make them equal."
             )
-        if np.abs(mouse).max() > CAMERA_LIMIT:
-            row = int(np.argwhere(np.abs(mouse) > CAMERA_LIMIT)[0][0])
+        camera = self.variant.camera
+        if np.abs(mouse).max() > camera.limit:
+            row = int(np.argwhere(np.abs(mouse) > camera.limit)[0][0])
             raise ActionError(
-                f"Input row {row}: camera speed {mouse[row].tolist()} is outside -{CAMERA_LIMIT:g}..{CAMERA_LIMIT:g} "
-                "(0.1 is about 1.5 degrees a frame and what the model was benchmarked with)."
+                f"Input row {row}: camera speed {mouse[row].tolist()} is outside -{camera.limit:g}..{camera.limit:g} "
+                f"({camera.speed:g} is about {camera.speed * camera.unit:g} degrees a frame and what the model was "
+                "benchmarked with)."
             )
         object.__setattr__(self, "mouse", mouse)
 

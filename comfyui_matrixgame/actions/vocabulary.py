@@ -12,50 +12,22 @@ AXES = ("yaw", "pitch")
 EASINGS = ("linear", "smooth", "in", "out")
 UNITS = {"f": 1.0, "l": 4.0, "b": 12.0, "s": 25.0, "ms": 0.025}  # frames in one unit
 ROUNDED_UNITS = ("s", "ms")  # rounded to the nearest frame; the others must come out whole
-OPPOSITES = (("w", "s"), ("a", "d"))
-
-# Other names of the keys, by variant. `left` and `right` are always the camera; strafing is a and d.
-ALIASES: dict[str, dict[str, str]] = {
-    "universal": {
-        "forward": "w",
-        "back": "s",
-        "backward": "s",
-        "strafe_left": "a",
-        "strafe_right": "d",
-    },
-    "gta_drive": {"accelerate": "w", "forward": "w", "brake": "s", "back": "s", "reverse": "s"},
-    "templerun": {
-        "run": "idle",
-        "turnl": "turn_left",
-        "turnr": "turn_right",
-        "sidel": "side_left",
-        "sider": "side_right",
-        "w": "jump",
-        "s": "slide",
-        "z": "turn_left",
-        "c": "turn_right",
-        "a": "side_left",
-        "d": "side_right",
-        "q": "idle",
-    },
-}
 
 
 def key_words(variant: Variant) -> dict[str, str]:
     """Every word that names a key of `variant` -> the key; `idle` names no key unless the variant has one."""
-    return {**{key: key for key in variant.keys}, **ALIASES.get(variant.name, {}), "idle": "idle"}
+    return {**{key: key for key in variant.keys}, **variant.aliases, "idle": "idle"}
 
 
 @cache
 def held_keys(variant: Variant) -> tuple[str, ...]:
-    """The keys that can be held: all but `idle`, which is what is left when none is."""
-    return tuple(key for key in variant.keys if key != "idle")
+    """The names of the keys that can be held."""
+    return tuple(key.name for key in variant.held)
 
 
-@cache
 def camera_axes(variant: Variant) -> tuple[str, ...]:
     """The camera lanes that `variant` has."""
-    return AXES[: variant.mouse + (variant.mouse and variant.pitch)]
+    return variant.camera.axes
 
 
 def action_list(variant: Variant) -> str:

@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError, MatrixGameError
-from ..variants import VARIANTS
+from ..variants import VARIANTS, Variant, get_variant
 
-_GENERATORS = "Skywork/Matrix-Game-2.0"
-_REVISION = "f1729d99a80e0f07993a77d7dad4a3190e23c2c8"
 _SHARED = "Comfy-Org/Wan_2.1_ComfyUI_repackaged"
 STAGING = ".matrixgame-download"  # folder of what is on its way
 
@@ -35,30 +33,6 @@ class RemoteFile:
         return self.target.rpartition("/")[2]
 
 
-def _generator(path: str, name: str, sha256: str, size: int) -> RemoteFile:
-    return RemoteFile(_GENERATORS, path, f"diffusion_models/{name}", sha256, size, _REVISION)
-
-
-GENERATORS = {
-    "universal": _generator(
-        "base_distilled_model/base_distill.safetensors",
-        "matrixgame2_universal.safetensors",
-        "55133515cf15a1ddc3d49e1f1102d79d536a1fca5459fdb2498b82a9d1b7a7e7",
-        6_480_000_000,
-    ),
-    "gta_drive": _generator(
-        "gta_distilled_model/gta_keyboard2dim.safetensors",
-        "matrixgame2_gta_drive.safetensors",
-        "5472e1035b20bd58afc287791e2c715bf962dfc2fb48ab3b71dfd012fe2cb65f",
-        6_480_000_000,
-    ),
-    "templerun": _generator(
-        "templerun_distilled_model/templerun_7dim_onlykey.safetensors",
-        "matrixgame2_templerun.safetensors",
-        "a1dbe951e143fb86babf119da1ac29791f597b903e649537a3f8d348f631a245",
-        6_030_000_000,
-    ),
-}
 SHARED = (
     RemoteFile(
         _SHARED,
@@ -77,11 +51,28 @@ SHARED = (
 )
 
 
-def files_for(variant: str) -> tuple[RemoteFile, ...]:
-    """Everything that a variant needs. Raises MatrixGameError for an unknown one."""
-    if variant not in VARIANTS:
-        raise MatrixGameError(f"There is no variant '{variant}'; use one of {', '.join(VARIANTS)}.")
-    return (GENERATORS[variant], *SHARED)
+def generator_file(variant: Variant) -> RemoteFile | None:
+    """The published generator of a variant; None where there is none."""
+    file = variant.published
+    if file is None:
+        return None
+    return RemoteFile(file.repo, file.path, f"diffusion_models/{file.name}", file.sha256, file.size, file.revision)
+
+
+def published_variants() -> tuple[str, ...]:
+    """The variants whose generator is published."""
+    return tuple(name for name, variant in VARIANTS.items() if variant.published)
+
+
+def files_for(name: str) -> tuple[RemoteFile, ...]:
+    """Everything that a variant needs. Raises MatrixGameError for an unknown one, and for one without a published
+    generator."""
+    generator = generator_file(get_variant(name))
+    if generator is None:
+        raise MatrixGameError(
+            f"The generator of {name} is not published; use one of {', '.join(published_variants())}, or your own file."
+        )
+    return (generator, *SHARED)
 
 
 def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Path:

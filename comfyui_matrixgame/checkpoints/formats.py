@@ -6,12 +6,12 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ..errors import CheckpointError
 from ..networks.generator import GeneratorConfig
 from ..networks.vae.tiny import PUBLISHED_NAMES
-from ..variants import Variant
+from ..variants import VARIANTS, Variant
 from .containers.gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
 from .containers.tensors import first_line, is_weights, readable
 from .names import generator_names, without_wrappers
@@ -218,7 +218,8 @@ _OTHERS_FIRST = (
         "The generators were trained with CLIP's; use clip_vision_h.safetensors.",
     ),
 )
-_GENERATORS = "Use a Matrix-Game 2.0 file: base_distill, gta_keyboard2dim or templerun_7dim_onlykey."
+_PUBLISHED = [PurePosixPath(variant.published.path).stem for variant in VARIANTS.values() if variant.published]
+_GENERATORS = f"Use a Matrix-Game 2.0 file: {', '.join(_PUBLISHED[:-1])} or {_PUBLISHED[-1]}."
 _OTHERS = (
     (
         re.compile(r"double_blocks|input_blocks|single_transformer"),

@@ -16,7 +16,7 @@ from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..networks.generator.model import HEAD_DIM
 from ..networks.vae import TinyDecoder, WanVAE
 from ..system.words import counted
-from ..variants import VARIANTS, Variant
+from ..variants import Variant, variant_of_inputs
 from .containers.tensors import readable
 
 Shape = tuple[int, ...]
@@ -45,7 +45,7 @@ def generator_config(shapes: Mapping[str, Shape]) -> tuple[GeneratorConfig, Vari
     keyboard = first + "keyboard_embed.0.weight"
     keys = _side(shapes, keyboard, 2, 1) if keyboard in shapes else 0
     feed_forward = next((name for i in range(layers) if (name := f"blocks.{i}.ffn.0.weight") in shapes), "")
-    variant = next((v for v in VARIANTS.values() if len(v.keys) == keys and v.mouse == mouse), None)
+    variant = variant_of_inputs(keys, mouse)
     config = GeneratorConfig(
         dim=_side(shapes, "patch_embedding.weight", 5, 0, multiple=HEAD_DIM),
         ffn_dim=_side(shapes, feed_forward, 2, 0),
@@ -60,6 +60,13 @@ def generator_config(shapes: Mapping[str, Shape]) -> tuple[GeneratorConfig, Vari
         sink=variant.sink if variant else 0,
     )
     return config, variant
+
+
+def variant_of(generator: Generator) -> Variant | None:
+    """The variant that a generator is of: the one it was loaded as, or the one that takes its inputs; None: no known
+    one."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in generator.named_parameters()}
+    return generator.variant or generator_config(shapes)[1]
 
 
 def generator_layers(names: Collection[str]) -> tuple[int, tuple[int, ...]]:

@@ -28,6 +28,7 @@ from ..checkpoints.builtin import FOLDER as BUILTIN_FOLDER
 from ..checkpoints.builtin import MANIFEST, demo_world
 from ..checkpoints.builtin import NAME as DEMO_WORLD
 from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
+from ..checkpoints.sizes import variant_of
 from ..compute.quantise import EXACT, check_precision, precision_of
 from ..errors import MatrixGameError
 from ..media.images import HEIGHT, WIDTH
@@ -36,6 +37,7 @@ from ..networks.generator import Generator, GeneratorConfig
 from ..networks.vae import TinyDecoder, VideoAutoencoder, VideoDecoder, WanVAE
 from ..networks.vae.base import State
 from ..system.resources import gigabytes
+from ..variants import default_variant
 from ..world import Models
 from ..world.models import fingerprint
 from .layers import (
@@ -158,7 +160,7 @@ def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT
     if precision != EXACT:
         generator.precision = precision
         quantise_when_run(generator, precision)
-    size = (HEIGHT, WIDTH) if demo is None else (demo.height, demo.width)
+    size = (variant_of(generator) or default_variant()).size if demo is None else (demo.height, demo.width)
     weights = sum(parameter.nbytes for parameter in generator.parameters()) + quantised_bytes(generator)
     return patcher_for(
         MatrixGameModel(generator, demo is not None, size),

@@ -40,7 +40,11 @@ def random_models(
     this many, for machines on which all of them take too long. precision: of the large linears. Raises BackendError.
     """
     full = GeneratorConfig(
-        keyboard_dim=len(variant.keys), mouse=variant.mouse, window=variant.window, sink=variant.sink
+        keyboard_dim=len(variant.keys),
+        mouse=variant.mouse,
+        window=variant.window,
+        sink=variant.sink,
+        action_layers=variant.action_layers,
     )
     config = full if size == "full" else small_config(variant)
     if layers is not None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..actions.track import ActionTrack
 from ..errors import MatrixGameError, VideoError
 from ..system.files import write_whole, written_whole
-from ..variants import FPS, UNIVERSAL, Variant
+from ..variants import FPS, Variant, default_variant
 from .clips import open_video, read_video, url_of
 
 VIDEO_KEY = "observation.images.view"
@@ -127,10 +127,11 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
         pq.write_table(table, part)
 
 
-def write_meta(root: Path, episodes: int, tasks: Sequence[str], variant: Variant = UNIVERSAL) -> None:
-    """Write the files under meta/ from the tables of a finished recording."""
+def write_meta(root: Path, episodes: int, tasks: Sequence[str], variant: Variant | None = None) -> None:
+    """Write the files under meta/ from the tables of a finished recording. variant: None is the default one."""
     import pyarrow.parquet as pq
 
+    variant = variant or default_variant()
     lines, statistics, total = [], [], 0
     for number in range(episodes):
         table = pq.read_table(table_path(root, number), columns=["task_index"])
@@ -157,10 +158,11 @@ def count_episodes(root: Path) -> int:
     return int(json.loads(path.read_text())["total_episodes"])
 
 
-def read_episode(root: Path, number: int, variant: Variant = UNIVERSAL) -> tuple[NDArray[np.uint8], ActionTrack]:
-    """Frames [N, H, W, 3] and inputs [N rows] of a recorded episode."""
+def read_episode(root: Path, number: int, variant: Variant | None = None) -> tuple[NDArray[np.uint8], ActionTrack]:
+    """Frames [N, H, W, 3] and inputs [N rows] of a recorded episode. variant: None is the default one."""
     import pyarrow.parquet as pq
 
+    variant = variant or default_variant()
     frames = np.stack(list(read_video(video_path(root, number))))
     table = pq.read_table(table_path(root, number), columns=["action"])
     action = table["action"].combine_chunks().flatten().to_numpy().reshape(-1, len(action_names(variant)))

@@ -24,8 +24,9 @@ from torch import Tensor
 from ..errors import ImageError
 from ..system.files import open_regular
 from ..system.kinds import HEAD, kind_of
+from ..variants import default_variant
 
-HEIGHT, WIDTH = 352, 640  # what the published weights were trained at
+HEIGHT, WIDTH = default_variant().size  # what the published weights were trained at
 SIZE_STEP = 16  # 8 of the VAE times 2 of the patches
 SMALLEST_SIDE = 16
 KEPT_AT_LEAST = 0.4  # of the image's area, by the crop

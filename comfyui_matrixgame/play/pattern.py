@@ -10,7 +10,7 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..actions.vocabulary import held_keys
 from ..errors import WorldError
 from ..media.images import HEIGHT, WIDTH
-from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, UNIVERSAL, Variant, frames_of_blocks
+from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant, default_variant, frames_of_blocks
 from .played_world import Frames, OnFrames, OnPass
 
 CELL = 16  # pixels of a lamp
@@ -28,9 +28,13 @@ class TestPattern:
     __test__ = False  # it is no test, whatever a test runner makes of its name
 
     def __init__(
-        self, variant: Variant = UNIVERSAL, size: tuple[int, int] = (HEIGHT, WIDTH), seconds: float = 0.0, seed: int = 0
+        self,
+        variant: Variant | None = None,
+        size: tuple[int, int] = (HEIGHT, WIDTH),
+        seconds: float = 0.0,
+        seed: int = 0,
     ) -> None:
-        self.variant, self.size, self.seconds, self.seed = variant, size, seconds, seed
+        self.variant, self.size, self.seconds, self.seed = variant or default_variant(), size, seconds, seed
         self.block = 0
         # before each block: how far the camera has turned, and the row that the last frame was made from
         self._before: list[tuple[float, ActionTrack | None]] = [(0.0, None)]

@@ -16,14 +16,14 @@ from ..actions import read
 from ..actions.check_document import MAX_FRAMES
 from ..actions.drawing import chart
 from ..actions.formats import exporters
-from ..actions.ready_made.presets import PRESETS
+from ..actions.ready_made.presets import preset_names
 from ..actions.script.lexer import ScriptError
 from ..actions.track import blocks_of_rows
 from ..errors import ActionError, ImageError, MatrixGameError, TargetError
 from ..system.files import path_argument, written_whole
 from ..system.targets import check_folder, check_target, is_same, shown
 from ..system.words import counted
-from ..variants import FPS, VARIANTS
+from ..variants import FPS, VARIANTS, default_variant
 from .inputs import load_inputs
 
 
@@ -48,10 +48,12 @@ def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParse
 
 
 def _add_input(parser: argparse.ArgumentParser, many: bool = False) -> None:
-    help_text = "file or folder, - for what is piped in, preset:NAME (" + ", ".join(PRESETS) + "), or bench:SEED[:ROWS]"
+    help_text = (
+        "file or folder, - for what is piped in, preset:NAME (" + ", ".join(preset_names()) + "), or bench:SEED[:ROWS]"
+    )
     parser.add_argument("source", type=path_argument, metavar="IN", nargs="+" if many else None, help=help_text)
     parser.add_argument(
-        "--variant", choices=VARIANTS, help="game variant; by default what the inputs say, or universal"
+        "--variant", choices=VARIANTS, help=f"game variant; by default what the inputs say, or {default_variant().name}"
     )
     parser.add_argument("--branch", metavar="NAME", help="branch of a timeline; by default the one in use there")
     parser.add_argument("--from", dest="kind", choices=read.KINDS, help="format of IN, instead of recognising it")

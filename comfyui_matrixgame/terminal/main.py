@@ -18,7 +18,7 @@ from ..errors import MatrixGameError
 from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
 from ..system.targets import check_target, shown
-from ..variants import VARIANTS
+from ..variants import VARIANTS, default_variant
 from .options import Parser, add_models, seed_argument
 
 DEBUG = "MATRIXGAME_DEBUG"  # set to anything, it shows where an unexpected error came from
@@ -260,7 +260,7 @@ def _download(args: argparse.Namespace) -> int:
 def _add_bench(commands: argparse._SubParsersAction) -> None:
     command = _add(commands, "bench", _bench, "Measure this machine: one pass, one block, decoding, memory.")
     command.add_argument("--size", choices=["tiny", "full"], default="tiny")
-    command.add_argument("--variant", choices=list(VARIANTS), default="universal")
+    command.add_argument("--variant", choices=list(VARIANTS), default=default_variant().name)
     command.add_argument("--dtype", default="bfloat16")
     command.add_argument("--device", default=None)
     command.add_argument("--decoder", choices=["wan", "tiny"], default="wan")

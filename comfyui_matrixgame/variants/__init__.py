@@ -18,17 +18,25 @@ from .blocks import (
     frames_of_blocks,
 )
 from .reader import read_description, read_file
-from .registry import FOLDERS, VARIANTS, add_folder, add_variant, default_variant, get_variant, refresh
+from .registry import (
+    FOLDERS,
+    VARIANTS,
+    add_folder,
+    add_variant,
+    builtin_variants,
+    default_variant,
+    get_variant,
+    refresh,
+    variant_of_inputs,
+)
 from .variant import IDLE, Camera, Draws, Key, Overlay, Published, Variant
 
 UNIVERSAL, GTA_DRIVE, TEMPLERUN = (VARIANTS[name] for name in ("universal", "gta_drive", "templerun"))
-CAMERA_UNIT_DEGREES, CAMERA_DEFAULT = UNIVERSAL.camera.unit, UNIVERSAL.camera.speed
-CAMERA_WARN, CAMERA_LIMIT = UNIVERSAL.camera.tested, UNIVERSAL.camera.limit
 
 __all__ = [
-    "CAMERA_DEFAULT", "CAMERA_LIMIT", "CAMERA_UNIT_DEGREES", "CAMERA_WARN", "FOLDERS", "FPS", "FRAMES_PER_BLOCK",
+    "FOLDERS", "FPS", "FRAMES_PER_BLOCK",
     "FRAMES_PER_LATENT", "GTA_DRIVE", "IDLE", "LATENTS_PER_BLOCK", "MOST_BLOCKS", "TEMPLERUN", "UNIVERSAL", "VARIANTS",
     "Camera", "Draws", "Key", "Overlay", "Published", "Variant", "add_folder", "add_variant", "block_of_input",
-    "blocks_of_frames", "default_variant", "first_input_of_block", "frames_of_blocks", "get_variant",
-    "read_description", "read_file", "refresh",
+    "blocks_of_frames", "builtin_variants", "default_variant", "first_input_of_block", "frames_of_blocks",
+    "get_variant", "read_description", "read_file", "refresh", "variant_of_inputs",
 ]  # fmt: skip

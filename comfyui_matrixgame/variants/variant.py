@@ -128,6 +128,21 @@ class Variant:
         """Names of the keyboard columns, in the order of the weights."""
         return tuple(key.name for key in self.controls)
 
+    @cached_property
+    def held(self) -> tuple[Key, ...]:
+        """The keys that can be held: all but `idle`, which is what is left when none is."""
+        return tuple(key for key in self.controls if key.name != IDLE)
+
+    @cached_property
+    def aliases(self) -> dict[str, str]:
+        """Other words for keys in scripts -> the key."""
+        return {alias: key.name for key in self.controls for alias in key.aliases}
+
+    @cached_property
+    def opposites(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of keys that undo each other."""
+        return tuple((key.name, key.opposite) for key in self.controls if key.opposite)
+
     @property
     def mouse(self) -> bool:
         """Whether the network has a camera input."""

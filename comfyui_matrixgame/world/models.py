@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..checkpoints.formats import generator_config
+from ..checkpoints.sizes import variant_of
 from ..compute.quantise import EXACT, precision_of
 from ..errors import WorldError
 from ..networks.generator import Generator
@@ -48,10 +48,7 @@ class Models:
     def __post_init__(self) -> None:
         if self.decoder is None:
             self.decoder = self.vae
-        variant = self.generator.variant
-        if variant is None:
-            shapes = {name: tuple(parameter.shape) for name, parameter in self.generator.named_parameters()}
-            variant = generator_config(shapes)[1]
+        variant = variant_of(self.generator)
         if variant is None:
             raise WorldError("The generator takes inputs that no known variant has; load a published file.")
         self.variant = variant

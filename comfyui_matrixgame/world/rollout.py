@@ -92,7 +92,7 @@ class Rollout:
         self.on_pass = on_pass
         self._open_ended, self._whole = open_ended, whole
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
-        self._schedule = Schedule.of(world.variant.steps)
+        self._schedule = Schedule.of(world.variant.steps, world.variant.shift)
         self._constants: RolloutConstants | None = None
         self._first_row = world.first_input
         self._may_run_over = models.generator.compute_dtype == torch.float16

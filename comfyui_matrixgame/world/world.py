@@ -90,6 +90,8 @@ def first_name(
     parts: tuple[object, ...] = (ENGINE_VERSION, models_id, variant.name, pixels, seed, tuple(steps), history)
     if variant.sink:
         parts += ("sink", variant.sink)
+    if variant.published is None:  # its description may be changed
+        parts += ("made", variant.block, variant.window, variant.shift)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 

@@ -16,7 +16,7 @@ from comfyui_matrixgame.actions.formats import exporters, importers
 from comfyui_matrixgame.actions.formats.poses import poses_of_track
 from comfyui_matrixgame.actions.read import load_actions, read_actions, read_text, read_texts, recognise
 from comfyui_matrixgame.actions.ready_made.bench import bench_track
-from comfyui_matrixgame.actions.ready_made.presets import PRESETS, preset_script, presets_of
+from comfyui_matrixgame.actions.ready_made.presets import preset_names, preset_script, presets_of
 from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
 from comfyui_matrixgame.actions.script.lexer import MAX_TEXT
 from comfyui_matrixgame.actions.script.read_script import parse_script
@@ -286,7 +286,7 @@ def test_bench_refuses() -> None:
         bench_track(UNIVERSAL, 0, 0)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", preset_names())
 def test_presets(name: str) -> None:
     for variant in VARIANTS.values():
         if name not in presets_of(variant):

@@ -15,7 +15,7 @@ from comfyui_matrixgame.checkpoints.formats import vision_sizes
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.tiny import PUBLISHED_NAMES
-from comfyui_matrixgame.variants import VARIANTS
+from comfyui_matrixgame.variants import VARIANTS, Variant
 
 from ..support.networks import weights
 
@@ -33,7 +33,10 @@ VISUAL_DIM, CLIP_LAYERS, CLIP_MLP = 1024, 24, 4096
 def write_models(folder: Path) -> None:
     """Everything the tests load, below a models folder."""
     for name, variant in GENERATORS.items():
-        save(folder / "diffusion_models" / name, {f"model.{k}": v for k, v in generator_tensors(variant).items()})
+        save(
+            folder / "diffusion_models" / name,
+            {f"model.{k}": v for k, v in generator_tensors(VARIANTS[variant]).items()},
+        )
     save(folder / "vae" / VAE, shaped(WanVAE(base_dim=4), "host/vae"))
     save(folder / "vae_approx" / TINY, tiny_tensors())
     save(folder / "clip_vision" / CLIP, clip_tensors())
@@ -52,14 +55,13 @@ def shaped(module: torch.nn.Module, prefix: str) -> dict[str, Tensor]:
     return weights(prefix, {name: list(tensor.shape) for name, tensor in module.state_dict().items()})
 
 
-def generator_tensors(variant_name: str) -> dict[str, Tensor]:
+def generator_tensors(variant: Variant) -> dict[str, Tensor]:
     """Weights of a small generator of a variant."""
-    variant = VARIANTS[variant_name]
     config = GeneratorConfig(
         dim=128, ffn_dim=128, layers=2, visual_dim=VISUAL_DIM, action_layers=(0,), action_dim=64,
         keyboard_dim=len(variant.keys), keyboard_hidden=8, mouse=variant.mouse, window=variant.window,
     )  # fmt: skip
-    return shaped(Generator(config), f"host/{variant_name}")
+    return shaped(Generator(config), f"host/{variant.name}")
 
 
 def tiny_tensors() -> dict[str, Tensor]:

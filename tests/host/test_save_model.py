@@ -29,7 +29,7 @@ def saved(host: Host, prefix: str, lora: bool) -> Path:
 
 
 def test_what_save_model_writes_is_read(host: Host) -> None:
-    tensors = generator_tensors("universal")
+    tensors = generator_tensors(VARIANT)
     for lora in (False, True):
         path = saved(host, f"saved_{lora}", lora)
         report = inspect_file(path)

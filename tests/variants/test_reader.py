@@ -6,7 +6,7 @@ import copy
 import json
 import logging
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +37,6 @@ LEAST = {
     "window": 6,
     "steps": [1000, 500],
 }
-
-
-@pytest.fixture
-def known() -> Iterator[None]:
-    """Whatever a test adds is forgotten."""
-    variants, folders, read = dict(VARIANTS), list(registry._folders), dict(registry._read)
-    yield
-    VARIANTS.clear()
-    VARIANTS.update(variants)
-    registry._folders[:] = folders
-    registry._read.clear()
-    registry._read.update(read)
 
 
 def described(path: Path) -> dict[str, Any]:

@@ -123,9 +123,10 @@ test("camera values as people write them", () => {
     "−0.1": -0.1,
     "-0": 0,
   };
-  for (const [text, value] of Object.entries(values)) assert.deepEqual(readCamera(text, words), { value }, text);
+  for (const [text, value] of Object.entries(values))
+    assert.deepEqual(readCamera(text, words, VARIANTS.universal.camera), { value }, text);
   for (const text of ["2", "16deg", "NaN", "Infinity", "1e400", "", "0.1.2", "1 rad", "--1"])
-    assert.ok("error" in readCamera(text, words), text);
+    assert.ok("error" in readCamera(text, words, VARIANTS.universal.camera), text);
 });
 
 test("a language adds no words that English lacks, and a missing one is English", () => {

@@ -134,6 +134,7 @@ class Stub:
         router.add_get(f"{prefix}/matrixgame/cache", self._cache)
         router.add_post(f"{prefix}/matrixgame/cache/{{name}}/forget", self._forget)
         router.add_get(f"{prefix}/matrixgame/cache/{{name}}/thumbnail", _always({}))
+        router.add_get(f"{prefix}/matrixgame/variants", _always({"variants": []}))
         router.add_post(f"{prefix}/matrixgame/take", _always({"state": "unknown"}))
 
     async def _index(self, _: web.Request) -> web.FileResponse:

@@ -10,10 +10,17 @@ from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 from .test_modules import _node
 
 CONTRACT = Path(__file__).parents[1] / "host" / "object_info.json"
-NAMES = "process.stdout.write(JSON.stringify((await import(`${process.argv[1]}/option_names.mjs`)).OPTION_NAMES));"
+NAMES = """
+const { OPTION_NAMES, variantName } = await import(`${process.argv[1]}/option_names.mjs`);
+const { VARIANTS } = await import(`${process.argv[1]}/model/variants.mjs`);
+for (const [language, words] of Object.entries(OPTION_NAMES))
+  words.variant = Object.fromEntries(Object.keys(VARIANTS).map((name) => [name, variantName(name, language)]));
+process.stdout.write(JSON.stringify(OPTION_NAMES));
+"""
 LABELS = """
 const { nameOptions } = await import(`${process.argv[1]}/option_names.mjs`);
 const combo = (name, values) => ({ name, type: "combo", value: values[0], options: { values } });
+const variants = combo("variant", ["universal"]);
 const node = { widgets: [combo("mode", ["keep"]), combo("sampler", ["keep"]), { name: "images", type: "text" }] };
 nameOptions(node, "fr");
 const french = node.widgets.map((w) => w.options?.getOptionLabel ?? null);
@@ -21,7 +28,9 @@ nameOptions(node, "zh-TW");
 const label = node.widgets[0].options.getOptionLabel;
 const others = node.widgets.slice(1).map((w) => w.options?.getOptionLabel ?? null);
 const labels = ["keep", "new", "", null].map(label);
-process.stdout.write(JSON.stringify({ french, labels, others, value: node.widgets[0].value }));
+nameOptions({ widgets: [variants] }, "zh");
+const variant = ["universal", "flight"].map(variants.options.getOptionLabel);
+process.stdout.write(JSON.stringify({ french, labels, others, variant, value: node.widgets[0].value }));
 """
 OWN = {"comfyui", "sdpa", "flash2", "flash3", "sage", "fp8", "int8", "(files)"}
 OWN |= {"float32", "bfloat16", "float16", "float8_e4m3fn"}
@@ -50,4 +59,5 @@ def test_only_lists_of_ours_are_named_and_values_stay() -> None:
     assert told["french"] == [None, None, None]
     assert told["labels"] == ["重新生成并保存 (keep)", "new", "", ""]
     assert told["others"] == [None, None]
+    assert told["variant"] == ["通用 (universal)", "flight"]
     assert told["value"] == "keep"

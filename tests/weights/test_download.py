@@ -13,15 +13,16 @@ from pathlib import Path
 import pytest
 
 from comfyui_matrixgame.checkpoints.download import (
-    GENERATORS,
     SHARED,
     STAGING,
     RemoteFile,
     download,
     files_for,
+    generator_file,
     sha256_of,
 )
 from comfyui_matrixgame.errors import CheckpointError, MatrixGameError
+from comfyui_matrixgame.variants import VARIANTS
 
 CONTENT = bytes(range(256)) * (1 << 17)  # 32 MiB: the library keeps what it has in pieces of 10
 REVISION = "f" * 40
@@ -154,8 +155,10 @@ def test_no_network_and_no_file(hub: HubServer, tmp_path: Path, monkeypatch: pyt
 
 def test_what_a_variant_needs() -> None:
     assert [file.target.split("/")[0] for file in files_for("templerun")] == ["diffusion_models", "vae", "clip_vision"]
-    for file in (*GENERATORS.values(), *SHARED):
+    generators = [generator_file(variant) for variant in VARIANTS.values()]
+    for file in (*filter(None, generators), *SHARED):
         assert len(file.sha256) == 64
         assert file.name.endswith(".safetensors")
+    assert [file.size for file in generators if file] == [6_480_000_000, 6_480_000_000, 6_030_000_000]
     with pytest.raises(MatrixGameError, match="no variant"):
         files_for("other")

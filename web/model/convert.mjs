@@ -8,11 +8,16 @@ import { paintRuns } from "./tracks.mjs";
 /** @typedef {import("./document.mjs").Timeline} Timeline */
 /** @typedef {import("./document.mjs").Tracks} Tracks */
 
-/** Keys that do the same in another variant: from, to, key there. @type {Record<string, Record<string, string>>} */
-const SAME_KEY = {
-  "universal templerun": { a: "side_left", d: "side_right" },
-  "templerun universal": { side_left: "a", side_right: "d" },
-};
+/**
+ * The lane of another variant that takes a lane's place: the one of its name, or the key that means the same.
+ * @param {string} lane @param {string} from @param {string} to @returns {string | undefined}
+ */
+function placeOf(lane, from, to) {
+  const spec = VARIANTS[to];
+  if ([...heldKeys(spec), ...cameraAxes(spec)].includes(lane)) return lane;
+  const means = VARIANTS[from].controls.find((key) => key.name === lane)?.means;
+  return means && spec.controls.find((key) => key.means === means)?.name;
+}
 
 /**
  * @param {Tracks} tracks @param {string} from @param {string} to
@@ -20,15 +25,13 @@ const SAME_KEY = {
  */
 function mapTracks(tracks, from, to) {
   const spec = VARIANTS[to];
-  const names = SAME_KEY[`${from} ${to}`] ?? {};
-  const has = new Set([...heldKeys(spec), ...cameraAxes(spec)]);
   /** @type {Tracks} */
   const kept = {};
   /** @type {{lane: string, count: number}[]} */
   const lost = [];
   for (const [lane, content] of Object.entries(tracks)) {
-    const name = names[lane] ?? lane;
-    if (!has.has(name)) {
+    const name = placeOf(lane, from, to);
+    if (!name) {
       if (content.length) lost.push({ lane, count: content.length });
       continue;
     }

@@ -3,17 +3,7 @@
  * The timeline document `matrixgame.timeline`, version 1: the widget's value, and a file format. The same rules as
  * the Python side (document.py, check_document.py); unknown top-level keys are kept.
  */
-import {
-  AXES,
-  CAMERA_LIMIT,
-  FPS,
-  MAX_FRAMES,
-  VARIANTS,
-  cameraAxes,
-  framesOfBlocks,
-  heldKeys,
-  legalLength,
-} from "./variants.mjs";
+import { AXES, FPS, MAX_FRAMES, VARIANTS, cameraAxes, framesOfBlocks, heldKeys, legalLength } from "./variants.mjs";
 import { firstPoints, points } from "./code_points.mjs";
 import { canonicalCurve, cutCurve, cutRuns, sampleCurve } from "./tracks.mjs";
 
@@ -223,11 +213,9 @@ export function checkDocument(data) {
       "newer",
     );
   }
-  need(
-    typeof data.variant === "string" && Object.hasOwn(VARIANTS, data.variant),
-    "variant",
-    `one of ${Object.keys(VARIANTS).join(", ")}`,
-  );
+  const name = typeof data.variant === "string" ? data.variant : "";
+  const other = /^[a-z][a-z0-9_]*$/.test(name) ? `, and there is no description of '${name.slice(0, 40)}' here` : "";
+  need(Object.hasOwn(VARIANTS, name), "variant", `one of ${Object.keys(VARIANTS).join(", ")}${other}`);
   need(data.fps === undefined || data.fps === FPS, "fps", String(FPS));
   const { length } = data;
   need(isWhole(length) && length >= 9 && length <= MAX_FRAMES, "length", `9 to ${MAX_FRAMES}`);
@@ -261,7 +249,7 @@ function checkTracks(tracks, path, variant, length) {
     const place = `${path}.${name}`;
     need(lanes.includes(name), place, `absent: ${variant} has the lanes ${lanes.join(", ")}`);
     need(Array.isArray(lane), place, "a list");
-    if (AXES.includes(name)) checkCurve(lane, place, length);
+    if (AXES.includes(name)) checkCurve(lane, place, length, spec.camera.limit);
     else checkRuns(lane, place, length);
     if (name === "pitch" && !spec.pitch) {
       const zero = lane.every((/** @type {any[]} */ e) => e[1] === 0 && (e[4] ?? 0) === 0);
@@ -284,8 +272,8 @@ function checkRuns(runs, path, length) {
   });
 }
 
-/** @param {any[]} entries @param {string} path @param {number} length */
-function checkCurve(entries, path, length) {
+/** @param {any[]} entries @param {string} path @param {number} length @param {number} limit of values */
+function checkCurve(entries, path, length, limit) {
   let free = 0;
   entries.forEach((entry, i) => {
     const place = `${path}[${i}]`;
@@ -296,11 +284,7 @@ function checkCurve(entries, path, length) {
     );
     need(isWhole(entry[0]) && entry[0] >= 0 && entry[0] < length, `${place}[0]`, `a row from 0 to ${length - 1}`);
     for (let j = 1; j < entry.length; j += 3) {
-      need(
-        isNumber(entry[j]) && Math.abs(entry[j]) <= CAMERA_LIMIT,
-        `${place}[${j}]`,
-        `a number from -${CAMERA_LIMIT} to ${CAMERA_LIMIT}`,
-      );
+      need(isNumber(entry[j]) && Math.abs(entry[j]) <= limit, `${place}[${j}]`, `a number from -${limit} to ${limit}`);
     }
     need(entry[0] >= free, place, "later than the entry before it has ended");
     free = entry[0] + 1;

@@ -2,7 +2,7 @@
 /**
  * Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored.
  */
-import { AXES, CAMERA_LIMIT, MAX_FRAMES, VARIANTS, heldKeys, lanesOf, legalLength } from "./variants.mjs";
+import { AXES, MAX_FRAMES, VARIANTS, heldKeys, lanesOf, legalLength } from "./variants.mjs";
 import { activeTracks, cutTracks, withTracks } from "./document.mjs";
 import {
   canonicalCurve,
@@ -94,15 +94,18 @@ export function isAllOn(doc, lane, a, b) {
  * @param {Timeline} doc @param {string} lane @param {number} a @param {number} b
  * @param {number} [value] for a camera lane
  */
-export function toggleRange(doc, lane, a, b, value = 0.1) {
+export function toggleRange(doc, lane, a, b, value = VARIANTS[doc.variant].camera.speed) {
   if (!isAxis(lane)) return paintKey(doc, lane, a, b, !isAllOn(doc, lane, a, b));
   const [from, to] = inside(doc, a, b);
   const all = cutCurve(activeTracks(doc)[lane], from, to).every((entry) => entry.length === 2 && entry[1] === value);
   return holdAxis(doc, lane, from, to, all ? 0 : value);
 }
 
-/** @param {number} value */
-export const clampCamera = (value) => shortest(Math.max(-CAMERA_LIMIT, Math.min(CAMERA_LIMIT, value)));
+/** The camera value of the document's variant that is nearest. @param {Timeline} doc @param {number} value */
+export function clampCamera(doc, value) {
+  const { limit } = VARIANTS[doc.variant].camera;
+  return shortest(Math.max(-limit, Math.min(limit, value)));
+}
 
 /** @param {Timeline} doc @param {string} axis @param {number} a @param {number} b @param {Entry[]} middle */
 function spliceAxis(doc, axis, a, b, middle) {
@@ -116,7 +119,7 @@ function spliceAxis(doc, axis, a, b, middle) {
  */
 export function holdAxis(doc, axis, a, b, value) {
   const [from, to] = inside(doc, a, b);
-  return to > from ? spliceAxis(doc, axis, from, to, [[from, clampCamera(value)]]) : doc;
+  return to > from ? spliceAxis(doc, axis, from, to, [[from, clampCamera(doc, value)]]) : doc;
 }
 
 /**
@@ -126,7 +129,7 @@ export function holdAxis(doc, axis, a, b, value) {
 export function raiseAxis(doc, axis, a, b, by) {
   const [from, to] = inside(doc, a, b);
   if (to <= from) return doc;
-  const raised = (/** @type {number} */ value) => clampCamera(Math.round((value + by) * 1e4) / 1e4);
+  const raised = (/** @type {number} */ value) => clampCamera(doc, Math.round((value + by) * 1e4) / 1e4);
   const middle = cutCurve(activeTracks(doc)[axis], from, to).map((entry) => {
     if (entry.length === 2) return /** @type {Entry} */ ([entry[0], raised(entry[1])]);
     return /** @type {Entry} */ ([entry[0], raised(entry[1]), entry[2], entry[3], raised(entry[4])]);
@@ -141,7 +144,16 @@ export function raiseAxis(doc, axis, a, b, by) {
 export function drawAxis(doc, axis, start, values) {
   const [from, to] = inside(doc, start, start + values.length);
   if (to <= from) return doc;
-  return spliceAxis(doc, axis, from, to, holdsOf(values.slice(from - start, to - start).map(clampCamera), from));
+  return spliceAxis(
+    doc,
+    axis,
+    from,
+    to,
+    holdsOf(
+      values.slice(from - start, to - start).map((value) => clampCamera(doc, value)),
+      from,
+    ),
+  );
 }
 
 /**
@@ -154,7 +166,7 @@ export function rampAxis(doc, axis, a, b, v0, v1, easing) {
   const from = Math.max(0, a);
   const to = Math.min(doc.length, b);
   if (to <= from) return doc;
-  return spliceAxis(doc, axis, from, to, [[from, clampCamera(v0), easing, to - from, clampCamera(v1)]]);
+  return spliceAxis(doc, axis, from, to, [[from, clampCamera(doc, v0), easing, to - from, clampCamera(doc, v1)]]);
 }
 
 /**
@@ -168,7 +180,7 @@ export function moveRampEnd(doc, axis, ramp, end, t, value) {
   const [a, v0, easing, rows, v1] = /** @type {[number, number, string, number, number]} */ (ramp);
   const before = tracks[axis].filter((/** @type {Entry} */ e) => e[0] < a);
   const after = tracks[axis].filter((/** @type {Entry} */ e) => e[0] > a);
-  const v = clampCamera(value);
+  const v = clampCamera(doc, value);
   const from = end === "start" ? Math.max(0, Math.min(t, a + rows - 1)) : a;
   const to = end === "stop" ? Math.min(doc.length, Math.max(t, a + 1)) : a + rows;
   /** @type {Entry} */

@@ -1,8 +1,9 @@
 // @ts-check
 /**
- * What differs between the game variants, as the editor needs it. The Python side (variants/) is the source of
- * truth; a test compares the two.
+ * What differs between the game variants, as the browser needs it. Descriptions come from Python: those of the package
+ * in a module that is written by script/variants, others from the server (`addVariant`).
  */
+import { DESCRIPTIONS } from "./variants.generated.mjs";
 
 /**
  * Frames, blocks, seconds and pixels are all numbers; these types keep them apart: TypeScript refuses one where another
@@ -16,50 +17,89 @@
 export const FPS = 25;
 export const FRAMES_PER_LATENT = 4;
 export const FRAMES_PER_BLOCK = 12;
-export const CAMERA_UNIT_DEGREES = 15;
-export const CAMERA_DEFAULT = 0.1;
-export const CAMERA_WARN = 0.3;
-export const CAMERA_LIMIT = 1;
+export const AXES = ["yaw", "pitch"];
 /** One hour at 25 frames a second: the longest document. */
 export const MAX_FRAMES = 90009;
+
+/**
+ * @typedef {object} Key
+ * @property {string} name in scripts and documents
+ * @property {string} label what a player reads
+ * @property {Record<string, string>} [labels] by language
+ * @property {string[]} [aliases] other words in scripts
+ * @property {string[]} [codes] physical keys; the first is the one that is shown
+ * @property {string} [gamepad] the direction or shoulder that holds it
+ * @property {number[]} [pad] row and column on the touch pad
+ * @property {number} colour hue of its lane
+ * @property {string} [opposite] the key that undoes it
+ * @property {string} [means] what it does in words that variants share
+ */
+
+/**
+ * @typedef {object} Camera
+ * @property {string[]} axes those that were used in training; none where there is no camera
+ * @property {number} unit degrees a frame of one unit
+ * @property {number} speed the usual one, in units
+ * @property {number} tested beyond this, quality is untested
+ * @property {number} limit
+ */
+
+/**
+ * A variant as Python tells of it (variants/browser.py).
+ * @typedef {object} Description
+ * @property {string} name
+ * @property {string} title
+ * @property {Record<string, string>} [titles] by language
+ * @property {boolean} exclusive one key per row, `idle` among them
+ * @property {Key[]} keys
+ * @property {Camera} camera
+ */
 
 /**
  * @typedef {object} Variant
  * @property {string} name
  * @property {string} title
+ * @property {Record<string, string>} titles by language
  * @property {string[]} keys keyboard columns in the order of the weights
+ * @property {Key[]} controls the same keys, and all that is known of them
  * @property {boolean} exclusive one key per row, `idle` among them
  * @property {boolean} mouse has a camera input
  * @property {boolean} pitch pitch was used in training
+ * @property {Camera} camera
  */
 
-/** @type {Record<string, Variant>} */
-export const VARIANTS = {
-  universal: {
-    name: "universal",
-    title: "Universal",
-    keys: ["w", "s", "a", "d"],
-    exclusive: false,
-    mouse: true,
-    pitch: true,
-  },
-  gta_drive: { name: "gta_drive", title: "GTA drive", keys: ["w", "s"], exclusive: false, mouse: true, pitch: false },
-  templerun: {
-    name: "templerun",
-    title: "Temple Run",
-    keys: ["idle", "jump", "slide", "turn_left", "turn_right", "side_left", "side_right"],
-    exclusive: true,
-    mouse: false,
-    pitch: false,
-  },
-};
+/** Those that are known, the default first. @type {Record<string, Variant>} */
+export const VARIANTS = {};
 
-export const AXES = ["yaw", "pitch"];
+/** Make a variant known. @param {Description} description */
+export function addVariant({ name, title, titles = {}, exclusive, keys, camera }) {
+  const [mouse, pitch] = [camera.axes.length > 0, camera.axes.includes("pitch")];
+  VARIANTS[name] = {
+    name,
+    title,
+    titles,
+    keys: keys.map((key) => key.name),
+    controls: keys,
+    exclusive,
+    mouse,
+    pitch,
+    camera,
+  };
+}
+
+DESCRIPTIONS.forEach(addVariant);
+
+/** The variant that is meant where none is named. */
+export const defaultVariant = () => Object.values(VARIANTS)[0];
+
+/** Hues of the camera lanes. @type {Record<string, number>} */
+const AXIS_COLOURS = { yaw: 196, pitch: 320 };
 
 /**
  * @typedef {object} Lane
  * @property {string} id name of the track in the document; `idle` is derived and never stored
  * @property {"key"|"idle"|"axis"} kind
+ * @property {number} colour its hue
  */
 
 /**
@@ -69,20 +109,36 @@ export const AXES = ["yaw", "pitch"];
  */
 export function lanesOf(variant) {
   /** @type {Lane[]} */
-  const lanes = variant.keys.map((id) => ({ id, kind: id === "idle" ? "idle" : "key" }));
-  if (variant.mouse) lanes.push({ id: "yaw", kind: "axis" });
-  if (variant.mouse && variant.pitch) lanes.push({ id: "pitch", kind: "axis" });
-  return lanes;
+  const lanes = variant.controls.map(({ name, colour }) => ({
+    id: name,
+    kind: name === "idle" ? "idle" : "key",
+    colour,
+  }));
+  return lanes.concat(cameraAxes(variant).map((id) => ({ id, kind: "axis", colour: AXIS_COLOURS[id] })));
+}
+
+/**
+ * What a lane is called where people read it.
+ * @param {Variant} variant @param {string} id @param {import("../timeline/parts/i18n.mjs").Translate} words
+ */
+export function laneName(variant, id, words) {
+  const key = variant.controls.find(({ name }) => name === id);
+  return key ? (key.labels?.[words.language ?? "en"] ?? key.label) : words(`lane.${id}`);
 }
 
 /** The keys that can be held: all but `idle`. @param {Variant} variant */
+export function heldControls(variant) {
+  return variant.controls.filter((key) => key.name !== "idle");
+}
+
+/** Their names. @param {Variant} variant */
 export function heldKeys(variant) {
-  return variant.keys.filter((key) => key !== "idle");
+  return heldControls(variant).map((key) => key.name);
 }
 
 /** The camera lanes that `variant` has. @param {Variant} variant */
 export function cameraAxes(variant) {
-  return AXES.slice(0, Number(variant.mouse) + Number(variant.mouse && variant.pitch));
+  return variant.camera.axes;
 }
 
 /** Pixel frames of the first `blocks` blocks: 9, then 12 more for each. @param {Block} blocks @returns {Frame} */

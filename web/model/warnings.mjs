@@ -1,30 +1,30 @@
 // @ts-check
 /** What a timeline may do and that may disappoint: shown under the lanes, never in the way of a run. */
-import { CAMERA_WARN, FRAMES_PER_BLOCK, VARIANTS, cameraAxes } from "./variants.mjs";
+import { FRAMES_PER_BLOCK, VARIANTS, cameraAxes } from "./variants.mjs";
 import { activeTracks } from "./document.mjs";
 import { cutRuns } from "./tracks.mjs";
 
 /** @typedef {{code: "opposite"|"fast-camera"|"sustained-up", lane: string, t: number, length: number}} Warning */
 
-const OPPOSITES = [
-  ["w", "s"],
-  ["a", "d"],
-];
 const SUSTAINED_UP = 2 * FRAMES_PER_BLOCK;
 
 /** @param {import("./document.mjs").Timeline} doc @returns {Warning[]} in the order of time */
 export function warningsOf(doc) {
   const tracks = activeTracks(doc);
+  const variant = VARIANTS[doc.variant];
   /** @type {Warning[]} */
   const out = [];
-  for (const [one, other] of OPPOSITES) {
-    for (const [start, length] of tracks[one] ?? []) {
+  for (const { name, opposite: other } of variant.controls) {
+    if (!other) continue;
+    for (const [start, length] of tracks[name] ?? []) {
       for (const [t, n] of cutRuns(tracks[other] ?? [], start, start + length))
         out.push({ code: "opposite", lane: other, t, length: n });
     }
   }
-  for (const axis of cameraAxes(VARIANTS[doc.variant])) {
-    const fast = stretches(tracks[axis], doc.length, (v0, v1) => Math.max(Math.abs(v0), Math.abs(v1)) > CAMERA_WARN);
+  const beyond = (/** @type {number} */ v0, /** @type {number} */ v1) =>
+    Math.max(Math.abs(v0), Math.abs(v1)) > variant.camera.tested;
+  for (const axis of cameraAxes(variant)) {
+    const fast = stretches(tracks[axis], doc.length, (v0, v1) => beyond(v0, v1));
     for (const [t, length] of fast) out.push({ code: "fast-camera", lane: axis, t, length });
     const up = axis === "pitch" ? stretches(tracks[axis], doc.length, (v0, v1) => Math.max(v0, v1) > 0) : [];
     for (const [t, length] of up) if (length >= SUSTAINED_UP) out.push({ code: "sustained-up", lane: axis, t, length });

@@ -1,7 +1,7 @@
 // @ts-check
 /** The buttons under the picture, and the window in which keys are chosen. */
 import { codeOf, codeOfKey } from "../timeline/input/record.mjs";
-import { heldKeys } from "../model/variants.mjs";
+import { heldKeys, laneName } from "../model/variants.mjs";
 import { element, update } from "../timeline/parts/style.mjs";
 import { NEVER } from "./input/held_inputs.mjs";
 
@@ -107,7 +107,7 @@ export function keysWindow(player, close) {
       const name = player.names.label(own ?? codeOf(inputs.variant, lane));
       const button = element("button", { class: "mg-button", type: "button", "data-bind": lane }, name);
       button.addEventListener("click", () => ask(lane, button));
-      return element("div", { class: "mgp-row" }, element("span", {}, words(`lane.${lane}`)), button);
+      return element("div", { class: "mgp-row" }, element("span", {}, laneName(inputs.variant, lane, words)), button);
     });
     const ends = element(
       "div",
@@ -122,7 +122,7 @@ export function keysWindow(player, close) {
     root.replaceChildren(...rows, ends);
   };
   const ask = (/** @type {string} */ lane, /** @type {HTMLElement} */ button) => {
-    button.textContent = words("keys.title", { lane: words(`lane.${lane}`) });
+    button.textContent = words("keys.title", { lane: laneName(inputs.variant, lane, words) });
     button.addEventListener(
       "keydown",
       (event) => {

@@ -1,6 +1,6 @@
 // @ts-check
 /** The live player: one element with the picture, the display over it, the buttons and the read-outs. */
-import { VARIANTS } from "../model/variants.mjs";
+import { VARIANTS, addVariant, defaultVariant, laneName } from "../model/variants.mjs";
 import { FocusProxy } from "../timeline/parts/focus.mjs";
 import { touchPad } from "../timeline/parts/pad.mjs";
 import { keepTouches } from "../timeline/input/touch.mjs";
@@ -43,7 +43,7 @@ export class Player {
     this.controller = false;
     /** The take of a session that is over. @type {any} */
     this.kept = null;
-    this.welcome = { variant: "universal", most: null, finishes: false };
+    this.welcome = { variant: defaultVariant().name, most: null, finishes: false };
     /** What the session last said of itself. @type {Record<string, any>} */
     this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
     this.shows = /** @type {Record<string, boolean>} */ ({
@@ -51,7 +51,7 @@ export class Player {
       pad: matchMedia("(pointer: coarse)").matches,
       latch: false,
     });
-    this.inputs = new PlayerInputs(VARIANTS.universal);
+    this.inputs = new PlayerInputs(defaultVariant());
     this.names = new KeyNames();
     this.readouts = new Readouts();
     /** Where the player stands while it is over the whole page. @type {Comment | undefined} */
@@ -95,7 +95,7 @@ export class Player {
       lost: () => this.pause(),
       refused: () => this.say(words("lock.refused")),
     });
-    this.setVariant("universal");
+    this.setVariant(defaultVariant().name);
     this.leaving = () => this.letGo();
     this.hiding = () => {
       if (document.hidden) this.pause();
@@ -228,6 +228,7 @@ export class Player {
     const { words } = this;
     if (message.type === "welcome") {
       this.welcome = message;
+      if (message.description) addVariant(message.description);
       this.setVariant(message.variant);
     } else if (message.type === "state") this.setState(message);
     else if (message.type === "roles") this.setRole(message.role === "controller");
@@ -319,7 +320,8 @@ export class Player {
 
   /** @param {string} name */
   setVariant(name) {
-    this.inputs = new PlayerInputs(VARIANTS[name] ?? VARIANTS.universal);
+    if (!VARIANTS[name]) this.say(this.words("variant.unknown", { name }));
+    this.inputs = new PlayerInputs(VARIANTS[name] ?? defaultVariant());
     this.hud?.root.remove();
     this.hud = new Hud(this.inputs.variant, (lane) => this.keyName(lane));
     this.pictures.canvas.after(this.hud.root);
@@ -333,7 +335,7 @@ export class Player {
     this.pad?.remove();
     this.pad = touchPad(
       this.inputs.variant,
-      (lane) => this.words(`lane.${lane}`),
+      (lane) => laneName(this.inputs.variant, lane, this.words),
       () => touched(this),
     );
     this.stage.append(this.pad);
@@ -364,7 +366,7 @@ export class Player {
 
   /** The key that a lane is on. @param {string} lane */
   keyName(lane) {
-    return this.names.of(this.inputs, lane, (id) => this.words(`lane.${id}`));
+    return this.names.of(this.inputs, lane, (id) => laneName(this.inputs.variant, id, this.words));
   }
 
   /** The session is over, and this is what was played. @param {any} take */

@@ -4,7 +4,7 @@ import { FRAMES_PER_BLOCK, MAX_FRAMES, heldKeys } from "../model/variants.mjs";
 import { points } from "../model/code_points.mjs";
 import { UNREADABLE, placeOf } from "./lexer.mjs";
 import { Reader, integer } from "./token_reader.mjs";
-import { AXES, CAMERA, EASINGS, OPPOSITES, actionList, suggestion } from "./vocabulary.mjs";
+import { AXES, CAMERA, EASINGS, actionList, suggestion } from "./vocabulary.mjs";
 
 /** @typedef {import("./lexer.mjs").Token} Token */
 /** @typedef {{start: number, stop: number, ease: string | null}} Ramp */
@@ -200,8 +200,8 @@ export class Parser extends Reader {
     if (frames === null && this.peek().kind === "number") frames = this.stepDuration();
     else if (frames === null && this.sees("-")) frames = this.latents(this.take());
     else frames ??= FRAMES_PER_BLOCK;
-    for (const [one, other] of OPPOSITES) {
-      if (chord.keys.includes(one) && chord.keys.includes(other)) {
+    for (const { name: one, opposite: other } of this.variant.controls) {
+      if (other && chord.keys.includes(one) && chord.keys.includes(other)) {
         this.warn("opposite", `'${one}' and '${other}' are opposites held together, which is untested`, first);
       }
     }
@@ -338,7 +338,7 @@ export class Parser extends Reader {
     }
     if (Object.hasOwn(CAMERA, word)) {
       const [axis, sign] = CAMERA[word];
-      let value = this.speed;
+      let value = this.speed ?? this.variant.camera.speed;
       let last = token;
       if (this.sees("(")) {
         this.take();

@@ -1,6 +1,6 @@
 // @ts-check
 /** Timelines as script text, one step a line where that loses nothing; a port of printer.py. */
-import { CAMERA_DEFAULT, FRAMES_PER_BLOCK, VARIANTS, cameraAxes, heldKeys, legalLength } from "../model/variants.mjs";
+import { FRAMES_PER_BLOCK, VARIANTS, cameraAxes, heldKeys, legalLength } from "../model/variants.mjs";
 import { activeTracks } from "../model/document.mjs";
 
 /** @typedef {[number, number, string]} Piece start, stop, what a chord says; "" for nothing */
@@ -21,7 +21,8 @@ export function printScript(doc, exact) {
   const rows = exact ?? doc.length;
   /** @type {[string, Piece[]][]} */
   const columns = [["keys", keyPieces(heldKeys(variant), tracks)]];
-  for (const axis of cameraAxes(variant)) columns.push([axis, cameraPieces(axis, tracks[axis], rows)]);
+  for (const axis of cameraAxes(variant))
+    columns.push([axis, cameraPieces(axis, tracks[axis], rows, variant.camera.speed)]);
   const used = Math.max(...columns.map(([, pieces]) => (pieces.length ? pieces[pieces.length - 1][1] : 0)));
   const head = [`@variant ${variant.name}`];
   if (exact !== undefined || used > rows || legalLength(used) !== rows || !used) head.push(`@length ${rows}`);
@@ -61,15 +62,16 @@ function keyPieces(keys, tracks) {
 
 /**
  * Holds and ramps of a canonical lane, up to the last that is not 0.
- * @param {string} axis @param {any[]} entries @param {number} rows @returns {Piece[]}
+ * @param {string} axis @param {any[]} entries @param {number} rows @param {number} usual the speed that words have
+ * @returns {Piece[]}
  */
-function cameraPieces(axis, entries, rows) {
+function cameraPieces(axis, entries, rows, usual) {
   /** @type {Piece[]} */
   const out = [];
   let at = 0;
   let value = 0;
   for (const entry of entries) {
-    if (entry[0] > at) out.push([at, entry[0], hold(axis, value)]);
+    if (entry[0] > at) out.push([at, entry[0], hold(axis, value, usual)]);
     at = entry[0];
     value = entry[entry.length - 1];
     if (entry.length !== 5) continue;
@@ -77,7 +79,7 @@ function cameraPieces(axis, entries, rows) {
     out.push([at, at + entry[3], `${axis}(${decimal(entry[1])} -> ${decimal(entry[4])}${ease})`]);
     at += entry[3];
   }
-  if (value && at < rows) out.push([at, rows, hold(axis, value)]);
+  if (value && at < rows) out.push([at, rows, hold(axis, value, usual)]);
   return out;
 }
 
@@ -122,10 +124,10 @@ function laneLines(columns) {
   return lines;
 }
 
-/** @param {string} axis @param {number} value */
-function hold(axis, value) {
+/** @param {string} axis @param {number} value @param {number} usual the speed that words have */
+function hold(axis, value, usual) {
   if (!value) return "";
-  return Math.abs(value) === CAMERA_DEFAULT ? WORDS[axis][Number(value > 0)] : `${axis}(${decimal(value)})`;
+  return Math.abs(value) === usual ? WORDS[axis][Number(value > 0)] : `${axis}(${decimal(value)})`;
 }
 
 /** All digits that are needed, without an exponent. @param {number} value */

@@ -3,15 +3,7 @@
  * Reading tokens one after the other, and the directives at the head of a script; a port of token_reader.py and
  * directives.py.
  */
-import {
-  CAMERA_DEFAULT,
-  CAMERA_LIMIT,
-  CAMERA_UNIT_DEGREES,
-  CAMERA_WARN,
-  FPS,
-  MAX_FRAMES,
-  VARIANTS,
-} from "../model/variants.mjs";
+import { FPS, MAX_FRAMES, VARIANTS, defaultVariant } from "../model/variants.mjs";
 import { firstPoints, points } from "../model/code_points.mjs";
 import { ENDS, ScriptError, Token, fault, placeOf, sourceLine, tokens } from "./lexer.mjs";
 import { ROUNDED_UNITS, UNITS, keyWords, suggestion } from "./vocabulary.mjs";
@@ -28,8 +20,9 @@ export class Reader {
   constructor(text, expected) {
     this.text = text;
     this.expected = expected;
-    this.variant = expected ?? VARIANTS.universal;
-    this.speed = CAMERA_DEFAULT;
+    this.variant = expected ?? defaultVariant();
+    /** Of @speed; the camera's own without it. @type {number | null} */
+    this.speed = null;
     this.unit = "f";
     /** @type {[number, Token] | null} */
     this.length = null;
@@ -168,6 +161,7 @@ export class Reader {
 
   /** A camera value in units, and its first token. @returns {[number, Token]} */
   cameraValue() {
+    const { camera } = this.variant;
     const first = this.peek();
     const sign = this.sees("-") ? -1 : 1;
     if (this.sees("-") || this.sees("+")) this.take();
@@ -178,21 +172,22 @@ export class Reader {
     if (this.word() === "deg" && this.peek().touches(token)) {
       last = this.take();
       shown += "deg";
-      if (Math.abs(value) < 1e6) value = Math.floor((value / CAMERA_UNIT_DEGREES) * 1e6 + 0.5) / 1e6;
+      if (Math.abs(value) < 1e6) value = Math.floor((value / camera.unit) * 1e6 + 0.5) / 1e6;
     }
     shown = firstPoints(shown, 40);
-    if (Math.abs(value) > CAMERA_LIMIT) {
-      const hint = "0.1 is what the model was benchmarked with (1.5deg a frame)";
+    if (Math.abs(value) > camera.limit) {
+      const degrees = Number((camera.speed * camera.unit).toPrecision(6));
+      const hint = `${camera.speed} is what the model was benchmarked with (${degrees}deg a frame)`;
       throw this.error(
         "camera-range",
-        `camera speed ${shown} is outside -${CAMERA_LIMIT}..${CAMERA_LIMIT}`,
+        `camera speed ${shown} is outside -${camera.limit}..${camera.limit}`,
         first,
         hint,
         last,
       );
     }
-    if (Math.abs(value) > CAMERA_WARN)
-      this.warn("fast-camera", `camera speed ${shown} is beyond ${CAMERA_WARN}, which is untested`, first);
+    if (Math.abs(value) > camera.tested)
+      this.warn("fast-camera", `camera speed ${shown} is beyond ${camera.tested}, which is untested`, first);
     return [value + 0, first];
   }
 

@@ -11,35 +11,13 @@ export const EASINGS = ["linear", "smooth", "in", "out"];
 /** Frames in one unit. @type {Record<string, number>} */
 export const UNITS = { f: 1, l: 4, b: 12, s: 25, ms: 0.025 };
 export const ROUNDED_UNITS = ["s", "ms"];
-export const OPPOSITES = [
-  ["w", "s"],
-  ["a", "d"],
-];
-
-/** @type {Record<string, Record<string, string>>} */
-const ALIASES = {
-  universal: { forward: "w", back: "s", backward: "s", strafe_left: "a", strafe_right: "d" },
-  gta_drive: { accelerate: "w", forward: "w", brake: "s", back: "s", reverse: "s" },
-  templerun: {
-    run: "idle",
-    turnl: "turn_left",
-    turnr: "turn_right",
-    sidel: "side_left",
-    sider: "side_right",
-    w: "jump",
-    s: "slide",
-    z: "turn_left",
-    c: "turn_right",
-    a: "side_left",
-    d: "side_right",
-    q: "idle",
-  },
-};
-
 /** Every word that names a key of `variant` -> the key. @param {Variant} variant @returns {Map<string, string>} */
 export function keyWords(variant) {
   const own = variant.keys.map((key) => /** @type {[string, string]} */ ([key, key]));
-  return new Map([...own, ...Object.entries(ALIASES[variant.name] ?? {}), ["idle", "idle"]]);
+  const aliases = variant.controls.flatMap(({ name, aliases: words = [] }) =>
+    words.map((word) => /** @type {[string, string]} */ ([word, name])),
+  );
+  return new Map([...own, ...aliases, ["idle", "idle"]]);
 }
 
 /** The actions of `variant` in one line, for a hint. @param {Variant} variant */

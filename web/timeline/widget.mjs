@@ -2,7 +2,7 @@
 /**
  * One timeline on the page: puts editor, canvas, toolbar, script tab and windows together. No state lives in the DOM.
  */
-import { VARIANTS } from "../model/variants.mjs";
+import { VARIANTS, defaultVariant } from "../model/variants.mjs";
 import { Banner } from "./parts/banner.mjs";
 import { draw } from "./view/draw.mjs";
 import { Editor } from "./editing/editor.mjs";
@@ -48,7 +48,7 @@ export class TimelineWidget {
     this.complaint = "";
     /** Takes a value over that something else keeps, where that is so. @type {(() => void) | null} */
     this.sync = null;
-    this.editor = new Editor(host.variant() ?? "universal", words);
+    this.editor = new Editor(host.variant() ?? defaultVariant().name, words);
     this.editor.nodeVariant = host.variant;
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.stage = element("div", { class: "mg-stage", dir: "ltr" }, this.canvas);

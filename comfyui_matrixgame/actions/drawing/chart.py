@@ -15,7 +15,6 @@ from ..track import ActionTrack
 from ..vocabulary import camera_axes, held_keys
 
 _SIGNS = {"yaw": "<>", "pitch": "v^"}
-_FULL = 0.3  # camera value at the edge of a lane of the picture
 GROUND = (250, 250, 250)  # of a plot
 
 
@@ -102,7 +101,7 @@ def plot_lanes(track: ActionTrack, width: int = 1200, markers: Sequence[Marker] 
             for start, stop in _runs(values):
                 draw.rectangle((at(start), y + 3, max(at(start) + 1, at(stop) - 1), y + high - 4), (40, 90, 160))
         else:
-            _curve(draw, values, at, y, high, scale)
+            _curve(draw, values, track.variant.camera.tested, at, y, high, scale)
         y += high
         draw.line((left, y, at(len(track)), y), (205, 205, 205))
     _times(draw, len(track), at, top, font)
@@ -125,14 +124,16 @@ def _gutters(draw: ImageDraw.ImageDraw, rows: int, at: Callable[[float], float],
 def _curve(
     draw: ImageDraw.ImageDraw,
     values: NDArray[np.float32],
+    edge: float,
     at: Callable[[float], float],
     y: float,
     high: float,
     scale: float,
 ) -> None:
+    """A camera lane. edge: the value at its edge, where none is beyond it."""
     middle, reach = y + high / 2, high / 2 - 4
     draw.line((at(0), middle, at(len(values)), middle), (180, 180, 180))
-    full = max(_FULL, float(np.abs(values).max()))
+    full = max(edge, float(np.abs(values).max()))
     heights = middle - values / full * reach
     points = []
     for t in range(0, len(values), max(1, int(0.5 / scale))):

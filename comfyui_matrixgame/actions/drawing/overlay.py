@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ...errors import ImageError
-from ...variants import CAMERA_UNIT_DEGREES, block_of_input
+from ...variants import Key, block_of_input
 from ..track import ActionTrack
 from ..vocabulary import camera_axes, held_keys
 from . import sprites
@@ -23,23 +23,10 @@ from .sprites import LEVELS, STEPS
 STYLES = ("keys", "history", "dots", "none")
 POSITIONS = ("bottom", "top", "bottom_left", "bottom_right", "top_left", "top_right")
 HISTORY = 48  # rows that the history shows
-FULL = 0.2  # the camera value at which the stick reaches its rim
+FULL = 2.0  # times the usual camera speed, at which the stick reaches its rim
 SMALL = 96  # frames of fewer rows of pixels get the dots style
 
 Frames = NDArray[np.uint8]
-# Key caps by variant: name -> (x, y, width, height) in units; others stand in a row.
-CAPS: dict[str, dict[str, tuple[float, float, float, float]]] = {
-    "universal": {"w": (1.125, 0, 1, 1), "a": (0, 1.125, 1, 1), "s": (1.125, 1.125, 1, 1), "d": (2.25, 1.125, 1, 1)},
-    "gta_drive": {"w": (0, 0, 1, 1), "s": (0, 1.125, 1, 1)},
-    "templerun": {
-        "turn_left": (0, 0, 1.7, 1.2),
-        "jump": (1.825, 0, 1.7, 1.2),
-        "turn_right": (3.65, 0, 1.7, 1.2),
-        "side_left": (0, 1.325, 1.7, 1.2),
-        "slide": (1.825, 1.325, 1.7, 1.2),
-        "side_right": (3.65, 1.325, 1.7, 1.2),
-    },
-}
 
 
 @dataclass(frozen=True)
@@ -137,20 +124,18 @@ def _levels(track: ActionTrack, key: str) -> NDArray[np.int64]:
 
 
 def _caps(track: ActionTrack, rows: NDArray[np.int64]) -> Group:
-    keys = held_keys(track.variant)
-    boxes = CAPS.get(track.variant.name) or {key: (1.125 * i, 0.0, 1.0, 1.0) for i, key in enumerate(keys)}
+    def part(i: int, key: Key) -> Part:
+        box = key.overlay.box or (1.125 * i, 0.0, 1.0, 1.0)
+        return Part(box, _levels(track, key.name)[rows], lambda level, w, h: sprites.cap(key, w, h, level))
 
-    def part(key: str) -> Part:
-        return Part(boxes[key], _levels(track, key)[rows], lambda level, w, h: sprites.cap(key, w, h, level))
-
-    return [part(key) for key in keys]
+    return [part(i, key) for i, key in enumerate(track.variant.held)]
 
 
 def _camera(track: ActionTrack, rows: NDArray[np.int64]) -> Group:
     """A stick where the variant looks up and down, a steering bar where it only turns, else nothing."""
     if track.mouse is None:
         return []
-    look = track.mouse[rows][:, ::-1] / FULL * (1, -1)  # [N, 2] right, down
+    look = track.mouse[rows][:, ::-1] / _full(track) * (1, -1)  # [N, 2] right, down
     if not track.variant.pitch:
         far = np.abs(look[:, 0]) > 1 + 1e-6
         x = np.rint(np.clip(look[:, 0], -1, 1) * STEPS).astype(np.int64)
@@ -169,10 +154,15 @@ def _camera(track: ActionTrack, rows: NDArray[np.int64]) -> Group:
     return [Part((0, 0, 2.2, 2.2), states, draw)]
 
 
+def _full(track: ActionTrack) -> float:
+    """The camera value at which the stick reaches its rim."""
+    return FULL * track.variant.camera.speed
+
+
 def _numbers(track: ActionTrack, rows: NDArray[np.int64], width: float) -> Part:
     assert track.mouse is not None
     columns = [1, 0] if track.variant.pitch else [1]
-    texts = ["  ".join(f"{v:+.1f}°" for v in row[columns] * CAMERA_UNIT_DEGREES) for row in track.mouse[rows]]
+    texts = ["  ".join(f"{v:+.1f}°" for v in row[columns] * track.variant.camera.unit) for row in track.mouse[rows]]
     return _texts(texts, max(3.2, width))
 
 
@@ -207,7 +197,7 @@ def _camera_dots(track: ActionTrack, rows: NDArray[np.int64]) -> Group:
     for axis in camera_axes(track.variant):
         for way in (-1, 1):
             value = track.mouse[rows, 1 if axis == "yaw" else 0] * way
-            levels = np.ceil(np.clip(value / FULL, 0, 1) * LEVELS).astype(np.int64)
+            levels = np.ceil(np.clip(value / _full(track), 0, 1) * LEVELS).astype(np.int64)
             box = (0.6 * len(group), 0, 0.5, 0.5)
             group.append(Part(box, levels, lambda level, w, _: sprites.dot(w, level)))
     return group
@@ -217,17 +207,17 @@ def _history(track: ActionTrack, rows: NDArray[np.int64]) -> Group:
     """The last HISTORY rows as lanes, the newest at the right."""
     group: Group = []
     y = 0.0
-    for name in (*held_keys(track.variant), *camera_axes(track.variant)):
-        values = _lane_values(track, name)
-        high = 0.4 if name in track.variant.keys else 0.7
+    for lane in (*track.variant.held, *camera_axes(track.variant)):
+        values = _lane_values(track, lane)
+        high = 0.4 if isinstance(lane, Key) else 0.7
 
         def draw_lane(
             row: int, w: int, h: int, values: NDArray[np.float32] = values, signed: bool = high > 0.4
         ) -> Image.Image:
             return _lane_picture(values, signed, row, w, h)
 
-        def draw_sign(_: int, w: int, h: int, name: str = name) -> Image.Image:
-            return sprites.sign(name, w, h)
+        def draw_sign(_: int, w: int, h: int, lane: Key | str = lane) -> Image.Image:
+            return sprites.sign(lane, w, h)
 
         group.append(Part((0, y, 0.5, high), np.zeros(len(rows), np.int64), draw_sign))
         group.append(Part((0.5, y, 5.76, high), rows, draw_lane))
@@ -243,11 +233,11 @@ def _beside(left: Group, right: Group) -> Group:
     return moved + [Part((p.box[0] + across + 0.5, p.box[1] + lower, *p.box[2:]), p.states, p.draw) for p in right]
 
 
-def _lane_values(track: ActionTrack, name: str) -> NDArray[np.float32]:
-    if name in track.variant.keys:
-        return track.keyboard[:, track.variant.keys.index(name)]
+def _lane_values(track: ActionTrack, lane: Key | str) -> NDArray[np.float32]:
+    if isinstance(lane, Key):
+        return track.keyboard[:, track.variant.keys.index(lane.name)]
     assert track.mouse is not None
-    return np.clip(track.mouse[:, 1 if name == "yaw" else 0] / FULL, -1, 1)
+    return np.clip(track.mouse[:, 1 if lane == "yaw" else 0] / _full(track), -1, 1)
 
 
 def _lane_picture(values: NDArray[np.float32], signed: bool, row: int, width: int, height: int) -> Image.Image:

@@ -11,22 +11,15 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ...variants import Key
+
 LEVELS = 6  # a cap goes from pressed to idle in this many steps
 STEPS = 20  # positions of the stick from its centre to its rim
 _OVER = 3  # drawn this many times larger
 
-WORDS = {
-    "jump": "JUMP",
-    "slide": "SLIDE",
-    "turn_left": "TURN",
-    "turn_right": "TURN",
-    "side_left": "SIDE",
-    "side_right": "SIDE",
-}
-
 
 @lru_cache(maxsize=256)
-def cap(key: str, width: int, height: int, level: int) -> Image.Image:
+def cap(key: Key, width: int, height: int, level: int) -> Image.Image:
     """A key cap, RGBA. level: 0 idle to LEVELS pressed."""
     picture, draw, w, h = _canvas(width, height)
     t = level / LEVELS
@@ -36,11 +29,12 @@ def cap(key: str, width: int, height: int, level: int) -> Image.Image:
     fill = (shade, shade, shade, round(255 * (0.45 + 0.47 * t)))
     draw.rounded_rectangle(box, min(w, h) // 6, fill, (255, 255, 255, 77), edge)
     ink = (0, 0, 0, 255) if t > 0.5 else (255, 255, 255, 191)
-    if key in WORDS:
-        _icon(draw, key, w / 2, h * 0.34, h * 0.24, ink)
-        _text(draw, WORDS[key], w / 2, h * 0.75, h * 0.3, ink)
+    text = key.overlay.text or key.name.upper()[:2]
+    if key.overlay.icon:
+        _icon(draw, key.overlay.icon, w / 2, h * 0.34, h * 0.24, ink)
+        _text(draw, text, w / 2, h * 0.75, h * 0.3, ink)
     else:
-        _text(draw, key.upper()[:2], w / 2, h / 2, h * 0.62, ink)
+        _text(draw, text, w / 2, h / 2, h * 0.62, ink)
     return _reduced(picture, width, height)
 
 
@@ -102,21 +96,21 @@ def label(text: str, width: int, height: int) -> Image.Image:
 
 
 @lru_cache(maxsize=64)
-def sign(key: str, width: int, height: int) -> Image.Image:
+def sign(lane: Key | str, width: int, height: int) -> Image.Image:
     """The glyph of a lane of the history, RGBA: a letter, an icon or two arrow heads, white on a dark field."""
     picture, draw, w, h = _canvas(width, height)
     ink = (255, 255, 255, 240)
     draw.rectangle((0, 0, w, max(0, h - 1 - _OVER)), (0, 0, 0, 160))
     x, y, r = w / 2, (h - _OVER) / 2, min(w, h) / 2
-    if key in WORDS:
-        _icon(draw, key, x, y, r * 0.66, ink)
-    elif key in ("yaw", "pitch"):
-        across = key == "yaw"
+    if isinstance(lane, Key) and lane.overlay.icon:
+        _icon(draw, lane.overlay.icon, x, y, r * 0.66, ink)
+    elif isinstance(lane, Key):
+        _text(draw, (lane.overlay.text or lane.name.upper())[:1], x, y, r * 1.6, ink)
+    else:
+        across = lane == "yaw"
         for way in (-1, 1):
             tip = (x + way * r * 0.85 * across, y + way * r * 0.85 * (not across))
             _arrow_head(draw, tip, (way * across, way * (not across)), r * 0.6, ink)
-    else:
-        _text(draw, key.upper()[:1], x, y, r * 1.6, ink)
     return _reduced(picture, width, height)
 
 
@@ -146,15 +140,15 @@ def _text(draw: ImageDraw.ImageDraw, text: str, x: float, y: float, size: float,
     draw.text(at, text, ink, font)
 
 
-def _icon(draw: ImageDraw.ImageDraw, key: str, x: float, y: float, r: float, ink: tuple[int, ...]) -> None:
-    """The sign of a Temple Run action in a circle of radius r around (x, y)."""
+def _icon(draw: ImageDraw.ImageDraw, icon: str, x: float, y: float, r: float, ink: tuple[int, ...]) -> None:
+    """One of the icons of a description, in a circle of radius r around (x, y)."""
     thick = max(2, round(r * 0.32))
-    way = -1 if key.endswith("left") else 1
-    if key in ("jump", "slide"):
-        down = 1 if key == "slide" else -1
+    way = -1 if icon.endswith("left") else 1
+    if icon in ("up", "down"):
+        down = 1 if icon == "down" else -1
         draw.line((x, y - down * r, x, y + down * r * 0.4), ink, thick)
         _arrow_head(draw, (x, y + down * r), (0, down), r, ink)
-    elif key.startswith("side"):
+    elif icon in ("left", "right"):
         draw.line((x - way * r, y, x + way * r * 0.4, y), ink, thick)
         _arrow_head(draw, (x + way * r, y), (way, 0), r, ink)
     else:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ActionError
-from ...variants import UNIVERSAL, Variant
+from ...variants import Variant, default_variant
 from ..document import Lanes, Timeline, track_of_lanes
 from ..script.printer import print_script
 from ..script.read_script import parse_script
@@ -158,12 +158,12 @@ def _script(sample: Sample, chosen: Variant | None) -> Imported:
 
 
 def _realestate(sample: Sample, chosen: Variant | None) -> Imported:
-    track, report = poses.read_realestate(sample.text, chosen or UNIVERSAL)
+    track, report = poses.read_realestate(sample.text, chosen or default_variant())
     return Imported(track, (str(report),))
 
 
 def _conditions(sample: Sample, chosen: Variant | None) -> Imported:
-    variant = chosen or UNIVERSAL
+    variant = chosen or default_variant()
     keyboard, mouse = recordings.read_conditions(_object(sample), importers.NPY_NAMES, variant)
     if keyboard is None:
         raise ActionError("The recording holds rows of the camera and none of keys (keyboard_cond).")
@@ -171,15 +171,15 @@ def _conditions(sample: Sample, chosen: Variant | None) -> Imported:
 
 
 def _of_text(read: Callable[[str, Variant], Imported]) -> Reader:
-    return lambda sample, chosen: read(sample.text, chosen or UNIVERSAL)
+    return lambda sample, chosen: read(sample.text, chosen or default_variant())
 
 
 def _of_object(read: Callable[[dict[str, Any], Variant], Imported], *needed: str) -> Reader:
-    return lambda sample, chosen: read(_object(sample, *needed), chosen or UNIVERSAL)
+    return lambda sample, chosen: read(_object(sample, *needed), chosen or default_variant())
 
 
 def _of_steps(read: Callable[[Any, Variant], Imported]) -> Reader:
-    return lambda sample, chosen: read(sample.steps, chosen or UNIVERSAL)
+    return lambda sample, chosen: read(sample.steps, chosen or default_variant())
 
 
 def _object(sample: Sample, *needed: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ...errors import ActionError
 from ...system.text_files import half_character
 from ...system.words import counted
-from ...variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, Variant
+from ...variants import Variant
 from ..check_document import MAX_FRAMES
 from ..document import Timeline
 from ..track import ActionTrack
@@ -98,13 +98,13 @@ def track_of(variant: Variant, keyboard: NDArray[Any], units: NDArray[Any], note
     if not variant.pitch and units[:, 0].any():
         notes.add(f"{variant.name} never uses pitch, so looking up and down was left out")
         units[:, 0] = 0
-    beyond = int((np.abs(units) > CAMERA_LIMIT).any(axis=1).sum())
+    limit = variant.camera.limit
+    beyond = int((np.abs(units) > limit).any(axis=1).sum())
     if beyond:
         notes.add(
-            f"turns faster than {CAMERA_LIMIT * CAMERA_UNIT_DEGREES:g} degrees were slowed down, in "
-            f"{counted(beyond, 'row')}"
+            f"turns faster than {limit * variant.camera.unit:g} degrees were slowed down, in {counted(beyond, 'row')}"
         )
-    return ActionTrack(variant, keyboard.astype(np.float32), np.clip(units, -CAMERA_LIMIT, CAMERA_LIMIT))
+    return ActionTrack(variant, keyboard.astype(np.float32), np.clip(units, -limit, limit))
 
 
 def parse_json(text: str) -> Any:

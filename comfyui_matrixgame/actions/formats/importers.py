@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...errors import ActionError
 from ...system.words import counted
-from ...variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, Variant
+from ...variants import Variant
 from ..check_document import MAX_FRAMES
 from ..script.lexer import ScriptError
 from ..script.read_script import parse_script
@@ -29,7 +29,7 @@ from .recordings import minedojo_of, read_vpt
 from .tables import read_csv
 
 __all__ = ["read_arrays", "read_csv", "read_gamecraft", "read_gamecraft_text", "read_hy", "read_npy", "read_vpt"]
-HY_SPEED = 3 / 4 / CAMERA_UNIT_DEGREES  # 3 degrees a latent frame
+HY_DEGREES = 3 / 4  # a frame: 3 degrees a latent frame
 GAMECRAFT_FRAMES = 33  # of one action, at 25 a second
 GAMECRAFT_SPEED = 0.2  # the speed that stands for the usual camera speed
 NPY_NAMES = (("keyboard_cond", "keyboard_condition", "keyboard"), ("mouse_cond", "mouse_condition", "mouse"))
@@ -116,8 +116,12 @@ def _first_file(folder: Path, names: Iterable[str]) -> Path | None:
     return next((file for name in names if (file := folder / f"{name}.npy").is_file()), None)
 
 
-def read_hy(text: str, variant: Variant, speed: float = HY_SPEED) -> Imported:
-    """A HY-WorldPlay string such as `w-3, right-1, d-4`: latent frames of 4 rows; words are camera turns."""
+def read_hy(text: str, variant: Variant, speed: float | None = None) -> Imported:
+    """A HY-WorldPlay string such as `w-3, right-1, d-4`: latent frames of 4 rows; words are camera turns.
+
+    speed: of a turn in units; None: HY-WorldPlay's.
+    """
+    speed = HY_DEGREES / variant.camera.unit if speed is None else speed
     try:
         return Imported(parse_script(f"@speed {np.format_float_positional(speed, trim='-')}\n{text}", variant).track)
     except ScriptError as error:  # its line is one of the text that was given
@@ -148,7 +152,7 @@ def read_gamecraft(actions: Sequence[str], speeds: Sequence[float] | None, varia
                 f"'{action}' is no action of {variant.name}; use w s a d, left_rot, right_rot, up_rot, down_rot."
             )
         held.append([] if turn else [name])
-        value = CAMERA_DEFAULT * speed / GAMECRAFT_SPEED
+        value = variant.camera.speed * speed / GAMECRAFT_SPEED
         units.append([value * turn[1] * (turn[0] == "pitch"), value * turn[1] * (turn[0] == "yaw")] if turn else [0, 0])
         if not turn and speed != GAMECRAFT_SPEED:
             notes.add("keys have no speed, so the speeds of walking were left out")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...errors import ActionError
 from ...system.words import counted
-from ...variants import CAMERA_LIMIT, CAMERA_UNIT_DEGREES, FPS, Variant
+from ...variants import FPS, Variant
 from ..check_document import MAX_FRAMES
 from ..track import ActionTrack
 from .arrays import Arrays
@@ -83,13 +83,14 @@ def track_of_poses(poses: Any, variant: Variant, fps: float = FPS, times: Any = 
 
 def _turns(path: Numbers, variant: Variant) -> tuple[NDArray[np.float32], Numbers]:
     """Camera rows [T, 2] that follow the path as fast as is allowed, and the heading [T, 2] they reach (pitch, yaw)."""
-    limit = CAMERA_LIMIT * CAMERA_UNIT_DEGREES
+    unit = variant.camera.unit
+    limit = variant.camera.limit * unit
     mouse = np.zeros((len(path), 2), np.float32)
     heading = np.zeros((len(path), 2))
     for t in range(len(path) - 1):
         wanted = path[t + 1, [1, 0]] - heading[t]
         turn = np.clip(wanted, -limit, limit) * (variant.pitch, 1)
-        mouse[t] = turn / CAMERA_UNIT_DEGREES
+        mouse[t] = turn / unit
         heading[t + 1] = heading[t] + turn
     return mouse, heading
 
@@ -127,7 +128,7 @@ def poses_of_track(track: ActionTrack, step: float = STEP) -> Numbers:
     count = len(track)
     turns = np.zeros((count, 2)) if track.mouse is None else track.mouse.astype(np.float64)
     heading = np.zeros((count, 2))
-    heading[1:] = np.radians(np.cumsum(turns[:-1], axis=0) * CAMERA_UNIT_DEGREES)
+    heading[1:] = np.radians(np.cumsum(turns[:-1], axis=0) * track.variant.camera.unit)
     pitch, yaw = heading[:, 0], heading[:, 1]
     keys = {name: track.keyboard[:, i] for i, name in enumerate(track.variant.keys)}
     none = np.zeros(count)

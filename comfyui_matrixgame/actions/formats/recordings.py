@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import ActionError
 from ...system.words import counted
-from ...variants import CAMERA_DEFAULT, CAMERA_UNIT_DEGREES, FPS, FRAMES_PER_LATENT, Variant
+from ...variants import FPS, FRAMES_PER_LATENT, Variant
 from ..check_document import MAX_FRAMES
 from ..resample import nearest, rows_of, spread
 from ..vocabulary import CAMERA
@@ -70,7 +70,7 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
         )
     if len(slots) > 1:
         notes.add(f"the choice of things in hand (hotbar) means nothing to {variant.name}")
-    units = np.array(moved) * VPT_DEGREES / CAMERA_UNIT_DEGREES
+    units = np.array(moved) * VPT_DEGREES / variant.camera.unit
     return _of_steps(held, units, _rate_of(times, fps, notes), variant, notes)
 
 
@@ -131,7 +131,7 @@ def minerl_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
                 held[-1] += ["jump"] if name == "jump" and "jump" in variant.keys else []
                 if held[-1][-1:] != ["jump"] or name != "jump":
                     notes.add(f"the key '{name}' means nothing to {variant.name}")
-    return _of_steps(held, np.array(turned) / CAMERA_UNIT_DEGREES, VPT_FPS, variant, notes)
+    return _of_steps(held, np.array(turned) / variant.camera.unit, VPT_FPS, variant, notes)
 
 
 # ---- tables of Minecraft datasets
@@ -155,7 +155,7 @@ def read_gf_minecraft(data: Step, variant: Variant) -> Imported:
         turned = _numbers(deltas, "the camera") * DOJO_DEGREES * (-1, 1)
         notes.add(f"the camera's deltas were counted in {DOJO_DEGREES} degrees, as the dataset has them")
     fps = _fps_of(data, VPT_FPS, "it says no frame rate, so Minecraft's 20 frames a second were taken", notes)
-    return _of_steps(held, turned / CAMERA_UNIT_DEGREES, fps, variant, notes)
+    return _of_steps(held, turned / variant.camera.unit, fps, variant, notes)
 
 
 def read_frame_actions(data: Step, variant: Variant) -> Imported:
@@ -169,9 +169,9 @@ def read_frame_actions(data: Step, variant: Variant) -> Imported:
         turned.append(_view(str(frame.get("view_action") or ""), number))
     units = np.array(turned, np.float64)
     if units.any():
-        notes.add(f"it says which way the camera turns and not how fast; the usual {CAMERA_DEFAULT:g} was taken")
+        notes.add(f"it says which way the camera turns and not how fast; the usual {variant.camera.speed:g} was taken")
     fps = _fps_of(data, FPS, _NO_RATE, notes)
-    return _of_steps(held, units * CAMERA_DEFAULT, fps, variant, notes)
+    return _of_steps(held, units * variant.camera.speed, fps, variant, notes)
 
 
 def minedojo_of(actions: Any, yaws: Any, pitches: Any, variant: Variant) -> Imported:
@@ -195,7 +195,7 @@ def minedojo_of(actions: Any, yaws: Any, pitches: Any, variant: Variant) -> Impo
             )
         turned = _turns_of_headings(pitch, yaw)
     notes.add(_NO_RATE)
-    return _of_steps(held, turned / CAMERA_UNIT_DEGREES, FPS, variant, notes)
+    return _of_steps(held, turned / variant.camera.unit, FPS, variant, notes)
 
 
 # ---- keys by their codes
@@ -207,7 +207,7 @@ def read_controls(data: Step, variant: Variant) -> Imported:
     held, moved, notes = [], [], Notes()
     for number, action in _at_most(enumerate(data["actions"], 1)):
         _note_controls(action, number, held, moved, notes)
-    units = _mouse_units(moved, notes)
+    units = _mouse_units(moved, variant, notes)
     fps = _fps_of(data, CONTROL_FPS, f"it says no frame rate, so {CONTROL_FPS:g} actions a second were taken", notes)
     return _of_steps(held, units, fps, variant, notes, kept=False)
 
@@ -226,7 +226,7 @@ def biome_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
             raise ActionError(f"Line {number} of the log is of no kind that a session of Biome has.")
     if not held:
         raise ActionError("The log has no lines of inputs (frame_input).")
-    keyboard, units = keyboard_of(held, variant, notes), _mouse_units(moved, notes)
+    keyboard, units = keyboard_of(held, variant, notes), _mouse_units(moved, variant, notes)
     rows = _rows_of_times(np.array(times))
     return Imported(track_of(variant, keyboard[rows], units[rows], notes), notes.all())
 
@@ -266,10 +266,10 @@ def _key_of_code(code: Any, where: str) -> str:
     return letter if letter.isascii() and letter.isalnum() else _CODES.get(code, f"code {code}")
 
 
-def _mouse_units(moved: list, notes: Notes) -> Numbers:
+def _mouse_units(moved: list, variant: Variant, notes: Notes) -> Numbers:
     units = _numbers(moved, "the mouse")
     if units.any():
-        notes.add(f"its mouse movement has no unit; 0.1 was taken as {CAMERA_UNIT_DEGREES / 10:g} degrees a row")
+        notes.add(f"its mouse movement has no unit; 0.1 was taken as {variant.camera.unit / 10:g} degrees a row")
     return units
 
 

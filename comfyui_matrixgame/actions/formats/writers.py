@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from ...errors import ActionError
-from ...variants import CAMERA_UNIT_DEGREES, FPS, FRAMES_PER_LATENT
+from ...variants import FPS, FRAMES_PER_LATENT
 from ..resample import nearest, spread
 from ..track import ActionTrack
-from ..vocabulary import ALIASES, CAMERA
-from .importers import GAMECRAFT_FRAMES, HY_SPEED, NPY_NAMES
+from ..vocabulary import CAMERA
+from .importers import GAMECRAFT_FRAMES, GAMECRAFT_SPEED, HY_DEGREES, NPY_NAMES
 from .poses import poses_of_track
 from .recordings import VPT_DEGREES, VPT_FPS
 
@@ -35,12 +35,12 @@ def write_csv(track: ActionTrack) -> str:
 def write_vpt(track: ActionTrack, fps: float = VPT_FPS) -> str:
     """JSON lines as VPT and MineRL record them, at `fps`: keys, and mouse movement in pixels (dy > 0 is down)."""
     letters = {key: key for key in track.variant.keys}
-    for word, key in ALIASES.get(track.variant.name, {}).items():
+    for word, key in track.variant.aliases.items():
         if len(word) == 1:
             letters[key] = word
     keyboard = nearest(track.keyboard, FPS, fps)
     units = np.zeros((len(track), 2)) if track.mouse is None else track.mouse.astype(np.float64)
-    pixels = spread(units, FPS, fps) * CAMERA_UNIT_DEGREES / VPT_DEGREES
+    pixels = spread(units, FPS, fps) * track.variant.camera.unit / VPT_DEGREES
     lines = []
     for tick, (held, (pitch, yaw)) in enumerate(zip(keyboard, pixels, strict=True)):
         names = [letters[key] for key, on in zip(track.variant.keys, held, strict=True) if on and key != "idle"]
@@ -59,13 +59,14 @@ def write_hy(track: ActionTrack) -> str:
     Its steps are whole latent frames (4 rows) of one key or one turn at 3 degrees a latent frame.
     """
     steps = []
+    usual = HY_DEGREES / track.variant.camera.unit
     turns = {(CAMERA[w][0], CAMERA[w][1]): w for w in CAMERA}
     at = 0
     for (keys, pitch, yaw), rows in _stretches(track):
         words = [key for key in keys if key != "idle"]
         for axis, value in (("pitch", pitch), ("yaw", yaw)):
-            if value and not np.isclose(abs(value), HY_SPEED, atol=1e-6):
-                raise ActionError(f"Row {at}: this format turns at {HY_SPEED:g} only, got {axis} {value:g}.")
+            if value and not np.isclose(abs(value), usual, atol=1e-6):
+                raise ActionError(f"Row {at}: this format turns at {usual:g} only, got {axis} {value:g}.")
             if value:
                 words.append(turns[axis, 1 if value > 0 else -1])
         if len(words) != 1 or rows % FRAMES_PER_LATENT:
@@ -80,7 +81,7 @@ def write_hy(track: ActionTrack) -> str:
 
 def write_gamecraft(track: ActionTrack) -> str:
     """Hunyuan-GameCraft options; raises ActionError where the track is not one key or turn for each 33 rows."""
-    actions, speeds = [], []
+    actions, speeds, usual = [], [], track.variant.camera.speed
     at = 0
     for (keys, pitch, yaw), rows in _stretches(track):
         words = [key for key in keys if key != "idle"]
@@ -95,7 +96,7 @@ def write_gamecraft(track: ActionTrack) -> str:
             )
         count = rows // GAMECRAFT_FRAMES
         actions += words * count
-        speeds += [f"{2 * max(abs(pitch), abs(yaw)) or 0.2:g}"] * count
+        speeds += [f"{GAMECRAFT_SPEED / usual * max(abs(pitch), abs(yaw)) or GAMECRAFT_SPEED:g}"] * count
         at += rows
     return f"--action-list {' '.join(actions)} --action-speed-list {' '.join(speeds)}\n"
 

@@ -7,48 +7,32 @@ gives the same inputs (measured: tests/fixtures/bench.json).
 from __future__ import annotations
 
 import random
+from itertools import product
 
 import numpy as np
 
 from ...errors import ActionError
-from ...variants import CAMERA_DEFAULT, Variant
+from ...variants import VARIANTS, Variant
 from ..check_document import MAX_FRAMES
 from ..track import ActionTrack
 
 SEGMENT = 12
-Action = tuple[tuple[str, ...], float]  # keys held, yaw
-
-_SINGLE = (("w",), ("a",), ("d",))
-_DOUBLE = (("w", "a"), ("w", "d"))
-_TURNS = (-CAMERA_DEFAULT, CAMERA_DEFAULT)
 
 
-def _still(keys: tuple[tuple[str, ...], ...]) -> list[Action]:
-    return [(held, 0.0) for held in keys]
-
-
-def _turning(keys: tuple[tuple[str, ...], ...]) -> list[Action]:
-    return [(held, yaw) for held in keys for yaw in _TURNS]
-
-
-# by variant: the actions that are drawn from, one of them as often as it stands here
-ACTIONS: dict[str, list[Action]] = {
-    "universal": _still(_DOUBLE) * 5 + _turning(((),)) * 5 + _still(_SINGLE) * 5 + _turning(_SINGLE + _DOUBLE),
-    "gta_drive": _turning(((),)) * 2 + _still((("w",), ("s",))) * 2 + _turning((("w",), ("s",))),
-    "templerun": _still(
-        (("jump",), ("slide",), ("side_left",), ("side_right",), ("turn_left",), ("turn_right",), ("idle",))
-    ),
-}
+def bench_actions(variant: Variant) -> list[tuple[tuple[str, ...], float]]:
+    """What is drawn from, keys and yaw: an action as often as it is likely."""
+    return [action for draws in variant.bench for action in draws.times * list(product(draws.keys, draws.yaw))]
 
 
 def bench_track(variant: Variant, seed: int, rows: int = 597) -> ActionTrack:
     """`rows` rows of the benchmark for `seed`: row 0 by itself, then 12 rows each, the last cut to fit."""
-    if variant.name not in ACTIONS:
-        raise ActionError(f"There is no benchmark for {variant.name}; use one of {', '.join(ACTIONS)}.")
+    actions = bench_actions(variant)
+    if not actions:
+        have = ", ".join(name for name, one in VARIANTS.items() if one.bench)
+        raise ActionError(f"There is no benchmark for {variant.name}; use one of {have}.")
     if not 1 <= rows <= MAX_FRAMES:
         raise ActionError(f"A benchmark has 1 to {MAX_FRAMES} rows, got {rows}.")
     rng = random.Random(seed)
-    actions = ACTIONS[variant.name]
     keyboard = np.zeros((rows, len(variant.keys)), np.float32)
     mouse = np.zeros((rows, 2), np.float32)
     t = 0

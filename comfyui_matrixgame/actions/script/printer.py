@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ...variants import CAMERA_DEFAULT, FRAMES_PER_BLOCK, Variant
+from ...variants import FRAMES_PER_BLOCK, Variant
 from ..document import Lanes, Marker, Timeline, lanes_of_track, legal_length
 from ..track import ActionTrack
 from ..vocabulary import camera_axes, held_keys
@@ -33,7 +33,9 @@ def print_script(what: Timeline | ActionTrack, rows: int | None = None) -> str:
         rows = what.length if rows is None else rows
     variant = what.variant
     columns = {"keys": list(_key_pieces(variant, lanes))}
-    columns.update({axis: list(_camera_pieces(axis, lanes[axis], rows)) for axis in camera_axes(variant)})
+    columns.update(
+        {axis: list(_camera_pieces(axis, lanes[axis], rows, variant.camera.speed)) for axis in camera_axes(variant)}
+    )
     used = max(pieces[-1][1] if pieces else 0 for pieces in columns.values())
     head = [f"@variant {variant.name}"]
     if not used or used > rows or (used if exact else legal_length(used)) != rows:
@@ -60,19 +62,19 @@ def _key_pieces(variant: Variant, lanes: Lanes) -> Iterator[Piece]:
         held.update(key for key, down in edges[t] if down)
 
 
-def _camera_pieces(axis: str, entries: Sequence[Sequence[Any]], rows: int) -> Iterator[Piece]:
-    """Holds and ramps of a canonical lane, up to the last that is not 0."""
+def _camera_pieces(axis: str, entries: Sequence[Sequence[Any]], rows: int, usual: float) -> Iterator[Piece]:
+    """Holds and ramps of a canonical lane, up to the last that is not 0. usual: the speed that words have."""
     at, value = 0, 0.0
     for entry in entries:
         if entry[0] > at:
-            yield at, entry[0], _hold(axis, value)
+            yield at, entry[0], _hold(axis, value, usual)
         at, value = entry[0], entry[-1]
         if len(entry) == 5:
             ease = "" if entry[2] == "linear" else f" {entry[2]}"
             yield at, at + entry[3], f"{axis}({_number(entry[1])} -> {_number(entry[4])}{ease})"
             at += entry[3]
     if value and at < rows:
-        yield at, rows, _hold(axis, value)
+        yield at, rows, _hold(axis, value, usual)
 
 
 def _steps(columns: dict[str, list[Piece]]) -> list[str] | None:
@@ -110,10 +112,10 @@ def _lane_lines(columns: dict[str, list[Piece]]) -> list[str]:
     return lines
 
 
-def _hold(axis: str, value: float) -> str:
+def _hold(axis: str, value: float, usual: float) -> str:
     if not value:
         return ""
-    if abs(value) == CAMERA_DEFAULT:
+    if abs(value) == usual:
         return _WORDS[axis][value > 0]
     return f"{axis}({_number(value)})"
 

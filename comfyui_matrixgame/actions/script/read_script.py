@@ -63,7 +63,7 @@ def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     """Read a script; raises ScriptError (line, column, hint) at the first fault.
 
     variant: what the script is for; a script whose `@variant` says otherwise is refused. None: what `@variant`
-    says, or universal. No script, however nested, makes more than MAX_FRAMES rows.
+    says, or the default. No script, however nested, makes more than MAX_FRAMES rows.
     """
     refused = too_much_text(text)
     if refused is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...variants import FRAMES_PER_BLOCK
-from ..vocabulary import AXES, CAMERA, EASINGS, OPPOSITES, action_list, held_keys, suggestion
+from ..vocabulary import AXES, CAMERA, EASINGS, action_list, held_keys, suggestion
 from .lexer import UNREADABLE, Token
 from .statements import Ramp, Step
 from .token_reader import TokenReader
@@ -42,7 +42,7 @@ class StepReader(TokenReader):
         keys = chord.keys
         if len(keys) > 1:
             keys.sort(key=held_keys(self.variant).index)
-            for one, other in OPPOSITES:
+            for one, other in self.variant.opposites:
                 if one in keys and other in keys:
                     self.warn(
                         "opposite", f"'{one}' and '{other}' are opposites held together, which is untested", first
@@ -146,7 +146,7 @@ class StepReader(TokenReader):
                 raise self.error("axis-twice", f"{axis} is set twice in one step", token, both)
         if word in CAMERA:
             axis, sign = CAMERA[word]
-            value, last = self.speed, token
+            value, last = self.variant.camera.speed if self.speed is None else self.speed, token
             if self.sees("("):
                 self.take()
                 value = self.camera_value()[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from ...variants import CAMERA_DEFAULT, CAMERA_LIMIT, CAMERA_UNIT_DEGREES, CAMERA_WARN, UNIVERSAL, Variant
+from ...variants import Variant, default_variant
 from ..check_document import MAX_FRAMES
 from ..vocabulary import ROUNDED_UNITS, UNITS
 from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, place_of, source_line, tokens
@@ -17,8 +17,9 @@ class TokenReader:
 
     def __init__(self, text: str, wanted: Variant | None) -> None:
         self.text, self.wanted = text, wanted
-        self.variant = wanted or UNIVERSAL
-        self.speed, self.unit = CAMERA_DEFAULT, "f"
+        self.variant = wanted or default_variant()
+        self.speed: float | None = None  # of @speed; the camera's own without it
+        self.unit = "f"
         self.length: tuple[int, Token] | None = None
         self.warnings: list[ScriptWarning] = []
         self.end = Token("end", "", 0)
@@ -122,6 +123,7 @@ class TokenReader:
 
     def camera_value(self) -> tuple[float, Token]:
         """A camera value in units, and its first token."""
+        camera = self.variant.camera
         first = self.now
         sign = -1.0 if self.sees("-") else 1.0
         if self.sees("-") or self.sees("+"):
@@ -133,13 +135,14 @@ class TokenReader:
         if self.word() == "deg" and self.now.touches(token):
             last = self.take()
             shown += "deg"
-            value = math.floor(value / CAMERA_UNIT_DEGREES * 1e6 + 0.5) / 1e6 if abs(value) < 1e6 else value
-        if abs(value) > CAMERA_LIMIT:
-            hint = "0.1 is what the model was benchmarked with (1.5deg a frame)"
-            message = f"camera speed {shown[:40]} is outside -{CAMERA_LIMIT:g}..{CAMERA_LIMIT:g}"
+            value = math.floor(value / camera.unit * 1e6 + 0.5) / 1e6 if abs(value) < 1e6 else value
+        if abs(value) > camera.limit:
+            usual = f"{camera.speed:g} is what the model was benchmarked with"
+            hint = f"{usual} ({camera.speed * camera.unit:g}deg a frame)"
+            message = f"camera speed {shown[:40]} is outside -{camera.limit:g}..{camera.limit:g}"
             raise self.error("camera-range", message, first, hint, last)
-        if abs(value) > CAMERA_WARN:
-            self.warn("fast-camera", f"camera speed {shown[:40]} is beyond {CAMERA_WARN:g}, which is untested", first)
+        if abs(value) > camera.tested:
+            self.warn("fast-camera", f"camera speed {shown[:40]} is beyond {camera.tested:g}, which is untested", first)
         return value + 0.0, first
 
 

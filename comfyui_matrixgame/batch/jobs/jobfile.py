@@ -14,7 +14,7 @@ from ...actions.track import blocks_of_rows
 from ...checkpoints.builtin import demo_world, start_images
 from ...errors import BatchError, ImageError
 from ...media.images import HEIGHT, WIDTH, check_size
-from ...variants import FPS, MOST_BLOCKS, VARIANTS
+from ...variants import FPS, MOST_BLOCKS, VARIANTS, default_variant
 from .located_values import Value, read_values, shown
 from .models import variant_in_file
 from .output_names import check_names, default_template, parse_template
@@ -167,7 +167,7 @@ def _variants(value: Value | None, models: ModelPaths, folder: Path) -> tuple[st
     if value is None:
         named = next((name for name in models.generators if name), None)
         alone = models.generators.get("")
-        return (named or (alone and variant_in_file(alone, folder)) or "universal",)
+        return (named or (alone and variant_in_file(alone, folder)) or default_variant().name,)
     names = tuple(entry.text("a variant") for entry in value.list())
     for entry, name in zip(value.list(), names, strict=True):
         if name not in VARIANTS:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...system.files import read_bytes
+from ...variants import default_variant
 
 NAME = "demo world (built in)"
 FOLDER = Path(__file__).parent
@@ -21,8 +22,8 @@ LARGEST_START_IMAGE = 4 << 20  # bytes
 FILES = ("demo_generator.safetensors", "demo_vae.safetensors", "demo_vision.safetensors")
 OTHER_PICTURES = (
     "This picture is not one of the demo world's. Its small model knows that game alone: expect a blur in its colours "
-    "that moves with the keys, not your picture come to life. `matrixgame download universal` fetches a model for "
-    "pictures of all kinds."
+    "that moves with the keys, not your picture come to life. "
+    f"`matrixgame download {default_variant().name}` fetches a model for pictures of all kinds."
 )
 
 

@@ -2,7 +2,7 @@
 
 Work is done where it is constant: `prepare_rollout` makes the image's keys and values and every step's
 modulations, `prepare_block` the rotations and what the inputs alone decide, and `forward` is one pass. Numbers
-are held to golden/rollout_* and golden/continue_universal.
+are held to golden/rollout_* and golden/continue_*.
 """
 
 from __future__ import annotations

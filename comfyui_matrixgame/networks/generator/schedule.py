@@ -17,7 +17,7 @@ class Schedule:
     """Timesteps and sigmas of the denoising steps, as Python floats so that no pass waits for the device.
 
     A step named t stands at index 1000 - t of a table of 1000 levels: base sigma 1 - i/1000, shifted to
-    5 s / (1 + 4 s); timestep = 1000 sigma. 1000, 666, 333 become 1000, 908.843, 713.979
+    k s / (1 + (k - 1) s), k = 5 as published; timestep = 1000 sigma. 1000, 666, 333 become 1000, 908.843, 713.979
     (measured: golden/rollout_*, `timesteps`).
     """
 
@@ -25,10 +25,10 @@ class Schedule:
     sigmas: tuple[float, ...]
 
     @staticmethod
-    def of(steps: Sequence[int]) -> Schedule:
-        """The schedule of steps named by their places out of 1000, first to last."""
+    def of(steps: Sequence[int], shift: float = SHIFT) -> Schedule:
+        """The schedule of steps named by their places out of 1000, first to last, of a table with this shift."""
         base = torch.linspace(1.0, 0.0, TABLE_SIZE + 1)[:-1]  # float32, as the published table
-        table = SHIFT * base / (1 + (SHIFT - 1) * base)
+        table = shift * base / (1 + (shift - 1) * base)
         sigmas = table[[TABLE_SIZE - step for step in steps]]
         return Schedule(tuple((sigmas * TABLE_SIZE).tolist()), tuple(sigmas.tolist()))
 

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from ...errors import MatrixGameError
 from ...variants import FPS
+from ...variants.browser import for_browser
 from ..session import FINISHED, Event, FramesMade, Session, StateChanged
 from ..take import Take
 from .protocol import FULL, ProtocolError, jpeg, pack_frames, pack_still, read_snapshot
@@ -154,6 +155,7 @@ class Hub:
         client.tell(
             {
                 "type": "welcome", "variant": take.variant.name, "width": width, "height": height, "fps": FPS,
+                "description": for_browser(take.variant),
                 "seed": take.seed, "most": session.limits.blocks, "finishes": session.limits.finish,
             }
         )  # fmt: skip

@@ -55,7 +55,7 @@ class BlockStart:
 
 def rollout_constants(models: Models, world: World) -> RolloutConstants:
     """What all blocks of a rollout share: constants of the denoising steps and, last, of the clean pass."""
-    timesteps = [*Schedule.of(world.variant.steps).timesteps, CLEAN]
+    timesteps = [*Schedule.of(world.variant.steps, world.variant.shift).timesteps, CLEAN]
     return models.generator.prepare_rollout(world.features, timesteps)
 
 

@@ -1,6 +1,6 @@
 // @ts-check
 /** What a player does with keys of their choice, a gamepad or fingers, as snapshots for the session. */
-import { CAMERA_DEFAULT, heldKeys } from "../../model/variants.mjs";
+import { heldKeys } from "../../model/variants.mjs";
 import { HeldInputs, actionOf } from "../../timeline/input/record.mjs";
 
 const REPEAT_MS = 250; // what is held is said again so often; the session forgets it after a second of silence
@@ -9,15 +9,8 @@ const PRESSED = 0.5; // how far a stick is a key
 const LANE = "lane:"; // codes of buttons that are no keys of a keyboard
 export const NEVER = /^(Control|Alt|Meta|OS|Escape|Tab|F\d+$|Backspace|ContextMenu)/; // keys that no one may bind
 
-/**
- * Directions of the left stick and the cross by variant: up, down, left, right, left and right shoulder.
- * @type {Record<string, (string | null)[]>}
- */
-const PAD = {
-  universal: ["w", "s", "a", "d", null, null],
-  gta_drive: ["w", "s", null, null, null, null],
-  templerun: ["jump", "slide", "side_left", "side_right", "turn_left", "turn_right"],
-};
+/** What of a gamepad holds keys: the left stick and the cross, and the shoulders. */
+const PAD = ["up", "down", "left", "right", "left_shoulder", "right_shoulder"];
 
 /** @typedef {import("../../model/variants.mjs").Variant} Variant */
 /** @typedef {{keys: string[], taps: string[], stick: [number, number], look: [number, number]}} Snapshot */
@@ -103,16 +96,16 @@ export class PlayerInputs extends HeldInputs {
       button(4),
       button(5),
     ];
-    const lanes = PAD[this.variant.name] ?? [];
     on.forEach((pressed, i) => {
-      const lane = lanes[i];
+      const lane = this.variant.controls.find((key) => key.gamepad === PAD[i])?.name;
       if (!lane || pressed === this.padHeld.has(lane)) return;
       this.press(lane, pressed);
       if (pressed) this.padHeld.add(lane);
       else this.padHeld.delete(lane);
     });
     const steer = this.variant.mouse && !this.variant.pitch && Math.abs(x) > Math.abs(rx) ? x : rx;
-    this.pad = { yaw: curve(steer), pitch: this.variant.pitch ? 0 - curve(ry) : 0 };
+    const { speed } = this.variant.camera;
+    this.pad = { yaw: speed * curve(steer), pitch: this.variant.pitch ? 0 - speed * curve(ry) : 0 };
   }
 
   /**
@@ -137,10 +130,10 @@ export class PlayerInputs extends HeldInputs {
   }
 }
 
-/** The speed of a stick. @param {number} value -1 to 1 */
+/** The speed of a stick as a part of the usual one. @param {number} value -1 to 1 */
 function curve(value) {
   const beyond = (Math.abs(value) - DEAD) / (1 - DEAD);
-  return beyond > 0 ? Math.sign(value) * Math.min(1, beyond) ** 2 * CAMERA_DEFAULT : 0;
+  return beyond > 0 ? Math.sign(value) * Math.min(1, beyond) ** 2 : 0;
 }
 
 /** @param {Gamepad | null} gamepad */

@@ -3,11 +3,10 @@
  * The heads-up display over the picture: a key gets a ring at once when it is pressed, and is filled when the frame on
  * screen was made with it. The stick shows the camera of that frame; nothing adds up over time.
  */
-import { heldKeys } from "../../model/variants.mjs";
-import { PLACES } from "../../timeline/parts/pad.mjs";
+import { heldControls } from "../../model/variants.mjs";
+import { STICK, placeOf } from "../../timeline/parts/pad.mjs";
 import { element } from "../../timeline/parts/style.mjs";
 
-const FULL = 0.2; // the camera value at the stick's rim
 const SVG = "http://www.w3.org/2000/svg";
 
 export class Hud {
@@ -15,16 +14,18 @@ export class Hud {
   constructor(variant, name) {
     /** @type {Map<string, HTMLElement>} */
     this.caps = new Map(
-      heldKeys(variant).map((lane) => [
-        lane,
-        element("div", { class: "mgp-cap", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` }, name(lane)),
+      heldControls(variant).map((key) => [
+        key.name,
+        element("div", { class: "mgp-cap", "data-lane": key.name, style: placeOf(key) }, name(key.name)),
       ]),
     );
     this.root = element(
       "div",
-      { class: `mgp-hud mgp-${variant.name}`, "aria-hidden": "true" },
+      { class: `mgp-hud${variant.exclusive ? " mgp-wide" : ""}`, "aria-hidden": "true" },
       element("div", { class: "mgp-caps" }, ...this.caps.values()),
     );
+    /** The camera value at the stick's rim. */
+    this.full = STICK * variant.camera.speed;
     if (!variant.mouse) return;
     const svg = document.createElementNS(SVG, "svg");
     svg.setAttribute("viewBox", "-1.2 -1.2 2.4 2.4");
@@ -49,12 +50,12 @@ export class Hud {
     for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-made", keys.includes(lane));
     if (!this.svg || !camera) return;
     const [pitch, yaw] = camera;
-    const [x, y] = [yaw, -pitch].map((value) => Math.max(-1, Math.min(1, value / FULL)));
+    const [x, y] = [yaw, -pitch].map((value) => Math.max(-1, Math.min(1, value / this.full)));
     const [line, dot] = ["line", ".mgp-dot"].map((name) => /** @type {SVGElement} */ (this.svg?.querySelector(name)));
     line.setAttribute("x2", String(x));
     line.setAttribute("y2", String(y));
     dot.setAttribute("cx", String(x));
     dot.setAttribute("cy", String(y));
-    this.svg.classList.toggle("mgp-clamped", Math.max(Math.abs(yaw), Math.abs(pitch)) >= FULL);
+    this.svg.classList.toggle("mgp-clamped", Math.max(Math.abs(yaw), Math.abs(pitch)) >= this.full);
   }
 }

@@ -3,16 +3,6 @@
 import { differences, translatorOf } from "../../timeline/parts/i18n.mjs";
 
 const EN = {
-  "lane.w": "W",
-  "lane.s": "S",
-  "lane.a": "A",
-  "lane.d": "D",
-  "lane.jump": "jump",
-  "lane.slide": "slide",
-  "lane.turn_left": "turn L",
-  "lane.turn_right": "turn R",
-  "lane.side_left": "side L",
-  "lane.side_right": "side R",
   play: "Play",
   pause: "Pause (Esc)",
   stop: "Stop: end the session and keep the take",
@@ -73,6 +63,7 @@ const EN = {
   "say.rewound": "Back at block {block}",
   "say.recording": "Recording",
   "say.recorded": "Recording ends",
+  "variant.unknown": "This page does not know the variant {name}; load it again",
   label: "Live play",
   "node.rest": "Queue the graph to play",
   "node.landed": "In the timeline: {name}",
@@ -83,12 +74,6 @@ const EN = {
 /** @type {Record<string, Partial<typeof EN>>} */
 const OTHERS = {
   zh: {
-    "lane.jump": "跳跃",
-    "lane.slide": "滑铲",
-    "lane.turn_left": "左转",
-    "lane.turn_right": "右转",
-    "lane.side_left": "左移",
-    "lane.side_right": "右移",
     play: "开始",
     pause: "暂停 (Esc)",
     stop: "停止：结束并保留录制",
@@ -136,6 +121,7 @@ const OTHERS = {
     "keys.reset": "恢复默认按键",
     "keys.close": "完成",
     "keys.refused": "{code} 不能使用",
+    "variant.unknown": "此页面不认识变体 {name}；请重新加载",
     label: "实时游玩",
     "busy.first": "正在计算第一块…",
     "busy.next": "正在计算下一块…",

@@ -1,6 +1,6 @@
 // @ts-check
 /** What one timeline editor holds: the document, its history, its script, and what stands in the way of editing. */
-import { VARIANTS, lanesOf } from "../../model/variants.mjs";
+import { VARIANTS, laneName, lanesOf } from "../../model/variants.mjs";
 import { branchOf, divergence, flipTo, hasBranch } from "./branches.mjs";
 import { DocumentError, EASINGS, emptyDocument, readDocument, writeDocument } from "../../model/document.mjs";
 import { blockStates } from "../../model/compare.mjs";
@@ -113,7 +113,7 @@ export class EditorState {
 
   /** @param {string} id */
   nameOf(id) {
-    return this.words(`lane.${id}`);
+    return laneName(this.variant, id, this.words);
   }
 
   // ---- the value

@@ -3,29 +3,12 @@
  * Recording without a model: what is held and how the mouse moves, sampled 25 times a second. A key that was pressed
  * and released between two samples counts for one (tap latch); nothing stays held when the page loses the focus.
  */
-import { CAMERA_DEFAULT, CAMERA_WARN, FPS, heldKeys } from "../../model/variants.mjs";
+import { FPS, heldKeys } from "../../model/variants.mjs";
 import { canonicalCurve, holdsOf, joinRuns } from "../../model/tracks.mjs";
 
 export const SAMPLE_MS = 1000 / FPS;
 const UNITS_PER_PIXEL = 0.01;
 
-/** Physical keys, so that WASD stays where it is on every layout. @type {Record<string, Record<string, string>>} */
-const KEYS = {
-  universal: { KeyW: "w", KeyS: "s", KeyA: "a", KeyD: "d" },
-  gta_drive: { KeyW: "w", KeyS: "s" },
-  templerun: {
-    KeyW: "jump",
-    KeyS: "slide",
-    KeyZ: "turn_left",
-    KeyC: "turn_right",
-    KeyA: "side_left",
-    KeyD: "side_right",
-    ArrowUp: "jump",
-    ArrowDown: "slide",
-    ArrowLeft: "turn_left",
-    ArrowRight: "turn_right",
-  },
-};
 /** Keys that move the camera: axis and direction. @type {Record<string, [string, number]>} */
 const CAMERA_KEYS = {
   ArrowLeft: ["yaw", -1],
@@ -53,12 +36,13 @@ export function codeOfKey({ code, key }) {
 }
 
 /**
- * The action of a physical key for a variant, or null.
+ * The action of a physical key for a variant, or null. Keys are physical, so that WASD stays where it is on every
+ * layout.
  * @param {import("../../model/variants.mjs").Variant} variant @param {string} code
  */
 export function actionOf(variant, code) {
-  const key = KEYS[variant.name]?.[code];
-  if (key) return { key, axis: null, sign: 0 };
+  const key = variant.controls.find(({ codes }) => codes?.includes(code));
+  if (key) return { key: key.name, axis: null, sign: 0 };
   const camera = variant.mouse
     ? variant.pitch
       ? CAMERA_KEYS[code]
@@ -73,7 +57,7 @@ export function actionOf(variant, code) {
  * @param {import("../../model/variants.mjs").Variant} variant @param {string} lane
  */
 export function codeOf(variant, lane) {
-  return Object.entries(KEYS[variant.name] ?? {}).find(([, key]) => key === lane)?.[0] ?? "";
+  return variant.controls.find(({ name }) => name === lane)?.codes?.[0] ?? "";
 }
 
 /** Keys that are held or were tapped, how far the mouse moved, where a stick stands. */
@@ -133,7 +117,7 @@ export class HeldInputs {
     for (const code of codes) {
       const action = this.action(code);
       if (action?.key && !keys.includes(action.key)) keys.push(action.key);
-      if (action?.axis) camera[/** @type {"yaw"|"pitch"} */ (action.axis)] += action.sign * CAMERA_DEFAULT;
+      if (action?.axis) camera[/** @type {"yaw"|"pitch"} */ (action.axis)] += action.sign * this.variant.camera.speed;
     }
     return { keys, camera };
   }
@@ -163,7 +147,8 @@ export class Take extends HeldInputs {
 
   /** @param {number} value */
   clamp(value) {
-    return Math.round(Math.max(-CAMERA_WARN, Math.min(CAMERA_WARN, value)) * 100) / 100 + 0;
+    const { tested } = this.variant.camera;
+    return Math.round(Math.max(-tested, Math.min(tested, value)) * 100) / 100 + 0;
   }
 
   /** The lanes of the take, from row 0. @returns {import("../../model/document.mjs").Tracks} */

@@ -29,12 +29,13 @@ export class Foot {
   refresh(complaint, recording) {
     const { editor, words } = this;
     const { status } = editor;
+    const { tested } = editor.variant.camera;
     update(this.status, { text: status, title: status });
     const [first] = this.warnings;
     const faulty = editor.scriptError;
     const bad = complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
     const take = recording === null ? "" : words("say.recording", { t: recording });
-    const soft = first ? `${words(`warn.${first.code}`)} (${secondsOf(first.t).toFixed(2)} s)` : "";
+    const soft = first ? `${words(`warn.${first.code}`, { tested })} (${secondsOf(first.t).toFixed(2)} s)` : "";
     const text = take || bad || editor.told || soft;
     const colour = take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn";
     update(this.note, { text, title: text, class: `mg-note${colour}` });

@@ -3,19 +3,8 @@
 import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
 
 const EN = {
-  "lane.w": "W",
-  "lane.s": "S",
-  "lane.a": "A",
-  "lane.d": "D",
   "lane.yaw": "yaw",
   "lane.pitch": "pitch",
-  "lane.idle": "run",
-  "lane.jump": "jump",
-  "lane.slide": "slide",
-  "lane.turn_left": "turn L",
-  "lane.turn_right": "turn R",
-  "lane.side_left": "side L",
-  "lane.side_right": "side R",
   "tool.paint": "Paint (P)",
   "tool.select": "Select, move and resize (V)",
   "tool.ramp": "Ramp: two clicks or a drag (T)",
@@ -123,12 +112,12 @@ const EN = {
   "status.selection": "{n} selected",
   "status.end": "{frames} frames · {seconds} s",
   "warn.opposite": "Opposite keys are held together, which is untested",
-  "warn.fast-camera": "Camera speed beyond ±0.3 is untested",
+  "warn.fast-camera": "Camera speed beyond ±{tested} is untested",
   "warn.sustained-up": "Looking up for long can make the picture go black",
   "value.title": "Value for {lane}, frames {a} to {b}",
   "value.hint": "{value} ≈ {degrees}° a frame",
   "value.bad": "Write a number such as 0.1 or 1.5deg",
-  "value.range": "{value} is outside −1 to 1 (15deg)",
+  "value.range": "{value} is outside −{limit} to {limit} ({degrees}deg)",
   "value.pitch": "This variant never uses pitch",
   "marker.title": "Name of frame {t} (empty: no marker)",
   "paste.bad": "That is no script: {message}",
@@ -166,13 +155,6 @@ const OTHERS = {
   zh: {
     "lane.yaw": "偏航",
     "lane.pitch": "俯仰",
-    "lane.idle": "奔跑",
-    "lane.jump": "跳跃",
-    "lane.slide": "滑铲",
-    "lane.turn_left": "左转",
-    "lane.turn_right": "右转",
-    "lane.side_left": "左移",
-    "lane.side_right": "右移",
     "tool.paint": "绘制 (P)",
     "tool.select": "选择、移动、调整 (V)",
     "tool.ramp": "渐变：点两次或拖动 (T)",
@@ -256,7 +238,7 @@ const OTHERS = {
     "status.selection": "已选 {n} 帧",
     "status.end": "{frames} 帧 · {seconds} 秒",
     "warn.opposite": "同时按住相反的键，未经测试",
-    "warn.fast-camera": "镜头速度超过 ±0.3，未经测试",
+    "warn.fast-camera": "镜头速度超过 ±{tested}，未经测试",
     "warn.sustained-up": "长时间向上看可能使画面变黑",
     "problem.retry": "使用此文本",
     "problem.fresh": "新建空时间轴",
@@ -318,7 +300,7 @@ const OTHERS = {
 };
 
 /** @typedef {keyof typeof EN} Key */
-/** @typedef {(key: string, values?: Record<string, string | number>) => string} Translate */
+/** @typedef {((key: string, values?: Record<string, string | number>) => string) & {language?: string}} Translate */
 
 /**
  * The translator for a locale such as `zh`, `zh-TW` or `he`.
@@ -336,14 +318,18 @@ export function translator(locale) {
  * @returns {Translate}
  */
 export function translatorOf(english, others, locale) {
-  const words = { ...english, ...others[locale.split("-")[0]] };
-  return (key, values = {}) => {
+  const [language] = locale.split("-");
+  const words = { ...english, ...others[language] };
+  /** @type {Translate} */
+  const translate = (key, values = {}) => {
     const text = words[key] ?? key;
     return text.replace(/\{(\w+)(?::(\w+)\|(\w+))?\}/g, (whole, name, one, many) => {
       if (!(name in values)) return whole;
       return one ? (Number(values[name]) === 1 ? one : many) : String(values[name]);
     });
   };
+  translate.language = language;
+  return translate;
 }
 
 /** Keys that a language has and English lacks, or the other way round, for a test. */

@@ -1,22 +1,17 @@
 // @ts-check
 /** Keys and a stick on the glass, for recording with fingers. */
-import { heldKeys } from "../../model/variants.mjs";
+import { heldControls } from "../../model/variants.mjs";
 import { codeOf } from "../input/record.mjs";
 import { element } from "./style.mjs";
 
-/** Where the keys lie in the grid of three columns. @type {Record<string, string>} */
-export const PLACES = {
-  w: "1 / 2",
-  a: "2 / 1",
-  s: "2 / 2",
-  d: "2 / 3",
-  turn_left: "1 / 1",
-  jump: "1 / 2",
-  turn_right: "1 / 3",
-  side_left: "2 / 1",
-  slide: "2 / 2",
-  side_right: "2 / 3",
-};
+/** The usual camera speeds at the rim of a stick. */
+export const STICK = 2;
+
+/**
+ * Where a key lies in the grid of keys, as a style; the next free place where nothing is said.
+ * @param {import("../../model/variants.mjs").Key} key
+ */
+export const placeOf = ({ pad }) => (pad ? `grid-area: ${pad[0]} / ${pad[1]}` : "");
 
 /**
  * The pad of a variant.
@@ -24,10 +19,11 @@ export const PLACES = {
  * @param {() => import("../input/record.mjs").Take | null} take
  */
 export function touchPad(variant, name, take) {
-  const keys = heldKeys(variant).map((lane) => {
+  const keys = heldControls(variant).map((key) => {
+    const lane = key.name;
     const button = element(
       "button",
-      { class: "mg-key", type: "button", tabindex: "-1", "data-lane": lane, style: `grid-area: ${PLACES[lane]}` },
+      { class: "mg-key", type: "button", tabindex: "-1", "data-lane": lane, style: placeOf(key) },
       name(lane),
     );
     button.addEventListener("pointerdown", (event) => {
@@ -59,7 +55,8 @@ function lookStick(variant, take) {
   const set = (/** @type {PointerEvent} */ event) => {
     const box = stick.getBoundingClientRect();
     const [x, y] = [(event.clientX - box.left) / box.width - 0.5, (event.clientY - box.top) / box.height - 0.5];
-    const curve = (/** @type {number} */ v) => Math.max(-0.2, Math.min(0.2, Math.abs(v) < 0.08 ? 0 : v * 0.4));
+    const most = STICK * variant.camera.speed;
+    const curve = (/** @type {number} */ v) => Math.max(-most, Math.min(most, Math.abs(v) < 0.08 ? 0 : v * 2 * most));
     const now = take();
     if (now) now.stick = { yaw: curve(x), pitch: variant.pitch ? -curve(y) : 0 };
   };

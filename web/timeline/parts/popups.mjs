@@ -1,6 +1,5 @@
 // @ts-check
 /** Small windows over the lanes: a question with one answer, a menu, the help. One at a time. */
-import { CAMERA_LIMIT, CAMERA_UNIT_DEGREES } from "../../model/variants.mjs";
 import { element } from "./style.mjs";
 import { LINES } from "./help.mjs";
 
@@ -12,15 +11,17 @@ import { LINES } from "./help.mjs";
 
 /**
  * A camera value as people write it: `0.1`, `-.05`, `1.5deg`, `2°`.
- * @param {string} text @param {Translate} words @returns {{value: number} | {error: string}}
+ * @param {string} text @param {Translate} words @param {import("../../model/variants.mjs").Camera} camera
+ * @returns {{value: number} | {error: string}}
  */
-export function readCamera(text, words) {
+export function readCamera(text, words, camera) {
   const match = /^\s*([+\-−]?)\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(deg|°)?\s*$/i.exec(text);
   if (!match) return { error: words("value.bad") };
-  const size = Number(match[2].replace(",", ".")) / (match[3] ? CAMERA_UNIT_DEGREES : 1);
+  const size = Number(match[2].replace(",", ".")) / (match[3] ? camera.unit : 1);
   const value = Math.round((match[1] && match[1] !== "+" ? -size : size) * 1e6) / 1e6 + 0;
-  return Math.abs(value) > CAMERA_LIMIT
-    ? { error: words("value.range", { value: text.trim().slice(0, 20) }) }
+  const { limit, unit } = camera;
+  return Math.abs(value) > limit
+    ? { error: words("value.range", { value: text.trim().slice(0, 20), limit, degrees: limit * unit }) }
     : { value };
 }
 

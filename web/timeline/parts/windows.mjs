@@ -37,22 +37,23 @@ export class Windows {
     const row = editor.view.rows.find((r) => r.id === lane);
     if (!row || row.kind !== "axis" || !editor.editable) return;
     const [a, b] = stretchAt(editor, lane, t);
+    const { camera } = editor.variant;
     const now = valueAt(activeTracks(editor.doc)[lane], t);
     editor.select(a, b, [lane]);
     this.popups.ask({
       title: words("value.title", { lane: editor.nameOf(lane), a, b: b - 1 }),
       value: String(Number(now.toFixed(4))),
-      chips: ["-0.1", "0", "0.1"],
+      chips: [-camera.speed, 0, camera.speed].map(String),
       x: at?.x ?? editor.view.x(t),
       y: at ? at.y + 8 : row.top + row.height,
       hint: (text) => {
-        const read = readCamera(text, words);
+        const read = readCamera(text, words, camera);
         return "value" in read
-          ? words("value.hint", { value: read.value, degrees: Number((read.value * 15).toFixed(3)) })
+          ? words("value.hint", { value: read.value, degrees: Number((read.value * camera.unit).toFixed(3)) })
           : "";
       },
       done: (text) => {
-        const read = readCamera(text, words);
+        const read = readCamera(text, words, camera);
         if ("error" in read) return read.error;
         // the lane is one of the variant that was shown when it was asked
         if (!editor.lanes.some((each) => each.id === lane)) return null;

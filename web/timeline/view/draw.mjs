@@ -99,7 +99,7 @@ function drawLane(ctx, p, row) {
   ctx.fillRect(view.head, row.top + row.height - 1, view.width, 1);
   if (row.kind === "axis") drawCurve(ctx, p, row);
   else if (row.kind === "idle") drawIdle(ctx, p, row);
-  else for (const run of activeTracks(doc)[row.id]) drawRun(ctx, p, row, run, theme.lane(row.id));
+  else for (const run of activeTracks(doc)[row.id]) drawRun(ctx, p, row, run, theme.lane(row.colour));
   drawOther(ctx, p, row, activeTracks(doc)[row.id]);
 }
 
@@ -132,7 +132,7 @@ function drawRun(ctx, { view, name }, row, [start, length], ink, alpha = 1) {
 function drawIdle(ctx, p, row) {
   const tracks = activeTracks(p.doc);
   const held = VARIANTS[p.doc.variant].keys.flatMap((key) => tracks[key] ?? []).sort((a, b) => a[0] - b[0]);
-  const ink = { ...p.theme.lane(row.id), ink: p.theme.text };
+  const ink = { ...p.theme.lane(row.colour), ink: p.theme.text };
   let free = 0;
   for (const [start, length] of [...held, [p.doc.length, 0]]) {
     if (start > free) drawRun(ctx, p, row, [free, start - free], ink, 0.35);
@@ -144,7 +144,7 @@ function drawIdle(ctx, p, row) {
 function drawCurve(ctx, p, row) {
   const { doc, view, theme } = p;
   const [from, to] = seen(p);
-  const ink = theme.lane(row.id);
+  const ink = theme.lane(row.colour);
   const entries = activeTracks(doc)[row.id];
   const y = (/** @type {number} */ value) => view.yOf(doc, row, value);
   const zero = y(0);
@@ -205,7 +205,7 @@ function columnsOf(values, x, y) {
  */
 function drawKnots(ctx, p, row, entries, from, to) {
   const { doc, view, theme } = p;
-  const ink = theme.lane(row.id);
+  const ink = theme.lane(row.colour);
   for (let i = Math.max(0, entryAt(entries, from)); i < entries.length && entries[i][0] < to; i++) {
     const entry = entries[i];
     const next = entries[i + 1]?.[0] ?? doc.length;
@@ -306,7 +306,7 @@ function drawHead(ctx, p) {
       ctx.fillStyle = theme.select;
       ctx.fillRect(0, row.top, view.head - 1, row.height - 1);
     }
-    const ink = theme.lane(row.id);
+    const ink = theme.lane(row.colour);
     ctx.fillStyle = ink.fill;
     ctx.fillRect(0, row.top + 3, 3, row.height - 7);
     ctx.fillStyle = theme.text;
@@ -349,7 +349,7 @@ function drawMinimap(ctx, { doc, view, theme, cursor, playhead }) {
   const tracks = activeTracks(doc);
   const height = (MINIMAP - 6) / view.rows.length;
   view.rows.forEach((row, i) => {
-    ctx.fillStyle = theme.lane(row.id).fill;
+    ctx.fillStyle = theme.lane(row.colour).fill;
     const y = top + 3 + i * height;
     if (row.kind === "key")
       for (const [a, n] of tracks[row.id])

@@ -1,6 +1,7 @@
 // @ts-check
 /** The strip of blocks over the lanes, as a cache knows them: what each state looks like, and how edits change it. */
 import { firstDifference } from "../../model/compare.mjs";
+import { MADE } from "./theme.mjs";
 import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/variants.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
@@ -54,7 +55,7 @@ export function drawBlock(ctx, theme, state, x, y, w, h) {
   const resumable = state === "resumable" || state === "pinned";
   const made = state === "done" || state === "cached" || resumable;
   ctx.fillStyle = made
-    ? theme.lane("w").fill
+    ? theme.lane(MADE).fill
     : state === "failed"
       ? theme.error
       : state === "making"

@@ -18,25 +18,12 @@
  * @property {string} rec
  * @property {string} select
  * @property {string} font
- * @property {(lane: string) => {fill: string, edge: string, ink: string}} lane
+ * @property {(hue: number) => {fill: string, edge: string, ink: string}} lane of a hue; the lightness comes from the
+ *   palette
  */
 
-/** Hues of the lanes; the lightness comes from the palette. @type {Record<string, number>} */
-const HUES = {
-  w: 158,
-  s: 28,
-  a: 275,
-  d: 212,
-  yaw: 196,
-  pitch: 320,
-  idle: 158,
-  jump: 212,
-  slide: 28,
-  turn_left: 275,
-  turn_right: 320,
-  side_left: 196,
-  side_right: 48,
-};
+/** The hue of a block that is made. */
+export const MADE = 158;
 
 /** @param {string} css any colour that the browser knows @param {Rgb} fallback @returns {Rgb} */
 function parseColour(css, fallback) {
@@ -100,15 +87,15 @@ export function readTheme(element) {
   const text = legible(get("--input-text", [221, 221, 221]), bg, 7);
   const dim = legible(get("--descrip-text", [153, 153, 153]), mix(bg, text, 0.1), 4.6);
   const accent = legible([58, 134, 255], bg, 3.2);
-  /** @type {Map<string, {fill: string, edge: string, ink: string}>} */
+  /** @type {Map<number, {fill: string, edge: string, ink: string}>} */
   const lanes = new Map();
-  const lane = (/** @type {string} */ id) => {
-    const found = lanes.get(id);
+  const lane = (/** @type {number} */ hue) => {
+    const found = lanes.get(hue);
     if (found) return found;
-    const fill = legible(hsl(HUES[id] ?? 200, dark ? 0.5 : 0.62, dark ? 0.5 : 0.38), bg, 3.2);
+    const fill = legible(hsl(hue, dark ? 0.5 : 0.62, dark ? 0.5 : 0.38), bg, 3.2);
     const ink = luminance(fill) > 0.3 ? /** @type {Rgb} */ ([12, 14, 18]) : /** @type {Rgb} */ ([255, 255, 255]);
     const made = { fill: css(fill), edge: css(mix(fill, dark ? [255, 255, 255] : [0, 0, 0], 0.35)), ink: css(ink) };
-    lanes.set(id, made);
+    lanes.set(hue, made);
     return made;
   };
   return {

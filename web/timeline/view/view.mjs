@@ -134,7 +134,9 @@ export class View {
     const found = RANGES.get(track);
     if (found) return found;
     const peak = track.reduce((most, e) => Math.max(most, Math.abs(e[1]), Math.abs(e[4] ?? 0)), 0);
-    const range = peak <= 0.2 ? 0.2 : peak <= 0.3 ? 0.3 : peak <= 0.5 ? 0.5 : 1;
+    const { speed, limit } = VARIANTS[doc.variant].camera;
+    const range =
+      [2, 3, 5].map((times) => Number((times * speed).toPrecision(6))).find((most) => peak <= most) ?? limit;
     RANGES.set(track, range);
     return range;
   }
