@@ -69,7 +69,7 @@ def throughput(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     tally = Runner(jobs, store, ledger).run(lambda _: backend)
     ended, ended_cpu = time.perf_counter(), time.process_time()
     alone, alone_cpu = _alone(backend, jobs, args.alone)
-    inside = sum(entry.about["seconds"]["model"] for entry in ledger.entries() if entry.about)
+    inside = sum(entry.result.seconds["model"] for entry in ledger.entries() if entry.result)
     ledger.close()
     return {
         "jobs": tally.made,
@@ -181,6 +181,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
     from comfyui_matrixgame.batch.jobs.task import ModelIds
     from comfyui_matrixgame.batch.results.ledger import Ledger
+    from comfyui_matrixgame.batch.results.outputs import result_of_task
     from comfyui_matrixgame.batch.runner import Runner
 
     class Nowhere:
@@ -208,8 +209,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
             pool = _empty_pool(workers, 64)
             pool.first()
             for task, _ in pool.run(feed.take):
-                done = {"items": {}, "seconds": {}, "finished": 0.0, "worker": "", "thumbnail": None}
-                yield Outcome(task, task.about() | done)
+                yield Outcome(task, result_of_task(task, {}, None, "", {}))
             pool.close()
 
     file = folder / "jobs.yaml"
@@ -281,9 +281,8 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
     from PIL import Image
 
     from comfyui_matrixgame.actions.ready_made.bench import bench_track
-    from comfyui_matrixgame.batch.jobs.task import short_lanes
     from comfyui_matrixgame.batch.results.ledger import LedgerRow
-    from comfyui_matrixgame.batch.results.outputs import result_path
+    from comfyui_matrixgame.batch.results.result import VERSION, Item, Result, result_path, short_lanes
     from comfyui_matrixgame.variants import UNIVERSAL
 
     rng = random.Random(0)
@@ -297,19 +296,19 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
             picture = Image.effect_noise((240, 132), 60).convert("RGB")
             picture.save(folder / f"thumbnail{i}.jpg", quality=80)
         (place / "thumbnail.jpg").hardlink_to(folder / f"thumbnail{i % 64}.jpg")
-        about = {
-            "key": key, "block": "", "variant": "universal", "seed": i, "blocks": 50, "first_block": 0, "frames": 597,
-            "labels": {"variant": "universal", "image": f"picture_{i % 32}", "script": f"bench{i % 76}",
-                       "seed": str(i), "length": "50b"},
-            "size": [352, 640], "lanes": lanes[i % 76], "items": {"mp4": {"file": "video.mp4", "bytes": 9_000_000}},
-            "thumbnail": "thumbnail.jpg", "seconds": {"model": 20 + rng.random(), "all": 22.0}, "worker": "cuda:0",
-            "program": "0", "engine_version": 1, "finished": 1.7e9 + i,
-        }  # fmt: skip
+        labels = {"variant": "universal", "image": f"picture_{i % 32}", "script": f"bench{i % 76}", "seed": str(i)}
+        labels["length"] = "50b"
+        result = Result(
+            key=key, block="", variant="universal", labels=labels, seed=i, blocks=50, first_block=0, frames=597,
+            size=(352, 640), lanes=lanes[i % 76], version=VERSION, items={"mp4": Item("video.mp4", 9_000_000)},
+            thumbnail="thumbnail.jpg", seconds={"model": 20 + rng.random(), "all": 22.0}, worker="cuda:0",
+            program="0", engine_version=1, finished=1.7e9 + i,
+        )  # fmt: skip
         failed = i % 50 == 49
         error = "There is not enough memory for this job." if failed else None
         state = "failed" if failed else "done"
-        name, labels = f"picture_{i % 32}_seed_{i}", about["labels"]
-        entries.append(LedgerRow(name, key, state, error, 0, 1.7e9, None if failed else about, labels))
+        name = f"picture_{i % 32}_seed_{i}"
+        entries.append(LedgerRow(name, key, state, error, 0, 1.7e9, None if failed else result, labels))
     return entries
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from tqdm import tqdm
 
@@ -19,7 +18,7 @@ from .jobs.products import Job
 from .jobs.settings import JobFile, is_url
 from .jobs.task import Task
 from .results.ledger import Ledger
-from .results.outputs import result_path
+from .results.result import Result
 from .results.store import Store
 
 REPORT_EVERY = 30.0  # seconds between two versions of the page, at least
@@ -121,37 +120,37 @@ class Runner:
         if not self.store.seen(task.key):
             return False
         state = self.ledger.state(task.name, task.key)
-        about = self.ledger.result(task.key) if state == "done" else None
-        if about is None or self.store.is_near:
-            about = self.store.read(task.key)
-        if about is None or not set(task.items) <= about["items"].keys():
+        result = self.ledger.result(task.key) if state == "done" else None
+        if result is None or self.store.is_near:
+            result = self.store.read(task.key)
+        if result is None or not result.has(task.items):
             return False
         said = (self.ledger.labels(task.name), self.ledger.result(task.key))
-        if state != "done" or said != (task.labels, about):
-            self.ledger.finish(task.name, task.labels, about, signature)
-        self._show(about, task, bars)
+        if state != "done" or said != (task.labels, result):
+            self.ledger.finish(task.name, task.labels, result, signature)
+        self._show(result, task, bars)
         return True
 
     def _record(self, outcome: Outcome, signature: str, tally: Tally, bars: Bars) -> None:
         for task in [outcome.task, *self._same.pop(outcome.task.key, [])]:
             if outcome.fatal:
                 raise BatchError(f"Stopped. {outcome.error}")
-            if outcome.about is None:
+            if outcome.result is None:
                 self.ledger.fail(task.name, task.labels, task.key, outcome.error or "")
                 self._say_failed(task.name, outcome.error or "", tally, bars)
                 continue
-            self.ledger.finish(task.name, task.labels, outcome.about, signature)
-            self._show(outcome.about, task, bars)
+            self.ledger.finish(task.name, task.labels, outcome.result, signature)
+            self._show(outcome.result, task, bars)
             tally.made += 1
             bars.step()
 
-    def _show(self, about: dict[str, Any], task: Task, bars: Bars) -> None:
+    def _show(self, result: Result, task: Task, bars: Bars) -> None:
         """Show a result under its job's name."""
-        if kept := self.store.link(about, task.name, task.items):
+        if kept := self.store.link(result, task.name, task.items):
             more = f" and {len(kept) - 1:,} more files" if len(kept) > 1 else ""
             bars.say(
                 f"kept: {kept[0]}{more}, which this program did not make; what it made is in "
-                f"{Path(self.jobs.output) / result_path(about['key'])}. Move the files, and run the same command again."
+                f"{Path(self.jobs.output) / result.place}. Move the files, and run the same command again."
             )
 
     def _say_failed(self, name: str, error: str, tally: Tally, bars: Bars) -> None:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
+from comfyui_matrixgame.batch.results.result import VERSION, Item, Result
 from comfyui_matrixgame.checkpoints.untrained import SMALL_VISION, shapes_of, weights, write_small_files
 from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.networks.vae import WanVAE
@@ -47,3 +48,13 @@ def write_jobs(folder: Path, file: str = "jobs.json", **settings: Any) -> Path:
 def one_thread() -> None:
     """Sums in the order that every process of these tests has."""
     torch.set_num_threads(1)
+
+
+def example_result(key: str, items: dict[str, Item], **other: Any) -> Result:
+    """What is written down about a result with these items, whatever else it says."""
+    values = {
+        "block": "", "variant": "universal", "labels": {}, "seed": 1, "blocks": 2, "first_block": 0, "frames": 21,
+        "size": (16, 16), "lanes": {"w": [[0, 1.0]]}, "version": VERSION, "thumbnail": None,
+        "seconds": {"model": 1.5, "all": 2.0}, "worker": "cpu", "program": "0", "engine_version": 1, "finished": 1.7e9,
+    }  # fmt: skip
+    return Result(key=key, items=items, **values | other)

@@ -71,7 +71,7 @@ def test_nodes_that_are_lost_lose_nothing(cluster: Any, folder: Path, capsys: py
     assert contents(folder / "far") == contents(folder / "calm")
     assert len(list(parts.iterdir())) >= 1  # of a job that was cut off
     ledger = Ledger(folder / "far", write=False)
-    states = {(entry.state, entry.about is not None) for entry in ledger.entries()}
+    states = {(entry.state, entry.result is not None) for entry in ledger.entries()}
     ledger.close()
     assert states == {("done", True)}
     alive = [node["Alive"] for node in ray.nodes()]

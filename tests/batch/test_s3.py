@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from comfyui_matrixgame.batch.results import url_store
-from comfyui_matrixgame.batch.results.outputs import result_path
+from comfyui_matrixgame.batch.results.result import Item, Result
 from comfyui_matrixgame.batch.results.store import open_store
 from comfyui_matrixgame.batch.results.url_store import UrlStore
 from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.terminal.main import main
 
-from .jobs import one_thread, write_files, write_jobs
+from .jobs import example_result, one_thread, write_files, write_jobs
 
 s3fs = pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -107,13 +107,14 @@ def part_of(store: UrlStore, key: str, **files: bytes) -> Path:
     items = {}
     for name, data in files.items():
         (part / f"{name}.bin").write_bytes(data)
-        items[name] = {"file": f"{name}.bin", "bytes": len(data)}
-    (part / "result.json").write_text(json.dumps({"key": key, "items": items, "thumbnail": None}))
+        items[name] = Item(f"{name}.bin", len(data))
+    example_result(key, items).write(part)
     return part
 
 
-def item(files: Any, store: UrlStore, about: dict[str, Any], name: str) -> bytes:
-    return files.cat_file(f"{store._root}/{result_path(about['key'])}/{about['items'][name]['file']}")
+def item(files: Any, store: UrlStore, result: Result | None, name: str) -> bytes:
+    assert result is not None
+    return files.cat_file(f"{store._root}/{result.place}/{result.items[name].file}")
 
 
 def killed(*args: Any) -> None:
@@ -130,9 +131,9 @@ def test_a_result_is_there_as_a_whole_or_not_at_all(s3: Any, monkeypatch: pytest
     assert len(objects(s3, "b/results/ab/ab1")) == 1
     assert store.read("ab1") is None
     monkeypatch.setattr(store._files, "pipe_file", send)
-    about = store.commit(part_of(store, "ab1", mp4=b"whole"), "ab1")
-    assert store.read("ab1") == about
-    assert item(s3, store, about, "mp4") == b"whole"
+    result = store.commit(part_of(store, "ab1", mp4=b"whole"), "ab1")
+    assert store.read("ab1") == result
+    assert item(s3, store, result, "mp4") == b"whole"
 
 
 def test_two_attempts_at_one_result_never_mix(s3: Any) -> None:

@@ -76,7 +76,7 @@ def test_hosts_make_what_the_engine_makes(
         other = load_file(tmp_path / "far" / "by_name" / path.name)["latents"]
         torch.testing.assert_close(load_file(path)["latents"], other, rtol=0, atol=1e-5)
     ledger = Ledger(tmp_path / "far", write=False)
-    workers = {entry.about["worker"] for entry in ledger.entries() if entry.about}
+    workers = {entry.result.worker for entry in ledger.entries() if entry.result}
     ledger.close()
     assert workers == {host.url, second.url}
     capsys.readouterr()

@@ -5,18 +5,19 @@ from __future__ import annotations
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..jobs.products import Job
 from ..jobs.task import Task
+from ..results.result import Result
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task. about: what its result says. error: why there is none. fatal: no other can succeed."""
+    """What became of a task. error: why there is none. fatal: no other can succeed."""
 
     task: Task
-    about: dict[str, Any] | None = None
+    result: Result | None = None
     error: str | None = None
     fatal: bool = False
 

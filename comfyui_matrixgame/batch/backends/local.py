@@ -202,7 +202,7 @@ class OpenResult:
         if self._over:
             return
         self._over = True
-        if outcome.about is None:
+        if outcome.result is None:
             self.writer.abandon()
         self._thread.forget(self)
         self._thread.outbox.put(outcome)

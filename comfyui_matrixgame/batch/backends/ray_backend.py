@@ -20,6 +20,7 @@ from ..jobs.products import Job
 from ..jobs.settings import JobFile
 from ..jobs.task import ModelIds, Source, Task
 from ..results.ledger import Ledger
+from ..results.result import Result
 from ..results.store import Store, open_store
 from .backend import Feed, OnPulse, Outcome, Pulse
 from .local import ResultThread, grouped, make_task, remembered_ids, render_group, source_of
@@ -219,5 +220,5 @@ def _with_look_apart(worker: type) -> type:
     return worker
 
 
-def _is_whole(task: Task, about: dict[str, Any] | None) -> bool:
-    return about is not None and set(task.items) <= about["items"].keys()
+def _is_whole(task: Task, result: Result | None) -> bool:
+    return result is not None and result.has(task.items)

@@ -7,18 +7,16 @@ import hashlib
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
 from torch import Tensor
 
-from ...actions.drawing.chart import lane_names, lane_values
 from ...actions.track import ActionTrack, rows_of_blocks
 from ...errors import BatchError
 from ...media.clips import read_clip
 from ...media.images import read_start
 from ...system.files import read_bytes
-from ...variants import Variant, frames_of_blocks, get_variant
+from ...variants import Variant, frames_of_blocks
 from ...world.start import clip_name
 from ...world.world import first_name, next_name, pixels_name
 from .products import Job
@@ -93,21 +91,6 @@ class Task:
         """Frames of the result."""
         return frames_of_blocks(self.first_block + self.blocks) - frames_of_blocks(self.first_block)
 
-    def about(self) -> dict[str, Any]:
-        """What is written down about the result."""
-        return {
-            "key": self.key,
-            "block": self.block_name,
-            "variant": self.variant,
-            "labels": self.labels,
-            "seed": self.seed,
-            "blocks": self.blocks,
-            "first_block": self.first_block,
-            "frames": self.frames,
-            "size": list(self.size),
-            "lanes": short_lanes(self.track),
-        }
-
 
 def wanted_items(keep: tuple[str, ...], overlay: Overlay | None) -> tuple[str, ...]:
     """The items of a result: what is kept, and the overlay under its look."""
@@ -151,29 +134,3 @@ def last_name(job: Job, models_id: str, size: tuple[int, int], variant: Variant)
 def result_key(block_name: str, identity: ModelIds) -> str:
     """The name of a result: its last block's, and of what that does not stand for: decoder and image tower."""
     return f"{block_name[:40]}-{identity.decoder[:8]}-{identity.tower[:8] or 'none'}"
-
-
-def short_lanes(track: ActionTrack) -> dict[str, list[list[float]]]:
-    """Lanes as [first row, value] wherever the value changes, for reports."""
-    lanes = {}
-    pitch = track.mouse is not None and bool(track.mouse[:, 0].any())  # also where the variant has no lane for it
-    for name in dict.fromkeys((*lane_names(track), *(("pitch",) if pitch else ()))):
-        values = lane_values(track, name)
-        at = np.flatnonzero(np.diff(values, prepend=np.nan))
-        lanes[name] = [[int(row), float(np.format_float_positional(values[row]))] for row in at]
-    return lanes
-
-
-def track_of(about: dict[str, Any]) -> ActionTrack:
-    """The inputs of a finished job, to the last bit: the rows that its blocks were the first to read."""
-    variant = get_variant(about["variant"])
-    rows = rows_of_blocks(about["blocks"], about["first_block"])
-    columns = {name: np.zeros(rows, np.float32) for name in (*variant.keys, "pitch", "yaw")}
-    for name, steps in about["lanes"].items():
-        for row, value in steps:
-            columns[name][row:] = value
-    keyboard = np.stack([columns[key] for key in variant.keys], axis=1)
-    if variant.exclusive:
-        keyboard[:, variant.keys.index("idle")] = ~keyboard.any(axis=1)
-    mouse = np.stack([columns["pitch"], columns["yaw"]], axis=1) if variant.mouse else None
-    return ActionTrack(variant, keyboard, mouse)

@@ -25,9 +25,9 @@ from ...system.targets import check_target
 from ...variants import FPS, first_input_of_block, frames_of_blocks, get_variant
 from ..jobs.output_names import parse_template
 from ..jobs.settings import is_url
-from ..jobs.task import track_of
 from .folder_store import FolderStore
 from .ledger import Ledger, LedgerRow
+from .result import Result
 from .store import Store
 from .url_store import UrlStore
 
@@ -44,7 +44,7 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     """
     store, done, left_out = _finished(folder, variant)
     found = list({entry.key: entry for entry in reversed(done)}.values())[::-1]
-    kinds = {(about["variant"], tuple(about["size"])) for about in (_about(entry) for entry in found)}
+    kinds = {(result.variant, result.size) for result in map(_result, found)}
     if len(kinds) > 1:
         shown = ", ".join(f"{name} at {size[1]}x{size[0]}" for name, size in sorted(kinds))
         raise BatchError(f"A dataset has one variant and size, and these jobs have {shown}; choose with --variant.")
@@ -59,14 +59,14 @@ def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tu
     numbers, tasks = _whole_episodes(target, meta), meta.get("tasks", [])
     new = [entry for entry in found if entry.key not in numbers]
     for entry in new:
-        numbers[entry.key] = {"episode": len(numbers), "frames": _about(entry)["frames"]}
+        numbers[entry.key] = {"episode": len(numbers), "frames": _result(entry).frames}
     tasks += [task for task in dict.fromkeys(map(_task, new)) if task not in tasks]
     (target / "meta").mkdir(parents=True, exist_ok=True)
     write_whole(target / "meta" / NUMBERS, json.dumps(numbers | {"tasks": tasks} | kind).encode())
-    first = sum(known["frames"] for known in numbers.values()) - sum(_about(entry)["frames"] for entry in new)
+    first = sum(known["frames"] for known in numbers.values()) - sum(_result(entry).frames for entry in new)
     for entry in new:
         _write_episode(store, target, entry, numbers[entry.key]["episode"], tasks.index(_task(entry)), first)
-        first += _about(entry)["frames"]
+        first += _result(entry).frames
     write_meta(target, len(numbers), tasks, get_variant(chosen))
     return len(numbers), left_out
 
@@ -89,8 +89,8 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
         named[name] = entry
     rows = {}
     for name, entry in sorted(named.items(), key=lambda pair: (_task(pair[1]), pair[0])):
-        about = _about(entry)
-        row = [f"{name}.mp4", entry.labels["image"], _task(entry), about["seed"], about["frames"], entry.key]
+        result = _result(entry)
+        row = [f"{name}.mp4", entry.labels["image"], _task(entry), result.seed, result.frames, entry.key]
         rows[name] = dict(zip(COLUMNS, row, strict=True))
     before = _read_index(target)
     there = {
@@ -107,11 +107,11 @@ def export_videos(folder: Path, target: Path, template: str, variant: str | None
     return len(named), left_out
 
 
-def rows_of_frames(about: dict[str, Any]) -> ActionTrack:
+def rows_of_frames(result: Result) -> ActionTrack:
     """The inputs of a job with a row for each of its frames: what is held while it is on screen."""
-    first = about["first_block"]
+    first = result.first_block
     lead = frames_of_blocks(first) - first_input_of_block(first)
-    return track_of(about).slice(lead).padded(about["frames"])
+    return result.track().slice(lead).padded(result.frames)
 
 
 def _finished(folder: Path, variant: str | None) -> tuple[Store, list[LedgerRow], int]:
@@ -119,12 +119,12 @@ def _finished(folder: Path, variant: str | None) -> tuple[Store, list[LedgerRow]
     ledger = Ledger(folder, write=False)
     try:
         where = str(ledger.note("output") or "")
-        done = [entry for entry in ledger.entries() if entry.about is not None]
+        done = [entry for entry in ledger.entries() if entry.result is not None]
     finally:
         ledger.close()
     if variant is not None:
-        done = [entry for entry in done if _about(entry)["variant"] == get_variant(variant).name]
-    found = [entry for entry in done if {"mp4", "png", "jpeg"} & _about(entry)["items"].keys()]
+        done = [entry for entry in done if _result(entry).variant == get_variant(variant).name]
+    found = [entry for entry in done if {"mp4", "png", "jpeg"} & _result(entry).items.keys()]
     if not found:
         raise BatchError(f"No finished job in {folder} has a video or frames; keep mp4 or png.")
     store = UrlStore(where, write=False) if is_url(where) else FolderStore(folder)
@@ -133,22 +133,22 @@ def _finished(folder: Path, variant: str | None) -> tuple[Store, list[LedgerRow]
 
 def _write_episode(store: Store, target: Path, entry: LedgerRow, number: int, task: int, first: int) -> None:
     """The video, then the table: an episode with a table is whole."""
-    about, path = _about(entry), video_path(target, number)
-    item = next(item for item in ("png", "mp4", "jpeg") if item in about["items"])
-    with store.here(about, item) as source:
+    result, path = _result(entry), video_path(target, number)
+    item = next(item for item in ("png", "mp4", "jpeg") if item in result.items)
+    with store.here(result, item) as source:
         if item == "mp4":
             count, colours = copy_video(path, source)
         else:
             count, colours = write_video(path, _pictures(source), FPS)
-    if count != about["frames"]:
-        raise BatchError(f"The result of {entry.name} has {count} of its {about['frames']} frames; make it again.")
-    write_table(target, Episode(number, rows_of_frames(about), None, task, FPS, first), colours)
+    if count != result.frames:
+        raise BatchError(f"The result of {entry.name} has {count} of its {result.frames} frames; make it again.")
+    write_table(target, Episode(number, rows_of_frames(result), None, task, FPS, first), colours)
 
 
 def _write_plain_video(store: Store, entry: LedgerRow, path: Path) -> None:
-    about = _about(entry)
-    item = next(item for item in ("mp4", "png", "jpeg") if item in about["items"])
-    with store.here(about, item) as source:
+    result = _result(entry)
+    item = next(item for item in ("mp4", "png", "jpeg") if item in result.items)
+    with store.here(result, item) as source:
         if item != "mp4":
             write_video(path, _pictures(source), FPS)
             return
@@ -196,9 +196,9 @@ def _task(entry: LedgerRow) -> str:
     return entry.labels["script"]
 
 
-def _about(entry: LedgerRow) -> dict[str, Any]:
-    assert entry.about is not None
-    return entry.about
+def _result(entry: LedgerRow) -> Result:
+    assert entry.result is not None
+    return entry.result
 
 
 def _whole_episodes(target: Path, meta: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -10,11 +9,11 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from ...errors import BatchError
 from .named_links import NAMED, NamedLinks
-from .outputs import ABOUT, RESULTS, explaining_full_disk, parsed, result_path, whole
+from .outputs import explaining_full_disk, whole
+from .result import RESULT_FILE, RESULTS, Result, read_result, result_path
 
 PARTS = "parts"
 _OURS = re.compile(r"[0-9a-z-]{32,}\.[0-9a-f]{8}|(probe|link)-[0-9a-f]{32}")  # in the folder of parts
@@ -47,7 +46,7 @@ class FolderStore:
     def part(self, key: str) -> Path:
         return self.root / PARTS / f"{key}.{uuid.uuid4().hex[:8]}"
 
-    def commit(self, part: Path, key: str) -> dict[str, Any]:
+    def commit(self, part: Path, key: str) -> Result:
         target = self.folder(key)
         with explaining_full_disk(part):
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,23 +56,23 @@ class FolderStore:
                 if not target.exists():
                     raise
                 _merge(part, target)
-        about = self.read(key)
-        assert about is not None
-        return about
+        result = self.read(key)
+        assert result is not None
+        return result
 
     def seen(self, key: str) -> bool:
-        return (self.folder(key) / ABOUT).exists()
+        return (self.folder(key) / RESULT_FILE).exists()
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    def read(self, key: str) -> Result | None:
         return _read(self.folder(key))
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
+    def link(self, result: Result, name: str, items: tuple[str, ...]) -> list[Path]:
         with explaining_full_disk(self.root / NAMED / name):
-            return self._links.show(self.folder(about["key"]), about, name, items)
+            return self._links.show(self.folder(result.key), result, name, items)
 
     @contextmanager
-    def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
-        yield self.folder(about["key"]) / about["items"][item]["file"]
+    def here(self, result: Result, item: str) -> Iterator[Path]:
+        yield self.folder(result.key) / result.items[item].file
 
     def clean(self) -> None:
         """Delete what earlier runs began and did not finish; nothing else may be writing."""
@@ -83,9 +82,10 @@ class FolderStore:
             shutil.rmtree(part, ignore_errors=True) if part.is_dir() else part.unlink(missing_ok=True)
 
 
-def _read(folder: Path) -> dict[str, Any] | None:
-    about = parsed((folder / ABOUT).read_bytes) if (folder / ABOUT).exists() else None
-    return None if about is None else whole(folder, about)
+def _read(folder: Path) -> Result | None:
+    path = folder / RESULT_FILE
+    result = read_result(path.read_bytes) if path.exists() else None
+    return None if result is None else whole(folder, result)
 
 
 def _merge(part: Path, target: Path) -> None:
@@ -96,15 +96,12 @@ def _merge(part: Path, target: Path) -> None:
         shutil.rmtree(target)
         os.rename(part, target)
         return
-    missing = new["items"].keys() - old["items"].keys()
-    for item in missing:
-        place = target / new["items"][item]["file"]
+    missing = {name: item for name, item in new.items.items() if name not in old.items}
+    for item in missing.values():
+        place = target / item.file
         if place.is_dir():  # not whole, or of a run that was killed right here
             shutil.rmtree(place)
-        os.replace(part / new["items"][item]["file"], place)
+        os.replace(part / item.file, place)
     if missing:
-        old["items"] |= {item: new["items"][item] for item in missing}
-        text = target / (ABOUT + ".part")
-        text.write_text(json.dumps(old), encoding="utf-8")
-        os.replace(text, target / ABOUT)
+        old.with_items(old.items | missing).write(target)
     shutil.rmtree(part, ignore_errors=True)

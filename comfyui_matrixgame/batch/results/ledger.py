@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BatchError
+from .result import Result, result_of_text
 
 FILE, LOCK = "batch.sqlite", "batch.lock"
 TABLES = frozenset({"results", "jobs", "notes"})
@@ -33,7 +34,7 @@ create table if not exists notes (name text primary key, value text);
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """One job as the ledger knows it. about: what its result, which other jobs may share, says; None where it failed.
+    """One job as the ledger knows it. result: which other jobs may share; None where it failed.
 
     labels: what the fields of its name stand for; those of the result where an older program wrote the ledger.
     """
@@ -44,7 +45,7 @@ class LedgerRow:
     error: str | None
     attempts: int
     updated: float
-    about: dict[str, Any] | None
+    result: Result | None
     labels: dict[str, str]
 
 
@@ -79,16 +80,13 @@ class Ledger:
         if self._lock is not None:
             self._lock.close()
 
-    def finish(self, name: str, labels: dict[str, str], about: dict[str, Any], signature: str) -> None:
-        """A job is done, and this is what its result says."""
-        size = sum(item["bytes"] for item in about["items"].values())
-        seconds = about["seconds"].get("model") or None
-        row = (about["key"], json.dumps(about), size, about["frames"], about["blocks"], seconds, signature)
+    def finish(self, name: str, labels: dict[str, str], result: Result, signature: str) -> None:
+        """A job is done, and this is its result."""
+        seconds = result.seconds.get("model") or None
+        row = (result.key, result.text(), result.bytes, result.frames, result.blocks, seconds, signature)
         with self._writing():
-            self._db.execute(
-                "insert or replace into results values (?, ?, ?, ?, ?, ?, ?, ?)", (*row, about["finished"])
-            )
-            self._job(name, labels, about["key"], "done", None, 0)
+            self._db.execute("insert or replace into results values (?, ?, ?, ?, ?, ?, ?, ?)", (*row, result.finished))
+            self._job(name, labels, result.key, "done", None, 0)
 
     def fail(self, name: str, labels: dict[str, str], key: str, error: str) -> None:
         """A job failed; it stays so until it is asked for again."""
@@ -105,10 +103,10 @@ class Ledger:
         row = self._db.execute(f"select {self._labels} from jobs where name = ?", (name,)).fetchone()
         return json.loads(row[0]) if row and row[0] else None
 
-    def result(self, key: str) -> dict[str, Any] | None:
-        """What a finished result says."""
+    def result(self, key: str) -> Result | None:
+        """A finished result."""
         row = self._db.execute("select about from results where key = ?", (key,)).fetchone()
-        return json.loads(row[0]) if row else None
+        return result_of_text(row[0]) if row else None
 
     def finished(self) -> dict[str, dict[str, str] | None]:
         """The names of the jobs that are done, with what their fields stand for where that was written down."""
@@ -122,9 +120,9 @@ class Ledger:
             "left join results on results.key = jobs.key order by name"
         )
         for name, key, state, error, attempts, updated, about, text in rows:
-            known = json.loads(about) if about and state == "done" else None
-            labels = json.loads(text) if text else (known or {}).get("labels", {})
-            yield LedgerRow(name, key, state, error, attempts, updated, known, labels)
+            result = result_of_text(about) if about and state == "done" else None
+            labels = json.loads(text) if text else result.labels if result is not None else {}
+            yield LedgerRow(name, key, state, error, attempts, updated, result, labels)
 
     def seconds_per_block(self, signature: str) -> tuple[float, int] | None:
         """Seconds of the models for a block, and in how many jobs that was measured; None where never."""
@@ -139,12 +137,12 @@ class Ledger:
         sums: dict[str, list[int]] = {}
         query = "select about from results where signature = ? order by finished desc limit 200"
         for (about,) in self._db.execute(query, (signature,)):
-            known = json.loads(about)
+            result = result_of_text(about)
             for item in items:
-                if item in known["items"]:
+                if item in result.items:
                     total = sums.setdefault(item, [0, 0])
-                    total[0] += known["items"][item]["bytes"]
-                    total[1] += known["frames"]
+                    total[0] += result.items[item].bytes
+                    total[1] += result.frames
         return {item: size / frames for item, (size, frames) in sums.items() if frames}
 
     def note(self, name: str) -> Any:

@@ -13,11 +13,11 @@ import shutil
 import uuid
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 from ...errors import BatchError
 from ...system.files import read_start
-from .outputs import PICTURES, RESULTS
+from .outputs import PICTURES
+from .result import RESULTS, Result
 
 NAMED = "by_name"
 LIST = "by_name.list"
@@ -37,14 +37,14 @@ class NamedLinks:
         if os.path.lexists(self._list) and not _is_list(self._list):
             raise BatchError(f"{self._list} exists and is no list that this program wrote; move it.")
 
-    def show(self, source: Path, about: dict[str, Any], name: str, items: Iterable[str]) -> list[Path]:
+    def show(self, source: Path, result: Result, name: str, items: Iterable[str]) -> list[Path]:
         """Show the items of a result in the folder `source`; returns what could not be, as files of other origin are in
         its place. Raises OSError."""
         wanted: dict[Path, Path] = {}
         kept: list[Path] = []
         target = self._root / NAMED / name
         for item in items:
-            file = source / about["items"][item]["file"]
+            file = source / result.items[item].file
             if item in PICTURES:
                 folder = target.parent / f"{target.name}.{item}"
                 pictures = {folder / picture.name: picture for picture in file.iterdir()}

@@ -5,12 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
-import os
 import shutil
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import torch
@@ -28,9 +26,8 @@ from ...variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK, first_input_of_bloc
 from ...world import World, save_world
 from ...world.world import ENGINE_VERSION
 from ..jobs.task import Task
+from .result import VERSION, Item, Result, short_lanes
 
-RESULTS = "results"  # the folder of a store that they lie in
-ABOUT = "result.json"
 PICTURES = {"png": "png", "jpeg": "jpg"}  # items that are a folder of frames, and how these end
 FILES = {"mp4": "video.mp4", "latents": "latents.safetensors", "inputs": "inputs.csv", "world": "world.safetensors"}
 THUMBNAIL = "thumbnail.jpg"
@@ -45,7 +42,7 @@ class DiskFull(BatchError):
 
 
 class ResultWriter:
-    """The files of one result. `add` takes blocks in order; `finish` makes the folder whole and returns its text.
+    """The files of one result. `add` takes blocks in order; `finish` makes the folder whole.
 
     present: items whose files are there already. What it raises is a MatrixGameError, and DiskFull where no space is
     left.
@@ -76,8 +73,8 @@ class ResultWriter:
                 _thumbnail(frames[middle - self._frames], self.folder / THUMBNAIL)
             self._frames += len(frames)
 
-    def finish(self, world: World | None, worker: str, model_seconds: float) -> dict[str, Any]:
-        """Close every file and write ABOUT, last; returns what it says."""
+    def finish(self, world: World | None, worker: str, model_seconds: float) -> None:
+        """Close every file and write the result's own, last."""
         with explaining_full_disk(self.folder):
             self._close()
             if "inputs" in self.task.keep:
@@ -85,7 +82,7 @@ class ResultWriter:
             if "world" in self.task.keep and world is not None:
                 save_world(world, self.folder / FILES["world"])
             seconds = {"model": round(model_seconds, 4), "all": round(time.time() - self._began, 4)}
-            return write_about(self.folder, self.task, worker, seconds)
+            write_result(self.folder, self.task, worker, seconds)
 
     def abandon(self) -> None:
         """Delete what was begun."""
@@ -178,42 +175,44 @@ class explaining_full_disk:
             raise BatchError(f"{self.folder} cannot be written: {error.strerror or error}.") from None
 
 
-def write_about(folder: Path, task: Task, worker: str, seconds: dict[str, float]) -> dict[str, Any]:
+def write_result(folder: Path, task: Task, worker: str, seconds: dict[str, float]) -> None:
     """Write down what a finished folder holds; the last file of a result."""
-    items = {name: {"file": _file_of(name), "bytes": _size(folder / _file_of(name))} for name in task.items}
-    about = task.about() | {
-        "version": 1,
-        "items": items,
-        "thumbnail": THUMBNAIL if (folder / THUMBNAIL).exists() else None,
-        "seconds": seconds,
-        "worker": worker,
-        "program": __version__,
-        "engine_version": ENGINE_VERSION,
-        "finished": round(time.time(), 3),
-    }
-    part = folder / (ABOUT + ".part")
-    part.write_text(json.dumps(about), encoding="utf-8")
-    os.replace(part, folder / ABOUT)
-    return about
+    items = {name: Item(_file_of(name), _size(folder / _file_of(name))) for name in task.items}
+    thumbnail = THUMBNAIL if (folder / THUMBNAIL).exists() else None
+    result_of_task(task, items, thumbnail, worker, seconds).write(folder)
 
 
-def result_path(key: str) -> str:
-    """Where a result lies in its store."""
-    return f"{RESULTS}/{key[:2]}/{key}"
+def result_of_task(
+    task: Task, items: dict[str, Item], thumbnail: str | None, worker: str, seconds: dict[str, float]
+) -> Result:
+    """What there is to say of a task that was finished just now."""
+    return Result(
+        key=task.key,
+        block=task.block_name,
+        variant=task.variant,
+        labels=task.labels,
+        seed=task.seed,
+        blocks=task.blocks,
+        first_block=task.first_block,
+        frames=task.frames,
+        size=task.size,
+        lanes=short_lanes(task.track),
+        version=VERSION,
+        items=items,
+        thumbnail=thumbnail,
+        seconds=seconds,
+        worker=worker,
+        program=__version__,
+        engine_version=ENGINE_VERSION,
+        finished=round(time.time(), 3),
+    )
 
 
-def parsed(read: Callable[[], bytes]) -> dict[str, Any] | None:
-    """What a result says; None where that is no JSON, so that the result is not whole."""
-    try:
-        return json.loads(read())
-    except ValueError:
-        return None
-
-
-def whole(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """What a result says, without the items whose files are gone or have another size than they were written with."""
-    items = {name: item for name, item in about["items"].items() if _is_there(folder / item["file"], item["bytes"])}
-    return about | {"items": items}
+def whole(folder: Path, result: Result) -> Result:
+    """A result without the items whose files are gone or have another size than they were written with."""
+    return result.with_items(
+        {name: item for name, item in result.items.items() if _is_there(folder / item.file, item.bytes)}
+    )
 
 
 def latents_bytes(blocks: int, size: tuple[int, int]) -> int:

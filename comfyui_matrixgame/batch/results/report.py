@@ -16,7 +16,6 @@ from ...media.images import open_picture
 from ...system.files import write_whole
 from ..jobs.settings import is_url
 from .ledger import Ledger, LedgerRow
-from .outputs import result_path
 from .report_files import (
     ACROSS,
     BACKGROUND,
@@ -30,6 +29,7 @@ from .report_files import (
     TEXT,
     check_report_files,
 )  # fmt: skip
+from .result import Result
 
 THUMBNAILS = "thumbnails"  # of results at a URL
 TEMPLATE = Path(__file__).with_name("report.html")
@@ -54,7 +54,7 @@ def write_report(folder: Path, output: str | None = None, quick: bool = False) -
         entries = list(ledger.entries())
     finally:
         ledger.close()
-    finished = [entry for entry in entries if entry.about]
+    finished = [entry for entry in entries if entry.result]
     check_report_files(folder, 0 if quick else len(finished), tables=not quick)
     try:
         if is_url(where):
@@ -123,7 +123,8 @@ def _sheet(folder: Path, entries: list[LedgerRow], far: bool) -> Image.Image:
     for index, entry in enumerate(entries):
         left, top = index % ACROSS * wide, index // ACROSS * high
         try:
-            with open_picture(folder / _thumbnail_place(entry.about or {}, far)) as picture:
+            assert entry.result is not None
+            with open_picture(folder / _thumbnail_place(entry.result, far)) as picture:
                 picture = picture.convert("RGB")
                 scale = min((wide - 8) / picture.width, (CELL[1] - 4) / picture.height)
                 picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
@@ -147,16 +148,16 @@ def _bring_thumbnails(folder: Path, output: str, entries: list[LedgerRow]) -> No
     from .url_store import UrlStore
 
     (folder / THUMBNAILS).mkdir(exist_ok=True)
-    abouts = [entry.about for entry in entries if entry.about and entry.about["thumbnail"]]
-    missing = {folder / _thumbnail_place(about, True): about for about in abouts}
-    missing = {path: about for path, about in missing.items() if not path.exists()}
+    results = [entry.result for entry in entries if entry.result and entry.result.thumbnail]
+    missing = {folder / _thumbnail_place(result, True): result for result in results}
+    missing = {path: result for path, result in missing.items() if not path.exists()}
     if missing:
         UrlStore(output, write=False).fetch_thumbnails(list(missing.values()), list(missing))
 
 
-def _thumbnail_place(about: dict[str, Any], far: bool) -> str:
+def _thumbnail_place(result: Result, far: bool) -> str:
     """Where a result's thumbnail lies beside the page. far: whether the result itself is at a URL."""
-    return f"{THUMBNAILS}/{about['key']}.jpg" if far else f"{result_path(about['key'])}/{about['thumbnail']}"
+    return f"{THUMBNAILS}/{result.key}.jpg" if far else f"{result.place}/{result.thumbnail}"
 
 
 def _base(output: str) -> str | None:
@@ -171,25 +172,24 @@ def _row(entry: LedgerRow, lanes: dict[str, int], output: str) -> dict[str, Any]
     row: dict[str, Any] = {"name": entry.name, "state": entry.state}
     if entry.error:
         row |= {"error": entry.error, "finished": entry.updated}
-    about = entry.about
-    if about is None:
+    result = entry.result
+    if result is None:
         return row
-    text = json.dumps({"rows": _rows_of(about), "lanes": about["lanes"]}, separators=(",", ":"))
+    text = json.dumps({"rows": result.rows, "lanes": result.lanes}, separators=(",", ":"))
     row |= {
         "labels": entry.labels,
         "lanes": lanes.setdefault(text, len(lanes)),
-        "frames": about["frames"],
-        "seconds": about["seconds"].get("model") or about["seconds"].get("all"),
-        "bytes": _bytes(about),
-        "finished": about["finished"],
-        "worker": about["worker"],
+        "frames": result.frames,
+        "seconds": result.seconds.get("model") or result.seconds.get("all"),
+        "bytes": result.bytes,
+        "finished": result.finished,
+        "worker": result.worker,
     }
-    row |= {"thumbnail": _thumbnail_place(about, is_url(output))} if about["thumbnail"] else {}
+    row |= {"thumbnail": _thumbnail_place(result, is_url(output))} if result.thumbnail else {}
     if base is not None:
-        place = f"{base}{result_path(about['key'])}/"
-        video = _video(about)
-        row |= {"video": place + video} if video else {}
-        row["files"] = [[name, place + item["file"]] for name, item in about["items"].items()]
+        place = f"{base}{result.place}/"
+        row |= {"video": place + result.video} if result.video else {}
+        row["files"] = [[name, place + item.file] for name, item in result.items.items()]
     return row
 
 
@@ -197,28 +197,13 @@ def _table_row(entry: LedgerRow) -> dict[str, Any]:
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {"name": entry.name, "state": entry.state, "error": entry.error, "attempts": entry.attempts}
     row |= {"key": entry.key, "finished": entry.updated}
-    about = entry.about
-    if about is not None:
-        place = result_path(about["key"]) + "/"
-        video, thumbnail = _video(about), about["thumbnail"]
-        row |= {name: entry.labels[name] for name in LABELS} | {"seed": about["seed"]}
-        row |= {name: about[name] for name in ("blocks", "frames", "worker", "finished", "block", "program")}
-        row |= {"height": about["size"][0], "width": about["size"][1], "bytes": _bytes(about)}
-        row |= {"model_seconds": about["seconds"].get("model"), "seconds": about["seconds"].get("all")}
+    result = entry.result
+    if result is not None:
+        place = f"{result.place}/"
+        video, thumbnail = result.video, result.thumbnail
+        row |= {name: entry.labels[name] for name in LABELS} | {"seed": result.seed}
+        row |= {name: getattr(result, name) for name in ("blocks", "frames", "worker", "finished", "block", "program")}
+        row |= {"height": result.size[0], "width": result.size[1], "bytes": result.bytes}
+        row |= {"model_seconds": result.seconds.get("model"), "seconds": result.seconds.get("all")}
         row |= {"video": video and place + video, "thumbnail": thumbnail and place + thumbnail}
     return row
-
-
-def _video(about: dict[str, Any]) -> str | None:
-    """The video to play: with the overlay where there is one."""
-    videos = sorted(item["file"] for item in about["items"].values() if item["file"].endswith(".mp4"))
-    return videos[0] if videos else None
-
-
-def _bytes(about: dict[str, Any]) -> int:
-    return sum(item["bytes"] for item in about["items"].values())
-
-
-def _rows_of(about: dict[str, Any]) -> int:
-    """Input rows of a job: a frame fewer than it has where it began with a picture."""
-    return about["frames"] - (about["first_block"] == 0)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ...errors import BatchError
 from ...system.targets import fault_of
 from ..jobs.settings import is_url
 from .folder_store import FolderStore
+from .result import Result
 from .url_store import UrlStore
 
 
@@ -31,20 +32,20 @@ class Store(Protocol):
         """Whether there may be such a result, as far as a first look told; where there is none, `read` finds none."""
         ...
 
-    def commit(self, part: Path, key: str) -> dict[str, Any]:
+    def commit(self, part: Path, key: str) -> Result:
         """Put a whole folder in its place; returns what the result now says. Does nothing where it is there already."""
         ...
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    def read(self, key: str) -> Result | None:
         """What a finished result says, of items that are there; None where there is none."""
         ...
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
+    def link(self, result: Result, name: str, items: tuple[str, ...]) -> list[Path]:
         """Show a result's files under a name of the job file; returns what lies in their place and is not the
         program's: that is kept."""
         ...
 
-    def here(self, about: dict[str, Any], item: str) -> AbstractContextManager[Path]:
+    def here(self, result: Result, item: str) -> AbstractContextManager[Path]:
         """An item of a finished result as a file, or a folder of pictures, of this machine, as long as it is used."""
         ...
 

@@ -13,17 +13,17 @@ results/ab/abcd...-12-34/0a1b2c3d/video.mp4 ...     of the attempt 0a1b2c3d
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ...errors import BatchError
-from .outputs import ABOUT, RESULTS, parsed, result_path
+from .result import RESULT_FILE, RESULTS, Result, read_result, result_of_text, result_path
 
 FLAT = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory"}  # have no folders that must be made first
 PROBE = "probe"
@@ -60,22 +60,22 @@ class UrlStore:
     def part(self, key: str) -> Path:
         return self._local / f"{key}.{uuid.uuid4().hex[:8]}"
 
-    def commit(self, part: Path, key: str) -> dict[str, Any]:
+    def commit(self, part: Path, key: str) -> Result:
         """Send a whole folder; returns what the result now says. Sends nothing where it is there already."""
         try:
-            before = self._patiently(lambda: self._about(key))
-            own = json.loads((part / ABOUT).read_text(encoding="utf-8"))
-            if before is not None and own["items"].keys() <= before["items"].keys():
+            before = self._patiently(lambda: self._read(key))
+            own = result_of_text((part / RESULT_FILE).read_bytes())
+            if before is not None and own.items.keys() <= before.items.keys():
                 return before
             place = f"{self._root}/{result_path(key)}"
-            about = _moved(own, part.suffix[1:])
+            result = _moved(own, part.suffix[1:])
             if before is not None:  # what is finished stays as it is
-                about = before | {"items": about["items"] | before["items"]}
-            files = [file for file in sorted(part.rglob("*")) if file.is_file() and file.name != ABOUT]
+                result = before.with_items(result.items | before.items)
+            files = [file for file in sorted(part.rglob("*")) if file.is_file() and file.name != RESULT_FILE]
             targets = [f"{place}/{part.suffix[1:]}/{file.relative_to(part).as_posix()}" for file in files]
             self._patiently(lambda: self._send(files, targets))
-            self._patiently(lambda: self._files.pipe_file(f"{place}/{ABOUT}", json.dumps(about).encode()))
-            return about
+            self._patiently(lambda: self._files.pipe_file(f"{place}/{RESULT_FILE}", result.text().encode()))
+            return result
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
@@ -93,19 +93,19 @@ class UrlStore:
             self._seen[key[:2]] = {name.rstrip("/").rpartition("/")[2] for name in names}
         return key in self._seen[key[:2]]
 
-    def read(self, key: str) -> dict[str, Any] | None:
+    def read(self, key: str) -> Result | None:
         try:
-            return self._about(key)
+            return self._read(key)
         except Exception as error:
             raise self._failed("read", error) from None
 
-    def link(self, about: dict[str, Any], name: str, items: tuple[str, ...]) -> list[Path]:
+    def link(self, result: Result, name: str, items: tuple[str, ...]) -> list[Path]:
         """Nothing: a URL has no links; the table says which result has which name."""
         return []
 
     @contextlib.contextmanager
-    def here(self, about: dict[str, Any], item: str) -> Iterator[Path]:
-        source = f"{self._root}/{result_path(about['key'])}/{about['items'][item]['file']}"
+    def here(self, result: Result, item: str) -> Iterator[Path]:
+        source = f"{self._root}/{result.place}/{result.items[item].file}"
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder) / Path(source).name
             try:
@@ -114,9 +114,9 @@ class UrlStore:
                 raise self._failed("read", error) from None
             yield target
 
-    def fetch_thumbnails(self, abouts: Sequence[dict[str, Any]], paths: Sequence[Path]) -> None:
+    def fetch_thumbnails(self, results: Sequence[Result], paths: Sequence[Path]) -> None:
         """Copy the thumbnails of results to these paths; those that cannot be had are left out."""
-        names = [f"{self._root}/{result_path(about['key'])}/{about['thumbnail']}" for about in abouts]
+        names = [f"{self._root}/{result.place}/{result.thumbnail}" for result in results]
         with contextlib.suppress(Exception):  # a page without pictures is better than none
             found = self._files.cat(names, on_error="omit") if names else {}
             for name, path in zip(names, paths, strict=True):
@@ -130,10 +130,10 @@ class UrlStore:
                 if time.time() - part.stat().st_mtime > STALE:
                     shutil.rmtree(part, ignore_errors=True)
 
-    def _about(self, key: str) -> dict[str, Any] | None:
-        path = f"{self._root}/{result_path(key)}/{ABOUT}"
+    def _read(self, key: str) -> Result | None:
+        path = f"{self._root}/{result_path(key)}/{RESULT_FILE}"
         try:
-            return parsed(lambda: self._files.cat_file(path))
+            return read_result(lambda: self._files.cat_file(path))
         except FileNotFoundError:
             return None
 
@@ -169,11 +169,10 @@ class UrlStore:
         return BatchError(f"Results cannot be {verb} {self.url}: {_said(error)}.")
 
 
-def _moved(about: dict[str, Any], attempt: str) -> dict[str, Any]:
-    """What a result says, with its files in a folder of the attempt."""
-    items = {name: {**item, "file": f"{attempt}/{item['file']}"} for name, item in about["items"].items()}
-    thumbnail = about["thumbnail"] and f"{attempt}/{about['thumbnail']}"
-    return about | {"items": items, "thumbnail": thumbnail}
+def _moved(result: Result, attempt: str) -> Result:
+    """A result with its files in a folder of the attempt."""
+    items = {name: item._replace(file=f"{attempt}/{item.file}") for name, item in result.items.items()}
+    return replace(result, items=items, thumbnail=result.thumbnail and f"{attempt}/{result.thumbnail}")
 
 
 def _said(error: Exception) -> str:

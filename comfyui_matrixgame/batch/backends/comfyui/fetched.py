@@ -20,6 +20,7 @@ from ....system.words import counted
 from ....variants import LATENTS_PER_BLOCK
 from ...jobs.task import Task
 from ...results.outputs import FILES, ResultWriter, frames_in_block
+from ...results.result import Result
 from ...results.store import Store
 from .client import HostClient, JobFailed
 from .workflow import LATENTS, OUTPUTS, PICTURE, VIDEO, Workflow, lossless
@@ -47,7 +48,7 @@ async def fetch_outputs(client: HostClient, prompt: Workflow, outputs: dict[str,
     return Fetched(found.get(PICTURE, []), videos[0] if videos else None, latents[0] if latents else None)
 
 
-def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, seconds: float) -> dict[str, Any]:
+def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, seconds: float) -> Result:
     """Check what was fetched and put it in its place; raises JobFailed where it is not what was asked for."""
     folder = store.part(task.key)
     folder.mkdir(parents=True, exist_ok=True)

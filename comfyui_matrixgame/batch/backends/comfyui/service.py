@@ -9,11 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from ....errors import BatchError
 from ...jobs.task import Task
 from ...results.outputs import DiskFull
+from ...results.result import Result
 from ...results.store import Store
 from ..backend import OnPulse, Outcome, Pulse
 from ..local import sentence, source_of
@@ -107,9 +107,9 @@ class Service(threading.Thread):
                 await asyncio.sleep(0.02)
                 continue
             try:
-                about = await self._make(host, work.task, number)
+                result = await self._make(host, work.task, number)
                 host.losses = 0
-                self._outbox.put(Outcome(work.task, about))
+                self._outbox.put(Outcome(work.task, result))
             except HostGone as error:
                 await self._lost(host, work, error)
             except DiskFull as error:
@@ -132,7 +132,7 @@ class Service(threading.Thread):
         else:
             await asyncio.sleep(PATIENCE[host.losses - 1])
 
-    async def _make(self, host: Host, task: Task, number: int) -> dict[str, Any]:
+    async def _make(self, host: Host, task: Task, number: int) -> Result:
         """Run a task on a host, fetch what it made, and check it."""
         began = time.perf_counter()
         source = source_of(task)
