@@ -24,7 +24,7 @@ from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, pl
 from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from .variants import Variant, default_variant
 from .world import Models
-from .world.models import fingerprint
+from .world.models import network_id
 
 STORED_FP8 = "float8_e4m3fn"
 
@@ -99,7 +99,7 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     generator.attention = get_attention(attention)
     vae: Any = load_vae(files.vae.path, files.dtype, place)
     decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None
-    weights_id = fingerprint(generator)  # once: nothing changes them any more
+    generator_id = network_id(generator)  # once: nothing changes them any more
     if streamed:
         storage = storage_dtype(dtype, files.generator.dtype)
         generator.compute_dtype = compute_dtype(storage, device)
@@ -109,7 +109,7 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
         vae = VisitingEncoder(vae, device, decodes=decoder is None)
     if tiles > 1:
         decoder = TiledDecoder(vae if decoder is None else decoder, tiles)
-    return Models(generator, vae, decoder, weights_id=weights_id)
+    return Models(generator, vae, decoder, generator_id=generator_id)
 
 
 def plan_for(files: Files, height: int, width: int, played: bool = False, tiles: int | None = None) -> MemoryPlan:

@@ -12,7 +12,7 @@ from ..errors import WorldError
 from ..networks.generator.kv_cache import Caches
 from ..networks.vae.base import State
 from ..world.block.inputs import TAIL_ROWS
-from ..world.models import Models, fingerprint
+from ..world.models import Models, network_id
 from ..world.world import World, next_name
 
 
@@ -51,7 +51,7 @@ def keys_after(models: Models, world: World) -> WorldKeys:
     """The keys after a world that goes on with these models; raises WorldError for a batch."""
     if world.batch != 1:
         raise WorldError(f"A cache holds one world at a time, got a batch of {world.batch}; pick one of them.")
-    decoder = fingerprint(models.decoder)[:16]
+    decoder = network_id(models.decoder)[:16]
     return WorldKeys(world.names[0], world.block, _numbers(models, world), decoder)
 
 

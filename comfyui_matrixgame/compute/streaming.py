@@ -104,7 +104,7 @@ class WeightStream:
 def stream_weights(generator: nn.Module, device: torch.device) -> WeightStream:
     """Take a generator that was loaded into main memory to the device, all but its large weights, which are streamed.
 
-    Its parameters then do not hold the weights of any one moment: take fingerprints before.
+    Its parameters then do not hold the weights of any one moment: take its id before (`network_id`).
     """
     stream = WeightStream(generator, device)
     streamed = {id(module.weight) for _, module in named_layers(generator)}

@@ -39,7 +39,7 @@ from ..networks.vae.base import State
 from ..system.resources import gigabytes
 from ..variants import default_variant
 from ..world import Models
-from ..world.models import fingerprint
+from ..world.models import network_id
 from .layers import (
     HostOperations,
     attention_function,
@@ -82,7 +82,7 @@ class MatrixGameModel(nn.Module):
         self.diffusion_model = generator
         let_numbers_find_layers(generator)
         self.is_demo, self.size = is_demo, size
-        self.weights_id = fingerprint(generator)  # before anything patches them
+        self.generator_id = network_id(generator)  # before anything patches them
         self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
         self.manual_cast_dtype = generator.compute_dtype
         self.model_sampling = _NoSampling()
@@ -253,12 +253,12 @@ class HostModels(Models):
         self._patcher = model
         autoencoder = VaeOnDevice(vae.vae, model.load_device)
         decoder = autoencoder if vae.decoder is vae.vae else DecoderOnDevice(vae.decoder, model.load_device)
-        weights_id = model.model.weights_id
+        generator_id = model.model.generator_id
         if patches := _applied_patches(model):
-            weights_id += f"+{_patches_id(patches)}"
+            generator_id += f"+{_patches_id(patches)}"
         if model.injections:
-            weights_id += f"+{_injections_id(model.injections)}"
-        super().__init__(model.model.diffusion_model, autoencoder, decoder, weights_id=weights_id)
+            generator_id += f"+{_injections_id(model.injections)}"
+        super().__init__(model.model.diffusion_model, autoencoder, decoder, generator_id=generator_id)
 
     @property
     def device(self) -> torch.device:

@@ -61,7 +61,7 @@ def random_models(
     quantise(networks[0], precision)
     for network in networks:
         network.lay_weights(device)
-    return Models(*networks, weights_id="random")
+    return Models(*networks, generator_id="random")
 
 
 def image_tower(dtype: torch.dtype, device: torch.device) -> ImageEncoder:

@@ -24,7 +24,7 @@ from ..networks.vae import VideoDecoder
 from ..networks.vae.base import State, to_uint8
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
 from ..world import Models, Rollout, World, rollout
-from ..world.models import fingerprint
+from ..world.models import network_id
 from ..world.start import fill_from_latents
 from ..world.take_over import at_work, taken_over
 from ..world.world import next_name
@@ -127,9 +127,9 @@ class EarlyDecoder:
 
 def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
     """The same models with a decoder that hands frames over early, and that decoder."""
-    early, name, theirs = EarlyDecoder(models.decoder), models.identity(), copy.copy(models)
+    early, models_id, theirs = EarlyDecoder(models.decoder), models.id(), copy.copy(models)
     theirs.decoder = early
-    theirs.identity = lambda: name  # type: ignore[method-assign] # not worked out again for every block
+    theirs.id = lambda: models_id  # type: ignore[method-assign] # not worked out again for every block
     return theirs, early
 
 
@@ -307,7 +307,7 @@ class PlayedWorld:
 
     @staticmethod
     def _check_decoder(decoder: VideoDecoder, world: World) -> None:
-        if world.decoder_state is not None and world.decoder_id != fingerprint(decoder):
+        if world.decoder_state is not None and world.decoder_id != network_id(decoder):
             raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
 
 

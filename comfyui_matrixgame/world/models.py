@@ -19,14 +19,14 @@ from ..networks.vision import ImageEncoder
 from ..variants import Variant
 
 COMPUTED_IN = (torch.float32, torch.bfloat16, torch.float16)
-_SAMPLES = 64  # values of each tensor that enter its name
+_SAMPLES = 64  # values of each tensor that enter its id
 
 
-class Named(Protocol):
-    """A network that has a name: the generator, an image tower, and every encoder and decoder (vae/base.py)."""
+class Identified(Protocol):
+    """A network that has an id: the generator, an image tower, and every encoder and decoder (vae/base.py)."""
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """What the name follows from."""
+        """What the id follows from."""
         ...
 
 
@@ -36,13 +36,14 @@ class Models:
 
     generator: predicts latents. vae: encodes the start image. decoder: makes frames; the VAE itself unless a
     tiny decoder is given. vision: only needed where a world is started.
+    generator_id: where it is known already, or says more than the weights as they are now do.
     """
 
     generator: Generator
     vae: VideoAutoencoder
     decoder: VideoDecoder = None  # type: ignore[assignment]
     vision: ImageEncoder | None = None
-    weights_id: str | None = None
+    generator_id: str | None = None
     variant: Variant = field(init=False)
 
     def __post_init__(self) -> None:
@@ -67,28 +68,28 @@ class Models:
         stored = self.generator.blocks[0].self_attn.q.weight.dtype  # type: ignore[union-attr]
         return compute if compute.itemsize == 2 or stored == torch.float32 else torch.bfloat16
 
-    def identity(self) -> str:
-        """A name for generator and VAE that changes with their weights and with what they compute in."""
-        return self.identities()[0]
+    def id(self) -> str:
+        """Stands for generator and VAE; it changes with their weights and with what they compute in."""
+        return self.ids()[0]
 
-    def identities(self) -> list[str]:
-        """That name, and those that the same weights have on devices that compute in another dtype: it is the device's
+    def ids(self) -> list[str]:
+        """That id, and those that the same weights have on devices that compute in another dtype: it is the device's
         choice, not the user's, and a world goes on there."""
-        weights, vae, own = self.weights_id or fingerprint(self.generator), fingerprint(self.vae), self.generator
-        names, precision = [], precision_of(own)
+        weights, vae, own = self.generator_id or network_id(self.generator), network_id(self.vae), self.generator
+        ids, precision = [], precision_of(own)
         for compute in sorted(COMPUTED_IN, key=lambda dtype: dtype != own.compute_dtype):
             parts: list[object] = [weights, vae, compute, self._cache_dtype(compute)]
             parts += [precision] if precision != EXACT else []
-            names.append(hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16])
-        return names
+            ids.append(hashlib.sha256("/".join(map(str, parts)).encode()).hexdigest()[:16])
+        return ids
 
 
-def fingerprint(module: Named) -> str:
-    """A name for a network's weights: every tensor's name, shape, dtype and a sample of its values, in the order of the
+def network_id(network: Identified) -> str:
+    """Stands for a network's weights: every tensor's name, shape, dtype and a sample of its values, in the order of the
     names. It is the same wherever the tensors lie."""
     digest = hashlib.sha256()
     found: list[Tensor] = []
-    for name, parameter in sorted(module.named_parameters()):
+    for name, parameter in sorted(network.named_parameters()):
         flat = parameter.detach().flatten()
         found.append(flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float())
         digest.update(f"{name}{list(parameter.shape)}{parameter.dtype}".encode())

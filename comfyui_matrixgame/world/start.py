@@ -17,7 +17,7 @@ from ..variants import LATENTS_PER_BLOCK, blocks_of_frames, frames_of_blocks
 from .block.condition import encode_start, whole_condition
 from .block.inputs import tracks_for
 from .block.passes import clean_pass, rollout_constants, with_caches
-from .models import Models, fingerprint
+from .models import Models, network_id
 from .world import World, first_name, next_name, pixels_name
 
 
@@ -53,15 +53,15 @@ def start_world(
     _check_features(models, features)
     image = image.float().contiguous()
     condition, state = encode_start(models.vae, image, LATENTS_PER_BLOCK)
-    identity = models.identity()
+    models_id = models.id()
     steps = models.variant.steps
     world = World(
         variant=models.variant,
         block=0,
         seeds=seeds,
-        names=tuple(first_name(identity, models.variant, im, s, steps) for im, s in zip(image, seeds, strict=True)),
-        models_id=identity,
-        decoder_id=fingerprint(models.decoder),
+        names=tuple(first_name(models_id, models.variant, im, s, steps) for im, s in zip(image, seeds, strict=True)),
+        models_id=models_id,
+        decoder_id=network_id(models.decoder),
         image=image.to(models.device),
         features=features.to(models.device),
         condition=condition.to(models.device),

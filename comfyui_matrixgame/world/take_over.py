@@ -11,7 +11,7 @@ import torch
 from ..errors import WorldError
 from ..networks.vae.base import State
 from .check import fits_caches
-from .models import Models, fingerprint
+from .models import Models, network_id
 from .world import World
 
 log = logging.getLogger(__name__)
@@ -24,12 +24,12 @@ def taken_over(models: Models, world: World) -> World:
     Raises WorldError where it cannot go on with them.
     """
     check_fits(models, world)
-    identity = models.identity()
-    if world.models_id == identity:
+    models_id = models.id()
+    if world.models_id == models_id:
         return world
     log.info("The world comes from a device that computes in another dtype; the last digits of what follows differ.")
-    names = tuple(hashlib.sha256(f"{name}/{identity}".encode()).hexdigest() for name in world.names)
-    return replace(world, models_id=identity, names=names)
+    names = tuple(hashlib.sha256(f"{name}/{models_id}".encode()).hexdigest() for name in world.names)
+    return replace(world, models_id=models_id, names=names)
 
 
 def at_work(world: World, models: Models) -> World:
@@ -51,12 +51,12 @@ def check_fits(models: Models, world: World) -> None:
             f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
             "the world was made with, or start a new world."
         )
-    if world.models_id != models.identity() and world.models_id not in models.identities():
+    if world.models_id != models.id() and world.models_id not in models.ids():
         raise WorldError(
             "The world was made with other weights, or weights of another dtype, than the loaded ones, and going on "
             "would not be the same rollout; load what it was made with, or start a new world."
         )
-    if world.decoder_state is not None and world.decoder_id != fingerprint(models.decoder):
+    if world.decoder_state is not None and world.decoder_id != network_id(models.decoder):
         raise WorldError(
             "The world's frames were made with another decoder; load the one it was made with, or start a new world."
         )

@@ -23,7 +23,7 @@ _warm: set[tuple[str, int, int, int]] = set()
 
 def passes_of_warm_up(models: Models, height: int, width: int, batch: int = 1) -> int:
     """Passes that `warm_up` will make: none on a CPU, and none where it was done."""
-    if models.device.type == "cpu" or (models.identity(), height, width, batch) in _warm:
+    if models.device.type == "cpu" or (models.id(), height, width, batch) in _warm:
         return 0
     return BLOCKS * models.variant.passes
 
@@ -38,7 +38,7 @@ def warm_up(models: Models, height: int, width: int, batch: int = 1, on_pass: On
     del world  # or its encoder's state would lie beside the rollout's
     for _ in run:
         pass
-    _warm.add((models.identity(), height, width, batch))
+    _warm.add((models.id(), height, width, batch))
 
 
 def _blank_world(models: Models, height: int, width: int, batch: int) -> World:
@@ -47,14 +47,14 @@ def _blank_world(models: Models, height: int, width: int, batch: int) -> World:
     features, image = torch.zeros(1, 257, models.generator.config.visual_dim), torch.zeros(3, height, width)
     if not models.vae.encode_at_once:
         return start_world(models, image, list(range(batch)), features=features)
-    device, identity = models.device, models.identity()
+    device, models_id = models.device, models.id()
     rows, columns = height // SPATIAL_STRIDE, width // SPATIAL_STRIDE
     return World(
         variant=models.variant,
         block=0,
         seeds=tuple(range(batch)),
         names=tuple(f"warm {seed}" for seed in range(batch)),
-        models_id=identity,
+        models_id=models_id,
         decoder_id="",
         image=image.expand(batch, -1, -1, -1).to(device),
         features=features.expand(batch, -1, -1).to(device),

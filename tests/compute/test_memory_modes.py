@@ -32,7 +32,7 @@ from comfyui_matrixgame.terminal.main import main, parser
 from comfyui_matrixgame.terminal.play import make_played_world
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import Models, World, rollout, start_world
-from comfyui_matrixgame.world.models import fingerprint
+from comfyui_matrixgame.world.models import network_id
 
 from ..support.live_memory import LiveMemory
 from ..support.networks import random_track, small_image, small_models, stream
@@ -64,13 +64,13 @@ def test_streamed_weights_change_no_number(layers: int, precision: str) -> None:
     whole = with_layers(layers)
     quantise(whole.generator, precision)
     generator = copy.deepcopy(whole.generator)
-    identity = fingerprint(generator)
+    generator_id = network_id(generator)
     streamed = stream_weights(generator, CPU)
     vae: Any = VisitingEncoder(whole.vae, CPU, decodes=True)
-    small = Models(generator, vae, vision=whole.vision, weights_id=identity)
+    small = Models(generator, vae, vision=whole.vision, generator_id=generator_id)
     assert is_streamed(generator)
     assert not is_streamed(whole.generator)
-    assert small.identity() == whole.identity()
+    assert small.id() == whole.id()
     for ours, theirs in zip(blocks_of(small), blocks_of(whole), strict=True):
         assert ours.names == theirs.names
         assert torch.equal(ours.latents, theirs.latents)
@@ -124,7 +124,7 @@ def test_tiles_are_close_to_the_whole_and_go_on_in_pieces(tiny: bool) -> None:
     assert torch.equal(torch.cat([first, rest], dim=2), pixels)
     off = (pixels - expected).abs().mean() / expected.std()
     assert off < (0.01 if tiny else 0.2)  # the Wan decoder looks at the whole frame
-    assert fingerprint(tiled) != fingerprint(whole)
+    assert network_id(tiled) != network_id(whole)
     same = TiledDecoder(whole, 1).decode(latents)[0]
     assert torch.equal(same, expected)
 

@@ -89,7 +89,7 @@ def test_a_rollout_is_close_to_exact_and_never_mixes_with_it(precision: str) -> 
     error = ((latents - reference).norm() / reference.norm()).item()
     assert 1e-4 < error < 0.2
     assert torch.equal(latents, one_block(fast))
-    assert len({models.identity() for models in (exact, fast_models("fp8"), fast_models("int8"))}) == 3
+    assert len({models.id() for models in (exact, fast_models("fp8"), fast_models("int8"))}) == 3
     world = start_world(exact, small_image(), 3)
     with pytest.raises(WorldError, match="other weights"):
         rollout(fast, world, random_track(fast.variant, 9), 1)
@@ -211,11 +211,11 @@ def test_on_the_gpu_as_on_the_cpu(precision: str) -> None:
 
 def test_an_attention_that_approximates_is_named_and_part_of_a_world() -> None:
     models = fast_models("int8")
-    plain = models.identity()
+    plain = models.id()
 
     coarse = Attention("coarse", lambda q, k, v: q)
     models.generator.attention = coarse
-    assert models.identity() == plain
+    assert models.id() == plain
     models.generator.attention = replace(coarse, approximation="sage")
     assert q.precision_of(models.generator) == "int8, sage attention"
-    assert models.identity() != plain
+    assert models.id() != plain

@@ -24,7 +24,7 @@ from comfyui_matrixgame.compute.streaming import (
 from comfyui_matrixgame.memory import tiles_of_state
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from comfyui_matrixgame.world import Models, load_world, rollout, save_world
-from comfyui_matrixgame.world.models import fingerprint
+from comfyui_matrixgame.world.models import network_id
 from comfyui_matrixgame.world.warm import warm_up
 
 from ..support.networks import small_models
@@ -36,16 +36,16 @@ WIDE = (16, 256)  # pixels: enough columns for two tiles
 def streamed(device: str, layers: int = 4) -> Models:
     """Models of more layers than there are places for streamed weights."""
     models = small_on("cpu", layers=layers)
-    name = fingerprint(models.generator)
+    name = network_id(models.generator)
     stream_weights(models.generator, torch.device(device))
-    return Models(models.generator, small_on(device).vae, None, None, weights_id=name)
+    return Models(models.generator, small_on(device).vae, None, None, generator_id=name)
 
 
 @pytest.mark.parametrize("device", ["cuda:0", "cuda:1"])
 def test_streamed_weights_on_any_device(two_gpus: Any, device: str) -> None:
     whole = small_on(device, layers=4)
     models = streamed(device)
-    assert models.identity() == whole.identity()
+    assert models.id() == whole.id()
     frames, latents = made(models, begin(models), 3)
     expected = made(whole, begin(whole), 3)
     assert torch.equal(latents, expected[1])
@@ -126,13 +126,13 @@ def test_worlds_go_on_under_every_plan_and_device(two_gpus: Any, tmp_path: Path)
     full = small_on("cuda:0")
     whole = made(full, begin(full), 6, track)[1]
     vae: Any = VisitingEncoder(small_on("cpu").vae, torch.device("cuda", 0), decodes=True)  # type: ignore[arg-type]
-    name = fingerprint(full.generator)
+    name = network_id(full.generator)
     generator = small_on("cpu").generator
     stream_weights(generator, torch.device("cuda", 0))
     plans = [
         full,
         Models(full.generator, vae),
-        Models(generator, small_on("cuda:0").vae, None, None, weights_id=name),
+        Models(generator, small_on("cuda:0").vae, None, None, generator_id=name),
         small_on("cuda:1"),
         small_on("cpu"),
         full,
@@ -163,11 +163,11 @@ def test_a_world_goes_on_where_another_dtype_is_computed_in(gpus: Any, tmp_path:
     there = load_world(save_world(run.world, tmp_path / "w.safetensors"))
     run = rollout(cpu, there, track.slice(8), 1)
     on_cpu = next(run)
-    assert run.world.models_id == cpu.identity() != there.models_id
+    assert run.world.models_id == cpu.id() != there.models_id
     assert on_cpu.names[0] != next(rollout(card, there, track.slice(8), 1)).names[0]  # other numbers, another name
     run = rollout(card, load_world(save_world(run.world, tmp_path / "w.safetensors")), track.slice(20), 1)
     assert torch.isfinite(next(run).latents).all()
-    assert run.world.models_id == card.identity()
+    assert run.world.models_id == card.id()
 
 
 @pytest.mark.parametrize(("capability", "asked"), [((8, 9), 0), ((9, 0), 1), ((12, 0), 0)])

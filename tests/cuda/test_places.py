@@ -15,7 +15,7 @@ from comfyui_matrixgame.checkpoints import load_decoder, load_generator, load_va
 from comfyui_matrixgame.checkpoints.untrained import weights, write_small_files
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.world.models import fingerprint
+from comfyui_matrixgame.world.models import network_id
 
 from ..support.networks import manifest, small_models
 
@@ -67,27 +67,27 @@ def test_a_network_has_one_name_wherever_its_tensors_lie(two_gpus: Any) -> None:
     models = small_models(tiny=True)
     for network in (models.generator, models.vae, models.decoder):
         assert isinstance(network, nn.Module)
-        name = fingerprint(network)
+        name = network_id(network)
         for devices in (["cuda:0"], ["cuda:1"], ["cpu", "cuda:0"], ["cuda:1", "cpu", "cuda:0"]):
-            assert fingerprint(split_over(network, *devices)) == name
+            assert network_id(split_over(network, *devices)) == name
         other = split_over(network, "cuda:0", "cpu")
         next(other.parameters()).data[0] += 1
-        assert fingerprint(other) != name
+        assert network_id(other) != name
 
 
 def test_wrapped_networks_have_the_name_of_what_they_wrap(two_gpus: Any) -> None:
     models = small_models()
-    name = fingerprint(models.vae)
+    name = network_id(models.vae)
     device = torch.device("cuda", 1)
     for decodes in (True, False):
         visiting: Any = VisitingEncoder(copy.deepcopy(models.vae), device, decodes)
-        assert fingerprint(visiting) == name
+        assert network_id(visiting) == name
         tiled: Any = TiledDecoder(visiting, 2)
         on_cpu: Any = TiledDecoder(models.vae, 2)
-        assert fingerprint(tiled) == fingerprint(on_cpu) != name
+        assert network_id(tiled) == network_id(on_cpu) != name
 
 
 def test_names_that_saved_worlds_hold_stay(two_gpus: Any) -> None:
     """Worlds that were saved before networks were named in one order have these in them."""
     models = small_models(tiny=True)
-    assert {part: fingerprint(getattr(models, part))[:12] for part in NAMES} == NAMES
+    assert {part: network_id(getattr(models, part))[:12] for part in NAMES} == NAMES

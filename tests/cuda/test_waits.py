@@ -44,7 +44,7 @@ def streamed() -> Models:
     generator: Any = with_streams(Generator(config), "waits")
     stream_weights(generator, CUDA[0])
     there = whole()
-    return Models(generator, there.vae, there.decoder, None, weights_id="waits")
+    return Models(generator, there.vae, there.decoder, None, generator_id="waits")
 
 
 def run(make: Callable[[], Models]) -> None:

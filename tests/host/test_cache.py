@@ -172,7 +172,7 @@ names = []
 for alpha in (2.0, 8.0, 8.0):
     tensors |= {name: torch.tensor(alpha) for name in tensors if name.endswith("alpha")}
     patched, _ = comfy.sd.load_lora_for_models(model, None, tensors, 1.0, 0.0)
-    names.append(HostModels(patched, parts).identity())
+    names.append(HostModels(patched, parts).id())
 print("different:", names[0] != names[1], "same:", names[1] == names[2])
 
 weight = "diffusion_model.blocks.0.self_attn.o.weight"
@@ -184,12 +184,12 @@ named = set()
 for patch in patches:
     patched = model.clone()
     patched.add_patches({weight: patch})
-    named.add(HostModels(patched, parts).identity())
+    named.add(HostModels(patched, parts).id())
 print("three:", len(named))
 
 bypassed, _ = comfy.sd.load_bypass_lora_for_models(model, None, tensors, 1.0, 0.0)
 other, _ = comfy.sd.load_bypass_lora_for_models(model, None, tensors, 0.5, 0.0)
-ids = [HostModels(one, parts).identity() for one in (model, bypassed, bypassed.clone(), other)]
+ids = [HostModels(one, parts).id() for one in (model, bypassed, bypassed.clone(), other)]
 print("bypassed:", len(set(ids)) == 3 and ids[1] == ids[2])
 """
 

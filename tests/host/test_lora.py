@@ -75,7 +75,7 @@ for name in ("blocks.0.modulation", "head.modulation", f"{attention}.norm_q.weig
     patched.add_patches({f"diffusion_model.{name}": ("diff", (torch.ones_like(before),))})
     with host.ready(patched, parts, 16, 32) as models:
         here = getattr(models.generator.get_submodule(owner), last)
-        applied, named = not bool((here == before).all()), models.weights_id != model.model.weights_id
+        applied, named = not bool((here == before).all()), models.generator_id != model.model.generator_id
     print(name, "applied:", applied, "named:", named)
     print("as it is:", applied == named)
 """

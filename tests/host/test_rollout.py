@@ -283,12 +283,12 @@ for precision in ("fp8", "int8"):
             y = layer(x)
             assert torch.equal(y, QuantisedLinear(expected, precision)(x)) and torch.equal(layer(x), y)
             assert not torch.allclose(y, expected(x), rtol=1e-4)
-            ids.append(ready.identity())
+            ids.append(ready.id())
         assert layer.kept is None
     assert ids[0] == ids[2] != ids[1]
     exact = models.load_generator(file, "float32", "auto")
     with models.ready(exact, loaded_vae, 64, 96) as ready:
-        assert ready.identity() not in ids
+        assert ready.id() not in ids
 """
 
 
@@ -310,7 +310,7 @@ def test_a_saved_world_goes_on_the_same(host: Host, base: Path, models: Models) 
     plain = engine_frames(models, base, WALK, seed=7)
     np.testing.assert_array_equal(saved_images(host, "loaded"), plain[9:])
     loaded = load_world(host.base / "output" / "matrixgame" / file)
-    assert loaded.models_id == models.identity()  # so that the terminal program goes on from it too
+    assert loaded.models_id == models.id()  # so that the terminal program goes on from it too
 
 
 def test_world_cache_restores_without_running_what_is_before(host: Host) -> None:

@@ -108,7 +108,7 @@ def each_layer_bypassed_is_merged(network: nn.Module, numbers: Callable[[], Tens
 def test_each_layer_of_the_generator(name: str) -> None:
     variant, others = VARIANTS[name], small_models(name)
     generator = tiny_generator(variant)
-    models = Models(generator, others.vae, decoder=Undecoded(), weights_id="the same for all")
+    models = Models(generator, others.vae, decoder=Undecoded(), generator_id="the same for all")
     world = start_world(models, small_image(), 3, features=stream("bypass/features", (1, 257, 32)))
     track = random_track(variant, 9)
 

@@ -18,7 +18,7 @@ from comfyui_matrixgame.play.played_world import EarlyDecoder, PlayedWorld, leas
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, PLAYING, Event, FramesMade, Limits, Session, StateChanged
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world
-from comfyui_matrixgame.world.models import fingerprint
+from comfyui_matrixgame.world.models import network_id
 
 from ..support.networks import random_track, small_image, small_models
 
@@ -95,7 +95,7 @@ def test_early_frames_have_the_numbers_of_late_ones() -> None:
         models = small_models(tiny=tiny)
         world = start_world(models, small_image(16, 16), seed=1)
         early = EarlyDecoder(models.decoder)
-        assert fingerprint(early) == fingerprint(models.decoder)
+        assert network_id(early) == network_id(models.decoder)
         track = random_track(UNIVERSAL, 20)
         ours = [b.frames for b in rollout(replace(models, decoder=early), world, track)]
         theirs = [b.frames for b in rollout(models, world, track)]

@@ -88,7 +88,7 @@ def _is_view(func: Any) -> bool:
 class NamedModels(Models):
     """Models that need no look at their weights, which the meta device does not have."""
 
-    def identity(self) -> str:
+    def id(self) -> str:
         return "meta"
 
 
@@ -109,7 +109,7 @@ def meta_world(models: Models) -> World:
     small = start_world(small_models(models.variant.name), torch.zeros(3, 32, 48), features=torch.zeros(1, 257, 32))
     return replace(
         small,
-        models_id=models.identity(),
+        models_id=models.id(),
         image=torch.empty(1, 3, 8 * LATENT[0], 8 * LATENT[1], device=META),
         features=torch.empty(1, 257, 1280, device=META),
         condition=torch.empty(1, 16, 30, *LATENT, device=META),

@@ -42,15 +42,13 @@ class LocalBackend:
         self._models: dict[int, Models] = {}
         self._cache = open_cache(jobs)
         self._loading = threading.Lock()
-        self._identity = remembered_ids(
-            self.files[0], jobs.models.attention, lambda: ids_of(self._load(0)), note, put_note
-        )
+        self._ids = remembered_ids(self.files[0], jobs.models.attention, lambda: ids_of(self._load(0)), note, put_note)
 
     def signature(self) -> str:
         return timing_signature(self.files[0], self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, self._identity)
+        return make_task(self.jobs, job, self._ids)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         inbox: queue.Queue[list[Task] | None] = queue.Queue(maxsize=len(self.devices))
@@ -208,12 +206,12 @@ class OpenResult:
         self._thread.outbox.put(outcome)
 
 
-def make_task(jobs: JobFile, job: Job, identity: ModelIds) -> Task:
-    """A job made ready for models of these names. Raises MatrixGameError."""
-    block_name = last_name(job, identity.models, jobs.size, get_variant(job.variant))
+def make_task(jobs: JobFile, job: Job, ids: ModelIds) -> Task:
+    """A job made ready for models with these ids. Raises MatrixGameError."""
+    block_name = last_name(job, ids.models, jobs.size, get_variant(job.variant))
     return Task(
         name=job.name,
-        key=result_key(block_name, identity),
+        key=result_key(block_name, ids),
         block_name=block_name,
         variant=job.variant,
         labels=job.labels,
@@ -231,7 +229,7 @@ def make_task(jobs: JobFile, job: Job, identity: ModelIds) -> Task:
 def remembered_ids(
     files: Files, attention: str, ask: Callable[[], ModelIds], note: Notes, put_note: PutNote
 ) -> ModelIds:
-    """The names of the networks, from the last run with these files and this attention where there was one."""
+    """The ids of the networks, from the last run with these files and this attention where there was one."""
     name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
     noted = note(name)
     if noted is None:

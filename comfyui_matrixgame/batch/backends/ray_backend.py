@@ -59,8 +59,8 @@ class Worker:
         """How far it is."""
         return self._pulse
 
-    def identity(self) -> ModelIds:
-        """The names of the networks."""
+    def ids(self) -> ModelIds:
+        """The ids of the networks."""
         return ids_of(self._models)
 
     def work(self, groups: list[list[Task]], places: list[list[int]], *sources: Source) -> list[list[Outcome]]:
@@ -114,15 +114,13 @@ class RayBackend:
         self._pool = Pool(
             self._start, self._send, size, retries, on_look=self._looked, answers=partial(listens, _head(address))
         )
-        self._identity = remembered_ids(
-            self._files, jobs.models.attention, self._ask_identity, ledger.note, ledger.put_note
-        )
+        self._ids = remembered_ids(self._files, jobs.models.attention, self._ask_ids, ledger.note, ledger.put_note)
 
     def signature(self) -> str:
         return timing_signature(self._files, self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, self._identity)
+        return make_task(self.jobs, job, self._ids)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         self._pulse = on_pulse
@@ -156,8 +154,8 @@ class RayBackend:
         if pulse is not None:
             self._pulse(Pulse(name, pulse.text, pulse.done, pulse.total))
 
-    def _ask_identity(self) -> Any:
-        return ray.get(self._pool.first().identity.remote())
+    def _ask_ids(self) -> Any:
+        return ray.get(self._pool.first().ids.remote())
 
 
 def connect(address: str, workers: int | None = None) -> None:

@@ -16,7 +16,7 @@ from ...errors import BatchError, MatrixGameError
 from ...memory import MemoryEstimate
 from ...weights import Files, estimate_for, find_files, load_models
 from ...world import Models
-from ...world.models import fingerprint
+from ...world.models import network_id
 from .patterns import home_path
 from .settings import JobFile
 from .task import ModelIds
@@ -93,8 +93,8 @@ def timing_signature(files: Files, jobs: JobFile) -> str:
 
 def ids_of(models: Models) -> ModelIds:
     """The names of a variant's networks."""
-    tower = "" if models.vision is None else fingerprint(models.vision)
-    return ModelIds(models.identity(), fingerprint(models.decoder), tower)
+    tower = "" if models.vision is None else network_id(models.vision)
+    return ModelIds(models.id(), network_id(models.decoder), tower)
 
 
 def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:

@@ -27,7 +27,7 @@ LARGEST_SOURCE = 4 << 30  # bytes of a picture or a clip
 
 
 class ModelIds(NamedTuple):
-    """What the networks are called. models: generator and VAE. tower: of images; empty where there is none."""
+    """The ids of the networks. models: of generator and VAE. tower: of images; empty where there is none."""
 
     models: str
     decoder: str
@@ -131,6 +131,6 @@ def last_name(job: Job, models_id: str, size: tuple[int, int], variant: Variant)
     return name
 
 
-def result_key(block_name: str, identity: ModelIds) -> str:
+def result_key(block_name: str, ids: ModelIds) -> str:
     """The name of a result: its last block's, and of what that does not stand for: decoder and image tower."""
-    return f"{block_name[:40]}-{identity.decoder[:8]}-{identity.tower[:8] or 'none'}"
+    return f"{block_name[:40]}-{ids.decoder[:8]}-{ids.tower[:8] or 'none'}"
