@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
@@ -41,7 +41,8 @@ class NoWorld(ValueError):
 
 @dataclass(frozen=True)
 class Fields:
-    """What a world's file says beside its tensors, checked. tokens: of a latent frame."""
+    """What a world's file says beside its tensors, read by `checked_fields`. tokens: of a latent frame; 0 before the
+    first block."""
 
     variant: Variant
     block: int
@@ -50,6 +51,10 @@ class Fields:
     models_id: str
     decoder_id: str
     tokens: int
+
+    def written(self) -> dict[str, Any]:
+        """As they are in the file."""
+        return {field.name: getattr(self, field.name) for field in fields(self)} | {"variant": self.variant.name}
 
 
 def checked_fields(about: Mapping[str, Any]) -> Fields:

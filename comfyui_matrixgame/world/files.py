@@ -47,16 +47,16 @@ def save_world(world: World, path: str | Path) -> Path:
         tensors[f"tail.{i}.keyboard"] = torch.from_numpy(track.keyboard.copy())
         if track.mouse is not None:
             tensors[f"tail.{i}.mouse"] = torch.from_numpy(track.mouse.copy())
-    about = {
-        "version": VERSION,
-        "variant": world.variant.name,
-        "block": world.block,
-        "seeds": world.seeds,
-        "names": world.names,
-        "models_id": world.models_id,
-        "decoder_id": world.decoder_id,
-        "tokens": caches[0].video.tokens if caches else 0,
-    }
+    fields = Fields(
+        variant=world.variant,
+        block=world.block,
+        seeds=world.seeds,
+        names=world.names,
+        models_id=world.models_id,
+        decoder_id=world.decoder_id,
+        tokens=caches[0].video.tokens if caches else 0,
+    )
+    about = {"version": VERSION, **fields.written()}
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about[CHECKSUM] = _checksum(about, kept)
     try:

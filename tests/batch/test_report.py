@@ -20,7 +20,7 @@ from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.batch.results import export as batch_export
 from comfyui_matrixgame.batch.results import outputs, report_files
 from comfyui_matrixgame.batch.results.report import write_report
-from comfyui_matrixgame.batch.results.result import short_lanes, track_of_lanes
+from comfyui_matrixgame.batch.results.result import short_lanes, track_of_short_lanes
 from comfyui_matrixgame.errors import TargetError
 from comfyui_matrixgame.media.dataset import count_episodes, read_episode
 from comfyui_matrixgame.media.video import read_video
@@ -120,7 +120,7 @@ def test_the_page_in_a_browser(browser: Any, out: Path) -> None:
 def test_lanes_hold_the_inputs_to_the_last_bit() -> None:
     for variant in VARIANTS.values():
         track = random_track(variant, 20)
-        assert track_of_lanes(variant.name, short_lanes(track), len(track)) == track
+        assert track_of_short_lanes(variant.name, short_lanes(track), len(track)) == track
 
 
 def test_a_dataset_has_a_row_of_inputs_for_each_frame(out: Path, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class Result:
     def track(self) -> ActionTrack:
         """The inputs, to the last bit: the rows that its blocks were the first to read."""
         variant = get_variant(self.variant)
-        return track_of_lanes(variant.name, self.lanes, rows_of_blocks(self.blocks, self.first_block))
+        return track_of_short_lanes(variant.name, self.lanes, rows_of_blocks(self.blocks, self.first_block))
 
     def with_items(self, items: dict[str, Item]) -> Result:
         """The same with other items."""
@@ -140,7 +140,7 @@ def short_lanes(track: ActionTrack) -> Lanes:
     return lanes
 
 
-def track_of_lanes(variant_name: str, lanes: Lanes, rows: int) -> ActionTrack:
+def track_of_short_lanes(variant_name: str, lanes: Lanes, rows: int) -> ActionTrack:
     """The reader of `short_lanes`: a track of so many rows, to the last bit."""
     variant = get_variant(variant_name)
     columns = {name: np.zeros(rows, np.float32) for name in (*variant.keys, "pitch", "yaw")}
