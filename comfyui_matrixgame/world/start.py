@@ -27,7 +27,7 @@ def start_world(
 ) -> World:
     """A world before its first block.
 
-    image: [3, H, W] or [B, 3, H, W] in [-1, 1], sides multiples of 16 (images.fit_image makes them so). seed:
+    image: [3, H, W] or [B, 3, H, W] in [-1, 1], sides multiples of 16 (fitting.fit_image makes them so). seed:
     one, or one for each world; one image with several seeds is repeated. features: [B, 257, dim] where the
     image tower was run before, so that it need not be in memory with the generator.
     Raises ImageError, or WorldError where neither features nor an image tower are given.
