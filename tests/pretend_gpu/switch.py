@@ -11,10 +11,10 @@ from unittest import mock
 
 import torch
 
-from .functions import Functions
+from .calls.functions import Functions
+from .calls.operations import Operations
 from .guard import let_devices_be_guarded
 from .machine import Machine, running, set_running
-from .operations import Operations
 from .streams import Stream
 from .tensors import DeviceGenerator
 from .torch_cuda import stand_ins

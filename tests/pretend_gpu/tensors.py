@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,9 @@ class PretendTensor(Tensor):
             device=device, requires_grad=False,
         )  # fmt: skip
 
+    dispatch: ClassVar[Callable[[Any, Any, dict[str, Any]], Any]]
+    """What does its operations: calls/operations.py, which puts it here."""
+
     def __init__(self, elem: Tensor, device: torch.device, memory: Allocation) -> None:
         self.elem, self.memory = elem, memory
 
@@ -32,9 +36,7 @@ class PretendTensor(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        from .operations import dispatch
-
-        return dispatch(func, args, kwargs or {})
+        return cls.dispatch(func, args, kwargs or {})
 
     def __repr__(self, **_: Any) -> str:  # type: ignore[override]
         return f"PretendTensor({self.elem!r}, device='{self.device}')"

@@ -1,0 +1,1 @@
+"""What torch is asked to do with tensors of a pretended device."""
