@@ -147,7 +147,7 @@ def every_attention(context: Context) -> None:
 
 def beside_others(context: Context) -> None:
     """The published code, FastVideo's classes and this engine in turns: a pass, decoding, a whole block."""
-    from beside import beside
+    from workers.beside import beside
 
     args = argparse.Namespace(
         reference=context.reference, fastvideo=context.fastvideo, device=str(context.device),

@@ -204,7 +204,7 @@ def about() -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
-    from . import play_flood, play_soak
+    from .playing import flood, soak
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["transport", "latency", "pacing", "flood", "soak"])
@@ -214,8 +214,8 @@ def main() -> None:
     args = parser.parse_args()
     measures = {
         "transport": lambda: transport(args.seconds), "latency": lambda: latency(args.seconds),
-        "pacing": lambda: pacing(args.seconds), "flood": lambda: play_flood.measure(args.seconds),
-        "soak": lambda: play_soak.measure(args.minutes, chromium()),
+        "pacing": lambda: pacing(args.seconds), "flood": lambda: flood.measure(args.seconds),
+        "soak": lambda: soak.measure(args.minutes, chromium()),
     }  # fmt: skip
     before = about()
     result = measures[args.what]()

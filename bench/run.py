@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from beside import beside
 from report import markdown, plot
+from workers.beside import beside
 
 from comfyui_matrixgame.compute.attention import BACKENDS
 from comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS

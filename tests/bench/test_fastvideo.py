@@ -3,6 +3,7 @@ FASTVIDEO_PATH names it."""
 
 from __future__ import annotations
 
+import importlib
 import os
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from typing import Any
 import pytest
 
 from .test_device_day import BENCH, bench
+
+
+def beside_module() -> Any:
+    bench("report")  # puts bench/ on the path
+    return importlib.import_module("workers.beside")
+
 
 LAYOUT = {
     "__init__.py": "raise RuntimeError('imports everything')",
@@ -118,7 +125,7 @@ def options(path: Path, **more: Any) -> Namespace:
 
 
 def test_its_modules_alone_are_loaded_and_passes_are_timed(checkout: Path) -> None:
-    found = bench("beside").beside(options(checkout), "universal")
+    found = beside_module().beside(options(checkout), "universal")
     assert found["programs"] == {"FastVideo": {"computed": "float32", "attention": "torch_sdpa"}}
     row = found["works"]["pass"]["FastVideo"]
     assert len(row["answers"]) == 2
@@ -130,7 +137,7 @@ def test_its_modules_alone_are_loaded_and_passes_are_timed(checkout: Path) -> No
 
 
 def test_ratios_to_both_are_of_the_same_turn() -> None:
-    beside = bench("beside")
+    beside = beside_module()
 
     class Timed:
         def __init__(self, *seconds: float, works: str = "pass") -> None:
@@ -152,7 +159,7 @@ def test_ratios_to_both_are_of_the_same_turn() -> None:
 
 
 def test_a_folder_that_is_no_checkout_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    found = bench("beside").beside(options(tmp_path), "universal")
+    found = beside_module().beside(options(tmp_path), "universal")
     assert "failed" in found["programs"]["FastVideo"]
     assert f"{tmp_path} is no checkout of FastVideo with Matrix-Game 2" in capfd.readouterr().err
 
@@ -163,7 +170,7 @@ def test_its_network_computes_what_ours_does(variant: str) -> None:
     path = os.environ.get("FASTVIDEO_PATH")
     if path is None:
         pytest.skip("FASTVIDEO_PATH names no checkout of FastVideo")
-    command = [sys.executable, str(BENCH / "fastvideo_code.py"), path, "--check", "--variant", variant]
+    command = [sys.executable, str(BENCH / "workers" / "fastvideo_code.py"), path, "--check", "--variant", variant]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert float(done.stdout.split()[-1]) < 1e-4

@@ -1,5 +1,6 @@
-"""Floods a player's route while it is told to: `python -m bench.flooder ADDRESS#TOKEN SPECTATORS`, "on" and "off" as
-lines on its input. A process of its own that imports no more than it must, so that what is measured is the server."""
+"""Floods a player's route while it is told to: `python -m bench.playing.flooder ADDRESS#TOKEN SPECTATORS`, "on" and
+"off" as lines on its input. A process of its own that imports no more than it must, so that what is measured is the
+server."""
 
 from __future__ import annotations
 

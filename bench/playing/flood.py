@@ -70,7 +70,7 @@ def _by_turns(server: Server, session: Session, seconds: float) -> tuple[Spans, 
     player = threading.Thread(target=lambda: asyncio.run(play(address, session)))
     player.start()
     flood = subprocess.Popen(
-        [sys.executable, "-m", "bench.flooder", address, str(SPECTATORS)],
+        [sys.executable, "-m", "bench.playing.flooder", address, str(SPECTATORS)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert flood.stdin is not None

@@ -42,7 +42,7 @@ class Worker:
         command = [sys.executable, str(here / script), *arguments]
         self.name = name
         self._process = subprocess.Popen(
-            command, cwd=here.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=here.parents[1], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self.about = self._answer()
         self._works = self.about.pop(WORKS)

@@ -9,10 +9,10 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from worker import Worker
-
 from comfyui_matrixgame.measure import note
 from comfyui_matrixgame.variants import get_variant
+
+from .worker import Worker
 
 PUBLISHED, FASTVIDEO = "published", "FastVideo"
 
