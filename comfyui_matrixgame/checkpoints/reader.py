@@ -88,10 +88,11 @@ def _open(path: Path) -> WeightsFile:
     _check_head(name, head, size)
     if head.startswith(GGUF):
         return _in_words(path, lambda: open_gguf(path))
-    is_weights = head.startswith((ZIP, PICKLE)) or looks_like_safetensors(head, size) or _OLD_PICKLE.match(head)
+    mapped = looks_like_safetensors(head, size)  # whose length, which is first, may begin as a pickle does
+    is_weights = mapped or head.startswith((ZIP, PICKLE)) or _OLD_PICKLE.match(head)
     if not is_weights and (kind := kind_of(head)):
         raise CheckpointError(f"{name} is {kind}, not a weights file; get the published file, or download it again.")
-    if head.startswith((ZIP, PICKLE)) or (path.suffix in PYTORCH and not looks_like_safetensors(head, size)):
+    if not mapped and (head.startswith((ZIP, PICKLE)) or path.suffix in PYTORCH):
         return _in_words(path, lambda: open_pickled(path))
     return _in_words(path, lambda: open_mapped(path))
 

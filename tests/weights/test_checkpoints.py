@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from comfyui_matrixgame.checkpoints import convert_generator, inspect_file, load_generator, load_vae
 from comfyui_matrixgame.checkpoints.load import compute_dtype
 from comfyui_matrixgame.checkpoints.names import LAYOUTS, from_layout, layout_of, to_layout
+from comfyui_matrixgame.checkpoints.reader import open_weights
 from comfyui_matrixgame.checkpoints.untrained import small_config
 from comfyui_matrixgame.errors import BackendError, CheckpointError, MatrixGameError
 from comfyui_matrixgame.networks.generator import Generator
@@ -19,6 +21,7 @@ from comfyui_matrixgame.networks.vae import WanVAE
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 
 from ..support.networks import manifest, shapes_of, weights
+from .files import raw_safetensors
 
 
 def small_tensors(name: str = "universal") -> dict[str, torch.Tensor]:
@@ -76,6 +79,17 @@ def test_compute_dtype_follows_the_device() -> None:
     assert compute_dtype(torch.float16, cpu) == torch.float32
     assert compute_dtype(torch.float16, torch.device("cuda")) == torch.float16
     assert compute_dtype(torch.float8_e4m3fn, torch.device("cuda")) == torch.bfloat16
+
+
+@pytest.mark.parametrize("length", [0x80, 0x280, 0x480])
+def test_a_header_as_long_as_a_pickle_begins(length: int, tmp_path: Path) -> None:
+    """Its length is the first that a file has, and 0x80 is the first byte of a pickle."""
+    entry = {"x": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    header = json.dumps(entry).encode().ljust(length)
+    path = raw_safetensors(tmp_path / "x.safetensors", header, bytes(4))
+    assert path.read_bytes()[:2] == length.to_bytes(2, "little")
+    with open_weights(path) as file:
+        assert file.tensor("x").tolist() == [0.0]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
