@@ -121,7 +121,9 @@ class LoadGenerator(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, dtype: str, attention: str, precision: str = EXACT) -> io.NodeOutput:
-        return io.NodeOutput(models.load_generator(file, dtype, attention, precision))
+        model = models.load_generator(file, dtype, attention, precision)
+        doubt = model.model.diffusion_model.doubt
+        return io.NodeOutput(model, ui={"text": [f"{file}: {doubt}"]}) if doubt else io.NodeOutput(model)
 
 
 class LoadVAE(io.ComfyNode):

@@ -109,6 +109,13 @@ class ActionTrack:
         rows = np.minimum(np.arange(length), len(self) - 1)
         return self._of_rows(self.keyboard[rows], None if self.mouse is None else self.mouse[rows])
 
+    def of_variant(self, variant: Variant) -> ActionTrack:
+        """The same inputs for a variant that takes them (see Variant.takes); its further keys are not held."""
+        if variant is self.variant or variant == self.variant:
+            return self
+        more = len(variant.keys) - len(self.variant.keys)
+        return ActionTrack(variant, np.pad(self.keyboard, ((0, 0), (0, more))), self.mouse, self.pins)
+
     def _of_rows(self, keyboard: Floats, mouse: Floats | None) -> ActionTrack:
         """A track of rows that were checked when they came in; checking them again at each cut would make a long
         session slower with every block. Takes over the arrays."""

@@ -53,7 +53,7 @@ class CachedRollout:
         self.blocks = blocks_of_rows(len(track), world.block) if blocks is None else blocks
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
-        tracks_for(world, track)
+        track = tracks_for(world, track)[0]
         world = taken_over(models, world)
         self.models, self.cache = models, cache
         self.block_keys = BlockKeys(models, world, track, self.blocks)

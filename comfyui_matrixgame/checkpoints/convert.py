@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from safetensors.torch import save_file
 from ..errors import CheckpointError, MatrixGameError
 from ..system.files import readable_path, written_whole
 from .containers.tensors import torch_dtype
+from .described import CONVERTED_FROM, IN_METADATA
 from .formats import recognise
 from .load import DTYPES
 from .names import LAYOUTS, to_layout
@@ -39,10 +41,12 @@ def convert_generator(source: str | Path, target: str | Path, layout: str = "pub
             tensor = file.tensor(theirs)
             wanted = plain_dtype(file.tensors[theirs].dtype) if dtype == "auto" else dtype
             tensors[to_layout(ours, layout)] = tensor.to(torch_dtype(wanted)).contiguous()
-        variant = report.variant.name if report.variant else ""
+        metadata = {"format": "pt", CONVERTED_FROM: report.variant.name if report.variant and not report.doubt else ""}
+        if report.is_described and report.variant is not None:
+            metadata[IN_METADATA] = json.dumps(dict(report.variant.described))
         try:
             with written_whole(target) as part:
-                save_file(tensors, part, metadata={"format": "pt", "matrixgame.variant": variant})
+                save_file(tensors, part, metadata=metadata)
         except (OSError, SafetensorError, UnicodeError) as error:
             raise MatrixGameError(
                 f"{readable_path(target)} could not be written ({error}); check space and rights."

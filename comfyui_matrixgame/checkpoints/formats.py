@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
 from ..errors import CheckpointError
@@ -14,8 +14,9 @@ from ..networks.vae.tiny import PUBLISHED_NAMES
 from ..variants import VARIANTS, Variant
 from .containers.gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
 from .containers.tensors import first_line, is_weights, readable
+from .described import described_variant, doubt
 from .names import generator_names, without_wrappers
-from .reader import GENERATOR, TensorInfo, WeightsFile, open_weights
+from .reader import GENERATOR, WeightsFile, open_weights
 from .scaled import plain_dtype
 from .sizes import (
     HEAD_DIM_OF_H,
@@ -44,7 +45,8 @@ class FileReport:
 
     kind: `generator`, `vae`, `decoder`, `vision`, `foundation`, `other` for a file of another model that is known, or
     `unknown`. names: our tensor name -> the file's. wrong_dtype: tensors that are stored as no weights are. origin:
-    which part of the file this is, where it has several.
+    which part of the file this is, where it has several. doubt: what is said where a generator is taken for a variant
+    by its shapes alone. is_described: whether its variant is what a user says of it.
     """
 
     path: Path
@@ -62,6 +64,8 @@ class FileReport:
     wrong_dtype: list[str] = field(default_factory=list)
     advice: str = ""
     origin: str = ""
+    doubt: str = ""
+    is_described: bool = False
 
     @property
     def complete(self) -> bool:
@@ -102,8 +106,9 @@ def inspect_file(path: str | Path, part: str = GENERATOR) -> FileReport:
         return recognise(file)
 
 
-def recognise(file: WeightsFile) -> FileReport:
-    """Recognise an open weights file. Raises CheckpointError where its shapes are those of no model."""
+def recognise(file: WeightsFile, described: bool = True) -> FileReport:
+    """Recognise an open weights file. described: by what a user says of it, before all else. Raises CheckpointError
+    where its shapes are those of no model, and VariantError where it is described as what it is not."""
     dtypes: Counter[str] = Counter()
     for info in file.tensors.values():
         dtypes[info.dtype] += info.size
@@ -118,7 +123,22 @@ def recognise(file: WeightsFile) -> FileReport:
         raise CheckpointError(
             f"{file.name} is not a file this program knows ({first_line(error)}); get the published file."
         ) from None
+    if report.config is not None:
+        _decide_variant(report, file, described)
     return report
+
+
+def _decide_variant(report: FileReport, file: WeightsFile, described: bool) -> None:
+    """What a user says of a generator's file decides, and then its shapes; where these alone do, that is said."""
+    assert report.config is not None
+    said = described_variant(file, report.config) if described else None
+    if said is not None:
+        report.variant, report.is_described = said, True
+        report.config = replace(report.config, window=said.window, sink=said.sink)
+    elif report.variant is not None:
+        report.doubt = doubt(file, report.variant)
+    name = report.variant.title if report.variant else f"unknown variant with {report.config.keyboard_dim} keys"
+    report.title = f"Matrix-Game 2.0 generator, {name}"
 
 
 def _describe(report: FileReport, file: WeightsFile) -> None:
@@ -138,7 +158,7 @@ def _describe(report: FileReport, file: WeightsFile) -> None:
         (_is_vision, _describe_vision),
     ):
         if test(names):
-            describe(report, file.tensors)
+            describe(report, file)
             report.wrong_dtype += [
                 f"{readable(name)} {file.tensors[name].dtype}"
                 for name in sorted(set(report.names.values()))
@@ -257,8 +277,8 @@ def _is_vision(names: set[str]) -> bool:
     return any(name.startswith(("vision_model.embeddings.", "visual.patch_embedding")) for name in names)
 
 
-def _describe_generator(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
-    report.kind = "generator"
+def _describe_generator(report: FileReport, file: WeightsFile) -> None:
+    report.kind, tensors = "generator", file.tensors
     report.names, report.layout, prefix = generator_names(tensors)
     if prefix:
         report.origin = f"names behind {readable(prefix)}" + (f"; {report.origin}" if report.origin else "")
@@ -271,13 +291,11 @@ def _describe_generator(report: FileReport, tensors: Mapping[str, TensorInfo]) -
         return
     shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
     report.config, report.variant = generator_config(shapes)
-    name = report.variant.title if report.variant else f"unknown variant with {report.config.keyboard_dim} keys"
-    report.title = f"Matrix-Game 2.0 generator, {name}"
     _compare(report, shapes, generator_shapes(report.config))
 
 
-def _describe_vae(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
-    report.kind, report.title = "vae", "Wan 2.1 VAE"
+def _describe_vae(report: FileReport, file: WeightsFile) -> None:
+    report.kind, report.title, tensors = "vae", "Wan 2.1 VAE", file.tensors
     end = "decoder.head.2.weight"
     bare = {without_wrappers(name): name for name in tensors}
     prefix = min((name.removesuffix(end) for name in bare if name.endswith(end)), key=len)
@@ -292,8 +310,8 @@ def _describe_vae(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None
         report.title = f"Wan 2.1 VAE of base width {width}"
 
 
-def _describe_tiny(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
-    report.kind = "decoder"
+def _describe_tiny(report: FileReport, file: WeightsFile) -> None:
+    report.kind, tensors = "decoder", file.tensors
     # The two published files differ in nothing but what they are stored in (sizes: research of this project).
     denormalised = report.dtype == "float32"
     report.layout = "lighttaew2_1" if denormalised else "taew2_1"
@@ -311,8 +329,8 @@ def _describe_tiny(report: FileReport, tensors: Mapping[str, TensorInfo]) -> Non
     _compare(report, {ours: tensors[n].shape for ours, n in report.names.items()}, tiny_shapes())
 
 
-def _describe_vision(report: FileReport, tensors: Mapping[str, TensorInfo]) -> None:
-    report.kind = "vision"
+def _describe_vision(report: FileReport, file: WeightsFile) -> None:
+    report.kind, tensors = "vision", file.tensors
     report.layout = "hf" if any(name.startswith("vision_model.") for name in tensors) else "open_clip"
     shapes: dict[str, Shape] = {}
     for name, info in tensors.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from ..system.resources import give_back
 from .formats import FileReport, recognise, vision_name, vision_sizes
 from .reader import VAE, VISION, WeightsFile, open_weights
 
+log = logging.getLogger(__name__)
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
@@ -55,6 +57,9 @@ def load_generator(
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
             model = Generator(report.config, operations)
+        model.variant, model.doubt = report.variant, report.doubt
+        if report.doubt:
+            log.warning("%s: %s", file.name, report.doubt)
         place = device if precision == EXACT else torch.device("cpu")
         _fill(model, place, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
     quantise(model, precision)

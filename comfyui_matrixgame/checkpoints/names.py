@@ -98,10 +98,20 @@ def generator_names(names: Iterable[str]) -> tuple[dict[str, str], str, str]:
     strange = {name: theirs for name, theirs in others.items() if name.partition(".")[0] not in BESIDE}
     layout = layout_of(inner)
     if layout in _COLUMN:
-        inner = {from_layout(name, layout): theirs for name, theirs in inner.items()}
-        return inner | strange, layout, prefix
+        return _from_either(inner, layout) | strange, layout, prefix
     layout = next((layout for layout, own in PREFIXES.items() if own == prefix), None)
     return inner | strange, layout or "plain", "" if layout else prefix
+
+
+def _from_either(names: dict[str, str], layout: str) -> dict[str, str]:
+    """Our name -> the file's, of names that are mostly in a layout: FastVideo's own checkpoints have Diffusers' names
+    but for some. A name that another one has taken stays as it is."""
+    found: dict[str, str] = {}
+    for name, theirs in names.items():
+        either = (from_layout(name, one) for one in (layout, *_COLUMN))
+        ours = next((ours for ours in either if ours != name), name)
+        found[name if ours in found else ours] = theirs
+    return found
 
 
 def without_wrappers(name: str) -> str:

@@ -101,6 +101,7 @@ def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     from . import actions as actions_cli
     from . import batch as batch_cli
+    from . import describe as describe_cli
     from . import play as play_cli
 
     top = Parser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
@@ -108,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_render(commands)
     _add_inspect(commands)
+    describe_cli.add_parser(commands).set_defaults(run=describe_cli.run)
     _add_convert(commands)
     _add_download(commands)
     _add_bench(commands)
@@ -198,7 +200,8 @@ def _inspect(args: argparse.Namespace) -> int:
             print(f"  read from   {report.origin}")
         if report.variant:
             variant = report.variant
-            print(f"  variant     {variant.name}: {len(variant.steps)} steps, window {variant.window}")
+            sink = f", sink {variant.sink}" if variant.sink else ""
+            print(f"  variant     {variant.name}: {len(variant.steps)} steps, window {variant.window}{sink}")
             print(f"  keys        {', '.join(variant.keys)}{'; camera' if variant.mouse else ''}")
         for what, names in (
             ("missing", report.missing),
@@ -208,6 +211,8 @@ def _inspect(args: argparse.Namespace) -> int:
         ):
             for name in names:
                 print(f"  {what:<11} {readable(name)}")
+        if report.doubt:
+            print(f"  {report.doubt}")
         if report.advice:
             print(f"  {report.advice}")
         print(f"  {'complete' if report.complete else 'not usable'}")

@@ -17,6 +17,7 @@ from .blocks import (
     first_input_of_block,
     frames_of_blocks,
 )
+from .like import is_packaged, learn, read_like, variant_of_inputs
 from .reader import read_description, read_file
 from .registry import (
     FOLDERS,
@@ -27,7 +28,6 @@ from .registry import (
     default_variant,
     get_variant,
     refresh,
-    variant_of_inputs,
 )
 from .variant import IDLE, Camera, Draws, Key, Overlay, Published, Variant
 
@@ -38,5 +38,5 @@ __all__ = [
     "FRAMES_PER_LATENT", "GTA_DRIVE", "IDLE", "LATENTS_PER_BLOCK", "MOST_BLOCKS", "TEMPLERUN", "UNIVERSAL", "VARIANTS",
     "Camera", "Draws", "Key", "Overlay", "Published", "Variant", "add_folder", "add_variant", "block_of_input",
     "blocks_of_frames", "builtin_variants", "default_variant", "first_input_of_block", "frames_of_blocks",
-    "get_variant", "read_description", "read_file", "refresh", "variant_of_inputs",
+    "get_variant", "is_packaged", "learn", "read_description", "read_file", "read_like", "refresh", "variant_of_inputs",
 ]  # fmt: skip

@@ -32,6 +32,11 @@ _TAKEN = ("up", "down", "left", "right", "yaw", "pitch", "look", "repeat", "x") 
 
 def read_file(path: Path) -> Variant:
     """The variant that a file describes. Raises VariantError that names file, field and fix in one sentence."""
+    return read_description(read_json(path), path.name)
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds that may describe a variant. Raises VariantError."""
     try:
         data = path.read_bytes()[: LARGEST + 1]
     except OSError as error:
@@ -39,10 +44,9 @@ def read_file(path: Path) -> Variant:
     if len(data) > LARGEST:
         raise VariantError(f"{path.name} has more than {LARGEST:,} bytes, which no description of a variant has.")
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise VariantError(f"{path.name} is no JSON ({error}); mend it, or take it out of the folder.") from None
-    return read_description(value, path.name)
 
 
 def read_description(value: Any, origin: str) -> Variant:
@@ -75,6 +79,7 @@ def read_description(value: Any, origin: str) -> Variant:
         bench=tuple(_draws(one) for one in fields.each("bench", "a list of what is drawn from")),
         published=_published(fields.inner("published")),
         unknown=fields.done(),
+        described=dict(value),
     )
     if variant.sink > variant.window - variant.block:
         need = f"at most {variant.window - variant.block}: the window of {variant.window} holds the block as well"

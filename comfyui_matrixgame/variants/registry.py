@@ -58,19 +58,6 @@ def refresh() -> None:
             log.warning("%s: this version does not know %s.", path.name, ", ".join(variant.unknown))
 
 
-def variant_of_inputs(keys: int, camera: bool) -> Variant | None:
-    """The first variant whose generator takes so many keys, and a camera or none; None: no known one."""
-    variant = _of_inputs(keys, camera)
-    if variant is None:
-        refresh()
-        variant = _of_inputs(keys, camera)
-    return variant
-
-
-def _of_inputs(keys: int, camera: bool) -> Variant | None:
-    return next((one for one in VARIANTS.values() if len(one.keys) == keys and one.mouse == camera), None)
-
-
 def get_variant(name: str) -> Variant:
     """The variant called `name`; raises MatrixGameError that lists the known ones."""
     if name not in VARIANTS:
@@ -93,5 +80,6 @@ def builtin_variants() -> list[Variant]:
 
 
 VARIANTS.update((one.name, one) for one in builtin_variants())
+PACKAGED = frozenset(VARIANTS)
 for _folder in filter(None, os.environ.get(FOLDERS, "").split(os.pathsep)):
     add_folder(_folder)

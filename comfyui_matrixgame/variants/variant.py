@@ -92,12 +92,13 @@ class Variant:
 
     name: of the file, in documents and scripts. controls: its keys, in the order of the weights' keyboard columns.
     exclusive: exactly one key per row (one-hot, `idle` among them) instead of any combination.
-    block: latent frames that are made at once. window: self-attention window in latent frames, the block's own
-    included. sink: latent frames at the start that stay in the window for good.
+    block: latent frames that are made at once. window: self-attention window in latent frames, the block's own and the
+    sink's included. sink: latent frames at the start of the rollout that stay in the window for good.
     steps: denoising steps as table positions out of 1000, first to last. shift: of the noise table.
     size: height and width of the frames it was trained at. fps: frames a second of its video. action_layers: layers
     that take inputs. presets: name -> script with places for lengths. bench: what the benchmark draws from.
-    unknown: fields of the description that this version does not know, as they were.
+    unknown: fields of the description that this version does not know, as they were. like: the variant that has all
+    that its own description did not say. described: all of it.
     """
 
     name: str
@@ -119,6 +120,8 @@ class Variant:
     titles: Words = field(default_factory=dict)
     presets: Mapping[str, str] = field(default_factory=dict)
     unknown: Mapping[str, Any] = field(default_factory=dict)
+    like: str = ""
+    described: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -152,6 +155,21 @@ class Variant:
     def pitch(self) -> bool:
         """Whether pitch was ever non-zero in training."""
         return "pitch" in self.camera.axes
+
+    @property
+    def numbers(self) -> tuple[object, ...]:
+        """What decides the numbers of a rollout; the rest is how it is shown and spoken of."""
+        inputs = self.keys, self.exclusive, self.camera.axes
+        return self.name, inputs, self.block, self.window, self.sink, self.steps, self.shift
+
+    def takes(self, other: Variant) -> bool:
+        """Whether the inputs of a variant are inputs of this one: the same, or one that it is like and whose keys are
+        its first ones."""
+        if other == self or other.numbers == self.numbers:
+            return True
+        same = (self.exclusive, self.mouse) == (other.exclusive, other.mouse) and self.pitch >= other.pitch
+        first = self.keys[: len(other.keys)] == other.keys and (not self.exclusive or self.keys == other.keys)
+        return self.like == other.name and same and first
 
     @property
     def passes(self) -> int:

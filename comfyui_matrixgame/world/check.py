@@ -20,7 +20,7 @@ from ..networks.vae.history import MEMORY
 from ..networks.vae.tiny import WIDTHS
 from ..networks.vae.wan import STAGES
 from ..system.words import counted
-from ..variants import Variant, get_variant
+from ..variants import VARIANTS, Variant, get_variant, is_packaged, learn, read_like
 from .block.condition import CONSTANT_FROM
 from .block.inputs import TAIL_ROWS
 
@@ -54,7 +54,8 @@ class Fields:
 
     def written(self) -> dict[str, Any]:
         """As they are in the file."""
-        return {field.name: getattr(self, field.name) for field in fields(self)} | {"variant": self.variant.name}
+        written = {field.name: getattr(self, field.name) for field in fields(self)} | {"variant": self.variant.name}
+        return written if is_packaged(self.variant) else written | {"described": dict(self.variant.described)}
 
 
 def checked_fields(about: Mapping[str, Any]) -> Fields:
@@ -67,7 +68,7 @@ def checked_fields(about: Mapping[str, Any]) -> Fields:
     if not 0 < len(seeds) == len(names) <= MOST_WORLDS:
         raise NoWorld(f"it has {counted(len(seeds), 'seed')} and {counted(len(names), 'name')}")
     return Fields(
-        variant=get_variant(_text(about, "variant")),
+        variant=_variant(about),
         block=_whole(about, "block", MOST_BLOCKS),
         seeds=tuple(seeds),
         names=tuple(names),
@@ -75,6 +76,19 @@ def checked_fields(about: Mapping[str, Any]) -> Fields:
         decoder_id=_text(about, "decoder_id"),
         tokens=_whole(about, "tokens", LARGEST_SIDE**2),
     )
+
+
+def _variant(about: Mapping[str, Any]) -> Variant:
+    """The variant, which a file describes where other installations need not know it."""
+    name = _text(about, "variant")
+    if "described" not in about:
+        return get_variant(name)
+    variant = read_like(about["described"], "what it says of its variant")
+    if variant.name != name:
+        raise NoWorld("it describes another variant than its own")
+    if name not in VARIANTS:
+        learn(variant, "what it says of its variant")
+    return variant
 
 
 def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:

@@ -133,7 +133,7 @@ class Rollout:
 
     def extend(self, rows: ActionTrack) -> None:
         """One block more, from the rows that it is the first to read. Raises WorldError where they are not as many."""
-        tracks_for(self._world, rows)
+        rows = tracks_for(self._world, rows)[0]
         wanted = rows_of_blocks(1, self._in_tracks + len(self._added))
         if len(rows) != wanted:
             raise WorldError(f"The next block reads {wanted} input rows, and {len(rows)} were given.")

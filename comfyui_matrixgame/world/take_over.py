@@ -46,7 +46,7 @@ def state_at_work(state: State | None, models: Models) -> State | None:
 
 def check_fits(models: Models, world: World) -> None:
     """Raise WorldError where a world cannot go on with these models."""
-    if world.variant != models.variant:
+    if world.variant.numbers != models.variant.numbers:
         raise WorldError(
             f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
             "the world was made with, or start a new world."

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from comfyui_matrixgame.checkpoints.untrained import shapes_of, stream, weight, 
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
 from comfyui_matrixgame.networks.vision import ImageEncoder
-from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS, Variant
+from comfyui_matrixgame.variants import VARIANTS, Variant, read_like
 from comfyui_matrixgame.world import Models
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -68,7 +67,13 @@ def with_streams(model: torch.nn.Module, prefix: str) -> torch.nn.Module:
     return model.eval().requires_grad_(False)
 
 
-SINK = replace(UNIVERSAL, name="with_sink", title="With a sink", steps=(1000, 750, 500, 250), sink=1)
+SINK = read_like(
+    {
+        "format": "matrixgame.variant", "version": 1, "like": "universal", "name": "with_sink", "title": "With a sink",
+        "steps": [1000, 750, 500, 250], "sink": 1,
+    },
+    "with_sink",
+)  # fmt: skip
 """A relative of universal whose first latent frame stays in the window."""
 SMALL = VARIANTS | {SINK.name: SINK}
 """The variants that `small_models` knows."""

@@ -47,7 +47,7 @@ def same(a: list[Block], b: list[Block]) -> bool:
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("tiny", [False, True])
 def test_in_pieces_and_from_a_file(name: str, tiny: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(VARIANTS, name, SMALL[name])  # or a world's file would be of an unknown game
+    monkeypatch.setitem(VARIANTS, name, SMALL[name])  # and forgotten again, though a world's file makes it known
     models = small_models(name, tiny)
     track = random_track(models.variant, rows_of_blocks(5))
     start = start_world(models, small_image(), seed=3)

@@ -230,7 +230,8 @@ class Generator(nn.Module):
         self.precision: str | None = None
         self.weight_stream: WeightStream | None = None
         self.attention: Attention = sdpa
-        self.variant: Variant | None = None  # the game it was described for; None where its shapes say it
+        self.variant: Variant | None = None  # that it was loaded as; None where its shapes say it
+        self.doubt = ""  # whether that is right, in words
         self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
         dim = config.dim
         self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))

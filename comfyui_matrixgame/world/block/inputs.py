@@ -19,7 +19,7 @@ TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows 
 
 
 def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> list[ActionTrack]:
-    """One track for each world, checked against the world's variant. Raises WorldError."""
+    """One track for each world, as inputs of the world's variant. Raises WorldError where they are not."""
     all_tracks = [tracks] * world.batch if isinstance(tracks, ActionTrack) else list(tracks)
     if len(all_tracks) != world.batch:
         raise WorldError(
@@ -27,12 +27,12 @@ def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> lis
             "one track, or one for each."
         )
     for track in all_tracks:
-        if track.variant != world.variant:
+        if not world.variant.takes(track.variant):
             raise WorldError(
                 f"The inputs are for {track.variant.name}, the generator is {world.variant.name}; choose "
                 f"{world.variant.name} where the inputs are written."
             )
-    return all_tracks
+    return [track.of_variant(world.variant) for track in all_tracks]
 
 
 def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:

@@ -1,0 +1,41 @@
+"""Weights that are not published ones: the loader says what they run as, and a description decides it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from .graphs import Graph
+from .models import generator_tensors, save
+from .server import Host
+from .test_rollout import WALK, save_images, saved_images, succeed
+from .worlds import add_models, add_rollout, add_world
+
+LIKE = {
+    "format": "matrixgame.variant", "version": 1, "like": "universal", "name": "finetune", "title": "Finetune",
+    "steps": [1000, 500], "sink": 1,
+}  # fmt: skip
+
+
+def test_a_finetune_runs_as_it_is_described(host: Host, base: Path) -> None:
+    def run(name: str) -> tuple[np.ndarray, list[str], int]:
+        save(base / "models" / "diffusion_models" / f"{name}.safetensors", generator_tensors("universal"))
+        graph = Graph()
+        model, vae = add_models(graph, f"{name}.safetensors")
+        save_images(graph, add_rollout(graph, add_world(graph, model, vae, seed=7), WALK)[0], name)
+        done = succeed(host, graph)
+        return saved_images(host, name), done.outputs.get(model.node, {}).get("text", []), done.progress[-1][2]
+
+    plain, said, passes = run("plain")
+    assert passes == 8  # two blocks of three steps and a clean pass
+    assert said == [
+        "plain.safetensors: not a file we know; running as universal: 3 steps, no sink. "
+        "If it is a finetune, describe it."
+    ]
+    (base / "models" / "diffusion_models" / "described.matrixgame.json").write_text(json.dumps(LIKE))
+    described, said, passes = run("described")
+    assert passes == 6
+    assert said == []
+    assert (plain != described).mean() > 0.1
