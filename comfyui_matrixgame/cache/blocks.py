@@ -170,7 +170,7 @@ class BlockCache:
             record = read_record(path, fits)
             self._broken.discard(path)
             return record
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except DamagedRecord:
             self._discard(path)

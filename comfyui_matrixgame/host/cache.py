@@ -24,6 +24,7 @@ from ..cache.cached_video import CachedVideo
 from ..errors import VideoError, WorldError
 from ..media.video import VideoWriter
 from ..networks.vae.base import denormalise
+from ..system.words import joined
 from ..variants import block_of_input
 from ..world import Block
 from .files import cache_folder
@@ -93,7 +94,7 @@ def roll_out(
             progress.show(block.frames[0][-1])
         path = video.finish()
         world = live(run.world, start.model, start.vae) if wanted.world else None
-    report = ". ".join([f"{run.counts}", *cache.take_notices()])
+    report = joined([f"{run.counts}", *cache.take_notices()])
     latent = {"samples": torch.cat(latents, dim=2)} if latents else None
     return Result(images, InputImpl.VideoFromFile(str(path)), world, latent), report
 

@@ -34,6 +34,14 @@ def world_folder() -> Path:
     return Path(folder_paths.get_output_directory()) / WORLD_FOLDER
 
 
+def why_not_written(error: OSError, folder: Path) -> str:
+    """A sentence on a folder of ComfyUI's output that took no file, and what to do."""
+    return (
+        f"{folder} cannot be written ({error.strerror or error}); check its rights and the free space, or start "
+        "ComfyUI with another --output-directory."
+    )
+
+
 def world_choices() -> list[str]:
     """Saved worlds, the newest first."""
     files = [path for path in world_folder().glob("*.safetensors") if path.is_file()]
@@ -60,8 +68,7 @@ def save_world(start: LiveWorld, filename_prefix: str) -> str:
     try:
         folder, name, counter, subfolder, _ = folder_paths.get_save_image_path(filename_prefix, str(output))
     except OSError as error:
-        why = error.strerror or error
-        raise WorldError(f"The world is not saved: {output} cannot be written ({why}); check its rights.") from None
+        raise WorldError(f"The world is not saved: {why_not_written(error, output)}") from None
     path = engine.save_world(start.world, Path(folder) / f"{name}_{counter:05}_.safetensors")
     return f"{subfolder}/{path.name} ({path.stat().st_size / 1e6:.0f} MB, before block {start.world.block})"
 
@@ -135,9 +142,10 @@ def cached_world(
         try:
             store.keep(name, _signature(node_id, graph), partial(engine.save_world, kept), limit_gb * 1e9)
         except (OSError, WorldError) as error:
+            why = why_not_written(error, cache_folder()) if isinstance(error, OSError) else str(error)
             if mode == "keep":
-                raise WorldError(f"World Cache could not keep the world: {error}") from None
-            _tell(node_id, f"World Cache could not keep the world, and the run goes on without: {error}")
+                raise WorldError(f"World Cache could not keep the world: {why}") from None
+            _tell(node_id, f"World Cache could not keep the world, and the run goes on without: {why}")
     return world
 
 

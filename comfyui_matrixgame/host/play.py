@@ -27,6 +27,7 @@ from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.wire.hub import Hub
 from ..play.wire.server import ROUTE, Sockets
+from ..system.words import joined
 from ..variants import frames_of_blocks
 from .models import ready
 from .routes import takes
@@ -79,7 +80,6 @@ def play(
     hub = Hub(server.loop)
     page = server.client_id
     height, width = start.world.size
-    file = None
     with ready(start.model, start.vae, height, width, played=True) as models:
         played = PlayedWorld(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
 
@@ -99,14 +99,14 @@ def play(
             played.close()
             raise
         finally:
-            file = takes.keep(session.take, saves, hub.token, node_id, page)
+            kept = takes.keep(session.take, saves, hub.token, node_id, page)
             _hubs.remove(hub)
     try:
         actions = session.take.track()
         if actions is None:
             raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
         pictures = _frames_of(played, images)
-        return Played(*pictures, live(played.world, start.model, start.vae), actions), _report(played, cache, file)
+        return Played(*pictures, live(played.world, start.model, start.vae), actions), _report(played, cache, kept)
     finally:
         played.close()
 
@@ -124,10 +124,9 @@ def _run(session: Session) -> None:
             raise
 
 
-def _report(played: PlayedWorld, cache: BlockCache | None, file: str | None) -> str:
+def _report(played: PlayedWorld, cache: BlockCache | None, kept: str) -> str:
     parts = [str(played.counts), *(cache.take_notices() if cache is not None else [])]
-    parts += [f"The take is in {file}"] if file else []
-    return ". ".join(parts)
+    return joined([*parts, kept] if kept else parts)
 
 
 def _frames_of(played: PlayedWorld, images: bool) -> tuple[Tensor | None, Any]:

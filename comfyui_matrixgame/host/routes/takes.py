@@ -18,7 +18,7 @@ from ...actions.document import save_document
 from ...errors import MatrixGameError
 from ...play.saves import TakeSaves
 from ...play.take import Take
-from ..files import world_folder
+from ..files import why_not_written, world_folder
 from .requests import read_object
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,11 @@ def add_routes(runs: Callable[[str], bool]) -> None:
     PromptServer.instance.routes.post("/matrixgame/take")(take)
 
 
-def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str | None:
-    """Hand a take to the page, whatever ended its session, and write all of it to disk; returns the file's name in the
-    output folder, or None where there is nothing to keep or no room for it. saves: those of the way to here."""
+def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str:
+    """Hand a take to the page, whatever ended its session, and write all of it to disk; returns a sentence on
+    where it is, empty where there is nothing to keep. saves: those of the way to here."""
     if not take.blocks and not take.branches:
-        return None
+        return ""
     timeline = take.timeline()
     message = {"node": node_id, "timeline": timeline.to_json(), "token": token}
     _ended[token] = message
@@ -61,10 +61,12 @@ def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | Non
         saves.close()
         path = saves.path or free_file()
         save_document(timeline, path)
-        return str(path.relative_to(folder_paths.get_output_directory()))
+        return f"The take is in {path.relative_to(folder_paths.get_output_directory())}"
     except (OSError, MatrixGameError) as error:
-        log.warning("Live Play: the take could not be written (%s); the page has it.", error)
-        return None
+        why = why_not_written(error, world_folder() / FOLDER) if isinstance(error, OSError) else str(error)
+        said = f"The take was handed to the page, and is in no file: {why}"
+        log.warning("Live Play: %s", said)
+        return said
 
 
 def free_file() -> Path:
