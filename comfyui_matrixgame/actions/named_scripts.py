@@ -11,7 +11,7 @@ from ..errors import ActionError
 from ..system.files import TooLarge
 from ..system.text_files import cannot_be_read, read_text_file
 from ..variants import FPS, Variant
-from .formats.all_formats import TEXT_ENDINGS, certain_kind
+from .formats.all_formats import TEXT_ENDINGS, Sample, certain_kind
 from .read import Loaded, Part, read_part, split_texts
 from .script.lexer import MAX_TEXT, ScriptError
 from .track import ActionTrack
@@ -51,7 +51,7 @@ def file_source(path: Path) -> Source:
     except OSError as error:
         raise ActionError(cannot_be_read(path.name, error)) from None
     note = f"{path.name} is {note}." if note else ""
-    return Source(text, plain_name(path.stem), path.name, certain_kind(path.suffix), note)
+    return Source(text, plain_name(path.stem), path.name, certain_kind(path.suffix, Sample(text)), note)
 
 
 def read_paths(sources: Iterable[Source], variant: Variant | str, notes: list[str] | None = None) -> list[NamedPath]:

@@ -239,6 +239,8 @@ FORMATS = (
            _of_text(camera_files.read_kitti)),
     Format("tum", "TUM trajectories", lambda s: s.pose_kind == "tum",
            _of_text(camera_files.read_tum)),
+    Format("euroc", "EuRoC's ground truth", lambda s: s.pose_kind == "euroc", _of_text(camera_files.read_euroc)),
+    Format("colmap", "COLMAP's images.txt", lambda s: s.pose_kind == "colmap", _of_text(camera_files.read_colmap)),
     Format("transforms", "transforms.json of NeRF", _is_transforms, _of_object(camera_files.read_transforms, "frames")),
     Format("hy_poses", "HY-WorldPlay poses", _has(_POSES, "frame"), _of_object(camera_files.read_pose_frames)),
     Format("frame_actions", "FastVideo's mg_actions.json", _has({"move_action", "view_action"}, "frame"),
@@ -270,15 +272,15 @@ def recognise_sample(sample: Sample) -> str:
     return next(each.name for each in _ORDER if each.looks_like(sample)) if sample.lines else "script"
 
 
-def certain_kind(ending: str) -> str | None:
-    """The format that every file with this ending is of, whatever it looks like; None where its text decides."""
+def certain_kind(ending: str, sample: Sample) -> str | None:
+    """The format that a file with this ending is of, whatever else it looks like; None where its text decides."""
     named = ENDINGS.get(ending.lower())
-    return named if named and BY_NAME[named].certain else None
+    return named if named and BY_NAME[named].certain and sample.pose_kind != "euroc" else None  # a table of its own
 
 
 def kind_of_file(ending: str, sample: Sample) -> str:
     """The format of a file: what its ending is certain of, what its text looks like, or what the ending hints at."""
-    if certain := certain_kind(ending):
+    if certain := certain_kind(ending, sample):
         return certain
     named, found = ENDINGS.get(ending.lower()), recognise_sample(sample)
     return named if named and (found == "script" or (found == "timeline" and not sample.object)) else found

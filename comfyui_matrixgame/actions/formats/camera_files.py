@@ -1,4 +1,4 @@
-"""Camera paths as other programs store them: KITTI, TUM, NeRF's transforms.json and HY-WorldPlay's poses."""
+"""Camera paths as other programs store them: KITTI, TUM, EuRoC, COLMAP, NeRF's transforms.json and HY-WorldPlay's."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ from .poses import MAX_POSES, Numbers, track_of_poses
 from .tables import MAX_COMMENTS, lines_of, more_lines_than
 
 KITTI, TUM = 12, 8  # values in a line
+COLMAP = 10  # words in the first of the two lines of an image
+_EUROC = "q_RS_w"  # a column that its first line names
+_EUROC_CAMERA = np.array([[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+"""The camera's axes in those of the IMU, as EuRoC's cam0 is mounted, to a degree and a half."""
 _OPENGL = np.diag([1.0, -1.0, -1.0, 1.0])  # y up and z backward, as NeRF has its cameras
 _NO_RATE = f"The path says no times, so {FPS} poses a second were taken."
 
@@ -29,18 +33,37 @@ def read_kitti(text: str, variant: Variant) -> Imported:
 def read_tum(text: str, variant: Variant) -> Imported:
     """TUM's trajectories: `time tx ty tz qx qy qz qw` in seconds, camera to world."""
     table = _rows(text, TUM)
-    quaternions = table[:, 4:]
-    with np.errstate(over="ignore"):
-        sizes = np.linalg.norm(quaternions, axis=1, keepdims=True)
-    if not ((sizes > 1e-6) & (sizes < 1e6)).all():
-        raise ActionError("The camera path has a quaternion of zeros, or one that is no rotation.")
-    poses = np.tile(np.eye(4), (len(table), 1, 1))
-    poses[:, :3, :3] = _rotations(quaternions / sizes)
-    poses[:, :3, 3] = table[:, 1:4]
-    times = table[:, 0]
-    if not (np.diff(times) > 0).all():
-        return _imported(poses, variant, note=f"The path's times do not grow, so {FPS} poses a second were taken.")
-    return _imported(poses, variant, times=times)
+    return _timed(table[:, 0], _poses(_rotations(table[:, 4:]), table[:, 1:4]), variant)
+
+
+def read_euroc(text: str, variant: Variant) -> Imported:
+    """EuRoC's and TUM-VI's ground truth: `timestamp, p_RS_R_x .. z, q_RS_w, .. x .. z, ...`, in nanoseconds, IMU to
+    world."""
+    table = _rows("\n".join(" ".join(line.split(",", TUM)[:TUM]) for line in lines_of(text)), TUM)
+    poses = _poses(_rotations(table[:, [5, 6, 7, 4]]) @ _EUROC_CAMERA, table[:, 1:4])
+    note = "Its poses are the IMU's; the camera is taken to be mounted as EuRoC's cam0 is."
+    return _timed((table[:, 0] - table[:1, 0]) / 1e9, poses, variant, note)
+
+
+def read_colmap(text: str, variant: Variant) -> Imported:
+    """COLMAP's images.txt, in the order of the pictures' names: `IMAGE_ID QW QX QY QZ TX TY TZ CAMERA_ID NAME`, world
+    to camera, and a line of the picture's points, which may be empty."""
+    images: list[tuple[str, str]] = []
+    lines = enumerate(lines_of(text), 1)
+    for number, line in lines:
+        words = line.split(maxsplit=COLMAP - 1)
+        if not words or words[0].startswith("#"):
+            continue
+        if len(words) < COLMAP:
+            raise ActionError(f"Line {number} of the camera path has {counted(len(words), 'word')}, expected {COLMAP}.")
+        if len(images) == MAX_POSES:
+            raise ActionError(f"The camera path has more than {MAX_POSES} poses; split it.")
+        images.append((words[-1], " ".join(words[1:8])))
+        next(lines, None)
+    images.sort(key=lambda image: _in_order(image[0]))
+    table = _rows("\n".join(pose for _, pose in images), 7)
+    rotations = _rotations(table[:, [1, 2, 3, 0]]).transpose(0, 2, 1)
+    return _imported(_poses(rotations, -(rotations @ table[:, 4:, None])[..., 0]), variant, note=_NO_RATE)
 
 
 def read_transforms(data: Mapping[str, Any], variant: Variant) -> Imported:
@@ -80,11 +103,17 @@ def read_pose_frames(data: Mapping[str, Any], variant: Variant) -> Imported:
 
 
 def pose_kind(lines: Sequence[str]) -> str:
-    """`kitti`, `tum` or `realestate` for stripped lines of as many numbers as those have; else nothing."""
+    """`kitti`, `tum` or `realestate` for stripped lines of as many numbers as those have, `colmap` for its words and
+    `euroc` for its heading; else nothing."""
+    if lines and lines[0].startswith("#") and _EUROC in lines[0]:
+        return "euroc"
     lines = [line for line in lines if not line.startswith("#")][:2]
     counts = [_count(line) for line in lines]
     if 19 in counts:
         return "realestate"
+    words = lines[0].split(maxsplit=COLMAP - 1) if lines else []
+    if len(words) == COLMAP and _count(" ".join(words[:-1])) and not _count(words[-1]) and "." in words[-1]:
+        return "colmap"
     return {KITTI: "kitti", TUM: "tum"}.get(counts[0], "") if counts else ""
 
 
@@ -95,6 +124,14 @@ def _count(line: str) -> int:
         return len([float(word) for word in words])
     except ValueError:
         return 0
+
+
+def _timed(times: Numbers, poses: Numbers, variant: Variant, note: str = "") -> Imported:
+    """Poses [T, 4, 4] at times [T] in seconds."""
+    if not (np.diff(times) > 0).all():
+        note = f"{note} The path's times do not grow, so {FPS} poses a second were taken.".lstrip()
+        return _imported(poses, variant, note=note)
+    return _imported(poses, variant, times=times, note=note)
 
 
 def _imported(
@@ -158,9 +195,20 @@ def _in_order(name: str) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
+def _poses(rotations: Numbers, places: Numbers) -> Numbers:
+    """Rotations [N, 3, 3] and places [N, 3] as poses [N, 4, 4]."""
+    poses = np.tile(np.eye(4), (len(places), 1, 1))
+    poses[:, :3, :3], poses[:, :3, 3] = rotations, places
+    return poses
+
+
 def _rotations(quaternions: Numbers) -> Numbers:
-    """Unit quaternions [N, 4] (x, y, z, w) as rotations [N, 3, 3]."""
-    x, y, z, w = quaternions.T
+    """Quaternions [N, 4] (x, y, z, w) of any length as rotations [N, 3, 3]. Raises ActionError for those of none."""
+    with np.errstate(over="ignore"):
+        sizes = np.linalg.norm(quaternions, axis=1, keepdims=True)
+    if not ((sizes > 1e-6) & (sizes < 1e6)).all():
+        raise ActionError("The camera path has a quaternion of zeros, or one that is no rotation.")
+    x, y, z, w = (quaternions / sizes).T
     rows = (
         (1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)),
         (2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)),

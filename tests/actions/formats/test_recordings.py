@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from comfyui_matrixgame.actions.check_document import MAX_FRAMES
 from comfyui_matrixgame.actions.formats import all_formats
 from comfyui_matrixgame.actions.formats.poses import poses_of_track
+from comfyui_matrixgame.actions.named_scripts import file_source, read_paths
 from comfyui_matrixgame.actions.read import ENDINGS, KINDS, load_actions, read_text
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
@@ -93,6 +94,34 @@ def as_tum(poses: np.ndarray, rate: float, begin: float = 1.6e9) -> str:
     return "\n".join(lines)
 
 
+def as_euroc(poses: np.ndarray, rate: float) -> str:
+    """The poses of an IMU whose camera is mounted as EuRoC's: its x is the IMU's y, its y the IMU's x backward."""
+    turned = poses.copy()
+    turned[:, :3, :3] = np.stack([-poses[:, :3, 1], poses[:, :3, 0], poses[:, :3, 2]], axis=-1)
+    lines = [
+        "#timestamp, p_RS_R_x [m], p_RS_R_y [m], p_RS_R_z [m], q_RS_w [], q_RS_x [], q_RS_y [], q_RS_z [], v_RS_R_x"
+    ]
+    for row in as_tum(turned, rate, 0).splitlines()[1:]:
+        t, *place, x, y, z, w = row.split()
+        time = 1403715274302142976 + round(float(t) * 1e9)
+        lines.append(",".join([str(time), *place, w, x, y, z, "0.1"]))
+    return "\r\n".join(lines)
+
+
+def as_colmap(poses: np.ndarray) -> str:
+    """World to camera, out of order, with names that have spaces, and pictures without points."""
+    lines = [
+        "# Image list with two lines of data per image:",
+        "# IMAGE_ID, QW, QX, QY, QZ, TX, TY, TZ, CAMERA_ID, NAME",
+    ]
+    images = list(enumerate(as_tum(np.linalg.inv(poses), 25).splitlines()[1:]))
+    for number, row in images[::-1]:
+        _, *place, x, y, z, w = row.split()
+        points = "" if number % 2 else "1.5 2.5 -1 3 4 7"
+        lines += [" ".join([str(number + 1), w, x, y, z, *place, "1", f"my walk/{number}.jpg"]), points]
+    return "\n".join(lines)
+
+
 def as_json(poses: np.ndarray, kind: str) -> str:
     if kind == "transforms":
         flip = np.diag([1, -1, -1, 1])
@@ -102,14 +131,20 @@ def as_json(poses: np.ndarray, kind: str) -> str:
     return json.dumps({str(t): {kind: m.tolist(), "K": np.eye(3).tolist()} for t, m in enumerate(matrices)})
 
 
-@pytest.mark.parametrize("kind", ["kitti", "tum", "transforms", "w2c", "c2w"])
+@pytest.mark.parametrize("kind", ["kitti", "tum", "euroc", "colmap", "transforms", "w2c", "c2w"])
 def test_camera_paths_turn_the_right_way(walk: tuple[Any, np.ndarray], kind: str) -> None:
     track, poses = walk
     if kind == "kitti":
         text = "\n".join(" ".join(map(repr, map(float, p[:3].ravel()))) for p in poses)
     else:
-        text = as_tum(poses, 25) if kind == "tum" else as_json(poses, kind)
+        texts = {
+            "tum": lambda: as_tum(poses, 25),
+            "euroc": lambda: as_euroc(poses, 25),
+            "colmap": lambda: as_colmap(poses),
+        }
+        text = texts[kind]() if kind in texts else as_json(poses, kind)
     loaded = read_text(text)
+    assert loaded.kind == (kind if kind not in ("w2c", "c2w") else "hy_poses")
     np.testing.assert_array_equal(loaded.track.keyboard, track.keyboard)
     np.testing.assert_allclose(loaded.track.mouse[:-1], track.mouse[:-1], atol=1e-5)
 
@@ -121,6 +156,23 @@ def test_times_of_a_path_are_followed(walk: tuple[Any, np.ndarray]) -> None:
     assert len(read_text(as_tum(poses, 25, 7)).track) == 45
     same = "\n".join(" ".join(["5", *line.split()[1:]]) for line in as_tum(poses, 25).splitlines()[1:])
     assert "times do not grow" in read_text(same).notes[0]
+
+
+def test_a_table_of_euroc_is_known_by_its_heading(walk: tuple[Any, np.ndarray], tmp_path: Path) -> None:
+    _, poses = walk
+    (tmp_path / "data.csv").write_text(as_euroc(poses, 50))
+    loaded = load_actions(tmp_path / "data.csv")
+    assert (loaded.kind, len(loaded.track)) == ("euroc", round(44 / 2) + 1)
+    assert "mounted as EuRoC's cam0 is" in loaded.notes[0]
+    (path,) = read_paths([file_source(tmp_path / "data.csv")], "universal")
+    assert path.track == loaded.track
+
+
+def test_what_is_wrong_with_images_of_colmap_names_its_line() -> None:
+    good = "1 1 0 0 0 0 0 0 1 a.jpg\n\n"
+    for bad, words in (("2 1 0 0 0 0 0 0 1", "Line 3 .* 9 words"), ("2 0 0 0 0 0 0 0 1 b.jpg", "quaternion of zeros")):
+        with pytest.raises(ActionError, match=words):
+            read_text(good + bad)
 
 
 def test_poses_of_latent_frames() -> None:
