@@ -25,6 +25,7 @@ from .test_rollout import save_images, saved_images
 from .worlds import add_models, add_video, add_world
 
 LOST_SECONDS = 15.0  # of the node
+PATIENCE = 120.0  # seconds of one player: a test that waits for what does not come ends
 
 
 def graph_of(prefix: str, again: bool = False) -> Graph:
@@ -50,7 +51,7 @@ class Events:
 
     def __call__(self, kind: str, data: dict[str, Any]) -> None:
         if kind == "matrixgame.play":
-            self.result = asyncio.run(self.player(self.host, data["token"]))
+            self.result = asyncio.run(asyncio.wait_for(self.player(self.host, data["token"]), PATIENCE))
         elif kind == "matrixgame.take":
             self.takes.append(data["timeline"])
 
@@ -69,17 +70,18 @@ async def play_on(socket: Any, blocks: int, end: Callable[[Any], Any], key: str 
     async for message in socket:
         if message.type != aiohttp.WSMsgType.BINARY:
             continue
-        head = head_of(message.data)
-        await socket.send_json({"type": "ack", "batch": head["batch"]})
+        head = await take(socket, message.data)
         await socket.send_json({"type": "in", "keys": [key], "stick": [0, 0.1], "seq": 2})
         if head.get("block") == blocks - 1 and head["part"] == 2:
             return await end(socket)
 
 
-def head_of(batch: bytes) -> dict[str, Any]:
-    """What a batch of frames says about them."""
+async def take(socket: Any, batch: bytes) -> dict[str, Any]:
+    """What a batch of frames says about them. It is acknowledged: no block is made for one who leaves frames lying."""
     (size,) = struct.unpack_from("<I", batch)
-    return json.loads(batch[4 : 4 + size])
+    head = json.loads(batch[4 : 4 + size])
+    await socket.send_json({"type": "ack", "batch": head["batch"]})
+    return head
 
 
 async def stop(socket: Any) -> None:
@@ -190,8 +192,11 @@ def test_a_player_who_is_lost_frees_the_queue_and_the_take_can_be_fetched(host: 
 
 
 async def said(socket: Any, kind: str, **wanted: Any) -> dict[str, Any]:
+    """The next message of this kind and content; frames that come before it are taken."""
     async for message in socket:
-        if message.type == aiohttp.WSMsgType.TEXT:
+        if message.type == aiohttp.WSMsgType.BINARY:
+            await take(socket, message.data)
+        elif message.type == aiohttp.WSMsgType.TEXT:
             heard = json.loads(message.data)
             if heard["type"] == kind and all(heard[name] == value for name, value in wanted.items()):
                 return heard
@@ -210,9 +215,7 @@ async def play_and_be_watched(host: Host, token: str) -> list[dict[str, Any]]:
             await socket.send_json({"type": "in", "keys": ["s"], "seq": 1})
             async for message in socket:
                 if message.type == aiohttp.WSMsgType.BINARY:
-                    head = head_of(message.data)
-                    await socket.send_json({"type": "ack", "batch": head["batch"]})
-                    seen.append({"type": "frames", **head})
+                    seen.append({"type": "frames", **await take(socket, message.data)})
                 elif message.type == aiohttp.WSMsgType.TEXT:
                     seen.append(json.loads(message.data))
                     if seen[-1].get("state") == "finished":

@@ -132,7 +132,8 @@ def stop_in_play(here: Hosts, project: str, number: int, seed: int) -> None:
             return False
         last = here.chance.randint(2, 4), here.chance.randrange(3)
         stop = functools.partial(send, here.running.process.pid, number)
-        asyncio.run(hold_keys(here.running.url, data["token"], seen, last, stop))
+        playing = hold_keys(here.running.url, data["token"], seen, last, stop)
+        asyncio.run(asyncio.wait_for(playing, 120))  # seconds
         return False
 
     here.stopped_in(graph, number, play)
