@@ -201,8 +201,8 @@ def test_narrow_convolution(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("added", [False, True])
 @torch.inference_mode()
 def test_96_channels_in_two(interpreted: None, monkeypatch: pytest.MonkeyPatch, added: bool) -> None:
-    """The same sums in the same order, so the same bits; but the interpreter's products are numpy's, whose order of sums
-    may follow the width."""
+    """The same sums in the same order, so the same bits; but the interpreter's products are numpy's, and the order of
+    their sums may follow the width."""
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (fused.HOPPER, 0))
     plain, how = kernels.convolve, []
     monkeypatch.setattr(kernels, "convolve", lambda *args: how.append(args[-1]) or plain(*args))
