@@ -1,4 +1,9 @@
-"""Whether a film is what is left of a longer one: a download that broke off, a disk that was full, a copied piece."""
+"""Whether a film is what is left of a longer one: a download that broke off, a disk that was full, a copied piece.
+
+Of a transport stream that ends between two packets it cannot be known: it is made to be joined and left anywhere, says
+no length and has no end; its counters and times are whole up to the last packet, and pictures and sound stop together
+as where a film ends.
+"""
 
 from __future__ import annotations
 
