@@ -334,11 +334,12 @@ def play(
 def _finished_blocks(start: LiveWorld, actions: ActionTrack, blocks: int) -> int:
     """How many of the blocks asked for were finished in an earlier run; all that are kept, or none."""
     kept, first = start.finished, start.world.block
-    if kept.world is None or len(kept.names) > blocks or actions.variant != start.world.variant:
+    variant = start.world.variant
+    if kept.world is None or len(kept.names) > blocks or not variant.takes(actions.variant):
         return 0
     if kept.world.block != first + len(kept.names) or not kept.is_whole():
         return 0
-    track = actions.padded(rows_of_blocks(blocks, first))
+    track = actions.of_variant(variant).padded(rows_of_blocks(blocks, first))
     name, row = start.world.names[0], 0
     for index, expected in enumerate(kept.names):
         count = rows_of_blocks(1, first + index)

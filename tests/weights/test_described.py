@@ -14,13 +14,15 @@ import pytest
 import torch
 from safetensors import safe_open
 
+from comfyui_matrixgame.actions.read import read_text
+from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints import convert_generator, inspect_file, load_generator
 from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.checkpoints.describing import draft_description
 from comfyui_matrixgame.checkpoints.names import to_layout
 from comfyui_matrixgame.checkpoints.untrained import small_config
-from comfyui_matrixgame.errors import CheckpointError, VariantError, WorldError
+from comfyui_matrixgame.errors import CheckpointError, MatrixGameError, VariantError, WorldError
 from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS, Variant, get_variant, like
@@ -177,6 +179,17 @@ def test_inputs_of_fewer_keys_are_inputs_of_a_relative(tmp_path: Path) -> None:
     assert one.names == other.names
     with pytest.raises(WorldError, match="The inputs are for gta_drive, the generator is forgewm"):
         rollout(models, world, random_track(VARIANTS["gta_drive"], 8))
+
+
+def test_scripts_and_timelines_of_the_variant_that_one_is_like_are_read_for_it(tmp_path: Path) -> None:
+    zelda = inspect_file(described(tmp_path)).variant
+    assert zelda is not None
+    script = "@variant universal\nw 2b"
+    document = parse_script(script, "universal").document.to_text()
+    for text in (script, document):
+        assert read_text(text, zelda).track == read_text(text, "universal").track
+    with pytest.raises(MatrixGameError, match="the script is for gta_drive, but here the variant is zelda"):
+        read_text("@variant gta_drive\nw 2b", zelda)
 
 
 def test_a_world_says_its_variant_itself(tmp_path: Path) -> None:

@@ -146,7 +146,7 @@ def _timeline(sample: Sample, chosen: Variant | None) -> Imported:
             f"{', '.join(f.what for f in FORMATS if f.read is not None)}."
         )
     timeline = Timeline.from_json(data)
-    if chosen is not None and timeline.variant != chosen:
+    if chosen is not None and not chosen.takes(timeline.variant):
         raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
     _check_source(timeline)
     return Imported(timeline.track(), (), timeline)

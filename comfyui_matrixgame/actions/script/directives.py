@@ -76,7 +76,7 @@ class DirectiveReader(TokenReader):
                 else f"expected a variant, got {token.shown}"
             )
             raise self.error("variant", shown, token, f"did you mean '{near}'? {hint}" if near else hint)
-        if self.wanted is not None and self.wanted.name != name:
+        if self.wanted is not None and not self.wanted.takes(VARIANTS[name]):
             message = f"the script is for {name}, but here the variant is {self.wanted.name}"
             raise self.error("other-variant", message, token, "load the other weights, or change the script")
         self.variant = VARIANTS[name]
