@@ -12,6 +12,7 @@ from torch import Tensor
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.builtin import NAME as DEMO_WORLD
 from .checkpoints.builtin import demo_world
+from .checkpoints.formats import FOUNDATION
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .checkpoints.reader import open_weights
 from .compute.attention import get_attention
@@ -61,8 +62,10 @@ def find_files(
     decoder: str | Path | None,
     dtype: str,
     device: torch.device,
+    whole_clips: bool = False,
 ) -> Files:
-    """The weights of a render, looked at but not loaded; without any, those of the demo world.
+    """The weights of a render, looked at but not loaded; without any, those of the demo world. whole_clips: whether the
+    generator may be one that makes a clip at once.
 
     Raises MatrixGameError that names the option.
     """
@@ -78,7 +81,7 @@ def find_files(
         )
     reports = inspect_file(generator), inspect_file(vae)
     for report, kind, option in zip(reports, ("generator", "vae"), ("--generator", "--vae"), strict=True):
-        if report.kind != kind:
+        if report.kind != kind and not (whole_clips and (kind, report.kind) == ("generator", FOUNDATION)):
             raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
         if not report.complete:
             raise MatrixGameError(f"{option}: {report.path.name} is incomplete: {report.problems()}.")

@@ -39,6 +39,9 @@ __all__ = [
 ]  # fmt: skip
 
 
+FOUNDATION = "foundation"  # the kind of the model that the distilled ones were taught by
+
+
 @dataclass
 class FileReport:
     """What a file is and whether it is whole.
@@ -123,7 +126,7 @@ def recognise(file: WeightsFile, described: bool = True) -> FileReport:
         raise CheckpointError(
             f"{file.name} is not a file this program knows ({first_line(error)}); get the published file."
         ) from None
-    if report.config is not None:
+    if report.config is not None and report.kind == "generator":
         _decide_variant(report, file, described)
     return report
 
@@ -283,14 +286,22 @@ def _describe_generator(report: FileReport, file: WeightsFile) -> None:
     if prefix:
         report.origin = f"names behind {readable(prefix)}" + (f"; {report.origin}" if report.origin else "")
     report.parameters = sum(tensors[name].size for name in report.names.values())
+    shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
     layers, acting = generator_layers(report.names)
     if len(acting) == layers == 30:
-        report.kind = "foundation"
+        report.kind = FOUNDATION
         report.title = "Matrix-Game 2.0 foundation model (the many-step teacher)"
-        report.advice = "It cannot generate block by block; use one of the three distilled files."
+        report.advice = (
+            "It cannot generate block by block; `matrixgame render` makes a clip with it at once, and all else takes "
+            "one of the three distilled files."
+        )
+    try:
+        report.config, report.variant = generator_config(shapes)
+    except Impossible as error:
+        if report.kind != FOUNDATION:
+            raise
+        report.wrong_shape = [str(error)]
         return
-    shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
-    report.config, report.variant = generator_config(shapes)
     _compare(report, shapes, generator_shapes(report.config))
 
 

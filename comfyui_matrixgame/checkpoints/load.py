@@ -16,10 +16,11 @@ from ..compute.quantise import EXACT, can_be_quantised, check_precision, named_l
 from ..compute.streaming import streamed_bytes
 from ..errors import BackendError, CheckpointError
 from ..networks.generator import Generator, GeneratorConfig
+from ..networks.generator.bidirectional import FoundationGenerator
 from ..networks.vae import TinyDecoder, WanVAE
 from ..networks.vision import ImageEncoder
 from ..system.resources import give_back
-from .formats import FileReport, recognise, vision_name, vision_sizes
+from .formats import FOUNDATION, FileReport, recognise, vision_name, vision_sizes
 from .reader import VAE, VISION, WeightsFile, open_weights
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,23 @@ def load_generator(
     model.to(device)
     model.lay_weights(device)
     give_back(device)
+    model.compute_dtype = compute_dtype(storage, device)
+    return model
+
+
+def load_foundation(path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> FoundationGenerator:
+    """The foundation model in a file; dtype and errors as in load_generator."""
+    device = torch.device(device)
+    with open_weights(path) as file:
+        report = _expect(file, FOUNDATION, "the Matrix-Game 2.0 foundation model")
+        if report.variant is None or report.config is None:
+            raise CheckpointError(f"{file.name} is a foundation model with keys that no known variant has.")
+        storage = storage_dtype(dtype, report.dtype)
+        with torch.device("meta"):
+            model = FoundationGenerator(report.config)
+        model.variant = report.variant
+        _fill(model, device, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+    model.lay_weights(device)
     model.compute_dtype = compute_dtype(storage, device)
     return model
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from ..actions.ready_made.held import held_track
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ..checkpoints.formats import FOUNDATION
 from ..compute.attention import get_attention
 from ..compute.devices import find_device
 from ..compute.faults import device_fault, reason_of
@@ -51,10 +52,16 @@ SAVE_SHARE = 0.05  # of the time that may go into them
 def render(args: argparse.Namespace) -> int:
     """Run the command; every error is a MatrixGameError."""
     device = find_device(args.device)
-    files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device)
+    files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, device, whole_clips=True)
     files = replace(files, precision=args.precision, memory=args.memory)
     check_precision(files.precision, device)
     _check_targets(args, files)
+    if files.generator.kind == FOUNDATION:
+        from .whole_clip import render_whole_clip
+
+        return render_whole_clip(args, files, _inputs(args, files.variant))
+    if args.steps is not None:
+        raise WorldError("--steps is for the foundation model; a distilled generator has its own.")
     _say_what_has_no_effect(args)
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None

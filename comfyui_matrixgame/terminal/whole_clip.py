@@ -1,0 +1,71 @@
+"""`matrixgame render` with the foundation model: a clip that is made at once."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..actions.track import ActionTrack
+from ..checkpoints import load_decoder, load_vae
+from ..checkpoints.load import load_foundation
+from ..compute.attention import get_attention
+from ..compute.devices import computing_on
+from ..compute.quantise import EXACT
+from ..errors import WorldError
+from ..media.gif import GifWriter
+from ..media.video import VideoWriter
+from ..networks.vae.base import to_uint8
+from ..variants import FPS, LATENTS_PER_BLOCK, frames_of_blocks
+from ..weights import Files, image_features
+from ..world import Models, start_world
+from ..world.whole_clip import STEPS, sample_clip
+from .console import parse_size, say, start_picture
+
+BLOCKS = 5  # 57 frames
+
+
+def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack) -> int:
+    """Run the command; every error is a MatrixGameError."""
+    _refuse_what_goes_on(args)
+    height, width = parse_size(args.size) if args.size else files.size
+    blocks, steps = BLOCKS if args.blocks is None else args.blocks, STEPS if args.steps is None else args.steps
+    if blocks < 1 or steps < 1:
+        raise WorldError("A clip of no blocks, or in no steps, makes nothing; ask for 1 or more of each.")
+    frames = frames_of_blocks(blocks)
+    say(f"{files.generator.title}; {width}x{height}, {frames} frames at {FPS} a second, at once in {steps} steps")
+    image = start_picture(args.image, files, height, width)
+    features = image_features(files, image)
+    generator = load_foundation(files.generator.path, files.dtype, files.device)
+    generator.attention = get_attention(args.attention)
+    decoder = load_decoder(files.decoder, files.dtype, files.device) if files.decoder else None
+    models = Models(generator, load_vae(files.vae.path, files.dtype, files.device), decoder)  # type: ignore[arg-type]
+    world = start_world(models, image, args.seed, features=features)
+    began = time.perf_counter()
+    with tqdm(total=steps, unit="step", file=sys.stderr, dynamic_ncols=True) as bar:
+        latents = sample_clip(models, world, track, blocks, steps, on_step=lambda step: bar.update(step - bar.n))
+        bar.update(steps - bar.n)
+    output, state = Path(args.output), None
+    writer = (GifWriter if output.suffix.lower() == ".gif" else VideoWriter)(output, height, width)
+    with writer, computing_on(files.device):
+        for block in latents.split(LATENTS_PER_BLOCK, dim=2):
+            pixels, state = models.decoder.decode(block, state)
+            writer.write(to_uint8(pixels).cpu()[0])
+    writer.done()
+    say(f"{output}: {frames} frames in {time.perf_counter() - began:.1f} s")
+    return 0
+
+
+def _refuse_what_goes_on(args: argparse.Namespace) -> None:
+    """A clip that is made at once is no world, and takes no other mode."""
+    for option, given in (("--world", args.world), ("--continue-clip", args.continue_clip)):
+        if given:
+            raise WorldError(
+                f"{option}: the foundation model makes a clip at once, and nothing goes on from one; leave it out, or "
+                "use a distilled generator."
+            )
+    if args.precision != EXACT:
+        raise WorldError("--precision: the foundation model is computed exactly; leave it out.")
