@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from comfyui_matrixgame.variants import UNIVERSAL
+
 from .graphs import Graph
 from .models import generator_tensors, save
 from .server import Host
@@ -21,7 +23,7 @@ LIKE = {
 
 def test_a_finetune_runs_as_it_is_described(host: Host, base: Path) -> None:
     def run(name: str) -> tuple[np.ndarray, list[str], int]:
-        save(base / "models" / "diffusion_models" / f"{name}.safetensors", generator_tensors("universal"))
+        save(base / "models" / "diffusion_models" / f"{name}.safetensors", generator_tensors(UNIVERSAL))
         graph = Graph()
         model, vae = add_models(graph, f"{name}.safetensors")
         save_images(graph, add_rollout(graph, add_world(graph, model, vae, seed=7), WALK)[0], name)
