@@ -326,9 +326,7 @@ export class Player {
     this.hud = new Hud(this.inputs.variant, (lane) => this.keyName(lane));
     this.pictures.canvas.after(this.hud.root);
     this.buildPad();
-    this.names.ask(() => {
-      for (const [lane, cap] of this.hud?.caps ?? []) update(cap, { text: this.keyName(lane) });
-    });
+    this.names.ask(() => this.hud?.label());
   }
 
   buildPad() {

@@ -34,7 +34,7 @@ def cap(key: Key, width: int, height: int, level: int) -> Image.Image:
         _icon(draw, key.overlay.icon, w / 2, h * 0.34, h * 0.24, ink)
         _text(draw, text, w / 2, h * 0.75, h * 0.3, ink)
     else:
-        _text(draw, text, w / 2, h / 2, h * 0.62, ink)
+        _text(draw, text, w / 2, h / 2, h * (0.62 if len(text) <= 2 else 0.34), ink)
     return _reduced(picture, width, height)
 
 

@@ -5,7 +5,7 @@
  */
 import { heldControls } from "../../model/variants.mjs";
 import { STICK, placeOf } from "../../timeline/parts/pad.mjs";
-import { element } from "../../timeline/parts/style.mjs";
+import { element, update } from "../../timeline/parts/style.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -16,9 +16,11 @@ export class Hud {
     this.caps = new Map(
       heldControls(variant).map((key) => [
         key.name,
-        element("div", { class: "mgp-cap", "data-lane": key.name, style: placeOf(key) }, name(key.name)),
+        element("div", { class: "mgp-cap", "data-lane": key.name, style: placeOf(key) }),
       ]),
     );
+    this.name = name;
+    this.label();
     this.root = element(
       "div",
       { class: `mgp-hud${variant.exclusive ? " mgp-wide" : ""}`, "aria-hidden": "true" },
@@ -35,6 +37,15 @@ export class Hud {
       '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
     this.svg = svg;
     this.root.append(svg);
+  }
+
+  /** Write what the keys are called. */
+  label() {
+    for (const [lane, cap] of this.caps) {
+      const text = this.name(lane);
+      update(cap, { text });
+      cap.classList.toggle("mgp-long", text.length > 3);
+    }
   }
 
   /** The keys that are held now. @param {Set<string>} lanes */
