@@ -16,6 +16,8 @@ from pathlib import Path
 from ..errors import WorldError
 from ..system.files import NotARegularFile
 from ..system.resources import gigabytes
+from ..world.models import Models
+from .keys import BlockKeys
 from .projects import (
     DISK_BYTES,
     SNAPSHOT,
@@ -30,6 +32,7 @@ from .projects import (
     project_folder,
 )
 from .records import DamagedRecord, Fits, OtherVersion, Record, read_record, remove_odd, sweep_parts, write_record
+from .rollout.records import RecordsInCache
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +62,10 @@ class BlockCache:
         self._room = DiskRoom(self.all_projects)
         check_version(self.folder)
         sweep_parts(self.folder)
+
+    def records_of(self, block_keys: BlockKeys, models: Models) -> RecordsInCache:
+        """The records of one rollout."""
+        return RecordsInCache(self, block_keys, models)
 
     def has(self, kind: str, key: str) -> bool:
         """Whether there is such a record; it may still turn out to be damaged."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
+from typing import Protocol
 
+import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack, blocks_of_rows
@@ -17,15 +19,19 @@ from ..world.block.passes import OnPass
 from ..world.models import Models
 from ..world.take_over import taken_over
 from ..world.world import World
-from .blocks import BlockCache
 from .keys import BlockKeys
 from .projects import PINNED, SNAPSHOT
 from .rollout.making import Maker
 from .rollout.progress import DECODED, MADE, MAKING, REUSED, Counts, OnBlock, Progress
 from .rollout.records import RolloutRecords
 
-SPARE_EVERY = 4  # blocks between the snapshots on the way, which are kept only while there is memory for them
-SMALL = 1 / 64  # of the memory budget: a snapshot that takes less is kept at every block
+
+class Keeper(Protocol):
+    """What blocks that were made are kept in: a cache, or what holds them while their world lives."""
+
+    def records_of(self, block_keys: BlockKeys, models: Models) -> RolloutRecords:
+        """The records of one rollout, which begins."""
+        ...
 
 
 class CachedRollout:
@@ -43,7 +49,7 @@ class CachedRollout:
         world: World,
         track: ActionTrack,
         blocks: int | None,
-        cache: BlockCache,
+        cache: Keeper,
         *,
         pins: Sequence[int] = (),
         on_pass: OnPass | None = None,
@@ -55,11 +61,11 @@ class CachedRollout:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
         track = tracks_for(world, track)[0]
         world = taken_over(models, world)
-        self.models, self.cache = models, cache
+        self.models = models
         self.block_keys = BlockKeys(models, world, track, self.blocks)
         self.counts = Counts()
         self._progress = Progress(self.blocks, world.variant.passes, on_pass, on_block, wake)
-        self._records = RolloutRecords(cache, self.block_keys, models)
+        self._records = cache.records_of(self.block_keys, models)
         self._maker = Maker(models, self._records, self._progress, self.counts)
         self._pins = {pin for pin in pins if self.block_keys.first < pin <= self.block_keys.last}
         self._decoder: tuple[int, State | None] | None = None  # before a block, while blocks are only decoded
@@ -92,7 +98,7 @@ class CachedRollout:
 
     def stored(self, block: int) -> bool:
         """Whether nothing need be computed for a block."""
-        return self._records.whole(block)
+        return self._records.has_latents(block) and self._records.has_frames(block)
 
     def resumable(self, block: int) -> bool:
         """Whether the state before a block is stored."""
@@ -127,8 +133,19 @@ class CachedRollout:
         run = self._maker.run
         if run is not None and run.done:
             self._records.store_condition(run.condition)
-            if not self._records.state_on_disk(run.block):
+            if not self._records.outlives(run.block):
                 self._records.store_state(SNAPSHOT, run.world)
+
+    def rest(self, place: torch.device) -> World:
+        """The world before the next block, on `place`; what is stored there to go on from is no second copy of it."""
+        run, index = self._maker.run, self.next_block
+        if run is None or run.block != index:
+            found = self._records.find_state(index)
+            return (self.world if found is None else self._records.with_condition(found)).to(place)
+        world = run.world.to(place)
+        if run.done and not self._records.outlives(index):
+            self._records.store_state(SNAPSHOT, world)
+        return world
 
     def __enter__(self) -> CachedRollout:
         return self
@@ -177,16 +194,15 @@ class CachedRollout:
         if run is not None and run.block == index:
             return
         world = self._maker.world_at(index)
-        if index > self.block_keys.first and not self._records.state_on_disk(index):
-            self._records.store_state(SNAPSHOT, world)  # where one edit was, the next one often is
+        if self._records.wants_edited(index):
+            self._records.store_state(SNAPSHOT, world)
         self._maker.begin(world)
 
     def _store_spare(self) -> None:
         """Keep where the run stands, now and then and while there is room."""
         run = self._maker.run
         assert run is not None
-        every = 1 if run.state_bytes <= SMALL * self.cache.memory_bytes else SPARE_EVERY
-        if (run.block - self.block_keys.first) % every == 0 and self.cache.worth_keeping(run.state_bytes):
+        if self._records.wants_spare(run.block, run.state_bytes):
             self._records.store_state(SNAPSHOT, run.world, spare=True)
 
     def _block(self, index: int, frames: Tensor, latents: Tensor) -> Block:

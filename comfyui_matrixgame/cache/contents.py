@@ -14,12 +14,11 @@ from ..world.check import NoWorld, check_decoder, fits_caches
 from ..world.files import state_of_tensors, state_tensors
 from ..world.models import Models
 from ..world.world import World
-from .blocks import BlockCache
 from .projects import CONDITION, FRAMES, LATENTS
-from .records import Fits, Record
+from .records import Fits, Record, RecordStore
 
 
-def store_block(cache: BlockCache, latents_key: str, frames_key: str, latents: Tensor, frames: Tensor) -> None:
+def store_block(cache: RecordStore, latents_key: str, frames_key: str, latents: Tensor, frames: Tensor) -> None:
     """Keep a finished block: latents [1, 16, 3, h, w], frames [1, N, H, W, 3], both in main memory."""
     cache.put(LATENTS, latents_key, Record({"latents": latents}))
     cache.put(FRAMES, frames_key, Record({"frames": _pageable(frames)}))
@@ -36,7 +35,7 @@ def fits_frames(world: World, block: int) -> Fits:
     return lambda record: _has(record, "frames", (1, count, *world.size, 3), torch.uint8)
 
 
-def store_condition(cache: BlockCache, key: str, condition: Tensor) -> None:
+def store_condition(cache: RecordStore, key: str, condition: Tensor) -> None:
     """Keep the condition of an image where it is longer than the one that is kept."""
     stored = cache.get(CONDITION, key, lambda record: _same_but_length(record.tensors.get("condition"), condition))
     if stored is None or stored.tensors["condition"].shape[2] < condition.shape[2]:

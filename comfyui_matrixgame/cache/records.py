@@ -22,7 +22,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import torch
 from torch import Tensor
@@ -62,6 +62,39 @@ class Record:
 
 Fits = Callable[[Record], bool]
 """Whether a record, whose tensors may have no values, holds what is looked for."""
+
+
+class RecordStore(Protocol):
+    """Where records are kept, by kind and key.
+
+    memory_bytes: what may be kept in memory.
+    """
+
+    memory_bytes: float
+
+    def has(self, kind: str, key: str) -> bool:
+        """Whether there is such a record; it may still turn out to be damaged."""
+        ...
+
+    def on_disk(self, kind: str, key: str) -> bool:
+        """Whether such a record outlives this process."""
+        ...
+
+    def get(self, kind: str, key: str, fits: Fits | None = None) -> Record | None:
+        """A record; its tensors must not be written to. None where there is none, or none that fits."""
+        ...
+
+    def put(self, kind: str, key: str, record: Record, spare: bool = False) -> None:
+        """Keep a record. spare: only in memory, and the first to go when that is full."""
+        ...
+
+    def drop(self, kind: str, key: str) -> None:
+        """Forget one record."""
+        ...
+
+    def worth_keeping(self, nbytes: int) -> bool:
+        """Whether a record that is only there to save time fits well into the memory budget."""
+        ...
 
 
 class DamagedRecord(Exception):

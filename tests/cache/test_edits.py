@@ -15,9 +15,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
-from comfyui_matrixgame.cache.cached_rollout import SPARE_EVERY
 from comfyui_matrixgame.cache.projects import CONDITION, PINNED, SNAPSHOT
 from comfyui_matrixgame.cache.rollout.progress import DECODED, MADE, MAKING, REUSED
+from comfyui_matrixgame.cache.rollout.records import SPARE_EVERY
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.variants import UNIVERSAL, first_input_of_block
 from comfyui_matrixgame.world import Block, Models, World, rollout, start_world

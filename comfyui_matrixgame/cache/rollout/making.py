@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from torch import Tensor
+
 from ...networks.vae.base import State
 from ...world.block.finish import Block
 from ...world.models import Models
@@ -12,8 +14,12 @@ from ...world.rollout import Rollout, rollout
 from ...world.take_over import at_work, state_at_work
 from ...world.world import World
 from .progress import Counts, Progress
-from .records import LatentsAreGone, RolloutRecords
+from .records import RolloutRecords
 from .replay import decoder_blocks, replay_context, replay_decoder, replayed_blocks
+
+
+class LatentsAreGone(Exception):
+    """Latents that were there are damaged; they are gone now."""
 
 
 class Maker:
@@ -79,7 +85,7 @@ class Maker:
         for block in range(index, keys.first if run is None else run.block, -1):
             world = self._records.find_state(block)
             if world is not None:
-                return world
+                return self._records.with_condition(at_work(world, self._models))
         return self._records.with_condition(at_work(keys.world, self._models)) if run is None else run.world
 
     def _hole(self, blocks: Iterable[int]) -> int | None:
@@ -105,7 +111,7 @@ class Maker:
             if blocks is last and skips:  # of what is between nothing is seen any more
                 world = records.with_condition(keys.world_at(last.start, world.caches, None))
             begin = at_work(world, models)
-            world = replay_context(models, begin, records.latents, keys.rows, blocks.stop, self._count_replay)
+            world = replay_context(models, begin, self._latents, keys.rows, blocks.stop, self._count_replay)
         state = self._decoder_from(start, index)
         return replace(world, names=(keys.names[index - keys.first],), decoder_state=state)
 
@@ -113,10 +119,16 @@ class Maker:
         begin = self._decoder_begin(start, index)
         state = state_at_work(start.decoder_state, self._models) if begin == start.block else None
         blocks = range(begin, index)
-        return replay_decoder(self._models, state, self._records.latents, blocks, lambda: self._progress.step(0))
+        return replay_decoder(self._models, state, self._latents, blocks, lambda: self._progress.step(0))
 
     def _decoder_begin(self, start: World, index: int) -> int:
         return max(start.block, index - decoder_blocks(self._models.decoder))
+
+    def _latents(self, block: int) -> Tensor:
+        latents = self._records.find_latents(block)
+        if latents is None:
+            raise LatentsAreGone
+        return latents
 
     def _count_replay(self) -> None:
         self._counts.replayed += 1
