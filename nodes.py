@@ -9,15 +9,27 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .comfyui_matrixgame.actions.drawing.overlay import POSITIONS, STYLES
 from .comfyui_matrixgame.cache.kept_worlds import problem_with_name
 from .comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
-from .comfyui_matrixgame.host import cache as caches
-from .comfyui_matrixgame.host import checking, files, inputs, layers, models, worlds
-from .comfyui_matrixgame.host import play as live_play
-from .comfyui_matrixgame.host.routes import panel, strip
+from .comfyui_matrixgame.host import (
+    action_overlay,
+    action_timeline,
+    bench_inputs,
+    camera_paths,
+    live_play,
+    load_generator,
+    load_vae,
+    roll_out,
+    saved_worlds,
+    start_world,
+    world_cache,
+)
+from .comfyui_matrixgame.host.models.layers import ATTENTION_CHOICES
+from .comfyui_matrixgame.host.routes import panel, player, strip
 from .comfyui_matrixgame.host.routes import variants as variant_routes
-from .comfyui_matrixgame.host.variants import variant_choices
+from .comfyui_matrixgame.host.running import checking
+from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
+from .comfyui_matrixgame.host.running.variants import variant_choices
 from .comfyui_matrixgame.media.images import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
-from .comfyui_matrixgame.play.session import Limits
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
@@ -85,13 +97,13 @@ class LoadGenerator(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=models.generator_choices(),
+                    options=load_generator.generator_choices(),
                     tooltip="A Matrix-Game 2.0 file in models/diffusion_models, or the small demo world that comes "
                     "with the nodes. The variant is read from the file.",
                 ),
                 io.Combo.Input(
                     "dtype",
-                    options=list(models.DTYPE_CHOICES),
+                    options=list(load_generator.DTYPE_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16. "
@@ -99,7 +111,7 @@ class LoadGenerator(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "attention",
-                    options=list(layers.ATTENTION_CHOICES),
+                    options=list(ATTENTION_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The attention kernels. auto: PyTorch's own, or those ComfyUI was started with "
@@ -121,9 +133,8 @@ class LoadGenerator(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, dtype: str, attention: str, precision: str = EXACT) -> io.NodeOutput:
-        model = models.load_generator(file, dtype, attention, precision)
-        doubt = model.model.diffusion_model.doubt
-        return io.NodeOutput(model, ui={"text": [f"{file}: {doubt}"]}) if doubt else io.NodeOutput(model)
+        model = load_generator.load_generator(file, dtype, attention, precision)
+        return io.NodeOutput(model, ui=load_generator.shown(model, file))
 
 
 class LoadVAE(io.ComfyNode):
@@ -141,20 +152,20 @@ class LoadVAE(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=models.vae_choices(),
+                    options=load_vae.vae_choices(),
                     tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae; for the demo world's "
                     "generator, the demo world's own.",
                 ),
                 io.Combo.Input(
                     "decoder",
-                    options=models.decoder_choices(),
-                    default=models.FULL_DECODER,
+                    options=load_vae.decoder_choices(),
+                    default=load_vae.FULL_DECODER,
                     tooltip="What turns latents into frames. full: the VAE's own decoder. taew2_1 and lighttaew2_1 in "
                     "models/vae_approx change the look a little and never the world.",
                 ),
                 io.Combo.Input(
                     "dtype",
-                    options=list(models.DTYPE_CHOICES[:-1]),
+                    options=list(load_vae.DTYPE_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16.",
@@ -165,7 +176,7 @@ class LoadVAE(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, decoder: str, dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(models.load_vae(file, decoder, dtype))
+        return io.NodeOutput(load_vae.load_vae(file, decoder, dtype))
 
 
 class ActionTimeline(io.ComfyNode):
@@ -205,11 +216,11 @@ class ActionTimeline(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, script: str) -> bool | str:
-        return inputs.problem_with_script(script, checking.other_input("variant")) or True
+        return action_timeline.problem_with_script(script, checking.other_input("variant")) or True
 
     @classmethod
     def execute(cls, variant: str, script: str) -> io.NodeOutput:
-        return io.NodeOutput(inputs.read_inputs(script, variant))
+        return io.NodeOutput(action_timeline.read_inputs(script, variant))
 
 
 class CameraPaths(io.ComfyNode):
@@ -241,8 +252,8 @@ class CameraPaths(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "file",
-                    options=inputs.path_file_choices(),
-                    default=inputs.NO_FILE,
+                    options=camera_paths.path_file_choices(),
+                    default=camera_paths.NO_FILE,
                     tooltip="A file of ComfyUI's input folder with more scripts (.mgs, .txt), a timeline (.json), a "
                     "recording (.jsonl) or a table (.csv, .tsv). Its scripts follow those of the text.",
                 ),
@@ -262,15 +273,15 @@ class CameraPaths(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, scripts: str) -> bool | str:
         variant, file = checking.other_input("variant"), checking.other_input("file")
-        return inputs.problem_with_paths(variant, scripts, file) or True
+        return camera_paths.problem_with_paths(variant, scripts, file) or True
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return inputs.path_file_state(file)
+        return camera_paths.path_file_state(file)
 
     @classmethod
     def execute(cls, variant: str, scripts: str, file: str) -> io.NodeOutput:
-        return io.NodeOutput(*inputs.camera_paths(variant, scripts, file))
+        return io.NodeOutput(*camera_paths.camera_paths(variant, scripts, file))
 
 
 class BenchInputs(io.ComfyNode):
@@ -301,7 +312,7 @@ class BenchInputs(io.ComfyNode):
 
     @classmethod
     def execute(cls, variant: str, blocks: int, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(inputs.bench_inputs(variant, blocks, seed))
+        return io.NodeOutput(bench_inputs.bench_inputs(variant, blocks, seed))
 
 
 class StartWorld(io.ComfyNode):
@@ -363,7 +374,7 @@ class StartWorld(io.ComfyNode):
         clip_actions: Any = None,
     ) -> io.NodeOutput:
         size = (height, width)
-        return io.NodeOutput(worlds.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions))
+        return io.NodeOutput(start_world.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions))
 
 
 class RollOut(io.ComfyNode):
@@ -385,8 +396,8 @@ class RollOut(io.ComfyNode):
                 Actions.Input("actions", tooltip="What the player does from here on; its length decides the video's."),
                 io.Combo.Input(
                     "images",
-                    options=list(worlds.IMAGE_CHOICES),
-                    default=worlds.IMAGE_CHOICES[0],
+                    options=list(IMAGE_CHOICES),
+                    default=IMAGE_CHOICES[0],
                     advanced=True,
                     tooltip="Whether to keep all frames in memory for the images output: 2.7 MB a frame. The video is "
                     "on disk and needs none.",
@@ -411,16 +422,14 @@ class RollOut(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, images: str, **_: Any) -> list[bool]:
-        return list(worlds.wanted_outputs(images, cls.hidden.unique_id))
+        return list(wanted_outputs(images, cls.hidden.unique_id))
 
     @classmethod
     def execute(cls, world: Any, actions: Any, images: str, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
-        wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt)
-        if cache is None:
-            return io.NodeOutput(*worlds.roll_out(world, actions, wanted, node))
-        result, report = caches.roll_out(world, actions, wanted, node, cache, cls.hidden.dynprompt)
-        return io.NodeOutput(*result, ui={"text": [report]})
+        wanted = wanted_outputs(images, node, cls.hidden.dynprompt)
+        result, shown = roll_out.roll_out(world, actions, wanted, node, cache, cls.hidden.dynprompt)
+        return io.NodeOutput(*result, ui=shown)
 
 
 class LivePlay(io.ComfyNode):
@@ -445,8 +454,8 @@ class LivePlay(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "images",
-                    options=list(worlds.IMAGE_CHOICES),
-                    default=worlds.IMAGE_CHOICES[0],
+                    options=list(IMAGE_CHOICES),
+                    default=IMAGE_CHOICES[0],
                     advanced=True,
                     tooltip="Whether to build the images output: 2.7 MB a frame.",
                 ),
@@ -492,10 +501,9 @@ class LivePlay(io.ComfyNode):
     @classmethod
     def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
-        wanted = worlds.wanted_outputs(images, node, cls.hidden.dynprompt).images
-        limits = Limits(idle, live_play.LOST_SECONDS, finish=True, blocks=blocks)
-        played, report = live_play.play(world, mode, limits, wanted, node, cache)
-        return io.NodeOutput(*played, ui={"text": [report]})
+        wanted = wanted_outputs(images, node, cls.hidden.dynprompt).images
+        played, shown = live_play.play(world, mode, idle, blocks, wanted, node, cache)
+        return io.NodeOutput(*played, ui=shown)
 
 
 class WorldCache(io.ComfyNode):
@@ -521,8 +529,8 @@ class WorldCache(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "mode",
-                    options=list(files.CACHE_CHOICES),
-                    default=files.CACHE_CHOICES[0],
+                    options=list(world_cache.CACHE_CHOICES),
+                    default=world_cache.CACHE_CHOICES[0],
                     tooltip="What to do with the world. automatic: restore it if the graph before this node is the "
                     "one it was made with, else make and keep it. keep: always make it anew. restore: take whatever "
                     "is kept. forget: delete it and the project's blocks, and pass the world on.",
@@ -566,12 +574,11 @@ class WorldCache(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None, mode: str, **_: Any) -> str:
-        return files.cache_state(name, mode)
+        return world_cache.cache_state(name, mode)
 
     @classmethod
     def check_lazy_status(cls, name: str, mode: str, **others: Any) -> list[str]:
-        needed = files.cache_needs_world(name, mode, cls.hidden.unique_id, cls.hidden.dynprompt)
-        return ["world"] if needed and "world" in others and others["world"] is None else []
+        return world_cache.inputs_to_run(name, mode, others, cls.hidden.unique_id, cls.hidden.dynprompt)
 
     @classmethod
     def execute(
@@ -585,10 +592,8 @@ class WorldCache(io.ComfyNode):
         memory_gb: float = 2.0,
     ) -> io.NodeOutput:
         node, graph = cls.hidden.unique_id, cls.hidden.dynprompt
-        cache = caches.open_cache(name, memory_gb, limit_gb)
-        if mode == "forget":
-            cache.forget()
-        return io.NodeOutput(files.cached_world(model, vae, name, mode, limit_gb, world, node, graph), cache)
+        cache = world_cache.open_cache(name, mode, memory_gb, limit_gb)
+        return io.NodeOutput(world_cache.cached_world(model, vae, name, mode, limit_gb, world, node, graph), cache)
 
 
 class SaveWorld(io.ComfyNode):
@@ -618,7 +623,7 @@ class SaveWorld(io.ComfyNode):
 
     @classmethod
     def execute(cls, world: Any, filename_prefix: str) -> io.NodeOutput:
-        return io.NodeOutput(ui=ui.PreviewText(files.save_world(world, filename_prefix)))
+        return io.NodeOutput(ui=ui.PreviewText(saved_worlds.save_world(world, filename_prefix)))
 
 
 class LoadWorld(io.ComfyNode):
@@ -637,18 +642,18 @@ class LoadWorld(io.ComfyNode):
                     "model", tooltip="The generator, from Load Matrix-Game Generator; its variant must be the world's."
                 ),
                 Vae.Input("vae", tooltip="The VAE, from Load Matrix-Game VAE."),
-                io.Combo.Input("file", options=files.world_choices(), tooltip="A file in output/matrixgame."),
+                io.Combo.Input("file", options=saved_worlds.world_choices(), tooltip="A file in output/matrixgame."),
             ],
             outputs=[World.Output(display_name="world", tooltip="The world as it was saved, for Roll Out.")],
         )
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return files.world_file_state(file)
+        return saved_worlds.world_file_state(file)
 
     @classmethod
     def execute(cls, model: Any, vae: Any, file: str) -> io.NodeOutput:
-        return io.NodeOutput(files.load_world(model, vae, file))
+        return io.NodeOutput(saved_worlds.load_world(model, vae, file))
 
 
 class ActionOverlay(io.ComfyNode):
@@ -714,7 +719,7 @@ class ActionOverlay(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, actions: Any, **look: Any) -> io.NodeOutput:
-        return io.NodeOutput(inputs.draw_overlay(images, actions, **look))
+        return io.NodeOutput(action_overlay.draw_overlay(images, actions, **look))
 
 
 class MatrixGameExtension(ComfyExtension):
@@ -726,7 +731,7 @@ class MatrixGameExtension(ComfyExtension):
         panel.add_routes()
         strip.add_routes()
         variant_routes.add_routes()
-        live_play.add_routes()
+        player.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

@@ -129,29 +129,32 @@ def test_a_name_may_come_from_another_node(host: Host) -> None:
 STATES = """
 import os
 from types import SimpleNamespace
-from comfyui_matrixgame.host import files
+import folder_paths
+from comfyui_matrixgame.host import world_cache
+from comfyui_matrixgame.host.running.folders import cache_folder
+from comfyui_matrixgame.host.running.signature import signature_of
 nodes = {
     "1": {"class_type": "CLIPTextEncode", "inputs": {"text": "", "image": "state.png"}},
     "2": {"class_type": "MatrixGameWorldCache", "inputs": {"world": ["1", 0]}},
 }
 graph = SimpleNamespace(has_node=nodes.__contains__, get_node=nodes.__getitem__)
-folder = files.folder_paths.get_input_directory()
+folder = folder_paths.get_input_directory()
 def touch(path, seconds):
     with open(path, "w"):
         os.utime(path, (seconds, seconds))
 touch(folder + "/state.png", 1)
-before = files._signature("2", graph)
+before = signature_of("2", graph)
 touch(folder + "/unrelated.txt", 1)
 os.utime(folder, (1, 1))
-assert files._signature("2", graph) == before
+assert signature_of("2", graph) == before
 touch(folder + "/state.png", 2)
-assert files._signature("2", graph) != before
+assert signature_of("2", graph) != before
 
-files.cache_folder().mkdir(parents=True)
-states = {mode: [files.cache_state(None, mode)] for mode in files.CACHE_CHOICES}
-touch(files.cache_folder() / "linked.safetensors", 1)
+cache_folder().mkdir(parents=True)
+states = {mode: [world_cache.cache_state(None, mode)] for mode in world_cache.CACHE_CHOICES}
+touch(cache_folder() / "linked.safetensors", 1)
 for mode, seen in states.items():
-    changed = files.cache_state(None, mode) != seen[0]
+    changed = world_cache.cache_state(None, mode) != seen[0]
     assert changed == (mode in ("restore", "forget")), mode
 """
 
@@ -166,7 +169,9 @@ def test_what_world_cache_looks_at(tmp_path: Path) -> None:
 LORAS = """
 import comfy.sd, torch
 from safetensors.torch import load_file
-from comfyui_matrixgame.host.models import HostModels, load_generator, load_vae
+from comfyui_matrixgame.host.load_generator import load_generator
+from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.models.ready import HostModels
 model, parts, tensors = load_generator(file, "float32", "auto"), load_vae(vae, "full", "float32"), load_file(lora)
 names = []
 for alpha in (2.0, 8.0, 8.0):
@@ -204,7 +209,7 @@ def test_whatever_patches_the_weights_names_other_blocks(base: Path) -> None:
 ATTENTIONS = """
 import comfy.ldm.modules.attention as core
 from comfy.cli_args import args
-from comfyui_matrixgame.host.layers import attention_function
+from comfyui_matrixgame.host.models.layers import attention_function
 args.use_ck_attention = True
 found = {}
 for name, function in vars(core).copy().items():
@@ -230,7 +235,10 @@ CHANGED = """
 import os
 from types import SimpleNamespace
 import folder_paths
-from comfyui_matrixgame.host import files
+from pathlib import Path
+from comfyui_matrixgame.host.running import signature
+from comfyui_matrixgame.host.running.folders import world_folder
+from comfyui_matrixgame.host.running.signature import signature_of
 nodes = {
     "1": {"class_type": "MatrixGameLoadGenerator", "inputs": {"file": "sub/model.safetensors"}},
     "2": {"class_type": "MatrixGameLoadWorld", "inputs": {"model": ["1", 0], "file": "world.safetensors"}},
@@ -238,15 +246,15 @@ nodes = {
 }
 graph = SimpleNamespace(has_node=nodes.__contains__, get_node=nodes.get)
 weights = folder_paths.get_folder_paths("diffusion_models")[0]
-for path in (files.world_folder() / "world.safetensors", files.Path(weights) / "sub" / "model.safetensors"):
+for path in (world_folder() / "world.safetensors", Path(weights) / "sub" / "model.safetensors"):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    before = [files._signature("3", graph) for _ in range(2)]
+    before = [signature_of("3", graph) for _ in range(2)]
     os.utime(path, (1, 1))
-    print("changed:", before[0] == before[1] != files._signature("3", graph))
-before = files._signature("3", graph)
-files.memory.get_torch_device = lambda: files.torch.device("cuda")
-print("changed:", before != files._signature("3", graph))
+    print("changed:", before[0] == before[1] != signature_of("3", graph))
+before = signature_of("3", graph)
+signature.memory.get_torch_device = lambda: signature.torch.device("cuda")
+print("changed:", before != signature_of("3", graph))
 """
 
 

@@ -12,17 +12,19 @@ import logging
 import torch
 import comfy.model_management as memory
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
-from comfyui_matrixgame.host import models as host
+from comfyui_matrixgame.host.load_generator import load_generator
+from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.models.ready import ready
 from comfyui_matrixgame.networks.vae import doubling
 from comfyui_matrixgame.networks.vae.base import normalise
 from comfyui_matrixgame.world import rollout, start_world
 
 def load(decoder="full"):
-    return host.load_generator(file, "float32", "sdpa"), host.load_vae(vae, decoder, "float32")
+    return load_generator(file, "float32", "sdpa"), load_vae(vae, decoder, "float32")
 
 @torch.inference_mode()
 def blocks_of(model, parts, on_pass=None):
-    with host.ready(model, parts, 64, 96) as models:
+    with ready(model, parts, 64, 96) as models:
         features = torch.zeros(1, 257, models.generator.config.visual_dim)
         world = start_world(models, torch.zeros(3, 64, 96), 3, features=features)
         track = ActionTrack.idle(models.variant, rows_of_blocks(4))
@@ -94,11 +96,11 @@ del patched
 torch.cuda.empty_cache()
 room = memory.minimum_inference_memory() + parts.patchers[0].model_size() + model.model_size() * 0.9
 gpus.taken[0] = int(gpus.total - live() - room)
-with host.ready(model, parts, 64, 96) as models:
+with ready(model, parts, 64, 96) as models:
     print("partly:", where(model), "layer by layer" in models.plan)
 print("the same:", bool((blocks_of(model, parts) == first).all()))
 gpus.taken[0] = 0
-with host.ready(model, parts, 64, 96) as models:
+with ready(model, parts, 64, 96) as models:
     print("whole:", where(model), "layer by layer" in models.plan)
 memory.unload_all_models()
 print("left:", live() - before)
@@ -108,7 +110,7 @@ model, parts = load()
 print("dynamic:", model.is_dynamic(), [patcher.is_dynamic() for patcher in parts.patchers])
 before = gpus.captures
 print("the same:", bool((blocks_of(model, parts) == first).all()), "graphs:", gpus.captures > before)
-with host.ready(model, parts, 64, 96) as models:
+with ready(model, parts, 64, 96) as models:
     print("told:", "layer by layer" in models.plan)
 """
 
@@ -127,7 +129,7 @@ small_constants()
 before = on_device()
 model, parts = load()
 blocks_of(model, parts)
-with host.ready(model, parts, 64, 96) as models:
+with ready(model, parts, 64, 96) as models:
     forget_passes(models.generator)  # what was recorded, and the rings, for the next rollout
 del models
 loaded = on_device()

@@ -98,13 +98,13 @@ def test_several_images(host: Host) -> None:
 CHANNELS = """
 import torch
 from comfyui_matrixgame.errors import ImageError
-from comfyui_matrixgame.host.worlds import _pixels
+from comfyui_matrixgame.host.running.images import pixels_of
 grey = torch.rand(2, 16, 16, 1)
-assert torch.equal(_pixels(grey), _pixels(grey.repeat(1, 1, 1, 3)))
-assert torch.equal(_pixels(grey.repeat(1, 1, 1, 4)), _pixels(grey))
+assert torch.equal(pixels_of(grey), pixels_of(grey.repeat(1, 1, 1, 3)))
+assert torch.equal(pixels_of(grey.repeat(1, 1, 1, 4)), pixels_of(grey))
 for channels in (2, 5):
     try:
-        _pixels(torch.rand(1, 16, 16, channels))
+        pixels_of(torch.rand(1, 16, 16, channels))
     except ImageError as error:
         print(error)
 """

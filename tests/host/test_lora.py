@@ -11,17 +11,19 @@ PRELUDE = """
 import comfy.sd
 import torch
 from comfyui_matrixgame.actions.read import read_text
-from comfyui_matrixgame.host import models as host
+from comfyui_matrixgame.host.load_generator import load_generator
+from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.models.ready import ready
 from comfyui_matrixgame.world import rollout, start_world
 
-model, parts = host.load_generator(file, "float32", "sdpa"), host.load_vae(vae, "full", "float32")
+model, parts = load_generator(file, "float32", "sdpa"), load_vae(vae, "full", "float32")
 random = torch.Generator().manual_seed(0)
 features = torch.randn(1, 257, model.model.diffusion_model.config.visual_dim, generator=random)
 track = read_text("w+right(0.1) 9f", "universal").track
 
 @torch.inference_mode()
 def latents_of(patched):
-    with host.ready(patched, parts, 16, 32) as models:
+    with ready(patched, parts, 16, 32) as models:
         world = start_world(models, torch.zeros(3, 16, 32), 3, features=features)
         return next(rollout(models, world, track, 1)).latents
 
@@ -73,7 +75,7 @@ for name in ("blocks.0.modulation", "head.modulation", f"{attention}.norm_q.weig
     owner, _, last = name.rpartition(".")
     before = getattr(model.model.diffusion_model.get_submodule(owner), last).clone()
     patched.add_patches({f"diffusion_model.{name}": ("diff", (torch.ones_like(before),))})
-    with host.ready(patched, parts, 16, 32) as models:
+    with ready(patched, parts, 16, 32) as models:
         here = getattr(models.generator.get_submodule(owner), last)
         applied, named = not bool((here == before).all()), models.generator_id != model.model.generator_id
     print(name, "applied:", applied, "named:", named)

@@ -65,8 +65,10 @@ def test_a_minute_of_video_is_never_in_memory(forgetful: Host) -> None:
 
 OUT_OF_MEMORY = """
 import torch, comfy.model_management as memory
-from comfyui_matrixgame.host import models
-loaded = models.load_generator(generator, "float32", "auto"), models.load_vae(vae, "full", "float32")
+from comfyui_matrixgame.host.load_generator import load_generator
+from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.models.ready import ready
+loaded = load_generator(generator, "float32", "auto"), load_vae(vae, "full", "float32")
 later = getattr(torch, "AcceleratorError", RuntimeError)("CUDA error")
 later.error_code = 2  # how a device that ran out of memory before tells it
 full_ram = RuntimeError("DefaultCPUAllocator: can't allocate memory")
@@ -75,7 +77,7 @@ for error in (torch.OutOfMemoryError("CUDA out of memory"), later, full_ram):
         raise error
     memory.load_models_gpu = full
     try:
-        with models.ready(*loaded, 64, 96):
+        with ready(*loaded, 64, 96):
             pass
     except type(error) as told:
         print("told:", told)
@@ -95,7 +97,7 @@ def test_out_of_memory_says_what_helps(base: Path) -> None:
 
 AGAIN = """
 import torch, comfy.clip_vision
-from comfyui_matrixgame.host import vision
+from comfyui_matrixgame.host.models import vision
 tower = comfy.clip_vision.load(clip)
 made, make = [], vision.vision_from_state
 vision.vision_from_state = lambda *args: made.append(1) or make(*args)

@@ -14,8 +14,8 @@ from server import PromptServer
 from ...cache.blocks import BlockCache
 from ...cache.projects import FILM, FRAMES, LATENTS, PINNED, SNAPSHOT, forget_project, list_projects, project_files
 from ...errors import WorldError
-from ..cache import open_caches
-from ..files import cache_folder
+from ..running.folders import cache_folder
+from ..world_cache import open_caches
 from .pictures import LAST, frame_picture
 from .requests import read_object
 

@@ -23,8 +23,8 @@ from ...cache.keys import WorldKeys
 from ...cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
 from ...cache.rollout.progress import MAKING
 from ...errors import MatrixGameError
-from ..files import cache_folder
-from ..inputs import read_inputs
+from ..action_timeline import read_inputs
+from ..running.folders import cache_folder
 from .pictures import MIDDLE, frame_picture
 from .requests import read_object
 
@@ -62,7 +62,7 @@ class Strip:
 _strips: dict[str, Strip] = {}  # by the timeline's node; the one that ran last stands last
 
 
-def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
+def _begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
     """The strip of the timeline that a Roll Out gets its actions from; None where they come from elsewhere."""
     link = graph.get_node(node_id)["inputs"].get("actions")
     if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
@@ -75,6 +75,31 @@ def begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache)
     while len(_strips) > MOST_STRIPS:
         del _strips[next(iter(_strips))]
     return strip
+
+
+class StripOfRun:
+    """Tells the strip of a run with a cache what becomes of its blocks; says nothing where there is none."""
+
+    def __init__(self) -> None:
+        self._strip: Strip | None = None
+
+    def begin(self, node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> None:
+        """Before the first block of a run."""
+        self._strip = _begin_strip(node_id, graph, run, cache)
+
+    def tell(self, block: int, what: str) -> None:
+        """What became of a block of the world's life."""
+        if self._strip is not None:
+            self._strip.tell(block, what)
+
+    def fail(self, block: int) -> None:
+        """A block cannot be made."""
+        self.tell(block, FAILED)
+
+    def cancel(self) -> None:
+        """No block is being made any more."""
+        if self._strip is not None:
+            self._strip.at = None
 
 
 def add_routes() -> None:

@@ -18,7 +18,7 @@ from ...actions.document import save_document
 from ...errors import MatrixGameError
 from ...play.saves import TakeSaves
 from ...play.take import Take
-from ..files import why_not_written, world_folder
+from ..running.folders import why_not_written, world_folder
 from .requests import read_object
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from server import PromptServer
 
 from ...variants import VARIANTS
 from ...variants.browser import for_browser
-from ..variants import variant_choices
+from ..running.variants import variant_choices
 from .requests import own_page
 
 

@@ -174,7 +174,7 @@ class Passes:
 
 def _changes_of(layer: nn.Module) -> list[object]:
     """What a host may have put in the place of a layer's own work: a call that it has wrapped, hooks, and weights in 8
-    bits that it made on the way (host/layers.py)."""
+    bits that it made on the way (host/models/layers.py)."""
     own = vars(layer)
     changes: list[object] = [own.get("forward"), len(layer._forward_hooks), len(layer._forward_pre_hooks)]
     if (kept := own.get("kept")) is not None:

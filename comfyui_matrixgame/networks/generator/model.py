@@ -219,8 +219,8 @@ class Generator(nn.Module):
     """The network of one variant; see the module's text for how its three entries share the work.
 
     compute_dtype: dtype of the activations; weights may be stored in another one. precision: of the large linears,
-    where they are quantised only when they first run (host/layers.py); None where their weights say it. weight_stream:
-    brings its large weights, where they come and go.
+    where they are quantised only when they first run (host/models/layers.py); None where their weights say it.
+    weight_stream: brings its large weights, where they come and go.
     """
 
     def __init__(self, config: GeneratorConfig, operations: OperationsLike = Operations) -> None:

@@ -12,13 +12,13 @@ import comfy.model_management as memory
 import torch
 from torch import Tensor, nn
 
-from ..checkpoints.builtin import demo_world, start_images
-from ..checkpoints.formats import vision_sizes
-from ..checkpoints.load import compute_dtype, load_vision
-from ..errors import CheckpointError
-from ..media.images import read_pixels
-from ..networks.vision import ImageEncoder
-from ..system.resources import give_back
+from ...checkpoints.builtin import demo_world, start_images
+from ...checkpoints.formats import vision_sizes
+from ...checkpoints.load import compute_dtype, load_vision
+from ...errors import CheckpointError
+from ...media.images import read_pixels
+from ...networks.vision import ImageEncoder
+from ...system.resources import give_back
 
 # the last features of each tower that core holds, by the image's digest: another seed, size or world of the same image
 # needs no pass through a network of 1.3 GB, which may have to be brought onto the device first

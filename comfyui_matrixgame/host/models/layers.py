@@ -13,9 +13,9 @@ import torch
 from comfy.cli_args import args
 from torch import Tensor, nn
 
-from ..compute.attention import BACKENDS, Attention, get_attention
-from ..compute.ops import GELU_AFTER, GELU_BEFORE, convolve2d, convolve3d, linear
-from ..compute.quantise import (
+from ...compute.attention import BACKENDS, Attention, get_attention
+from ...compute.ops import GELU_AFTER, GELU_BEFORE, convolve2d, convolve3d, linear
+from ...compute.quantise import (
     Quantised,
     can_be_quantised,
     named_layers,

@@ -29,9 +29,9 @@ import comfy.model_patcher
 import torch
 from torch import nn
 
-from ..memory import RESERVE, estimate_memory
-from ..networks.generator import GeneratorConfig
-from ..networks.vae import WanVAE
+from ...memory import RESERVE, estimate_memory
+from ...networks.generator import GeneratorConfig
+from ...networks.vae import WanVAE
 
 log = logging.getLogger(__name__)
 SPARE = 1.1  # of the weights, that core wants free before it loads them

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ..variants import VARIANTS, add_folder, refresh
+from ...variants import VARIANTS, add_folder, refresh
 
 FOLDER = "matrixgame_variants"  # in models, or where extra_model_paths.yaml says
 

@@ -1,0 +1,58 @@
+"""Load Matrix-Game Generator."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from typing import Any
+
+import comfy.model_management as memory
+import comfy.model_patcher
+import folder_paths
+
+from ..checkpoints import load_generator as read_generator
+from ..checkpoints.builtin import NAME as DEMO_WORLD
+from ..checkpoints.builtin import demo_world
+from ..checkpoints.load import DTYPES, compute_dtype
+from ..checkpoints.sizes import variant_of
+from ..compute.quantise import EXACT, check_precision
+from ..variants import default_variant
+from .models.core_values import MatrixGameModel
+from .models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
+from .models.residency import bytes_to_stay, patcher_for
+from .running.folders import demo_choice, model_path
+
+DTYPE_CHOICES = ("auto", *DTYPES)
+
+
+def generator_choices() -> list[str]:
+    """Entries of the generator loader: what is in models/diffusion_models, and the demo world."""
+    return [*folder_paths.get_filename_list("diffusion_models"), *demo_choice()]
+
+
+def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT) -> comfy.model_patcher.ModelPatcher:
+    """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention or a precision that is
+    not there."""
+    check_precision(precision, memory.get_torch_device())
+    demo = demo_world() if file == DEMO_WORLD else None
+    path = model_path("diffusion_models", file) if demo is None else demo.generator
+    function = attention_function(attention)
+    generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
+    stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
+    generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
+    generator.attention = function
+    if precision != EXACT:
+        generator.precision = precision
+        quantise_when_run(generator, precision)
+    size = (variant_of(generator) or default_variant()).size if demo is None else (demo.height, demo.width)
+    weights = sum(parameter.nbytes for parameter in generator.parameters()) + quantised_bytes(generator)
+    return patcher_for(
+        MatrixGameModel(generator, demo is not None, size),
+        lambda: bytes_to_stay(generator.config, *size, generator.compute_dtype, weights),
+    )
+
+
+def shown(model: comfy.model_patcher.ModelPatcher, file: str) -> dict[str, Any] | None:
+    """What the node shows of a generator: where its file does not say what it runs as, what was taken."""
+    doubt = model.model.diffusion_model.doubt  # type: ignore[union-attr]
+    return {"text": [f"{file}: {doubt}"]} if doubt else None

@@ -1,0 +1,55 @@
+"""Where files are: models, saved worlds, what World Cache keeps, and what lives until ComfyUI is started again."""
+
+# pyright: reportMissingImports=false
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import folder_paths
+
+from ...checkpoints.builtin import FOLDER as BUILTIN_FOLDER
+from ...checkpoints.builtin import MANIFEST
+from ...checkpoints.builtin import NAME as DEMO_WORLD
+
+WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
+
+
+def demo_choice() -> list[str]:
+    """The demo world as an entry of a loader, where it is there."""
+    return [DEMO_WORLD] if (BUILTIN_FOLDER / MANIFEST).exists() else []
+
+
+def model_path(folder: str, name: str) -> Path:
+    """A file that a loader lists."""
+    return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+def world_folder() -> Path:
+    """Where worlds are saved: output/matrixgame."""
+    return Path(folder_paths.get_output_directory()) / WORLD_FOLDER
+
+
+def why_not_written(error: OSError, folder: Path) -> str:
+    """A sentence on a folder of ComfyUI's output that took no file, and what to do."""
+    return (
+        f"{folder} cannot be written ({error.strerror or error}); check its rights and the free space, or start "
+        "ComfyUI with another --output-directory."
+    )
+
+
+def cache_folder() -> Path:
+    """Where World Cache keeps everything: output/matrixgame/cache."""
+    return world_folder() / "cache"
+
+
+def temporary_path() -> Path:
+    """Where files live until ComfyUI is started again; the folder may not be there yet."""
+    return Path(folder_paths.get_temp_directory()) / WORLD_FOLDER
+
+
+def temporary_folder() -> Path:
+    """That folder, made where it is missing."""
+    folder = temporary_path()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
