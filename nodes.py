@@ -28,7 +28,7 @@ from .comfyui_matrixgame.host.routes import variants as variant_routes
 from .comfyui_matrixgame.host.running import checking
 from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
 from .comfyui_matrixgame.host.running.variants import variant_choices
-from .comfyui_matrixgame.media.images import HEIGHT, WIDTH
+from .comfyui_matrixgame.media.fitting import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
 
 CATEGORY = "MatrixGame"

@@ -35,7 +35,8 @@ from comfyui_matrixgame.checkpoints.load import DTYPES
 from comfyui_matrixgame.compute.quantise import quantise
 from comfyui_matrixgame.measure import machine
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.generator.action_module import ActionInputs
 from comfyui_matrixgame.networks.vae import WanVAE

@@ -19,7 +19,8 @@ from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import compute_dtype, storage_dtype
 from comfyui_matrixgame.measure import image_tower, machine, memory, note, random_models
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter
 from comfyui_matrixgame.variants import get_variant
 from comfyui_matrixgame.world import PassProgress, rollout, start_world

@@ -33,8 +33,9 @@ from typing import Any
 import numpy as np
 
 from comfyui_matrixgame.measure.reports import report_argument, write_text
+from comfyui_matrixgame.play.early_frames import Frames
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import Frames, Playable
+from comfyui_matrixgame.play.played_world import Playable
 from comfyui_matrixgame.play.session import Event, FramesMade, Limits, Session
 from comfyui_matrixgame.terminal.play_server import Server
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK

@@ -20,7 +20,7 @@ from .compute.devices import fit_threads
 from .compute.quantise import EXACT
 from .compute.streaming import stream_weights
 from .errors import MatrixGameError, WorldError
-from .media.images import HEIGHT, WIDTH
+from .media.fitting import HEIGHT, WIDTH
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from .variants import Variant, default_variant

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..errors import CheckpointError
 from ..networks.generator import GeneratorConfig
 from ..networks.vae.tiny import PUBLISHED_NAMES
-from ..variants import VARIANTS, Variant
-from .containers.gguf_file import ARCHITECTURE, PACKED_NAMES, package_is_there
+from ..variants import Variant
+from .containers.gguf_file import PACKED_NAMES, package_is_there
 from .containers.tensors import first_line, is_weights, readable
 from .described import described_variant, doubt
 from .names import generator_names, without_wrappers
@@ -32,6 +31,8 @@ from .sizes import (
     vision_shapes,
     vision_sizes,
 )
+from .tables.other_files import OTHERS_FIRST, guess
+from .tables.vision_names import vision_name
 
 __all__ = [
     "HEAD_DIM_OF_H", "HEAD_DIM_OF_SMALL", "FileReport", "generator_config", "inspect_file", "recognise", "vision_name",
@@ -150,7 +151,7 @@ def _describe(report: FileReport, file: WeightsFile) -> None:
         report.advice = "That is not read here; use the bfloat16 or the scaled fp8 file of the same model."
         return
     names = set(file.tensors)
-    other = next((row for row in _OTHERS_FIRST if any(row[0].search(name) for name in names)), None)
+    other = next((row for row in OTHERS_FIRST if any(row[0].search(name) for name in names)), None)
     if other is not None:
         report.kind, report.title, report.advice = "other", *other[1:]
         return
@@ -169,97 +170,13 @@ def _describe(report: FileReport, file: WeightsFile) -> None:
             ]
             _say_what_is_needed(report)
             return
-    report.kind, report.title, report.advice = _guess(names, file.metadata)
+    report.kind, report.title, report.advice = guess(names, file.metadata)
 
 
 def _say_what_is_needed(report: FileReport) -> None:
     packed = sorted(PACKED_NAMES & report.dtypes.keys())
     if packed and not package_is_there():
         report.advice = f"Its {', '.join(packed)} weights need the gguf package: pip install gguf."
-
-
-def vision_name(name: str) -> tuple[str, int | None] | None:
-    """A file's name of an image tower's tensor -> transformers' name and, of a fused q, k, v, all three parts.
-
-    The second value is None for a tensor of its own, else 3: the name then has `{}` where q, k or v goes. None
-    for tensors of the file that the tower does not use.
-    """
-    if name.startswith("vision_model."):
-        return None if name.endswith("position_ids") else (name.removeprefix("vision_model."), None)
-    if not name.startswith("visual."):
-        return None
-    name = name.removeprefix("visual.")
-    for theirs, ours in _OPEN_CLIP.items():
-        if name == theirs or name.startswith(theirs + "."):
-            return ours + name[len(theirs) :], None
-    if name.startswith("transformer."):
-        found = _OPEN_CLIP_LAYER.fullmatch(name)
-        if found is None:
-            return name.replace("{", "").replace("}", ""), None  # no name of a tower
-        number, module, suffix = found.groups()
-        prefix = f"encoder.layers.{number}."
-        if module == "attn.to_qkv":
-            return f"{prefix}self_attn.{{}}_proj.{suffix}", 3
-        return f"{prefix}{_OPEN_CLIP_BLOCK.get(module, module)}.{suffix}", None
-    return None
-
-
-_OPEN_CLIP_LAYER = re.compile(r"transformer\.([0-9]{1,9})\.([a-z0-9_.]+)\.([a-z]+)")
-_OPEN_CLIP = {
-    "cls_embedding": "embeddings.class_embedding",
-    "patch_embedding": "embeddings.patch_embedding",
-    "pos_embedding": "embeddings.position_embedding.weight",
-    "pre_norm": "pre_layrnorm",
-    "post_norm": "post_layernorm",
-}
-_OPEN_CLIP_BLOCK = {
-    "attn.proj": "self_attn.out_proj",
-    "norm1": "layer_norm1",
-    "norm2": "layer_norm2",
-    "mlp.0": "mlp.fc1",
-    "mlp.2": "mlp.fc2",
-}
-
-
-# first what is a part of a name, then what such a file is, and what to do; these look like models of ours
-_OTHERS_FIRST = (
-    (
-        re.compile(
-            r"lora_(A|B|up|down)\b|\.lora\.(up|down)\.|\.(hada_w[12]|lokr_w[12]|oft_|boft_|diff_b$)|^(lora|lycoris)_"
-        ),
-        "a LoRA",
-        "Load it with a LoRA loader, on top of a generator.",
-    ),
-    (
-        re.compile(r"(decoder|encoder)\.(up|down)samples\.\d+\.(up|down)samples\.\d+\."),
-        "the Wan 2.2 VAE",
-        "The generators were trained with Wan 2.1's; use Wan2.1_VAE.pth or wan_2.1_vae.safetensors.",
-    ),
-    (
-        re.compile(r"^(vision_model\.)?(embeddings\.patch_embedding\.bias|head\.probe)$"),
-        "a SigLIP image tower",
-        "The generators were trained with CLIP's; use clip_vision_h.safetensors.",
-    ),
-)
-_PUBLISHED = [PurePosixPath(variant.published.path).stem for variant in VARIANTS.values() if variant.published]
-_GENERATORS = f"Use a Matrix-Game 2.0 file: {', '.join(_PUBLISHED[:-1])} or {_PUBLISHED[-1]}."
-_OTHERS = (
-    (
-        re.compile(r"double_blocks|input_blocks|single_transformer"),
-        "an image or video model of another family",
-        _GENERATORS,
-    ),
-    (
-        re.compile(r"^(encoder\.down_blocks|decoder\.up_blocks|decoder\.up\.)"),
-        "a VAE in another layout or of another model",
-        "Use Wan2.1_VAE.pth or wan_2.1_vae.safetensors.",
-    ),
-    (
-        re.compile(r"^(encoder\.block\.|text_model\.|token_embedding)"),
-        "a text encoder",
-        "Matrix-Game 2.0 has none; an image tower is clip_vision_h.safetensors.",
-    ),
-)
 
 
 def _is_generator(names: set[str]) -> bool:
@@ -314,7 +231,7 @@ def _describe_vae(report: FileReport, file: WeightsFile) -> None:
     shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
     width = vae_width(shapes)
     if shapes[end][0] == 12:  # a patch of 2 x 2 pixels at once
-        report.kind, report.title, report.advice = "other", *_OTHERS_FIRST[1][1:]
+        report.kind, report.title, report.advice = "other", *OTHERS_FIRST[1][1:]
         return
     _compare(report, shapes, vae_shapes(width))
     if width != 96:
@@ -375,16 +292,3 @@ def _compare(report: FileReport, found: Mapping[str, Shape], wanted: Mapping[str
         for name in sorted(wanted.keys() & found.keys())
         if found[name] != wanted[name]
     ]
-
-
-def _guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
-    """Of a file that this program cannot use: its kind, what it probably is, and what to use instead."""
-    if any("cross_attn" in n or "attn2" in n for n in names) and any("patch_embedding" in n for n in names):
-        return "other", "a Wan video model without action modules", _GENERATORS
-    for pattern, title, advice in _OTHERS:
-        if any(pattern.search(name) for name in names):
-            return "other", title, advice
-    if ARCHITECTURE in metadata or not names:
-        family = readable(metadata.get(ARCHITECTURE, ""), 40)
-        return "other", f"a file of another model{f' ({family})' if family else ', without tensors'}", _GENERATORS
-    return "unknown", "not a file this program knows", _GENERATORS

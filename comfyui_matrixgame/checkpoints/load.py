@@ -20,8 +20,9 @@ from ..networks.generator.bidirectional import FoundationGenerator
 from ..networks.vae import TinyDecoder, WanVAE
 from ..networks.vision import ImageEncoder
 from ..system.resources import give_back
-from .formats import FOUNDATION, FileReport, recognise, vision_name, vision_sizes
+from .formats import FOUNDATION, FileReport, recognise, vision_sizes
 from .reader import VAE, VISION, WeightsFile, open_weights
+from .tables.vision_names import vision_name
 
 log = logging.getLogger(__name__)
 DTYPES = {

@@ -14,7 +14,7 @@ from ..checkpoints import load_vae as read_vae
 from ..checkpoints.builtin import NAME as DEMO_WORLD
 from ..checkpoints.builtin import demo_world
 from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
-from ..media.images import HEIGHT, WIDTH
+from ..media.fitting import HEIGHT, WIDTH
 from ..networks.generator import GeneratorConfig
 from .models.core_values import HostVae
 from .models.layers import HostOperations

@@ -16,7 +16,7 @@ from ..actions.resample import nearest
 from ..actions.track import ActionTrack
 from ..errors import ActionError, CheckpointError, ImageError
 from ..media.clips import Clip
-from ..media.images import fit_image
+from ..media.fitting import fit_image
 from ..system.words import counted
 from ..variants import FPS, blocks_of_frames, frames_of_blocks
 from .models.core_values import HostVae, check_generator

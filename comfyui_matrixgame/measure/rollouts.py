@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..networks.vision import ImageEncoder
-from ..play.played_world import with_early_frames
+from ..play.early_frames import with_early_frames
 from ..variants import FRAMES_PER_BLOCK
 from ..world import Models, PassProgress, Rollout, World, rollout, start_world
 from .clock import Seconds, Spread, memory, now, since, start_memory

@@ -21,9 +21,9 @@ from ..errors import VideoError
 from ..system.files import open_regular, written_whole
 from ..system.stopping import finishing
 from ..variants import FPS
-from .clips import reason, url_of
 from .frame_writer import FrameWriter
 from .video import part_of
+from .video_reader import reason, url_of
 
 
 def is_own_gif(path: str | Path) -> bool:

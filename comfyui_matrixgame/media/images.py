@@ -1,4 +1,4 @@
-"""Pictures: the one place where a picture file is opened, and fitting it to the size of a rollout.
+"""Pictures: the one place where a picture file is opened and decoded.
 
 Only the formats in FORMATS are opened, whatever a file is called: other plug-ins of Pillow start programs
 (PostScript) or were never meant for strangers' files. The number of pixels is looked at before they are decoded.
@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from PIL.Image import Transpose
@@ -24,12 +23,8 @@ from torch import Tensor
 from ..errors import ImageError
 from ..system.files import open_regular
 from ..system.kinds import HEAD, kind_of
-from ..variants import default_variant
+from .fitting import check_size, crop_of, image_tensor, resize_to
 
-HEIGHT, WIDTH = default_variant().size  # what the published weights were trained at
-SIZE_STEP = 16  # 8 of the VAE times 2 of the patches
-SMALLEST_SIDE = 16
-KEPT_AT_LEAST = 0.4  # of the image's area, by the crop
 MOST_PIXELS = 64_000_000  # 256 MB decoded; a photograph of 9,248 x 6,920
 MOST_BYTES = 1 << 30  # of a file: what the largest pictures take, and then some
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF", "AVIF")
@@ -52,16 +47,6 @@ BRIGHTEST = 16  # of float pictures whose white is 1; the light of one whose whi
 _STRIP = 4 << 20  # pixels that are converted at a time
 _SIXTEEN_BITS = ("I;16", "I;16L", "I;16B", "I;16N")
 _USE = "use PNG, JPEG or WebP"
-
-
-def check_size(height: int, width: int) -> None:
-    """Raise ImageError unless both sides are positive multiples of 16."""
-    if height < SIZE_STEP or width < SIZE_STEP or height % SIZE_STEP or width % SIZE_STEP:
-        near = tuple(max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height))
-        raise ImageError(
-            f"The size {width}x{height} is not possible: both sides must be multiples of {SIZE_STEP}; "
-            f"the nearest is {near[0]}x{near[1]}."
-        )
 
 
 @contextlib.contextmanager
@@ -131,10 +116,10 @@ def read_start(
         rows, columns = crop_of(image.height, image.width, height, width)
         left, top = (image.width - columns) // 2, (image.height - rows) // 2
         strips = [
-            _resized(image_tensor(_rgb(image.crop(box), scale)), box[3] - box[1], width)
+            resize_to(image_tensor(_rgb(image.crop(box), scale)), box[3] - box[1], width)
             for box in _strips((left, top, left + columns, top + rows))
         ]
-    return _resized(torch.cat(strips, dim=1), height, width).clamp_(-1, 1).contiguous()
+    return resize_to(torch.cat(strips, dim=1), height, width).clamp_(-1, 1).contiguous()
 
 
 def check_picture(path: str | Path, height: int, width: int) -> None:
@@ -142,44 +127,6 @@ def check_picture(path: str | Path, height: int, width: int) -> None:
     check_size(height, width)
     with open_picture(path) as image:
         _check_crop(image, height, width)
-
-
-def image_tensor(image: Image.Image | np.ndarray) -> Tensor:
-    """An RGB picture of 8 bits, [H, W, 3] -> [3, H, W] float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(image, dtype=np.float32)).permute(2, 0, 1).div_(127.5).sub_(1)
-
-
-def fit_image(image: Tensor, height: int = HEIGHT, width: int = WIDTH) -> Tensor:
-    """Cut out the middle in the shape width:height, then resize, antialiased.
-
-    image: [..., 3, H, W] in [-1, 1], and clamped to it; returns [..., 3, height, width]. Raises ImageError for a size
-    that is not possible, an image without a middle of that shape, or values that are not numbers.
-    """
-    check_size(height, width)
-    rows, columns = image.shape[-2:]
-    keep_rows, keep_columns = crop_of(rows, columns, height, width)
-    if not torch.isfinite(image).all():
-        raise ImageError("The image holds values that are not numbers; look at the step that made it.")
-    top, left = (rows - keep_rows) // 2, (columns - keep_columns) // 2
-    middle = image[..., top : top + keep_rows, left : left + keep_columns].float()
-    if (keep_rows, keep_columns) == (height, width):
-        return middle.clamp(-1, 1).contiguous()
-    resized = _resized(middle.reshape(-1, *middle.shape[-3:]), height, width)
-    return resized.reshape(*middle.shape[:-2], height, width).clamp_(-1, 1)
-
-
-def crop_of(rows: int, columns: int, height: int, width: int) -> tuple[int, int]:
-    """Rows and columns of the middle, in the shape width:height, of a picture of rows x columns; raises ImageError."""
-    if min(rows, columns) < SMALLEST_SIDE:
-        raise ImageError(f"The image is {columns}x{rows} pixels; use one of at least {SMALLEST_SIDE} pixels a side.")
-    keep_rows = min(rows, round(columns * height / width))
-    keep_columns = min(columns, round(rows * width / height))
-    if keep_rows * keep_columns < KEPT_AT_LEAST * rows * columns:
-        raise ImageError(
-            f"The image is {columns}x{rows}: cutting it to {width}:{height} would throw away "
-            f"{1 - keep_rows * keep_columns / (rows * columns):.0%} of it; cut out the part you want first."
-        )
-    return keep_rows, keep_columns
 
 
 @functools.cache
@@ -276,16 +223,6 @@ def _rgb(image: Image.Image, scale: float) -> NDArray[np.uint8]:
         ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
         image = Image.alpha_composite(ground, image)
     return np.asarray(image.convert("RGB"))
-
-
-def _resized(image: Tensor, height: int, width: int) -> Tensor:
-    """[..., 3, H, W] -> [..., 3, height, width]. Rows and columns are resized one after the other, so that it makes no
-    difference whether columns come first in strips."""
-    if tuple(image.shape[-2:]) == (height, width):
-        return image
-    flat = image if image.ndim == 4 else image.unsqueeze(0)
-    resized = F.interpolate(flat, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
-    return resized if image.ndim == 4 else resized[0]
 
 
 def _what_it_is(source: str | Path | bytes) -> str:

@@ -28,9 +28,9 @@ from ..errors import VideoError
 from ..system.stopping import finishing
 from ..system.words import counted
 from ..variants import FPS
-from .clips import open_video, read_video, reason, url_of
+from .fitting import image_tensor
 from .frame_writer import FrameWriter
-from .images import image_tensor
+from .video_reader import open_video, read_video, reason, url_of
 
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}

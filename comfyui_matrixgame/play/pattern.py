@@ -9,9 +9,10 @@ import numpy as np
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..actions.vocabulary import held_keys
 from ..errors import WorldError
-from ..media.images import HEIGHT, WIDTH
+from ..media.fitting import HEIGHT, WIDTH
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant, default_variant, frames_of_blocks
-from .played_world import Frames, OnFrames, OnPass
+from .early_frames import Frames, OnFrames
+from .played_world import OnPass
 
 CELL = 16  # pixels of a lamp
 BITS = 16  # lamps for the frame number, lowest first, along the top; one for each key along the bottom

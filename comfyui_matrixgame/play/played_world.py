@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import functools
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
@@ -21,21 +16,18 @@ from ..cache.rollout.progress import Counts
 from ..errors import WorldError
 from ..memory import WORLD_BYTES, worlds_kept
 from ..networks.vae import VideoDecoder
-from ..networks.vae.base import State, to_uint8
-from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
+from ..networks.vae.base import to_uint8
+from ..variants import Variant
 from ..world import Models, Rollout, World, rollout
 from ..world.models import network_id
 from ..world.start import fill_from_latents
 from ..world.take_over import at_work, taken_over
 from ..world.world import next_name
+from .early_frames import Frames, OnFrames, parts_of_block, with_early_frames
 from .played_blocks import PlayedBlocks
 from .stored_blocks import StoredBlocks
 
-Frames = NDArray[np.uint8]
-OnFrames = Callable[[Frames, float], None]
-"""Called with frames [N, H, W, 3] as soon as they are decoded, and the seconds their decoding took."""
 OnPass = Callable[[], None]
-Result = TypeVar("Result")
 
 
 class Playable(Protocol):
@@ -69,68 +61,6 @@ class Playable(Protocol):
     def close(self) -> None:
         """Let go of what is only there while this is played."""
         ...
-
-
-class EarlyDecoder:
-    """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers.
-
-    shown: whether it has handed over frames of the current block. stopped: what was raised since to stop that block.
-    """
-
-    def __init__(self, decoder: VideoDecoder) -> None:
-        self._decoder = decoder
-        self.on_frames: OnFrames | None = None
-        self.shown = False
-        self.stopped: BaseException | None = None
-
-    def whole(self, work: Callable[[], Result]) -> Result:
-        """Do a part of a block. Once frames of it are shown it is made to its end: what is raised to stop it is kept in
-        `stopped`, and the part is done again. What fails by itself fails again."""
-        try:
-            return work()
-        except RuntimeError:
-            raise  # of the device
-        except BaseException as error:
-            if not self.shown or self.stopped is not None:
-                raise
-            self.stopped = error
-            return work()
-
-    def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
-        """See VideoDecoder.decode."""
-        parts: list[Tensor] = []
-        for latent in latents.split(1, dim=2):
-            began = time.perf_counter()
-            pixels, state = self.whole(functools.partial(self._decoder.decode, latent, state))
-            parts.append(pixels)
-            if self.on_frames is not None:
-                frames = to_uint8(pixels)[0].cpu().numpy()
-                self.shown = True
-                self.on_frames(frames, time.perf_counter() - began)
-        assert state is not None
-        return torch.cat(parts, dim=2), state
-
-    @property
-    def latents_behind(self) -> int:
-        """See VideoDecoder.latents_behind."""
-        return self._decoder.latents_behind
-
-    @property
-    def state_device(self) -> torch.device | None:
-        """See VideoDecoder.state_device."""
-        return self._decoder.state_device
-
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Those of the decoder itself: a world made with it is one made with the decoder."""
-        return self._decoder.named_parameters()
-
-
-def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:
-    """The same models with a decoder that hands frames over early, and that decoder."""
-    early, models_id, theirs = EarlyDecoder(models.decoder), models.id(), copy.copy(models)
-    theirs.decoder = early
-    theirs.id = lambda: models_id  # type: ignore[method-assign] # not worked out again for every block
-    return theirs, early
 
 
 class PlayedWorld:
@@ -265,7 +195,7 @@ class PlayedWorld:
 
         if frames is not None:
             self._early.shown = True
-            for part in _parts(frames[0].numpy()):
+            for part in parts_of_block(frames[0].numpy()):
                 show(part, 0.0)
             self.counts.reused += 1
         else:
@@ -309,12 +239,6 @@ class PlayedWorld:
     def _check_decoder(decoder: VideoDecoder, world: World) -> None:
         if world.decoder_state is not None and world.decoder_id != network_id(decoder):
             raise WorldError("The world's frames were made with another decoder; load that one, or start a new world.")
-
-
-def _parts(frames: Frames) -> list[Frames]:
-    """The frames of a block as its latent frames give them."""
-    first = len(frames) - FRAMES_PER_LATENT * (LATENTS_PER_BLOCK - 1)
-    return np.split(frames, [first, first + FRAMES_PER_LATENT])
 
 
 def least_useful(kept: Sequence[int]) -> int:

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from ..checkpoints.builtin import OTHER_PICTURES, is_start_image, start_images
 from ..errors import ImageError
-from ..media.images import check_size, read_start
+from ..media.fitting import check_size
+from ..media.images import read_start
 from ..weights import Files
 from ..world import Models, PassProgress
 from ..world.warm import passes_of_warm_up, warm_up

@@ -3,50 +3,36 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import os
-import sys
-import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ..actions.ready_made.held import held_track
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..checkpoints.formats import FOUNDATION
 from ..compute.attention import get_attention
 from ..compute.devices import find_device
-from ..compute.faults import device_fault, reason_of
-from ..compute.quantise import check_precision, precision_of
-from ..errors import ActionError, TargetError, VideoError, WorldError
+from ..compute.quantise import check_precision
+from ..errors import ActionError, TargetError, WorldError
 from ..media.clips import Clip, read_clip
-from ..media.gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at, is_own_gif
-from ..media.video import VideoWriter, begins_at, is_own_video, recover
+from ..media.gif import is_own_gif
+from ..media.video import is_own_video
 from ..memory import tiles_of_state
 from ..networks.vae.base import SPATIAL_STRIDE
-from ..system.stopping import finishing
 from ..system.targets import check_target, shown
 from ..system.words import counted
-from ..variants import FPS, MOST_BLOCKS, Variant, first_input_of_block, frames_of_blocks
+from ..variants import FPS, MOST_BLOCKS, Variant, frames_of_blocks
 from ..weights import Files, find_files, image_features, load_models, plan_for
 from ..world import (
-    Models,
-    PassProgress,
-    Rollout,
-    World,
     load_world,
-    rollout,
-    save_world,
     start_world,
     start_world_from_clip,
 )
 from ..world.block.condition import whole_condition
-from .console import parse_size, say, start_picture, warm_up_with_bar
+from .console import parse_size, say, start_picture
+from .span import Span, render_blocks
 
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
-SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
-SAVE_SHARE = 0.05  # of the time that may go into them
 
 
 def render(args: argparse.Namespace) -> int:
@@ -100,34 +86,7 @@ def render(args: argparse.Namespace) -> int:
             world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
         world = world.to("cpu")  # on the device it would lie beside what the warm-up and the rollout have
     span = Span(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
-    return _render_blocks(models, world, span)
-
-
-@dataclass(frozen=True)
-class Span:
-    """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`."""
-
-    track: ActionTrack
-    first: int
-    last: int
-    output: Path
-    world_file: Path | None
-
-    @property
-    def is_gif(self) -> bool:
-        """Whether the output is an animated GIF."""
-        return self.output.suffix.lower() == ".gif"
-
-    def rows_from(self, block: int) -> ActionTrack:
-        """The inputs that block `block` is the first to read, and all after them."""
-        row = first_input_of_block(block) - first_input_of_block(self.first)
-        if row >= len(self.track):
-            raise ActionError(f"The inputs end at row {len(self.track)} and the world stands at row {row}; add more.")
-        return self.track.slice(row)
-
-    def frames_before(self, block: int) -> int:
-        """Frames of the output that come before block `block`."""
-        return frames_of_blocks(block) - frames_of_blocks(self.first)
+    return render_blocks(models, world, span)
 
 
 def _check_targets(args: argparse.Namespace, files: Files) -> None:
@@ -154,132 +113,6 @@ def _check_targets(args: argparse.Namespace, files: Files) -> None:
 
 def _is_own(path: Path) -> bool:
     return is_own_gif(path) if path.suffix.lower() == ".gif" else is_own_video(path)
-
-
-def _render_blocks(models: Models, world: World, span: Span) -> int:
-    left = span.last - world.block
-    if left == 0 and span.is_gif and _is_finished(span):
-        forget_frames(span.output)
-        say(f"{span.output}: all frames are there")
-        return 0
-    if left < 1 or world.block < span.first:
-        raise WorldError(
-            f"The world stands at block {world.block} and blocks {span.first} to {span.last - 1} were asked for; ask "
-            "for more with --blocks, or use another --world."
-        )
-    begins, keep = _place_in_video(span, world.block)
-    warm_up_with_bar(models, world.size)
-    began = time.perf_counter()
-    bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
-    show = functools.partial(_show, bar, world.block)
-    run = rollout(models, world, span.rows_from(world.block), left, on_pass=show)
-    if run.repeated:
-        say(
-            f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
-        )
-    with bar:
-        frames = _write_blocks(run, span, world.size, begins, keep)
-    seconds = time.perf_counter() - began
-    rate = (frames - keep) / seconds
-    mode = precision_of(models.generator)
-    say(f"{span.output}: {frames} frames; {rate:.2f} frames a second end to end, {seconds:.1f} s, {mode}")
-    return 0
-
-
-def _is_finished(span: Span) -> bool:
-    """Whether a GIF was stopped when all was done, and only what lies beside it is left to delete."""
-    begins = frames_begin_at(span.output)
-    return begins is not None and begins + count_gif_frames(span.output) == span.frames_before(span.last)
-
-
-def _place_in_video(span: Span, block: int) -> tuple[int, int]:
-    """The frame of the whole render with which the output begins, and how many frames that it has stay. A new output
-    begins where the world stands."""
-    recover(span.output)
-    before = span.frames_before(block)
-    if span.is_gif and (begins := frames_begin_at(span.output)) is not None and begins <= before:
-        return begins, before - begins
-    if not span.output.exists():
-        return before, 0
-    if before and span.is_gif:
-        raise VideoError(f"{span.output} is finished, and a GIF is written in one go; name an .mp4 to go on with.")
-    begins = begins_at(span.output) if before else 0
-    if begins > before:
-        raise VideoError(
-            f"{span.output} begins at frame {begins} and the world stands at frame {before}; they do not belong "
-            "together. Name another file to write what follows there."
-        )
-    return begins, before - begins
-
-
-def _write_blocks(run: Rollout, span: Span, size: tuple[int, int], begins: int, keep: int) -> int:
-    if span.is_gif:
-        writer = GifWriter(span.output, *size, keep=keep, begins=begins, beside=span.world_file is not None)
-    else:
-        writer = VideoWriter(span.output, *size, keep=keep, begins=begins)
-    saves = _Saves(span.world_file)
-    try:
-        with writer:
-            for block in run:
-                if span.world_file is not None:
-                    writer.cut()  # so that it makes no difference after which block a run was ended and continued
-                writer.write(block.frames[0])
-                saves.now_and_then(run)
-    except BaseException:
-        say(f"stopped; {span.output} holds {counted(writer.frames, 'frame')} and plays")
-        raise
-    finally:
-        with finishing():
-            if span.world_file is not None and _stands_with_video(run, span, begins + writer.frames):
-                _save(run, span.world_file)
-    writer.done()
-    return writer.frames
-
-
-class _Saves:
-    """The world on its way, so that a kill costs a minute and not the rollout."""
-
-    def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._due = time.monotonic() + SAVE_EVERY
-
-    def now_and_then(self, run: Rollout) -> None:
-        """Save the world before a block of which all frames but for the last are in the video."""
-        if self._path is None or time.monotonic() < self._due or (world := run.world_before) is None:
-            return
-        began = time.monotonic()
-        save_world(world, self._path)
-        took = time.monotonic() - began
-        self._due = time.monotonic() + max(SAVE_EVERY, took / SAVE_SHARE)
-
-
-def _save(run: Rollout, path: Path) -> None:
-    """Save where a rollout has stopped. A device that has failed cannot be read; that it failed is said by others."""
-    try:
-        save_world(run.stop(), path)
-    except RuntimeError as error:
-        if device_fault(error) is None:
-            raise
-        say(f"{path} could not be saved: {reason_of(error)}")
-    else:
-        say(f"{path} stands at block {run.block}; run the same command to go on from there")
-
-
-def _stands_with_video(run: Rollout, span: Span, frames: int) -> bool:
-    """Whether blocks were made and all their frames are in the video, which ends with frame `frames` of the whole
-    render; a block that was cut short is taken back."""
-    while frames < span.frames_before(run.block):
-        if not run.step_back():
-            return False
-    return run.done > 0
-
-
-def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
-    bar.update(progress.done * progress.steps + progress.step - bar.n)
-    frames = frames_of_blocks(first_block + progress.done) - frames_of_blocks(first_block)
-    elapsed = bar.format_dict["elapsed"]
-    bar.set_description(f"block {first_block + progress.done}", refresh=False)
-    bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")
 
 
 def _say_what_has_no_effect(args: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.containers.tensors import TensorInfo, is_weights, readable, torch_dtype
-from ..media.images import SIZE_STEP
+from ..media.fitting import SIZE_STEP
 from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..networks.generator.kv_cache import Caches, LayerCache
 from ..networks.generator.model import HEAD_DIM, PATCH

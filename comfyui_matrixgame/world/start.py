@@ -11,7 +11,7 @@ from torch import Tensor
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..compute.devices import computes
 from ..errors import ImageError, WorldError
-from ..media.images import check_size
+from ..media.fitting import check_size
 from ..system.words import counted
 from ..variants import LATENTS_PER_BLOCK, blocks_of_frames, frames_of_blocks
 from .block.condition import encode_start, whole_condition

@@ -32,7 +32,8 @@ from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.compute import attention
 from comfyui_matrixgame.errors import BatchError
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter, read_video
 from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.terminal.main import main

@@ -19,7 +19,7 @@ from comfyui_matrixgame.compute.attention import get_attention
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import VideoDecoder, WanVAE
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEncoder
-from comfyui_matrixgame.play.played_world import EarlyDecoder
+from comfyui_matrixgame.play.early_frames import EarlyDecoder
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 from comfyui_matrixgame.world import Models, World, rollout, start_world
 

@@ -13,7 +13,8 @@ import torch
 
 from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter, read_video
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world

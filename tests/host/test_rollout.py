@@ -21,7 +21,8 @@ from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 from comfyui_matrixgame.checkpoints.builtin import demo_world, start_images
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.networks.vae.base import denormalise
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world

@@ -24,7 +24,7 @@ from comfyui_matrixgame.batch.backends import local  # noqa: F401
 from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.play import saves
 from comfyui_matrixgame.play.wire.protocol import jpeg
-from comfyui_matrixgame.terminal import console, render
+from comfyui_matrixgame.terminal import console, span
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import rollout, start_world
 
@@ -37,7 +37,7 @@ def child(arguments: list[str], log: str) -> int:
     for number, name in ((1, "stdout"), (2, "stderr")):  # anew: what was a file may be a pipe now
         os.dup2(handle, number)
         setattr(sys, name, os.fdopen(number, "w", buffering=1, closefd=False))
-    render.SAVE_EVERY, render.SAVE_SHARE = 0, 1e9  # at every block
+    span.SAVE_EVERY, span.SAVE_SHARE = 0, 1e9  # at every block
     saves.SAVE_EVERY, saves.SAVE_SHARE = 0, 1e9
     if arguments[0] == "frames":
         return print_frames(arguments[1], int(arguments[2]))

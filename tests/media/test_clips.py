@@ -18,10 +18,11 @@ from PIL import Image
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ImageError, VideoError
-from comfyui_matrixgame.media import clips
-from comfyui_matrixgame.media.clips import clip_frames, read_clip, read_video
-from comfyui_matrixgame.media.images import fit_image, image_tensor
+from comfyui_matrixgame.media import clips, video_reader
+from comfyui_matrixgame.media.clips import clip_frames, read_clip
+from comfyui_matrixgame.media.fitting import fit_image, image_tensor
 from comfyui_matrixgame.media.video import VideoWriter
+from comfyui_matrixgame.media.video_reader import read_video
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .test_pictures import mutated
@@ -280,7 +281,7 @@ def test_large_and_long_clips_take_bounded_memory(tmp_path: Path, monkeypatch: p
     assert len(seen) <= 23
     with pytest.raises(ImageError, match="longer than 21 frames"):
         clip_frames(path)
-    monkeypatch.setattr(clips, "MOST_PIXELS", 640 * 360 - 1)
+    monkeypatch.setattr(video_reader, "MOST_PIXELS", 640 * 360 - 1)
     with pytest.raises(VideoError, match="million pixels"):
         read_clip(path, 32, 64)
 

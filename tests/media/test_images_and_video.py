@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from comfyui_matrixgame.errors import ImageError, VideoError
-from comfyui_matrixgame.media.images import fit_image, read_image
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter, part_of, read_video, video_tensor
 from comfyui_matrixgame.networks.vae.base import to_uint8
 

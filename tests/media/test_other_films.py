@@ -10,7 +10,8 @@ import av
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.media.clips import clip_frames, read_clip, read_video
+from comfyui_matrixgame.media.clips import clip_frames, read_clip
+from comfyui_matrixgame.media.video_reader import read_video
 from comfyui_matrixgame.terminal.main import main
 
 from ..batch.jobs import write_files, write_jobs

@@ -20,7 +20,8 @@ from PIL import Image, features
 
 from comfyui_matrixgame.errors import ImageError
 from comfyui_matrixgame.media import images
-from comfyui_matrixgame.media.images import check_picture, fit_image, read_image, read_pixels, read_start
+from comfyui_matrixgame.media.fitting import fit_image
+from comfyui_matrixgame.media.images import check_picture, read_image, read_pixels, read_start
 from comfyui_matrixgame.terminal.main import main
 
 ROOT = Path(__file__).resolve().parents[2]

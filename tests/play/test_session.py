@@ -12,9 +12,10 @@ import pytest
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import Interrupted, WorldError
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
+from comfyui_matrixgame.play.early_frames import EarlyDecoder
 from comfyui_matrixgame.play.held_inputs import Snapshot
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import EarlyDecoder, PlayedWorld, least_useful
+from comfyui_matrixgame.play.played_world import PlayedWorld, least_useful
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, PLAYING, Event, FramesMade, Limits, Session, StateChanged
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 from comfyui_matrixgame.world import rollout, start_world

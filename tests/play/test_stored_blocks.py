@@ -13,8 +13,9 @@ import pytest
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.errors import Interrupted, WorldError
+from comfyui_matrixgame.play.early_frames import Frames
 from comfyui_matrixgame.play.played_blocks import PlayedBlocks
-from comfyui_matrixgame.play.played_world import Frames, PlayedWorld
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import rollout, start_world
 

@@ -20,6 +20,7 @@ from ..script.read_script import parse_script
 from ..track import ActionTrack
 from . import camera_files, importers, poses, recordings, tables, writers
 from .imported import Imported, parse_json
+from .steps import json_lines
 
 MAX_VALUES = 2_000_000  # numbers, names and brackets of a JSON text: reading costs time with each
 _LOOK = 50  # lines that are looked at
@@ -101,7 +102,7 @@ class Sample:
     def steps(self) -> Any:
         """(line or number, step) of a recording."""
         if self.is_lines or not self.is_json or self._parsed[1]:
-            return recordings.json_lines(self.text)
+            return json_lines(self.text)
         steps = self._list()
         return enumerate([self.object] if steps is None else steps, 1)
 

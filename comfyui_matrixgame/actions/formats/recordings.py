@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,15 +16,23 @@ from ...variants import FPS, FRAMES_PER_LATENT, Variant
 from ..check_document import MAX_FRAMES
 from ..resample import nearest, rows_of, spread
 from ..vocabulary import CAMERA
-from .imported import Imported, Notes, keyboard_of, parse_json, track_of
-from .tables import lines_of, more_lines_than
+from .imported import Imported, Notes, keyboard_of, track_of
+from .steps import (
+    Numbers,
+    Step,
+    fps_of,
+    is_pressed,
+    json_lines,
+    limited,
+    number_of,
+    numbers_of,
+    ordered_frames,
+    pair_of,
+)
 
-Numbers = NDArray[np.float64]
-Step = Mapping[str, Any]
 VPT_FPS = 20
 VPT_DEGREES = 360 / 2400  # of turning per pixel of mouse movement
 CONTROL_FPS = 60 / FRAMES_PER_LATENT  # actions of a control file: each makes four frames of 60 a second
-MAX_STEP = 1 << 20  # characters of one line
 DOJO_STILL, DOJO_DEGREES = 12, 15  # MineDojo's camera: 25 bins of 15 degrees, the middle one still
 _MINERL = {"forward": "w", "back": "s", "left": "a", "right": "d"}
 _MINERL_OTHER = ("jump", "sneak", "sprint", "attack", "use", "drop", "inventory", "pickItem", "swapHands", "ESC")
@@ -52,7 +60,7 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
     moved: list[tuple[float, float]] = []
     notes, times, slots = Notes(), [], set()
     menus = 0
-    for number, step in _at_most(steps):
+    for number, step in limited(steps):
         keys, dx, dy = _vpt_step(step, number)
         menu = step.get("isGuiOpen") is True or step.get("isGuiInventory") is True
         menus += menu
@@ -120,14 +128,14 @@ def minerl_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
     20 a second. What else is pressed (attack, jump ...) is noted.
     """
     held, turned, notes = [], [], Notes()
-    for number, step in _at_most(steps):
+    for number, step in limited(steps):
         if not isinstance(step, dict) or not step.keys() & {"camera", *_MINERL}:
             raise ActionError(f'Step {number} of the recording is not like {{"forward": 1, "camera": [0, 10]}}.')
-        pitch, yaw = _pair(step.get("camera", (0, 0)), f"Step {number} of the recording has no camera [pitch, yaw]")
-        held.append([key for name, key in _MINERL.items() if _pressed(step.get(name))])
+        pitch, yaw = pair_of(step.get("camera", (0, 0)), f"Step {number} of the recording has no camera [pitch, yaw]")
+        held.append([key for name, key in _MINERL.items() if is_pressed(step.get(name))])
         turned.append((-pitch, yaw))
         for name in _MINERL_OTHER:
-            if _pressed(step.get(name)):
+            if is_pressed(step.get(name)):
                 held[-1] += ["jump"] if name == "jump" and "jump" in variant.keys else []
                 if held[-1][-1:] != ["jump"] or name != "jump":
                     notes.add(f"the key '{name}' means nothing to {variant.name}")
@@ -143,7 +151,7 @@ def read_gf_minecraft(data: Step, variant: Variant) -> Imported:
     The camera follows `yaw` and `pitch` (degrees, right and down) where they are there, else the deltas, which are
     counted in 15 degrees. 20 frames a second, as Minecraft has, unless `fps` says otherwise.
     """
-    frames = _ordered(data["actions"], "GF-Minecraft")
+    frames = ordered_frames(data["actions"], "GF-Minecraft")
     notes = Notes()
     held = [_two(frame, "ws", "ws") + _two(frame, "ad", "ad") for frame in frames]
     if any(frame.get("scs") for frame in frames):
@@ -152,16 +160,16 @@ def read_gf_minecraft(data: Step, variant: Variant) -> Imported:
         turned = _turns_of_headings([frame["pitch"] for frame in frames], [frame["yaw"] for frame in frames])
     else:
         deltas = [(frame.get("pitch_delta", 0), frame.get("yaw_delta", 0)) for frame in frames]
-        turned = _numbers(deltas, "the camera") * DOJO_DEGREES * (-1, 1)
+        turned = numbers_of(deltas, "the camera") * DOJO_DEGREES * (-1, 1)
         notes.add(f"the camera's deltas were counted in {DOJO_DEGREES} degrees, as the dataset has them")
-    fps = _fps_of(data, VPT_FPS, "it says no frame rate, so Minecraft's 20 frames a second were taken", notes)
+    fps = fps_of(data, VPT_FPS, "it says no frame rate, so Minecraft's 20 frames a second were taken", notes)
     return _of_steps(held, turned / variant.camera.unit, fps, variant, notes)
 
 
 def read_frame_actions(data: Step, variant: Variant) -> Imported:
     """Frames "0", "1" ... with `move_action` (W, WA, S ...) and `view_action` (left, up_left, LL ...), as FastVideo and
     HY-WorldPlay's training data have them: row for row, turns at the usual speed."""
-    frames = _ordered(data, "The recording")
+    frames = ordered_frames(data, "The recording")
     notes = Notes()
     held, turned = [], []
     for number, frame in enumerate(frames):
@@ -170,7 +178,7 @@ def read_frame_actions(data: Step, variant: Variant) -> Imported:
     units = np.array(turned, np.float64)
     if units.any():
         notes.add(f"it says which way the camera turns and not how fast; the usual {variant.camera.speed:g} was taken")
-    fps = _fps_of(data, FPS, _NO_RATE, notes)
+    fps = fps_of(data, FPS, _NO_RATE, notes)
     return _of_steps(held, units * variant.camera.speed, fps, variant, notes)
 
 
@@ -205,21 +213,21 @@ def read_controls(data: Step, variant: Variant) -> Imported:
     """A control file of FlashDreams: `actions` with `buttons` (codes of keys), `mouse_dx`, `mouse_dy`, `scroll_wheel`,
     15 a second."""
     held, moved, notes = [], [], Notes()
-    for number, action in _at_most(enumerate(data["actions"], 1)):
+    for number, action in limited(enumerate(data["actions"], 1)):
         _note_controls(action, number, held, moved, notes)
     units = _mouse_units(moved, variant, notes)
-    fps = _fps_of(data, CONTROL_FPS, f"it says no frame rate, so {CONTROL_FPS:g} actions a second were taken", notes)
+    fps = fps_of(data, CONTROL_FPS, f"it says no frame rate, so {CONTROL_FPS:g} actions a second were taken", notes)
     return _of_steps(held, units, fps, variant, notes, kept=False)
 
 
 def biome_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
     """The log of a session of Biome: lines `frame_input` with `ts` in seconds, `buttons`, `mouse_dx`, `mouse_dy`."""
     held, moved, times, notes = [], [], [], Notes()
-    for number, step in _at_most(steps):
+    for number, step in limited(steps):
         kind = step.get("type") if isinstance(step, dict) else None
         if kind == "frame_input":
             _note_controls(step, number, held, moved, notes)
-            times.append(_number(step.get("ts"), f"Line {number} of the log has no time (ts)"))
+            times.append(number_of(step.get("ts"), f"Line {number} of the log has no time (ts)"))
         elif kind == "scene_edit":
             notes.add("changes of the scene by text were left out")
         elif kind not in ("session_start", "session_end"):
@@ -250,7 +258,7 @@ def _note_controls(action: Any, number: int, held: list, moved: list, notes: Not
         raise ActionError(f'{where} is not like {{"buttons": [87], "mouse_dx": 0.1, "mouse_dy": 0}}.')
     held.append([_key_of_code(code, where) for code in action.get("buttons", [])[:256]])
     dx, dy = (
-        _number(action.get(name, 0), f"{where} has a mouse movement that is not a number")
+        number_of(action.get(name, 0), f"{where} has a mouse movement that is not a number")
         for name in ("mouse_dx", "mouse_dy")
     )
     moved.append((-dy, dx))
@@ -267,7 +275,7 @@ def _key_of_code(code: Any, where: str) -> str:
 
 
 def _mouse_units(moved: list, variant: Variant, notes: Notes) -> Numbers:
-    units = _numbers(moved, "the mouse")
+    units = numbers_of(moved, "the mouse")
     if units.any():
         notes.add(f"its mouse movement has no unit; 0.1 was taken as {variant.camera.unit / 10:g} degrees a row")
     return units
@@ -285,32 +293,10 @@ def read_conditions(data: Step, names: Sequence[Sequence[str]], variant: Variant
         good = isinstance(rows, list) and len(rows) <= MAX_FRAMES and all(isinstance(row, list) for row in rows)
         if not good or len({len(row) for row in rows}) > 1:
             raise ActionError(f"The {name} of the recording are no list of at most {MAX_FRAMES} rows of equal length.")
-    return tuple(None if rows is None else _numbers(rows, "a row") for rows in found)  # type: ignore[return-value]
+    return tuple(None if rows is None else numbers_of(rows, "a row") for rows in found)  # type: ignore[return-value]
 
 
 # ---- common
-
-
-def json_lines(text: str) -> Iterator[tuple[int, Any]]:
-    """(line, value) of a text of JSON lines; raises ActionError at the first line that is not JSON."""
-    if more_lines_than(text, MAX_FRAMES):
-        raise ActionError(f"The recording has more than {MAX_FRAMES} lines; split it.")
-    for number, line in enumerate(lines_of(text), 1):
-        if not line.strip():
-            continue
-        try:
-            if len(line) > MAX_STEP:
-                raise ValueError
-            yield number, parse_json(line)
-        except (ValueError, RecursionError):
-            raise ActionError(f"Line {number} of the recording is not readable JSON, one step a line.") from None
-
-
-def _at_most(steps: Iterable[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
-    for count, step in enumerate(steps):
-        if count == MAX_FRAMES:
-            raise ActionError(f"The recording has more than {MAX_FRAMES} lines; split it.")
-        yield step
 
 
 def _of_steps(
@@ -324,18 +310,6 @@ def _of_steps(
     keyboard = nearest(keyboard_of(held, variant, notes), fps)
     turns = spread(units, fps) if kept else nearest(units, fps)
     return Imported(track_of(variant, keyboard, turns, notes), notes.all())
-
-
-def _ordered(frames: Any, what: str) -> list[Step]:
-    """The frames of an object with whole numbers as names, in their order, or those of a list."""
-    if isinstance(frames, dict):
-        numbered = {int(name): frame for name, frame in frames.items() if re.fullmatch(r"[0-9]{1,9}", name)}
-        frames = [numbered[number] for number in sorted(numbered)]
-    if not isinstance(frames, list) or not frames or not all(isinstance(frame, dict) for frame in frames):
-        raise ActionError(f'{what} needs frames called "0", "1", ... with what is pressed in each.')
-    if len(frames) > MAX_FRAMES:
-        raise ActionError(f"The recording has {len(frames)} frames, and a track has at most {MAX_FRAMES}.")
-    return frames
 
 
 def _two(frame: Step, name: str, keys: str) -> list[str]:
@@ -361,43 +335,6 @@ def _view(words: str, number: int) -> tuple[int, int]:
 
 def _turns_of_headings(pitch: Any, yaw: Any) -> Numbers:
     """Turns [T, 2] in degrees (pitch, yaw; up and right) of headings in degrees whose pitch is down."""
-    headings = _numbers([pitch, yaw], "the heading").T * (-1, 1)
+    headings = numbers_of([pitch, yaw], "the heading").T * (-1, 1)
     headings[:, 1] = np.degrees(np.unwrap(np.radians(headings[:, 1])))
     return np.concatenate([np.diff(headings, axis=0), np.zeros((1, 2))])
-
-
-def _fps_of(data: Step, usual: float, without: str, notes: Notes) -> float:
-    """The frame rate that the object says, or the usual one with a note."""
-    fps = data.get("fps", data.get("frame_rate"))
-    if fps is None:
-        notes.add(without)
-        return usual
-    if isinstance(fps, bool) or not isinstance(fps, (int, float)) or not 1 <= fps <= 1000:
-        raise ActionError(f"The recording's fps is a number from 1 to 1000, got {str(fps)[:40]}.")
-    return float(fps)
-
-
-def _numbers(values: Any, what: str) -> Numbers:
-    try:
-        array = np.array(values, np.float64)
-    except (ValueError, TypeError, OverflowError):
-        raise ActionError(f"The recording has a value of {what} that is not a number.") from None
-    if not np.isfinite(array).all():
-        raise ActionError(f"The recording has a value of {what} that is not a number.")
-    return array
-
-
-def _number(value: Any, fault: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
-        raise ActionError(f"{fault}.")
-    return float(value)
-
-
-def _pair(value: Any, fault: str) -> tuple[float, float]:
-    if not isinstance(value, (list, tuple)) or len(value) != 2:
-        raise ActionError(f"{fault}.")
-    return _number(value[0], fault), _number(value[1], fault)
-
-
-def _pressed(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value > 0.5

@@ -13,9 +13,10 @@ from ...actions.drawing.overlay import POSITIONS, STYLES
 from ...actions.track import blocks_of_rows
 from ...checkpoints.builtin import demo_world, start_images
 from ...errors import BatchError, ImageError
-from ...media.images import HEIGHT, WIDTH, check_size
+from ...media.fitting import HEIGHT, WIDTH, check_size
 from ...variants import FPS, MOST_BLOCKS, VARIANTS, default_variant
-from .located_values import Value, read_values, shown
+from .job_text import read_values
+from .located_values import Value, shown
 from .models import variant_in_file
 from .output_names import check_names, default_template, parse_template
 from .patterns import home_path

@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 
 from ...checkpoints import inspect_file, load_vision
-from ...checkpoints.formats import vision_name
 from ...checkpoints.load import compute_dtype, storage_dtype
 from ...checkpoints.reader import open_weights
+from ...checkpoints.tables.vision_names import vision_name
 from ...errors import BatchError, MatrixGameError
 from ...memory import MemoryEstimate
 from ...weights import Files, estimate_for, find_files, load_models

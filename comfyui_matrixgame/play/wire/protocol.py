@@ -17,8 +17,8 @@ from typing import Any
 from PIL import Image
 
 from ...errors import MatrixGameError
+from ..early_frames import Frames
 from ..held_inputs import MODES, Snapshot
-from ..played_world import Frames
 from ..session import FramesMade
 
 VERSION = 1

@@ -19,7 +19,7 @@ from comfyui_matrixgame.compute.devices import find_device
 from comfyui_matrixgame.compute.faults import device_fault
 from comfyui_matrixgame.errors import BackendError
 from comfyui_matrixgame.media.video import read_video
-from comfyui_matrixgame.terminal import render
+from comfyui_matrixgame.terminal import render, span
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import PassProgress, load_world, rollout
 
@@ -192,7 +192,7 @@ def test_a_device_that_fails_in_the_middle(
 ) -> None:
     (tmp_path / "whole").mkdir()
     assert rendered(folder, tmp_path / "whole") == 0
-    show = render._show
+    show = span._show
 
     def fails(bar: Any, first: int, at: PassProgress) -> None:
         show(bar, first, at)
@@ -203,7 +203,7 @@ def test_a_device_that_fails_in_the_middle(
                 gpus.taken[0] = gpus.total  # by another program
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(render, "_show", fails)
+    monkeypatch.setattr(span, "_show", fails)
     capsys.readouterr()
     assert rendered(folder, tmp_path) == 1
     said = capsys.readouterr().err
@@ -213,7 +213,7 @@ def test_a_device_that_fails_in_the_middle(
         "matrixgame: The device " + ("ran out of memory" if fault == "full" else "failed: it was lost")
     )
     assert len(frames_of(tmp_path / "out.mp4")) == 9
-    monkeypatch.setattr(render, "_show", show)
+    monkeypatch.setattr(span, "_show", show)
     gpus.taken.clear()
     gpus.lost.clear()
     if fault == "full":

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from comfyui_matrixgame.cache import BlockCache
-from comfyui_matrixgame.play.played_world import Frames, PlayedWorld
+from comfyui_matrixgame.play.early_frames import Frames
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.world import rollout
 
 from ...play.test_stored_blocks import play, whole

@@ -1,0 +1,1 @@
+"""Names in weights files of other programs and other models, as tables."""
