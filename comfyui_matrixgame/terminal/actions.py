@@ -24,7 +24,7 @@ from ..system.files import path_argument, written_whole
 from ..system.targets import check_folder, check_target, is_same, shown
 from ..system.words import counted
 from ..variants import FPS, VARIANTS, default_variant
-from .inputs import load_inputs
+from .shared.inputs import load_inputs
 
 
 def add_parser(subparsers: argparse._SubParsersAction) -> argparse.ArgumentParser:

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from ..checkpoints.builtin import start_images
-from .console import say
 from .main import main as run_cli
+from .shared.console import say
 
 INPUTS = "w 1s; w+left 1s; d 1s; idle+right 1s"  # the demo world forgets where it is after some seconds
 OUTPUT = Path("out") / "demo.mp4"

@@ -19,7 +19,7 @@ from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
 from ..system.targets import check_target, shown
 from ..variants import VARIANTS, default_variant
-from .options import Parser, add_models, seed_argument
+from .shared.options import Parser, add_models, seed_argument
 
 DEBUG = "MATRIXGAME_DEBUG"  # set to anything, it shows where an unexpected error came from
 

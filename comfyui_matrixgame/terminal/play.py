@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import MatrixGameError
 from ..system.files import path_argument
 from ..system.targets import check_target
-from .options import add_models, seed_argument
+from .shared.options import add_models, seed_argument
 
 if TYPE_CHECKING:
     from ..play.played_world import Playable
@@ -70,7 +70,7 @@ def check_address(host: str, token: str) -> None:
 
 def make_played_world(args: argparse.Namespace) -> Playable:
     """What the arguments say is to be played, loaded and at its start."""
-    from .console import parse_size
+    from .shared.console import parse_size
 
     if args.pattern:
         from ..play.pattern import TestPattern
@@ -82,7 +82,7 @@ def make_played_world(args: argparse.Namespace) -> Playable:
     from ..play.played_world import PlayedWorld
     from ..weights import find_files, image_features, load_models, plan_for
     from ..world import start_world
-    from .console import say, start_picture, warm_up_with_bar
+    from .shared.console import say, start_picture, warm_up_with_bar
 
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
     files = replace(files, precision=args.precision, memory=args.memory)

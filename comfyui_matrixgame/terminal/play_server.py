@@ -23,7 +23,7 @@ from ..play.wire.origin import addresses
 from ..play.wire.server import make_app, server_log
 from ..system.stopping import finishing
 from ..system.words import counted
-from .console import say
+from .shared.console import say
 
 GOODBYE = 0.3  # seconds for the last words to reach the browser
 

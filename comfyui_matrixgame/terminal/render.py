@@ -29,7 +29,7 @@ from ..world import (
     start_world_from_clip,
 )
 from ..world.block.condition import whole_condition
-from .console import parse_size, say, start_picture
+from .shared.console import parse_size, say, start_picture
 from .span import Span, render_blocks
 
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
@@ -139,7 +139,7 @@ def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
 
 
 def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> ActionTrack:
-    from .inputs import load_inputs
+    from .shared.inputs import load_inputs
 
     loaded = load_inputs(source, variant, kind, branch, text=True)
     for note in loaded.notes:

@@ -27,7 +27,7 @@ from ..world import (
     rollout,
     save_world,
 )
-from .console import say, warm_up_with_bar
+from .shared.console import say, warm_up_with_bar
 
 SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
 SAVE_SHARE = 0.05  # of the time that may go into them

@@ -23,7 +23,7 @@ from ..variants import FPS, LATENTS_PER_BLOCK, frames_of_blocks
 from ..weights import Files, image_features
 from ..world import Models, start_world
 from ..world.whole_clip import STEPS, sample_clip
-from .console import parse_size, say, start_picture
+from .shared.console import parse_size, say, start_picture
 
 BLOCKS = 5  # 57 frames
 

@@ -17,8 +17,8 @@ from comfyui_matrixgame.actions.ready_made.held import held_track
 from comfyui_matrixgame.actions.sources import read_source
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.terminal import render
-from comfyui_matrixgame.terminal.console import parse_size
 from comfyui_matrixgame.terminal.main import main, parser
+from comfyui_matrixgame.terminal.shared.console import parse_size
 from comfyui_matrixgame.variants import UNIVERSAL
 
 ROOT = Path(__file__).resolve().parents[2]

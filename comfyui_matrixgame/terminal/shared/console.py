@@ -8,13 +8,13 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from ..checkpoints.builtin import OTHER_PICTURES, is_start_image, start_images
-from ..errors import ImageError
-from ..media.fitting import check_size
-from ..media.images import read_start
-from ..weights import Files
-from ..world import Models, PassProgress
-from ..world.warm import passes_of_warm_up, warm_up
+from ...checkpoints.builtin import OTHER_PICTURES, is_start_image, start_images
+from ...errors import ImageError
+from ...media.fitting import check_size
+from ...media.images import read_start
+from ...weights import Files
+from ...world import Models, PassProgress
+from ...world.warm import passes_of_warm_up, warm_up
 
 
 def say(text: str) -> None:

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import Any
 
-from ..system.files import path_argument
+from ...system.files import path_argument
 
 MOST_SEED = (1 << 64) - 1
 _LONG_DASH = re.compile("[\u2010-\u2015\u2212]+([A-Za-z].*)", re.DOTALL)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 
-from ..actions.read import Loaded, load_actions, read_file
-from ..actions.script.lexer import ScriptError
-from ..actions.sources import read_source
-from ..errors import ActionError
-from ..system.files import readable_name
-from ..variants import Variant
+from ...actions.read import Loaded, load_actions, read_file
+from ...actions.script.lexer import ScriptError
+from ...actions.sources import read_source
+from ...errors import ActionError
+from ...system.files import readable_name
+from ...variants import Variant
 
 
 def load_inputs(
