@@ -136,7 +136,7 @@ async def bothered(host: Host, token: str) -> None:
 def test_no_message_breaks_live_play(host: Host) -> None:
     before = len(host.log())
     run = host.run(graph_of("bothered").prompt, on_event=Events(host, bothered), timeout=SECONDS)
-    assert run.status == "success", run.error
+    assert run.status == "success", run.message
     said = host.log()[before:]
     assert "Traceback" not in said, said[-5000:]
     assert "take_" in run.outputs["play"]["text"][0]
