@@ -161,7 +161,7 @@ def test_live_play_with_going_back_and_roll_out(gpu_host: Host) -> None:
     run = gpu_host.run(graph_of("play", again=True).prompt, on_event=events)
     assert run.status == "success", run.error
     live, again = saved_images(gpu_host, "play_live"), saved_images(gpu_host, "play_again")
-    assert len(live) == 33
+    assert len(live) >= 33  # the last block is acknowledged before Stop is sent, and another may begin between
     assert np.array_equal(live, again)
     (take,) = events.takes
     (left,) = take["branches"]
