@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from .errors import MatrixGameError, WorldError
 from .media.fitting import HEIGHT, WIDTH
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
-from .variants import Variant, default_variant
+from .variants import Tried, Variant, default_variant
 from .world import Models
 from .world.models import network_id
 
@@ -53,6 +53,13 @@ class Files:
         if self.generator.variant is None:
             raise MatrixGameError(f"{self.generator.path.name} is {self.generator.title}. {self.generator.advice}")
         return self.generator.variant
+
+    def trying(self, tried: Tried) -> Files:
+        """The same with the user's own steps, window or sink. Raises VariantError where they make no sense."""
+        variant, config = tried.of(self.variant), self.generator.config
+        assert config is not None
+        config = replace(config, window=variant.window, sink=variant.sink)
+        return replace(self, generator=replace(self.generator, variant=variant, config=config))
 
 
 def find_files(
@@ -99,6 +106,7 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     dtype = STORED_FP8 if mode == "fp8" else files.dtype
     streamed = mode == "stream"
     generator = load_generator(files.generator.path, dtype, place if streamed else device, precision=files.precision)
+    generator.run_as(files.variant)
     generator.attention = get_attention(attention)
     vae: Any = load_vae(files.vae.path, files.dtype, place)
     decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None

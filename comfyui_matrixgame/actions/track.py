@@ -28,6 +28,7 @@ class ActionTrack:
     keyboard: [T, len(variant.keys)], 0 or 1.
     mouse: [T, 2] `[pitch, yaw]` in units of about 15 degrees a frame, + is up and right; None where the
         variant has no camera input.
+    variant: as it is described, also where its steps, window or sink are tried.
     pins: rows before which the state of the world should be kept; of a track as it was written, not of its parts.
     Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable; parts of a track and
     tracks put together are not checked again.
@@ -39,6 +40,7 @@ class ActionTrack:
     pins: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "variant", self.variant.own)
         keyboard = _rows(self.keyboard, len(self.variant.keys), "keyboard", self.variant)
         wrong = (keyboard != 0) & (keyboard != 1)
         if wrong.any():
@@ -111,6 +113,7 @@ class ActionTrack:
 
     def of_variant(self, variant: Variant) -> ActionTrack:
         """The same inputs for a variant that takes them (see Variant.takes); its further keys are not held."""
+        variant = variant.own
         if variant is self.variant or variant == self.variant:
             return self
         more = len(variant.keys) - len(self.variant.keys)

@@ -147,7 +147,6 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
     inputs.add_argument("--blocks", type=int, help="blocks of the whole rollout (9 frames, then 12 each)")
     inputs.add_argument("--seed", type=seed_argument, default=0)
-    inputs.add_argument("--steps", type=int, metavar="N", help="of the foundation model alone (50)")
     inputs.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
     inputs.add_argument(
         "--continue-clip", type=path_argument, metavar="VIDEO", help="go on from this clip of 9 + 12k frames"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ..errors import MatrixGameError
 from ..system.files import path_argument
 from ..system.targets import check_target
-from .shared.options import add_models, seed_argument
+from .shared.options import add_models, as_tried, seed_argument
 
 if TYPE_CHECKING:
     from ..play.played_world import Playable
@@ -85,7 +85,7 @@ def make_played_world(args: argparse.Namespace) -> Playable:
     from .shared.console import say, start_picture, warm_up_with_bar
 
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
-    files = replace(files, precision=args.precision, memory=args.memory)
+    files = as_tried(replace(files, precision=args.precision, memory=args.memory), args)
     check_precision(files.precision, files.device)
     get_attention(args.attention)
     height, width = parse_size(args.size) if args.size else files.size

@@ -30,6 +30,7 @@ from ..world import (
 )
 from ..world.block.condition import whole_condition
 from .shared.console import parse_size, say, start_picture
+from .shared.options import as_tried
 from .span import Span, render_blocks
 
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
@@ -46,8 +47,7 @@ def render(args: argparse.Namespace) -> int:
         from .whole_clip import render_whole_clip
 
         return render_whole_clip(args, files, _inputs(args, files.variant))
-    if args.steps is not None:
-        raise WorldError("--steps is for the foundation model; a distilled generator has its own.")
+    files = as_tried(files, args)
     _say_what_has_no_effect(args)
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None
@@ -66,6 +66,8 @@ def render(args: argparse.Namespace) -> int:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
     say(f"{files.generator.title}; {width}x{height}, {counted(blocks, 'block')}, {frames} frames at {FPS} a second")
+    if files.variant.described_as is not None:
+        say(f"tried: {files.variant.settings}, in place of {files.variant.own.settings}")
     state = None if world is None else world.decoder_state
     room = plan_for(files, height, width, tiles=tiles_of_state(state, width // SPATIAL_STRIDE))
     say(f"memory, estimated: {room}")

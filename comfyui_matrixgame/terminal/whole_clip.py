@@ -32,7 +32,7 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
     """Run the command; every error is a MatrixGameError."""
     _refuse_what_goes_on(args)
     height, width = parse_size(args.size) if args.size else files.size
-    blocks, steps = BLOCKS if args.blocks is None else args.blocks, STEPS if args.steps is None else args.steps
+    blocks, steps = BLOCKS if args.blocks is None else args.blocks, STEPS if args.steps is None else args.steps[0]
     if blocks < 1 or steps < 1:
         raise WorldError("A clip of no blocks, or in no steps, makes nothing; ask for 1 or more of each.")
     frames = frames_of_blocks(blocks)
@@ -67,5 +67,10 @@ def _refuse_what_goes_on(args: argparse.Namespace) -> None:
                 f"{option}: the foundation model makes a clip at once, and nothing goes on from one; leave it out, or "
                 "use a distilled generator."
             )
+    if (args.steps is not None and len(args.steps) > 1) or (args.window, args.sink) != (None, None):
+        raise WorldError(
+            "The foundation model takes the count of its steps, such as --steps 50, and has no window and no sink to "
+            "try; leave these out."
+        )
     if args.precision != EXACT:
         raise WorldError("--precision: the foundation model is computed exactly; leave it out.")

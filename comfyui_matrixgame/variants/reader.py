@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import VariantError
 from .blocks import FPS, LATENTS_PER_BLOCK
 from .fields import Fields, matching, number, whole
-from .variant import IDLE, Camera, Draws, Key, Overlay, Published, Variant
+from .variant import IDLE, MOST_WINDOW, TABLE_PLACES, Camera, Draws, Key, Overlay, Published, Variant
 
 FORMAT = "matrixgame.variant"
 VERSION = 1
@@ -66,8 +66,8 @@ def read_description(value: Any, origin: str) -> Variant:
         exclusive=exclusive,
         camera=_camera(fields.inner("camera")),
         block=fields.whole("block", LATENTS_PER_BLOCK, LATENTS_PER_BLOCK, LATENTS_PER_BLOCK),
-        window=fields.whole("window", LATENTS_PER_BLOCK, 1000),
-        sink=fields.whole("sink", 0, 1000, 0),
+        window=fields.whole("window", LATENTS_PER_BLOCK, MOST_WINDOW),
+        sink=fields.whole("sink", 0, MOST_WINDOW, 0),
         steps=_steps(fields),
         shift=fields.number("shift", 0.01, 1000, 5.0),
         size=_size(fields.inner("size")),
@@ -178,7 +178,7 @@ def _camera(fields: Fields | None) -> Camera:
 
 def _steps(fields: Fields) -> tuple[int, ...]:
     need = "a list of places from 1000 down to 1"
-    steps = fields.items("steps", need, lambda v: whole(v, 1, 1000), least=1)
+    steps = fields.items("steps", need, lambda v: whole(v, 1, TABLE_PLACES), least=1)
     if list(steps) != sorted(set(steps), reverse=True):
         fields.fail("steps", need, list(steps))
     return steps

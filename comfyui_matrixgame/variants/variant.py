@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+MOST_WINDOW = 1000  # latent frames; the published positions end at 1024
+TABLE_PLACES = 1000  # of the noise table, from which steps are taken
 IDLE = "idle"  # the key of an exclusive variant that is held where no other is
 
 Words = Mapping[str, str]  # language, such as zh -> word
@@ -98,7 +100,8 @@ class Variant:
     size: height and width of the frames it was trained at. fps: frames a second of its video. action_layers: layers
     that take inputs. presets: name -> script with places for lengths. bench: what the benchmark draws from.
     unknown: fields of the description that this version does not know, as they were. like: the variant that has all
-    that its own description did not say. described: all of it.
+    that its own description did not say. described: all of it. described_as: where steps, window or sink are the user's
+    to try (see tried.py), the variant with its own; None elsewhere.
     """
 
     name: str
@@ -122,9 +125,20 @@ class Variant:
     unknown: Mapping[str, Any] = field(default_factory=dict)
     like: str = ""
     described: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    described_as: Variant | None = field(default=None, repr=False)
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    @property
+    def own(self) -> Variant:
+        """The variant as it is described, whatever is tried: that of inputs, documents and choices."""
+        return self.described_as or self
+
+    @property
+    def settings(self) -> str:
+        """Its steps, window and sink in words."""
+        return f"steps {','.join(map(str, self.steps))}, window {self.window}, sink {self.sink}"
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -165,6 +179,8 @@ class Variant:
     def takes(self, other: Variant) -> bool:
         """Whether the inputs of a variant are inputs of this one: the same, or one that it is like and whose keys are
         its first ones."""
+        if self.described_as is not None:
+            return self.described_as.takes(other)
         if other == self or other.numbers == self.numbers:
             return True
         same = (self.exclusive, self.mouse) == (other.exclusive, other.mouse) and self.pitch >= other.pitch

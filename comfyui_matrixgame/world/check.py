@@ -20,7 +20,7 @@ from ..networks.vae.history import MEMORY
 from ..networks.vae.tiny import WIDTHS
 from ..networks.vae.wan import STAGES
 from ..system.words import counted
-from ..variants import VARIANTS, Variant, get_variant, is_packaged, learn, read_like
+from ..variants import VARIANTS, Tried, Variant, get_variant, is_packaged, learn, read_like
 from .block.condition import CONSTANT_FROM
 from .block.inputs import TAIL_ROWS
 
@@ -30,6 +30,7 @@ MOST_WORLDS = 1024
 LARGEST_SIDE = 8192
 MOST_LAYERS = 200
 LONGEST_TEXT = 500
+TRIED = "tried"  # a field that only worlds have whose steps, window or sink are the user's
 _CACHE = re.compile(r"cache\.([0-9]{1,9})\.(video|mouse|keyboard)\.([kv])")
 _NUMBERED = re.compile(r"(decoder|tail)\.([0-9]{1,9})(\.keyboard|\.mouse)?")
 _CHUNK = 1 << 22  # values that are looked at together
@@ -55,7 +56,12 @@ class Fields:
     def written(self) -> dict[str, Any]:
         """As they are in the file."""
         written = {field.name: getattr(self, field.name) for field in fields(self)} | {"variant": self.variant.name}
-        return written if is_packaged(self.variant) else written | {"described": dict(self.variant.described)}
+        variant = self.variant
+        if not is_packaged(variant.own):
+            written["described"] = dict(variant.described)
+        if variant.described_as is not None:
+            written[TRIED] = {"steps": list(variant.steps), "window": variant.window, "sink": variant.sink}
+        return written
 
 
 def checked_fields(about: Mapping[str, Any]) -> Fields:
@@ -68,7 +74,7 @@ def checked_fields(about: Mapping[str, Any]) -> Fields:
     if not 0 < len(seeds) == len(names) <= MOST_WORLDS:
         raise NoWorld(f"it has {counted(len(seeds), 'seed')} and {counted(len(names), 'name')}")
     return Fields(
-        variant=_variant(about),
+        variant=_tried(about).of(_variant(about)),
         block=_whole(about, "block", MOST_BLOCKS),
         seeds=tuple(seeds),
         names=tuple(names),
@@ -89,6 +95,17 @@ def _variant(about: Mapping[str, Any]) -> Variant:
     if name not in VARIANTS:
         learn(variant, "what it says of its variant")
     return variant
+
+
+def _tried(about: Mapping[str, Any]) -> Tried:
+    """What was tried in place of the variant's own."""
+    if TRIED not in about:
+        return Tried()
+    parts = {"steps", "window", "sink"}
+    said = _field(
+        about, TRIED, lambda value: isinstance(value, dict) and value.keys() == parts, "steps, window and sink"
+    )
+    return Tried(tuple(_list(said, "steps")), _whole(said, "window", MOST_BLOCKS), _whole(said, "sink", MOST_BLOCKS))
 
 
 def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:

@@ -25,11 +25,12 @@ from ..errors import MatrixGameError, WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import State
 from ..system.files import readable_name, readable_path, written_whole
-from .check import Fields, NoWorld, check_tensors, check_values, checked_fields
+from .check import TRIED, Fields, NoWorld, check_tensors, check_values, checked_fields
 from .world import World
 
 FORMAT = "matrixgame.world"
 VERSION = 1
+VERSION_TRIED = 2  # of worlds that a program of before would go on with in its own steps
 CHECKSUM = "checksum"
 
 
@@ -56,7 +57,8 @@ def save_world(world: World, path: str | Path) -> Path:
         decoder_id=world.decoder_id,
         tokens=caches[0].video.tokens if caches else 0,
     )
-    about = {"version": VERSION, **fields.written()}
+    version = VERSION if world.variant.described_as is None else VERSION_TRIED
+    about = {"version": version, **fields.written()}
     kept = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     about[CHECKSUM] = _checksum(about, kept)
     try:
@@ -109,10 +111,10 @@ def _about(file: WeightsFile, name: str) -> dict[str, Any]:
         raise WorldError(f"{name} is not a world; use a file that Save World or `render --world` wrote.")
     if "version" not in about:
         raise NoWorld("it does not say its version")
-    if about["version"] != VERSION:
+    if about["version"] != (VERSION_TRIED if TRIED in about else VERSION):
         raise WorldError(
             f"{name} was written by another version of this program (format {readable(str(about['version']), 20)}, "
-            f"this one reads {VERSION}); update, or start a new world."
+            f"this one reads {VERSION} and {VERSION_TRIED}); update, or start a new world."
         )
     return about
 

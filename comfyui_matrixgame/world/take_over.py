@@ -46,9 +46,16 @@ def state_at_work(state: State | None, models: Models) -> State | None:
 
 def check_fits(models: Models, world: World) -> None:
     """Raise WorldError where a world cannot go on with these models."""
-    if world.variant.numbers != models.variant.numbers:
+    ours, its = models.variant, world.variant
+    if its.numbers != ours.numbers and its.own.numbers == ours.own.numbers:
         raise WorldError(
-            f"The world is of {world.variant.name}, the generator of {models.variant.name}; load the generator that "
+            f"The world was made with {its.settings}, the generator is loaded with {ours.settings}, "
+            f"and going on would not be the same rollout; load it with those of the world, "
+            "or start a new world."
+        )
+    if its.numbers != ours.numbers:
+        raise WorldError(
+            f"The world is of {its.name}, the generator of {ours.name}; load the generator that "
             "the world was made with, or start a new world."
         )
     if world.models_id != models.id() and world.models_id not in models.ids():

@@ -92,6 +92,8 @@ def first_name(
         parts += ("sink", variant.sink)
     if variant.published is None:  # its description may be changed
         parts += ("made", variant.block, variant.window, variant.shift)
+    if variant.described_as is not None:  # its steps are there already
+        parts += ("tried", variant.window, variant.sink)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -113,6 +115,7 @@ def stack_worlds(worlds: Sequence[World]) -> World:
             ("size", first.size, other.size),
             ("generator", first.models_id, other.models_id),
             ("decoder", first.decoder_id, other.decoder_id),
+            ("window", first.variant.settings, other.variant.settings),
         ):
             if a != b:
                 raise WorldError(f"These worlds cannot run as one batch: their {what} differs ({a} and {b}).")

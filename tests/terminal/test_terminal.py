@@ -61,6 +61,41 @@ def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert part in said
 
 
+def test_steps_window_and_sink_can_be_tried(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    walk = ["--actions", "w 3b", "--world"]
+    own = ["--steps", "1000,500", "--window", "9", "--sink", "1"]
+    video, world = tmp_path / "v.mp4", tmp_path / "w.safetensors"
+    assert main(render(folder, *walk, str(world), *own, "--blocks", "2", "-o", str(video))) == 0
+    said = capsys.readouterr().err
+    assert "steps 1000,500, window 9, sink 1, in place of steps 1000,666,333, window 6, sink 0" in said
+    assert load_world(world).variant.steps == (1000, 500)
+    assert main(render(folder, *walk, str(world), "-o", str(video))) == 1
+    assert "was made with steps 1000,500, window 9, sink 1, the generator" in capsys.readouterr().err
+    assert main(render(folder, *walk, str(world), *own, "--blocks", "3", "-o", str(video))) == 0
+    whole = tmp_path / "whole.mp4"
+    assert main(render(folder, *walk, str(tmp_path / "other"), *own, "--blocks", "3", "-o", str(whole))) == 0
+    assert whole.read_bytes() == video.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--window", "2"], "from 3, which are a block, to 1000"),
+        (["--sink", "4"], "leaves no room for a block in a window of 6"),
+        (["--steps", "500,1000"], "each lower than the one before, such as 1000,750,500,250"),
+    ],
+)
+def test_what_makes_no_sense_to_try(
+    options: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        status = main(render(folder, *options))
+    except SystemExit as end:  # of argparse
+        status = int(end.code or 0)
+    assert status in (1, 2)
+    assert says in capsys.readouterr().err
+
+
 def test_a_branch_is_rendered(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     branch = {"id": "b", "name": "other", "fork": 0, "tracks": {"w": [], "s": [[0, 9]]}}
     document = parse_script("w 9f").document.to_json() | {"branches": [branch]}

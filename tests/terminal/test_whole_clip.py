@@ -86,4 +86,4 @@ def test_render_makes_a_clip(files: dict[str, Path], tmp_path: Path, capsys: pyt
     assert main(list(map(str, [*command, "-o", output, "--world", tmp_path / "w"]))) == 1
     assert "--world: the foundation model makes a clip at once" in capsys.readouterr().err
     assert main(["render", "--steps", "3", "-o", str(output)]) == 1  # the demo world
-    assert "--steps is for the foundation model" in capsys.readouterr().err
+    assert "The steps begin at 3, and must begin at 1000" in capsys.readouterr().err

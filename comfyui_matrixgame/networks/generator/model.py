@@ -8,7 +8,7 @@ are held to golden/rollout_* and golden/continue_*.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -244,6 +244,11 @@ class Generator(nn.Module):
             [Layer(operations, config, i in config.action_layers) for i in range(config.layers)]
         )
         self.head = Head(operations, dim)
+
+    def run_as(self, variant: Variant) -> None:
+        """Run with the steps, window and sink of a variant whose inputs it takes; before there are caches."""
+        self.variant = variant
+        self.config = replace(self.config, window=variant.window, sink=variant.sink)
 
     def lay_weights(self, device: torch.device) -> None:
         """Store the weights as `device` takes them quickest, once they are where they stay (see joined.py)."""

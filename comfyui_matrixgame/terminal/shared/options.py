@@ -5,9 +5,15 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from ...errors import VariantError
 from ...system.files import path_argument
+from ...variants import Tried, steps_of_text
+from ...variants.tried import FORM
+
+if TYPE_CHECKING:
+    from ...weights import Files
 
 MOST_SEED = (1 << 64) - 1
 _LONG_DASH = re.compile("[\u2010-\u2015\u2212]+([A-Za-z].*)", re.DOTALL)
@@ -62,3 +68,26 @@ def add_models(command: argparse.ArgumentParser) -> None:
     )
     models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
     models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3, or sage, which approximates")
+    tried = command.add_argument_group(
+        "to try", "Another rollout than the published one; a world goes on only with those it was made with."
+    )
+    tried.add_argument(
+        "--steps",
+        type=_steps_argument,
+        metavar="N,N",
+        help=f"denoising steps as places of 1000, such as {FORM}; the foundation model: how many (50)",
+    )
+    tried.add_argument("--window", type=int, metavar="N", help="latent frames that a block sees, its own 3 included")
+    tried.add_argument("--sink", type=int, metavar="N", help="latent frames at the start that stay in the window")
+
+
+def as_tried(files: Files, args: argparse.Namespace) -> Files:
+    """The files with the steps, window and sink of the arguments. Raises VariantError where they make no sense."""
+    return files.trying(Tried(args.steps, args.window, args.sink))
+
+
+def _steps_argument(text: str) -> tuple[int, ...] | None:
+    try:
+        return steps_of_text(text)
+    except VariantError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,0 +1,69 @@
+"""Steps, window and sink of the user's own, tried in place of those that a variant was trained with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import VariantError
+from .blocks import LATENTS_PER_BLOCK
+from .fields import whole
+from .variant import MOST_WINDOW, TABLE_PLACES, Variant
+
+FORM = "1000,750,500,250"
+_NEED = f"whole numbers from {TABLE_PLACES} down to 1, each lower than the one before, such as {FORM}"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What the user wants to try; None keeps what the variant has. steps: places in the noise table, first to last.
+    window: latent frames, the block's own and the sink included. sink: latent frames at the start that stay."""
+
+    steps: tuple[int, ...] | None = None
+    window: int | None = None
+    sink: int | None = None
+
+    def of(self, variant: Variant) -> Variant:
+        """The variant as it is tried; itself where nothing changes. Raises VariantError where it makes no sense."""
+        own = variant.own
+        steps = own.steps if self.steps is None else _checked_steps(self.steps)
+        window = own.window if self.window is None else self.window
+        sink = own.sink if self.sink is None else self.sink
+        if self.steps is not None and steps[0] != TABLE_PLACES:
+            raise VariantError(
+                f"The steps begin at {steps[0]}, and must begin at {TABLE_PLACES}, where the noise stands that a "
+                f"block is made from; use such as {FORM}."
+            )
+        if whole(window, LATENTS_PER_BLOCK, MOST_WINDOW) is None:
+            raise VariantError(
+                f"The window is {window!r:.40}, and must be a whole number of latent frames from {LATENTS_PER_BLOCK}, "
+                f"which are a block, to {MOST_WINDOW}."
+            )
+        if whole(sink, 0, MOST_WINDOW) is None:
+            raise VariantError(f"The sink is {sink!r:.40}, and must be a whole number of latent frames from 0.")
+        if sink > window - own.block:
+            raise VariantError(
+                f"A sink of {sink} leaves no room for a block in a window of {window} latent frames; use a window of "
+                f"at least {sink + own.block}, or a smaller sink."
+            )
+        if (steps, window, sink) == (own.steps, own.window, own.sink):
+            return own
+        return replace(own, steps=steps, window=window, sink=sink, described_as=own)
+
+
+def steps_of_text(text: str) -> tuple[int, ...] | None:
+    """The steps in a text such as 1000,750,500,250; None for an empty one. Raises VariantError."""
+    if not text.strip():
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isascii() and word.isdecimal() and len(word) <= 4 for word in words):
+        raise VariantError(f"The steps are {text!r:.60}, and must be {_NEED}.")
+    return _checked_steps([int(word) for word in words])
+
+
+def _checked_steps(steps: Sequence[Any]) -> tuple[int, ...]:
+    known = [whole(step, 1, TABLE_PLACES) for step in steps]
+    if not known or None in known or list(steps) != sorted(set(steps), reverse=True):
+        raise VariantError(f"The steps are {','.join(map(str, steps)) or 'none'!r:.60}, and must be {_NEED}.")
+    return tuple(int(step) for step in steps)
