@@ -9,6 +9,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .comfyui_matrixgame.actions.drawing.overlay import POSITIONS, STYLES
 from .comfyui_matrixgame.cache.kept_worlds import problem_with_name
 from .comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
+from .comfyui_matrixgame.errors import VariantError
 from .comfyui_matrixgame.host import (
     action_overlay,
     action_timeline,
@@ -30,6 +31,7 @@ from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
 from .comfyui_matrixgame.host.running.variants import variant_choices
 from .comfyui_matrixgame.media.fitting import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
+from .comfyui_matrixgame.variants import MOST_WINDOW, Tried, steps_of_text
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
@@ -127,13 +129,59 @@ class LoadGenerator(io.ComfyNode):
                     "and newer) and int8 compute the large layers in 8 bits: faster, with other frames. A world goes "
                     "on only in the mode it was made in.",
                 ),
+                io.String.Input(
+                    "steps",
+                    default="",
+                    optional=True,
+                    advanced=True,
+                    tooltip="To try: denoising steps as places of 1000, falling, such as 1000,750,500,250. Empty: "
+                    "those that the variant was trained with. Others make another rollout.",
+                ),
+                io.Int.Input(
+                    "window",
+                    default=0,
+                    min=0,
+                    max=MOST_WINDOW,
+                    optional=True,
+                    advanced=True,
+                    tooltip="To try: latent frames that a block sees, its own 3 and the sink included. 0: as the "
+                    "variant was trained. More may keep a scene longer; each costs memory and time.",
+                ),
+                io.Int.Input(
+                    "sink",
+                    default=-1,
+                    min=-1,
+                    max=MOST_WINDOW,
+                    optional=True,
+                    advanced=True,
+                    tooltip="To try: latent frames of the world's start that never leave the window. -1: as the "
+                    "variant was trained.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
         )
 
     @classmethod
-    def execute(cls, file: str, dtype: str, attention: str, precision: str = EXACT) -> io.NodeOutput:
-        model = load_generator.load_generator(file, dtype, attention, precision)
+    def validate_inputs(cls, steps: str | None = "") -> bool | str:
+        try:
+            steps_of_text(steps or "")  # None: linked, so its value comes later
+        except VariantError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(
+        cls,
+        file: str,
+        dtype: str,
+        attention: str,
+        precision: str = EXACT,
+        steps: str = "",
+        window: int = 0,
+        sink: int = -1,
+    ) -> io.NodeOutput:
+        tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None)
+        model = load_generator.load_generator(file, dtype, attention, precision, tried)
         return io.NodeOutput(model, ui=load_generator.shown(model, file))
 
 

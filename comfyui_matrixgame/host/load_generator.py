@@ -16,13 +16,14 @@ from ..checkpoints.builtin import demo_world
 from ..checkpoints.load import DTYPES, compute_dtype
 from ..checkpoints.sizes import variant_of
 from ..compute.quantise import EXACT, check_precision
-from ..variants import default_variant
+from ..variants import Tried, default_variant
 from .models.core_values import MatrixGameModel
 from .models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from .models.residency import bytes_to_stay, patcher_for
 from .running.folders import demo_choice, model_path
 
 DTYPE_CHOICES = ("auto", *DTYPES)
+_NOTHING_TRIED = Tried()
 
 
 def generator_choices() -> list[str]:
@@ -30,9 +31,11 @@ def generator_choices() -> list[str]:
     return [*folder_paths.get_filename_list("diffusion_models"), *demo_choice()]
 
 
-def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT) -> comfy.model_patcher.ModelPatcher:
-    """A generator as core's MODEL; raises CheckpointError, or BackendError for an attention or a precision that is
-    not there."""
+def load_generator(
+    file: str, dtype: str, attention: str, precision: str = EXACT, tried: Tried = _NOTHING_TRIED
+) -> comfy.model_patcher.ModelPatcher:
+    """A generator as core's MODEL; raises CheckpointError, BackendError for an attention or a precision that is not
+    there, or VariantError for steps, a window or a sink that make no sense."""
     check_precision(precision, memory.get_torch_device())
     demo = demo_world() if file == DEMO_WORLD else None
     path = model_path("diffusion_models", file) if demo is None else demo.generator
@@ -40,6 +43,8 @@ def load_generator(file: str, dtype: str, attention: str, precision: str = EXACT
     generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
     stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
     generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
+    assert generator.variant is not None
+    generator.run_as(tried.of(generator.variant))
     generator.attention = function
     if precision != EXACT:
         generator.precision = precision

@@ -181,6 +181,17 @@ def test_one_mistake_is_told_once(host: Host) -> None:
     assert told["type"] == "value_not_in_list"
 
 
+def test_steps_and_a_sink_that_make_no_sense(host: Host) -> None:
+    graph, _ = simple(BLOCK0)
+    loader = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameLoadGenerator")
+    loader["inputs"]["steps"] = "250,1000"
+    (told,) = mistakes(host, graph)
+    assert told["extra_info"]["input_name"] == "steps"
+    assert "each lower than the one before, such as 1000,750,500,250" in told["details"]
+    loader["inputs"] |= {"steps": "", "sink": 4}
+    assert "leaves no room for a block in a window of 6 latent frames" in fail(host, graph)
+
+
 def test_what_is_checked_is_the_prompts_own(host: Host) -> None:
     """Of prompts with the same nodes and other variants, several at a time."""
     good, bad = Graph(), Graph()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.networks.vae.base import denormalise
+from comfyui_matrixgame.variants import Tried
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from .graphs import Graph, Link
@@ -94,6 +96,25 @@ def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
     assert node == rolled.node
     assert re.fullmatch(r"exact: weights [\d.]+ MB, beside them [\d.]+ MB", plan)
     assert re.search(r"exact; weights .* beside them .*caches .*working", host.log())
+
+
+def test_steps_window_and_sink_are_tried_as_in_the_engine(host: Host, base: Path, models: Models) -> None:
+    """And given as what means the variant's own, they are those of a graph of before."""
+    own, ways = {"steps": " ", "window": 0, "sink": -1}, {"steps": "1000, 500", "window": 5, "sink": 1}
+    script, made = f"{WALK}\nw 12f", {}
+    for name, said in (("own", own), ("tried", ways)):
+        graph, rolled = simple(script, seed=7)
+        loader = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameLoadGenerator")
+        loader["inputs"].update(said)
+        save_images(graph, rolled[0], name)
+        succeed(host, graph)
+        made[name] = saved_images(host, name)
+    np.testing.assert_array_equal(made["own"], engine_frames(models, base, script, seed=7))
+    generator = copy.copy(models.generator)
+    generator.run_as(Tried((1000, 500), 5, 1).of(models.variant))
+    tried = Models(generator, models.vae, vision=models.vision)
+    np.testing.assert_array_equal(made["tried"], engine_frames(tried, base, script, seed=7))
+    assert (made["tried"] != made["own"]).any()
 
 
 def test_video_is_that_of_matrixgame_render(host: Host, base: Path, tmp_path: Path) -> None:
