@@ -27,7 +27,7 @@ with pretend_gpus(1, total=given["card"]) as gpus:
     import comfy.options
     comfy.options.enable_args_parsing()
     if given["dynamic"]:
-        from tests.host.pretend_aimdo import VBar, turn_on
+        from tests.host.gpu.pretend_aimdo import VBar, turn_on
         turn_on()
     exec(compile(given["script"], "script", "exec"), {**globals(), **given["names"]})
 assert not gpus.races, gpus.races

@@ -24,9 +24,9 @@ from comfyui_matrixgame.play.wire.protocol import VERSION, jpeg
 
 from ..host.conftest import make_base
 from ..host.graphs import Graph
+from ..host.nodes.test_cache import cached, finished, frames_of
+from ..host.nodes.test_rollout import save_images, saved_images
 from ..host.server import Host
-from ..host.test_cache import cached, finished, frames_of
-from ..host.test_rollout import save_images, saved_images
 from ..host.worlds import add_models, add_world
 from ..play.client import unpack
 from .chains import PATIENCE, SEED, STOPS, agree, see, send, share

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, bounds, load_workflow, open_page, picture, reload_page, show_all, until
-from .graphs import WORKFLOWS, read_workflow
-from .server import PACK, Host
-from .test_workflows import SMALL, write_clip
+from ..browser import RENDERERS, bounds, load_workflow, open_page, picture, reload_page, show_all, until
+from ..graphs import WORKFLOWS, read_workflow
+from ..nodes.test_workflows import SMALL, write_clip
+from ..server import PACK, Host
 
 PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
 PLAYS = """async ([name, width]) => {

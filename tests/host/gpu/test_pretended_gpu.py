@@ -19,15 +19,15 @@ from comfyui_matrixgame.media.video import VideoWriter, read_video
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
-from ..pretend_gpu import Machine
-from .graphs import Graph
-from .models import CLIP, UNIVERSAL, VAE
-from .server import Host
-from .test_cache import free, roll
-from .test_errors import fail, sampled
-from .test_live_play import Events, back_and_on, graph_of
-from .test_rollout import save_images, saved_images, succeed
-from .worlds import HEIGHT, WIDTH, add_models, add_rollout, add_world, simple
+from ...pretend_gpu import Machine
+from ..graphs import Graph
+from ..models import CLIP, UNIVERSAL, VAE
+from ..nodes.test_cache import free, roll
+from ..nodes.test_errors import fail, sampled
+from ..nodes.test_rollout import save_images, saved_images, succeed
+from ..pages.test_live_play import Events, back_and_on, graph_of
+from ..server import Host
+from ..worlds import HEIGHT, WIDTH, add_models, add_rollout, add_world, simple
 
 WALK = ["w 8f", "w+right(0.1) 12f", "w 12f", "d 13f"]  # a block each
 SAID_ON_A_NODE = "!!! Exception during processing !!!"  # core logs where such an error comes from, too

@@ -18,11 +18,11 @@ from playwright.sync_api import Page
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.play.wire.protocol import BAD_TOKEN, VERSION
 
-from .browser import RENDERERS, SETTLED, VIEW, open_page, reload_page
-from .graphs import Graph
-from .server import Host, Run
-from .test_rollout import save_images, saved_images
-from .worlds import add_models, add_video, add_world
+from ..browser import RENDERERS, SETTLED, VIEW, open_page, reload_page
+from ..graphs import Graph
+from ..nodes.test_rollout import save_images, saved_images
+from ..server import Host, Run
+from ..worlds import add_models, add_video, add_world
 
 LOST_SECONDS = 15.0  # of the node
 PATIENCE = 120.0  # seconds of one player: a test that waits for what does not come ends

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .models import LORA, UNIVERSAL, VAE
-from .on_gpu import run_on_gpu
+from ..models import LORA, UNIVERSAL, VAE
+from ..on_gpu import run_on_gpu
 
 PRELUDE = """
 import logging

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from .models import CLIP, UNIVERSAL, VAE
-from .server import Host, run_in_core
-from .worlds import BLOCK0, HEIGHT, WIDTH, simple
+from ..models import CLIP, UNIVERSAL, VAE
+from ..server import Host, run_in_core
+from ..worlds import BLOCK0, HEIGHT, WIDTH, simple
 
 MEGABYTE = 1 << 20
 RUNS, WARM_UP = 50, 10

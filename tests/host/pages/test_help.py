@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page
 
-from .browser import RENDERERS, open_page, picture, reload_page
-from .server import Host
+from ..browser import RENDERERS, open_page, picture, reload_page
+from ..server import Host
 
 pytestmark = pytest.mark.alternates
 ADD = """(type) => { const { app, LiteGraph } = window; app.graph.clear();

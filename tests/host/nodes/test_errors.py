@@ -10,10 +10,10 @@ import pytest
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
-from .graphs import Graph
-from .models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
-from .server import Host, Rejected, Run, run_in_core
-from .worlds import BLOCK0, add_models, add_rollout, add_video, add_world, simple
+from ..graphs import Graph
+from ..models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
+from ..server import Host, Rejected, Run, run_in_core
+from ..worlds import BLOCK0, add_models, add_rollout, add_video, add_world, simple
 
 
 def fail(host: Host, graph: Graph) -> str:

@@ -14,7 +14,7 @@ import torch
 from comfyui_matrixgame.cache.blocks import BlockCache
 from comfyui_matrixgame.cache.records import Record, write_record
 
-from .server import Host
+from ..server import Host
 
 KEY = "0" * 40 + "-" + "1" * 16
 GOOD = torch.full((1, 9, 32, 48, 3), 90, dtype=torch.uint8)

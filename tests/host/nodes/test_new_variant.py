@@ -16,16 +16,16 @@ from comfyui_matrixgame.actions.drawing.overlay import draw_overlay
 from comfyui_matrixgame.variants import VARIANTS, read_file
 from tests.web.page import FIND, TimelinePage
 
-from .browser import RENDERERS, SETTLED, open_page
-from .conftest import make_base
-from .graphs import Graph
-from .models import generator_tensors, save
-from .server import Host
-from .test_live_play import PLAYER, show_node
+from ..browser import RENDERERS, SETTLED, open_page
+from ..conftest import make_base
+from ..graphs import Graph
+from ..models import generator_tensors, save
+from ..pages.test_live_play import PLAYER, show_node
+from ..server import Host
+from ..worlds import add_models, add_world
 from .test_rollout import save_images, saved_images
-from .worlds import add_models, add_world
 
-FILE = Path(__file__).parents[1] / "variants" / "files" / "spacewalk.json"
+FILE = Path(__file__).parents[2] / "variants" / "files" / "spacewalk.json"
 WEIGHTS = "spacewalk.safetensors"
 TIMELINE = "MatrixGameActionTimeline"
 CHOICES = "() => window.node.widgets.find((w) => w.name === 'variant').options.values"

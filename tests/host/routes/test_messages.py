@@ -20,11 +20,11 @@ import pytest
 
 from comfyui_matrixgame.play.wire.protocol import VERSION
 
-from ..fuzz.damage import damaged
-from ..fuzz.messages import HEADERS, WORDS, bother, value
-from ..play.client import SOON, Remote
-from .server import Host
-from .test_live_play import Events, graph_of
+from ...fuzz.damage import damaged
+from ...fuzz.messages import HEADERS, WORDS, bother, value
+from ...play.client import SOON, Remote
+from ..pages.test_live_play import Events, graph_of
+from ..server import Host
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "120"))
 SECONDS = 300 + COUNT / 4  # for a test: on a busy machine a message takes a tenth of one

@@ -20,9 +20,9 @@ from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.media.video import VideoWriter, read_video
 from comfyui_matrixgame.terminal.main import main
 
-from .models import CLIP, UNIVERSAL, VAE
-from .server import Host
-from .worlds import HEIGHT, WIDTH
+from ..models import CLIP, UNIVERSAL, VAE
+from ..server import Host
+from ..worlds import HEIGHT, WIDTH
 
 SCRIPTS = [{"name": "walk", "text": "w+right(0.1) 8f; w 12f"}, {"name": "back", "text": "s 8f"}]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from .conftest import make_base
-from .graphs import Graph, Link
-from .server import Host
-from .test_live_play import Events, walk_two_blocks_and_stop
-from .worlds import BLOCK0, add_models, add_rollout, add_world
+from ..conftest import make_base
+from ..graphs import Graph, Link
+from ..pages.test_live_play import Events, walk_two_blocks_and_stop
+from ..server import Host
+from ..worlds import BLOCK0, add_models, add_rollout, add_world
 
 FIX = "cannot be written (Not a directory); check its rights and the free space, or start ComfyUI with another"
 

@@ -9,10 +9,10 @@ import torch
 from comfyui_matrixgame.checkpoints import inspect_file, load_generator
 from comfyui_matrixgame.variants import UNIVERSAL as VARIANT
 
-from .graphs import Graph
-from .models import LORA, generator_tensors
-from .server import Host
-from .worlds import add_models
+from ..graphs import Graph
+from ..models import LORA, generator_tensors
+from ..server import Host
+from ..worlds import add_models
 
 
 def saved(host: Host, prefix: str, lora: bool) -> Path:

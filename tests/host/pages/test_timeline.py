@@ -13,8 +13,8 @@ from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from tests.web.page import FIND, LOAD, SAVE, TimelinePage
 
-from .browser import RENDERERS
-from .server import Host
+from ..browser import RENDERERS
+from ..server import Host
 
 pytestmark = pytest.mark.alternates
 ROWS = f"""async () => {{

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .models import UNIVERSAL, VAE
-from .server import run_in_core
+from ..models import UNIVERSAL, VAE
+from ..server import run_in_core
 
 PRELUDE = """
 import comfy.sd

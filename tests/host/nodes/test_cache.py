@@ -20,11 +20,11 @@ from comfyui_matrixgame.cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 from comfyui_matrixgame.media.video import read_video
 
-from ..conftest import skip_or_fail
-from .graphs import Graph, Link
-from .models import LORA, UNIVERSAL, VAE
-from .server import Host, run_in_core, why_no_host
-from .worlds import add_models, add_video, add_world
+from ...conftest import skip_or_fail
+from ..graphs import Graph, Link
+from ..models import LORA, UNIVERSAL, VAE
+from ..server import Host, run_in_core, why_no_host
+from ..worlds import add_models, add_video, add_world
 
 WALK = ["w 8f", "w+right(0.1) 12f", "w 12f", "d 13f"]  # a block each
 

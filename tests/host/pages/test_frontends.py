@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from .browser import RENDERERS, SETTLED, load_workflow, open_page, until
-from .graphs import WORKFLOWS, read_workflow
-from .server import Host
+from ..browser import RENDERERS, SETTLED, load_workflow, open_page, until
+from ..graphs import WORKFLOWS, read_workflow
+from ..server import Host
 from .test_browser import QUEUE_EMPTY
 from .test_live_play import demo_graph, show_node
 

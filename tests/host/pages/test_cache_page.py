@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from .browser import RENDERERS, load_workflow, open_page, picture, until
-from .graphs import WORKFLOWS, read_workflow
-from .server import Host
+from ..browser import RENDERERS, load_workflow, open_page, picture, until
+from ..graphs import WORKFLOWS, read_workflow
+from ..nodes.test_workflows import SMALL
+from ..server import Host
 from .test_browser import QUEUE, QUEUE_EMPTY, SHRINK
-from .test_workflows import SMALL
 
 CONNECT = """(project) => {
   const find = (type) => window.app.graph.nodes.find((node) => node.type === type);

@@ -10,11 +10,11 @@ import numpy as np
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.world import Models
 
-from .graphs import Graph, Link
-from .server import Host
+from ..graphs import Graph, Link
+from ..server import Host
+from ..worlds import add_models, add_video, add_world
 from .test_errors import mistakes, reject
 from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
-from .worlds import add_models, add_video, add_world
 
 SCRIPTS = {"turn right": "w+right(0.1) 8f\nw 1f", "walk": "w 9f", "back": "s 21f"}
 TEXT = "".join(f"--- {name}\n{script}\n" for name, script in SCRIPTS.items())

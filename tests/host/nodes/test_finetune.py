@@ -9,11 +9,11 @@ import numpy as np
 
 from comfyui_matrixgame.variants import UNIVERSAL
 
-from .graphs import Graph
-from .models import generator_tensors, save
-from .server import Host
+from ..graphs import Graph
+from ..models import generator_tensors, save
+from ..server import Host
+from ..worlds import add_models, add_rollout, add_world
 from .test_rollout import WALK, save_images, saved_images, succeed
-from .worlds import add_models, add_rollout, add_world
 
 LIKE = {
     "format": "matrixgame.variant", "version": 1, "like": "universal", "name": "finetune", "title": "Finetune",

@@ -29,10 +29,10 @@ from comfyui_matrixgame.networks.vae.base import denormalise
 from comfyui_matrixgame.variants import Tried
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
-from .graphs import Graph, Link
-from .models import CLIP, LORA, UNIVERSAL, VAE
-from .server import PACK, Host, run_in_core
-from .worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
+from ..graphs import Graph, Link
+from ..models import CLIP, LORA, UNIVERSAL, VAE
+from ..server import PACK, Host, run_in_core
+from ..worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
 
 WALK = "w+right(0.1) 8f\nw 13f"  # two blocks, 21 frames; the second is the first to read row 8
 

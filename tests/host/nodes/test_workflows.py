@@ -9,9 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from .graphs import VIRTUAL, WORKFLOWS, read_workflow, to_prompt
-from .models import GENERATORS
-from .server import Host
+from ..graphs import VIRTUAL, WORKFLOWS, read_workflow, to_prompt
+from ..models import GENERATORS
+from ..server import Host
 
 ALL = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 HOSTS = ("https://huggingface.co/", "https://civitai.com/")

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ..conftest import skip_or_fail
-from .server import PACK, Host, run_in_core, why_no_host
+from ...conftest import skip_or_fail
+from ..server import PACK, Host, run_in_core, why_no_host
 
 CHANGING = ("strip", "take", "cache/none/free", "cache/none/forget")
 
