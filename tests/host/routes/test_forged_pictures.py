@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from comfyui_matrixgame.cache.blocks import BlockCache
+from comfyui_matrixgame.cache.projects import open_project
 from comfyui_matrixgame.cache.records import Record, write_record
 
 from ..server import Host
@@ -38,7 +39,7 @@ BROKEN = {"empty": b"", "cut": None, "a picture": b"\xff\xd8\xff\xe0JFIF" * 9, "
 def project(host: Host) -> str:
     """A project that holds nothing yet."""
     name = f"forged {uuid.uuid4().hex[:6]}"
-    BlockCache(host.base / "output" / "matrixgame" / "cache", name)._open()
+    open_project(BlockCache(host.base / "output" / "matrixgame" / "cache", name).folder)
     return name
 
 
