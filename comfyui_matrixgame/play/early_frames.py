@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TypeVar
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..networks.vae import VideoDecoder
-from ..networks.vae.base import State, to_uint8
+from ..networks.vae.base import DecoderAround, State, to_uint8
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
 from ..world import Models
 
@@ -24,14 +24,14 @@ OnFrames = Callable[[Frames, float], None]
 Result = TypeVar("Result")
 
 
-class EarlyDecoder:
+class EarlyDecoder(DecoderAround):
     """A decoder that hands over the frames of each latent frame as soon as they are there; same numbers.
 
     shown: whether it has handed over frames of the current block. stopped: what was raised since to stop that block.
     """
 
     def __init__(self, decoder: VideoDecoder) -> None:
-        self._decoder = decoder
+        super().__init__(decoder)
         self.on_frames: OnFrames | None = None
         self.shown = False
         self.stopped: BaseException | None = None
@@ -62,20 +62,6 @@ class EarlyDecoder:
                 self.on_frames(frames, time.perf_counter() - began)
         assert state is not None
         return torch.cat(parts, dim=2), state
-
-    @property
-    def latents_behind(self) -> int:
-        """See VideoDecoder.latents_behind."""
-        return self._decoder.latents_behind
-
-    @property
-    def state_device(self) -> torch.device | None:
-        """See VideoDecoder.state_device."""
-        return self._decoder.state_device
-
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Those of the decoder itself: a world made with it is one made with the decoder."""
-        return self._decoder.named_parameters()
 
 
 def with_early_frames(models: Models) -> tuple[Models, EarlyDecoder]:

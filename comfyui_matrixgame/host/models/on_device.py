@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import Tensor
 
 from ...networks.vae import VideoAutoencoder, VideoDecoder
-from ...networks.vae.base import State
+from ...networks.vae.base import DecoderAround, State
 
 
-class DecoderOnDevice:
+class DecoderOnDevice(DecoderAround):
     """A decoder that takes its inputs to the device it computes on, wherever core keeps its weights."""
 
     def __init__(self, decoder: VideoDecoder, device: torch.device) -> None:
-        self._decoder, self._device = decoder, device
-
-    @property
-    def latents_behind(self) -> int:
-        """See VideoDecoder.latents_behind."""
-        return self._decoder.latents_behind
-
-    @property
-    def state_device(self) -> torch.device | None:
-        """See VideoDecoder.state_device."""
-        return self._decoder.state_device
-
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """Those of the decoder itself."""
-        return self._decoder.named_parameters()
+        super().__init__(decoder)
+        self._device = device
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoDecoder.decode."""

@@ -52,6 +52,28 @@ class VideoDecoder(Protocol):
         ...
 
 
+class DecoderAround:
+    """What stands around a decoder and changes how it is called: `decode` is its own, the rest of a VideoDecoder is the
+    decoder's, so that a world made with the one goes on with the other."""
+
+    def __init__(self, decoder: VideoDecoder) -> None:
+        self._decoder = decoder
+
+    @property
+    def latents_behind(self) -> int:
+        """See VideoDecoder.latents_behind."""
+        return self._decoder.latents_behind
+
+    @property
+    def state_device(self) -> torch.device | None:
+        """See VideoDecoder.state_device."""
+        return self._decoder.state_device
+
+    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Those of the decoder itself."""
+        return self._decoder.named_parameters()
+
+
 class VideoEncoder(Protocol):
     """Pixels to latents, four frames at a time, with the state outside."""
 

@@ -13,22 +13,22 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from .base import SPATIAL_STRIDE, State, VideoDecoder
+from .base import SPATIAL_STRIDE, DecoderAround, State, VideoDecoder
 from .wan import WanVAE
 
 OVERLAP = 8  # latent columns that two neighbouring tiles share
 
 
-class VisitingEncoder:
+class VisitingEncoder(DecoderAround):
     """A VAE whose encoder is on the device only while it encodes. Its decoder stays, unless there is another.
 
     Nothing of the encoder, nor of its state, is kept once a world has started.
     """
 
     encode_at_once = True
-    state_device: torch.device | None = None
 
     def __init__(self, vae: WanVAE, device: torch.device, decodes: bool) -> None:
+        super().__init__(vae)
         self._vae, self._device = vae, device
         vae.lay_weights(device)
         parameters = [*vae.encoder.parameters(), *vae.conv1.parameters()]
@@ -40,15 +40,6 @@ class VisitingEncoder:
     def input_device(self) -> torch.device:
         """See VideoEncoder.input_device."""
         return self._device
-
-    @property
-    def latents_behind(self) -> int:
-        """See VideoDecoder.latents_behind."""
-        return self._vae.latents_behind
-
-    def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """The VAE's own."""
-        return self._vae.named_parameters()
 
     def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """See VideoEncoder.encode."""
@@ -65,21 +56,20 @@ class VisitingEncoder:
         return self._vae.decode(latents, state)
 
 
-class TiledDecoder:
+class TiledDecoder(DecoderAround):
     """Decodes a frame as upright `tiles`, blended where they overlap.
 
     Each tile has a state of its own, which lies in main memory (`state_device`) while the tile is not at work.
     """
 
-    state_device: torch.device | None = torch.device("cpu")
-
     def __init__(self, decoder: VideoDecoder, tiles: int) -> None:
-        self._decoder, self.tiles = decoder, tiles
+        super().__init__(decoder)
+        self.tiles = tiles
 
     @property
-    def latents_behind(self) -> int:
-        """See VideoDecoder.latents_behind: a tile looks back as far as a whole frame."""
-        return self._decoder.latents_behind
+    def state_device(self) -> torch.device:
+        """See VideoDecoder.state_device."""
+        return torch.device("cpu")
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         """The weights, and how frames are cut: a world's frames go on only in the same tiles."""
