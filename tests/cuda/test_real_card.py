@@ -75,7 +75,7 @@ def exact_products() -> Iterator[None]:
 def on_cuda(name: str, dtype: torch.dtype) -> Models:
     model = with_streams(Generator(golden_config(name)), name).to(CUDA, dtype)
     model.compute_dtype = dtype  # type: ignore[assignment]
-    models = models_with(model)  # type: ignore[arg-type]
+    models = models_with(model, name)
     models.vae.to(CUDA)
     return models
 
