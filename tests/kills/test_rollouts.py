@@ -95,6 +95,7 @@ def test_told_to_end(weights: Path, tmp_path: Path) -> None:
         out.mkdir()
         arguments = rendering(weights, out, blocks=400)[1:]
         begin = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        begin += "signal.signal(signal.SIGHUP, signal.SIG_DFL); "  # which nohup would have it ignore
         begin += "from comfyui_matrixgame.terminal.main import main; sys.exit(main(sys.argv[1:]))"
         process = subprocess.Popen(
             [sys.executable, "-c", begin, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True

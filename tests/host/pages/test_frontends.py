@@ -69,9 +69,8 @@ def lanes(page: Page) -> dict[str, Any]:
 def change_and_undo(page: Page, change: str) -> None:
     """Change the graph from outside the editor, then undo it."""
     before = page.evaluate(UNDOS)
-    page.evaluate(change)
-    # nothing is taken while the frontend is still at something of its own
-    until(page, f"() => {{ ({CAPTURE})(); return ({UNDOS})() > {before}; }}", 10)
+    # while the frontend lays out new nodes it may put a node back, or take nothing as a change
+    until(page, f"() => {{ ({change})(); ({CAPTURE})(); return ({UNDOS})() > {before}; }}", 10)
     undo(page, before)
 
 
