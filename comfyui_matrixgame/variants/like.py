@@ -27,7 +27,7 @@ def read_like(value: Any, origin: str) -> Variant:
     """The variant that a parsed description is of, which may have `like`. Raises VariantError."""
     if not isinstance(value, Mapping) or value.get(LIKE) is None:
         return read_description(value, origin)
-    name, known = value[LIKE], _known()
+    name, known = value[LIKE], lasting_variants()
     base = next((one for one in known.values() if one.name == name), None)
     base = base or next((one for one in _relatives() if one.name == name), None)
     if base is None:
@@ -67,11 +67,13 @@ def variant_of_inputs(keys: int, camera: bool) -> Variant | None:
 
 
 def _of_inputs(keys: int, camera: bool) -> Variant | None:
-    choices = *_known().values(), *_relatives()
+    choices = *lasting_variants().values(), *_relatives()
     return next((one for one in choices if (len(one.keys), one.mouse) == (keys, camera)), None)
 
 
-def _known() -> dict[str, Variant]:
+def lasting_variants() -> dict[str, Variant]:
+    """By name: those of the package and of folders. What was learned of single files goes with the process, and is no
+    choice in a node: inputs are written for what it is `like`."""
     return {name: variant for name, variant in VARIANTS.items() if name not in _learned}
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...variants import VARIANTS, add_folder, refresh
+from ...variants import add_folder, lasting_variants, refresh
 
 FOLDER = "matrixgame_variants"  # in models, or where extra_model_paths.yaml says
 
@@ -18,6 +18,6 @@ for _folder in folder_paths.get_folder_paths(FOLDER):
 
 
 def variant_choices() -> list[str]:
-    """The names of all variants that are known now; a description that came meanwhile is read."""
+    """The names of the variants that inputs can be written for; a description that came meanwhile is read."""
     refresh()
-    return list(VARIANTS)
+    return list(lasting_variants())

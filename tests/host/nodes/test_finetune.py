@@ -41,3 +41,5 @@ def test_a_finetune_runs_as_it_is_described(host: Host, base: Path) -> None:
     assert passes == 6
     assert said == []
     assert (plain != described).mean() > 0.1
+    timeline = host.get("/object_info/MatrixGameActionTimeline")["MatrixGameActionTimeline"]
+    assert "finetune" not in timeline["input"]["required"]["variant"][1]["options"]  # as after a restart
