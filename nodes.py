@@ -9,7 +9,6 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .comfyui_matrixgame.actions.drawing.overlay import POSITIONS, STYLES
 from .comfyui_matrixgame.cache.kept_worlds import problem_with_name
 from .comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
-from .comfyui_matrixgame.errors import VariantError
 from .comfyui_matrixgame.host import (
     action_overlay,
     action_timeline,
@@ -31,7 +30,7 @@ from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
 from .comfyui_matrixgame.host.running.variants import variant_choices
 from .comfyui_matrixgame.media.fitting import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
-from .comfyui_matrixgame.variants import MOST_WINDOW, Tried, steps_of_text
+from .comfyui_matrixgame.variants import MOST_WINDOW
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
@@ -163,11 +162,7 @@ class LoadGenerator(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, steps: str | None = "") -> bool | str:
-        try:
-            steps_of_text(steps or "")  # None: linked, so its value comes later
-        except VariantError as error:
-            return str(error)
-        return True
+        return load_generator.problem_with_steps(steps) or True
 
     @classmethod
     def execute(
@@ -180,8 +175,7 @@ class LoadGenerator(io.ComfyNode):
         window: int = 0,
         sink: int = -1,
     ) -> io.NodeOutput:
-        tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None)
-        model = load_generator.load_generator(file, dtype, attention, precision, tried)
+        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink)
         return io.NodeOutput(model, ui=load_generator.shown(model, file))
 
 

@@ -16,14 +16,14 @@ from ..checkpoints.builtin import demo_world
 from ..checkpoints.load import DTYPES, compute_dtype
 from ..checkpoints.sizes import variant_of
 from ..compute.quantise import EXACT, check_precision
-from ..variants import Tried, default_variant
+from ..errors import VariantError
+from ..variants import Tried, default_variant, steps_of_text
 from .models.core_values import MatrixGameModel
 from .models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from .models.residency import bytes_to_stay, patcher_for
 from .running.folders import demo_choice, model_path
 
 DTYPE_CHOICES = ("auto", *DTYPES)
-_NOTHING_TRIED = Tried()
 
 
 def generator_choices() -> list[str]:
@@ -31,11 +31,28 @@ def generator_choices() -> list[str]:
     return [*folder_paths.get_filename_list("diffusion_models"), *demo_choice()]
 
 
+def problem_with_steps(steps: str | None) -> str:
+    """What is wrong with the steps to try; empty where nothing is, or where they are linked (None) and come later."""
+    try:
+        steps_of_text(steps or "")
+    except VariantError as error:
+        return str(error)
+    return ""
+
+
 def load_generator(
-    file: str, dtype: str, attention: str, precision: str = EXACT, tried: Tried = _NOTHING_TRIED
+    file: str,
+    dtype: str,
+    attention: str,
+    precision: str = EXACT,
+    steps: str = "",
+    window: int = 0,
+    sink: int = -1,
 ) -> comfy.model_patcher.ModelPatcher:
-    """A generator as core's MODEL; raises CheckpointError, BackendError for an attention or a precision that is not
-    there, or VariantError for steps, a window or a sink that make no sense."""
+    """A generator as core's MODEL. steps, window, sink: to try, as the node has them; empty, 0 and -1 are the
+    variant's own. Raises CheckpointError, BackendError for an attention or a precision that is not there, or
+    VariantError for what makes no sense to try."""
+    tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None)
     check_precision(precision, memory.get_torch_device())
     demo = demo_world() if file == DEMO_WORLD else None
     path = model_path("diffusion_models", file) if demo is None else demo.generator
