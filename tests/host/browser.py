@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, TimeoutError
 
 from .server import Host
 
@@ -91,6 +91,19 @@ def until(page: Page, question: str, seconds: float, argument: Any = None) -> No
     while not page.evaluate(question, argument):
         assert time.monotonic() < deadline, f"not within {seconds} s: {question}"
         page.wait_for_timeout(250)
+
+
+def double_click(page: Page, x: float, y: float, taken: str) -> None:
+    """Double-click the canvas until `taken` holds: LiteGraph takes two clicks for one double click only within 300 ms,
+    and a busy machine may hand them on further apart."""
+    for _ in range(5):
+        page.mouse.dblclick(x, y)
+        try:
+            page.wait_for_function(taken, timeout=5_000)
+            return
+        except TimeoutError:
+            continue
+    raise AssertionError(f"no double click was taken: {taken}")
 
 
 def picture(page: Page, path: Path, box: list[float] | None = None) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, bounds, load_workflow, open_page, picture, reload_page, show_all, until
+from ..browser import RENDERERS, bounds, double_click, load_workflow, open_page, picture, reload_page, show_all, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..nodes.test_workflows import SMALL, write_clip
 from ..server import PACK, Host
@@ -58,11 +58,9 @@ def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
 
 def test_nodes_are_found_by_search(page: Any) -> None:
     page.evaluate("() => window.app.graph.clear()")
-    page.mouse.dblclick(900, 600)
-    page.wait_for_timeout(1000)
+    double_click(page, 900, 600, "() => document.activeElement?.tagName === 'INPUT'")
     page.keyboard.type("rollout", delay=30)
-    page.get_by_text("Roll Out", exact=False).first.wait_for(timeout=15_000)
-    page.wait_for_timeout(500)
+    page.get_by_text("Roll Out", exact=True).first.wait_for(timeout=15_000)
     page.keyboard.press("Enter")
     page.wait_for_function("() => window.app.graph.nodes.some(n => n.type === 'MatrixGameRollOut')", timeout=15_000)
 
