@@ -23,6 +23,7 @@ from .comfyui_matrixgame.host import (
     world_cache,
 )
 from .comfyui_matrixgame.host.models.layers import ATTENTION_CHOICES
+from .comfyui_matrixgame.host.routes import doctor as doctor_routes
 from .comfyui_matrixgame.host.routes import panel, player, strip
 from .comfyui_matrixgame.host.routes import variants as variant_routes
 from .comfyui_matrixgame.host.running import checking
@@ -774,6 +775,7 @@ class MatrixGameExtension(ComfyExtension):
         strip.add_routes()
         variant_routes.add_routes()
         player.add_routes()
+        doctor_routes.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

@@ -47,6 +47,12 @@ def nothing_is_warm() -> None:
         warm._warm.clear()
 
 
+@pytest.fixture(autouse=True, scope="session")
+def no_error_is_kept_at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Errors of the program that tests provoke are none of the developer's."""
+    os.environ.setdefault("MATRIXGAME_STATE", str(tmp_path_factory.mktemp("state")))
+
+
 def skip_or_fail(reason: str | None) -> None:
     """Skip with a reason, where there is one; fail instead where REQUIRE_HOST=1."""
     if reason is not None and os.environ.get("REQUIRE_HOST") == "1":

@@ -4,6 +4,7 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import "./doctor.mjs";
 import "./live_play.mjs";
 import { defaultVariant } from "./model/variants.mjs";
 import { addElement } from "./node_widget.mjs";

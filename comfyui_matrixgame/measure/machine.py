@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from ..checkpoints.load import compute_dtype
 from ..compute.attention import sdpa
 from ..compute.fused import narrow_convolution
 from ..compute.ops import convolve3d, cpu_has_matrix_registers, cpu_multiplies_bfloat16
+from ..system.machine import processor
 from .clock import clock_name, load_average, sustained
 
 
@@ -26,7 +26,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.system(),
-        "processor": _processor(),
+        "processor": processor(),
         "threads": torch.get_num_threads(),
         "cpu_capability": _capability(),
         "load_average": load_average(),
@@ -45,14 +45,6 @@ def _capability() -> str:
     """What decides which route torch and this engine take."""
     more = {"bfloat16": cpu_multiplies_bfloat16(), "AMX": cpu_has_matrix_registers()}
     return " + ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has)])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def _driver() -> str:

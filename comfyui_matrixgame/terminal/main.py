@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import __version__
+from ..doctor.last_error import keep_error
 from ..errors import MatrixGameError
 from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             _flush()
             return status
     except MatrixGameError as error:
+        keep_error(error, _command(arguments))
         return _fail(str(error))
     except KeyboardInterrupt as stop:
         _fail("stopped.")
@@ -46,7 +48,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG):
             raise
+        keep_error(error, _command(arguments))
         return _fail(_unexpected(error))
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    """The command that was asked for, without its arguments, which may be personal."""
+    return next((word for word in sys.argv[1:] if word.isalpha()), "") if arguments is None else "".join(arguments[:1])
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -94,7 +102,7 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         names = " and ".join(shown(str(name)) for name in (error.filename, error.filename2) if name is not None)
         return f"{names or 'The output'} cannot be read or written: {error.strerror}."
-    return f"{type(error).__name__}: {text}. This should not happen; set {DEBUG}=1 to see where, and report it."
+    return f"{type(error).__name__}: {text}. This should not happen: report it with what `matrixgame doctor` says."
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,6 +110,7 @@ def parser() -> argparse.ArgumentParser:
     from . import actions as actions_cli
     from . import batch as batch_cli
     from . import describe as describe_cli
+    from . import doctor as doctor_cli
     from . import play as play_cli
 
     top = Parser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
@@ -115,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     actions_cli.add_parser(commands).set_defaults(run=actions_cli.run)
     batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
+    doctor_cli.add_parser(commands).set_defaults(run=doctor_cli.run)
     play_cli.add_parser(commands).set_defaults(run=play_cli.run)
     return top
 

@@ -102,12 +102,21 @@ def _failed() -> list[tuple[str, Any]]:
     return []
 
 
+def why_not_recorded(device: torch.device) -> str:
+    """Why nothing is recorded on a device, in a clause; empty where passes are."""
+    if device.type != "cuda" or torch.version.hip is not None:
+        return "not used: they are for NVIDIA's devices"
+    if os.environ.get(SWITCH) == "0":
+        return f"switched off by {SWITCH}"
+    return f"not used any more: a recording failed ({_failed()[0][0]})" if _failed() else ""
+
+
 def recorder_for(generator: Generator, device: torch.device) -> Recorder | None:
     """What can record a generator's passes on a device; None where nothing can, or where it was switched off."""
     if is_streamed(generator):
         log.info("Passes run call by call, not as CUDA graphs: the weights come from main memory layer by layer.")
         return None
-    if device.type != "cuda" or torch.version.hip is not None or os.environ.get(SWITCH) == "0" or _failed():
+    if why_not_recorded(device):
         return None
     mine = _RECORDERS.setdefault(generator, {})
     return mine.setdefault(device, CudaRecorder(device))

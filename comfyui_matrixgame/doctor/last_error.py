@@ -1,0 +1,52 @@
+"""The last error of the terminal program, kept in one small file until the next one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from .. import __version__
+from ..errors import MatrixGameError
+from .privacy import without_paths
+
+FOLDER = "MATRIXGAME_STATE"  # another folder for it
+_NAME = "last_error.txt"
+_MOST = 8000  # characters
+
+
+def keep_error(error: BaseException, command: str) -> None:
+    """Remember an error, without personal paths. command: what was run, its name alone. An error that was said in a
+    sentence needs no traceback. Where nothing can be written, nothing is kept."""
+    with contextlib.suppress(OSError, RuntimeError, ValueError):
+        folder = state_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        head = f"{time.strftime('%Y-%m-%d %H:%M')}, matrixgame {__version__}, {command}"
+        text = f"{type(error).__name__}: {error}"
+        if not isinstance(error, MatrixGameError):
+            text = "".join(traceback.format_exception(error))
+        part = folder / f"{_NAME}.{os.getpid()}.part"
+        part.write_text(f"{head}\n{without_paths(text)[-_MOST:]}", encoding="utf-8", errors="backslashreplace")
+        os.replace(part, folder / _NAME)
+
+
+def read_last_error() -> str:
+    """What was kept; empty where nothing was."""
+    try:
+        return (state_folder() / _NAME).read_text(encoding="utf-8", errors="replace").strip()[:_MOST]
+    except (OSError, RuntimeError):
+        return ""
+
+
+def state_folder() -> Path:
+    """Where the system wants such files of a program. Raises RuntimeError for a user without a home."""
+    if named := os.environ.get(FOLDER):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "matrixgame"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Logs" / "matrixgame"
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "matrixgame"
