@@ -15,13 +15,12 @@ from .comfyui_matrixgame.host import (
     bench_inputs,
     camera_paths,
     live_play,
-    load_generator,
-    load_vae,
     roll_out,
     saved_worlds,
     start_world,
     world_cache,
 )
+from .comfyui_matrixgame.host.loaders import load_generator, load_lora, load_vae
 from .comfyui_matrixgame.host.models.layers import ATTENTION_CHOICES
 from .comfyui_matrixgame.host.routes import doctor as doctor_routes
 from .comfyui_matrixgame.host.routes import panel, player, strip
@@ -178,6 +177,54 @@ class LoadGenerator(io.ComfyNode):
     ) -> io.NodeOutput:
         model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink)
         return io.NodeOutput(model, ui=load_generator.shown(model, file))
+
+
+class LoadLora(io.ComfyNode):
+    """See web/docs/MatrixGameLoadLora.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameLoadLora",
+            display_name="Load Matrix-Game LoRA",
+            category=CATEGORY,
+            description="Puts a LoRA on a generator, whatever names its tensors have, with its denoising steps.",
+            search_aliases=["matrix game lora", "load lora", "distilled lora", "few steps"],
+            inputs=[
+                io.Model.Input("model", tooltip="The generator, from Load Matrix-Game Generator or another LoRA."),
+                io.Combo.Input(
+                    "file",
+                    options=load_lora.lora_choices(),
+                    tooltip="A LoRA in models/loras that was trained for this generator. Each of its tensors must "
+                    "belong to it.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=-100.0,
+                    max=100.0,
+                    step=0.01,
+                    tooltip="How strongly it changes the weights; 0 leaves it out, with its steps.",
+                ),
+                io.Boolean.Input(
+                    "bypass",
+                    default=False,
+                    advanced=True,
+                    tooltip="Compute it beside the weights instead of merging it into them: slower, and closer where "
+                    "weights are kept in 8 bits.",
+                ),
+            ],
+            outputs=[io.Model.Output(display_name="model", tooltip="The generator with the LoRA.")],
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str, **_: Any) -> str:
+        return load_lora.lora_state(file)
+
+    @classmethod
+    def execute(cls, model: Any, file: str, strength: float, bypass: bool) -> io.NodeOutput:
+        patched = load_lora.load_lora(model, file, strength, bypass)
+        return io.NodeOutput(patched, ui=load_lora.shown(patched))
 
 
 class LoadVAE(io.ComfyNode):
@@ -780,6 +827,7 @@ class MatrixGameExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [
             LoadGenerator,
+            LoadLora,
             LoadVAE,
             ActionTimeline,
             CameraPaths,

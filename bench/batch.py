@@ -183,6 +183,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
     from comfyui_matrixgame.batch.results.ledger import Ledger
     from comfyui_matrixgame.batch.results.outputs import result_of_task
     from comfyui_matrixgame.batch.runner import Runner
+    from comfyui_matrixgame.variants import get_variant
 
     class Nowhere:
         is_near = True
@@ -203,7 +204,7 @@ def _whole_path(folder: Path, workers: int, count: int) -> dict[str, float]:
             return ""
 
         def task(self, job: Any) -> Any:
-            return make_task(jobs, job, ModelIds("models", "decoder", "tower"))
+            return make_task(jobs, job, ModelIds("models", "decoder", "tower"), get_variant(job.variant))
 
         def run(self, feed: Any, on_pulse: Any) -> Any:
             pool = _empty_pool(workers, 64)
@@ -250,7 +251,7 @@ def batch_of(folder: Path, args: argparse.Namespace) -> dict[str, float]:
     file.write_text(f"scripts: bench:0:93\nseeds: 0..{args.count - 1}\njobs: [{{image: {_demo_picture()}}}]\n")
     jobs, device = read_job_file(file), torch.device(args.device)
     models = load_all(files_for(jobs, "universal", device), "sdpa")
-    tasks = [make_task(jobs, job, ids_of(models)) for job in jobs.jobs()]
+    tasks = [make_task(jobs, job, ids_of(models), models.variant) for job in jobs.jobs()]
     renderer, frames = Renderer(models, args.count), 0
     sources = [task.source for task in tasks]
     assert all(sources)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from .checkpoints.builtin import NAME as DEMO_WORLD
 from .checkpoints.builtin import demo_world
 from .checkpoints.formats import FOUNDATION
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
+from .checkpoints.lora.merging import Lora, common_steps, open_lora, split_strength
 from .checkpoints.reader import open_weights
+from .checkpoints.sizes import generator_shapes
 from .compute.attention import get_attention
 from .compute.devices import fit_threads
 from .compute.quantise import EXACT
@@ -34,7 +37,7 @@ STORED_FP8 = "float8_e4m3fn"
 class Files:
     """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
     is_demo: whether they are those of the demo world. precision: one of quantise.PRECISIONS. memory: one of
-    memory.MODES."""
+    memory.MODES. loras: that are merged into the generator."""
 
     generator: FileReport
     vae: FileReport
@@ -46,6 +49,7 @@ class Files:
     is_demo: bool = False
     precision: str = EXACT
     memory: str = "auto"
+    loras: tuple[Lora, ...] = ()
 
     @property
     def variant(self) -> Variant:
@@ -54,8 +58,18 @@ class Files:
             raise MatrixGameError(f"{self.generator.path.name} is {self.generator.title}. {self.generator.advice}")
         return self.generator.variant
 
+    def with_loras(self, named: Sequence[str]) -> Files:
+        """The same with LoRAs, each a FILE or FILE:STRENGTH; at a strength of 0 a LoRA is left out. Raises
+        MatrixGameError where one is not for this generator."""
+        assert self.generator.config is not None
+        found, shapes = [split_strength(text) for text in named], generator_shapes(self.generator.config)
+        return replace(self, loras=tuple(open_lora(path, strength, shapes) for path, strength in found if strength))
+
     def trying(self, tried: Tried) -> Files:
-        """The same with the user's own steps, window or sink. Raises VariantError where they make no sense."""
+        """The same with the user's own steps, window or sink; without steps of the user's, with those that the LoRAs
+        bring along. Raises VariantError where they make no sense."""
+        if tried.steps is None:
+            tried = replace(tried, steps=common_steps((lora.name, lora.steps) for lora in self.loras))
         variant, config = tried.of(self.variant), self.generator.config
         assert config is not None
         config = replace(config, window=variant.window, sink=variant.sink)
@@ -105,12 +119,13 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     place = torch.device("cpu") if small else device
     dtype = STORED_FP8 if mode == "fp8" else files.dtype
     streamed = mode == "stream"
-    generator = load_generator(files.generator.path, dtype, place if streamed else device, precision=files.precision)
+    here = place if streamed else device
+    generator = load_generator(files.generator.path, dtype, here, precision=files.precision, loras=files.loras)
     generator.run_as(files.variant)
     generator.attention = get_attention(attention)
     vae: Any = load_vae(files.vae.path, files.dtype, place)
     decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None
-    generator_id = network_id(generator)  # once: nothing changes them any more
+    generator_id = "+".join([network_id(generator), *(lora.id for lora in files.loras)])  # nothing changes it any more
     if streamed:
         storage = storage_dtype(dtype, files.generator.dtype)
         generator.compute_dtype = compute_dtype(storage, device)
@@ -120,7 +135,7 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
         vae = VisitingEncoder(vae, device, decodes=decoder is None)
     if tiles > 1:
         decoder = TiledDecoder(vae if decoder is None else decoder, tiles)
-    return Models(generator, vae, decoder, generator_id=generator_id)
+    return Models(generator, vae, decoder, generator_id=generator_id, loras=tuple(lora.name for lora in files.loras))
 
 
 def plan_for(files: Files, height: int, width: int, played: bool = False, tiles: int | None = None) -> MemoryPlan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from ..networks.vae import TinyDecoder, WanVAE
 from ..networks.vision import ImageEncoder
 from ..system.resources import give_back
 from .formats import FOUNDATION, FileReport, recognise, vision_sizes
+from .lora.merging import Lora, merging
 from .reader import VAE, VISION, WeightsFile, open_weights
 from .tables.vision_names import vision_name
 
@@ -40,13 +41,14 @@ def load_generator(
     device: str | torch.device = "cpu",
     operations: OperationsLike = Operations,
     precision: str = EXACT,
+    loras: Sequence[Lora] = (),
 ) -> Generator:
     """The generator in a file, ready to run.
 
     dtype: what the weights are stored in: `auto` (as in the file, but float32 becomes bfloat16), `float32`,
     `bfloat16`, `float16` or `float8_e4m3fn` (linear layers only). The activations' dtype follows from it and
     from what the device computes fast in. precision: one of quantise.PRECISIONS; the device then holds the large
-    layers in 8 bits only.
+    layers in 8 bits only. loras: merged into the weights, in their order.
     Raises CheckpointError where the file is missing, damaged, incomplete or of another model, and BackendError for a
     dtype or precision that is unknown or that the device cannot compute in.
     """
@@ -63,7 +65,11 @@ def load_generator(
         if report.doubt:
             log.warning("%s: %s", file.name, report.doubt)
         place = device if precision == EXACT else torch.device("cpu")
-        _fill(model, place, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+
+        def read(name: str) -> Tensor:
+            return merging(loras, name, file.tensor(report.names[name]))
+
+        _fill(model, place, lambda name: _generator_dtype(name, storage), read)
     quantise(model, precision)
     model.to(device)
     model.lay_weights(device)

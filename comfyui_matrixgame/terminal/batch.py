@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BatchError
 from ..system.files import path_argument
 from ..system.words import counted
+from .shared.options import add_loras
 
 if TYPE_CHECKING:
     from ..batch.backends.backend import Backend
@@ -34,6 +36,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         command.add_argument(
             "--cache", metavar="FOLDER", help="make what several jobs begin with once, and keep it there"
         )
+        add_loras(command)
         command.add_argument("--device", help="such as cuda:0,cuda:1 or cpu; default: every CUDA device, else the best")
         command.add_argument("--ray", metavar="ADDRESS", help="a Ray cluster: its address, auto, or local")
         command.add_argument("--workers", type=int, metavar="N", help="with --ray: actors; default: one for each GPU")
@@ -65,10 +68,18 @@ def run(args: argparse.Namespace) -> int:
     return commands[args.batch_command](args)
 
 
-def _plan(args: argparse.Namespace) -> int:
+def _jobs(args: argparse.Namespace) -> JobFile:
+    """The job file, with the LoRAs of the arguments after its own; theirs count from the current folder."""
     from ..batch.jobs.jobfile import read_job_file
 
     jobs = read_job_file(args.file, args.output, args.cache)
+    here = Path.cwd()
+    loras = args.loras if args.comfyui else [str(here / lora) for lora in args.loras]
+    return replace(jobs, models=replace(jobs.models, loras=(*jobs.models.loras, *loras)))
+
+
+def _plan(args: argparse.Namespace) -> int:
+    jobs = _jobs(args)
     plan = _worked_out(args, jobs, _ledger_to_read(jobs))
     print("\n".join(plan.lines()))
     if plan.refusal:
@@ -77,13 +88,12 @@ def _plan(args: argparse.Namespace) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from ..batch.jobs.jobfile import read_job_file
     from ..batch.results.ledger import Ledger
     from ..batch.results.report import write_report
     from ..batch.results.store import open_store
     from ..batch.runner import Runner, ledger_folder
 
-    jobs = read_job_file(args.file, args.output, args.cache)
+    jobs = _jobs(args)
     folder = ledger_folder(jobs)
     plan = _worked_out(args, jobs, _ledger_to_read(jobs))
     print("\n".join(plan.lines()), file=sys.stderr)

@@ -61,6 +61,8 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
 
 def _refuse_what_goes_on(args: argparse.Namespace) -> None:
     """A clip that is made at once is no world, and takes no other mode."""
+    if args.loras:
+        raise WorldError("--lora: LoRAs are merged into distilled generators alone; leave it out.")
     for option, given in (("--world", args.world), ("--continue-clip", args.continue_clip)):
         if given:
             raise WorldError(

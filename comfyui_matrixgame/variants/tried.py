@@ -12,7 +12,7 @@ from .fields import whole
 from .variant import MOST_WINDOW, TABLE_PLACES, Variant
 
 FORM = "1000,750,500,250"
-_NEED = f"whole numbers from {TABLE_PLACES} down to 1, each lower than the one before, such as {FORM}"
+NEED = f"whole numbers from {TABLE_PLACES} down to 1, each lower than the one before, such as {FORM}"
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,9 @@ class Tried:
     def of(self, variant: Variant) -> Variant:
         """The variant as it is tried; itself where nothing changes. Raises VariantError where it makes no sense."""
         own = variant.own
-        steps = own.steps if self.steps is None else _checked_steps(self.steps)
+        steps = own.steps if self.steps is None else checked_steps(self.steps)
         window = own.window if self.window is None else self.window
         sink = own.sink if self.sink is None else self.sink
-        if self.steps is not None and steps[0] != TABLE_PLACES:
-            raise VariantError(
-                f"The steps begin at {steps[0]}, and must begin at {TABLE_PLACES}, where the noise stands that a "
-                f"block is made from; use such as {FORM}."
-            )
         if whole(window, LATENTS_PER_BLOCK, MOST_WINDOW) is None:
             raise VariantError(
                 f"The window is {window!r:.40}, and must be a whole number of latent frames from {LATENTS_PER_BLOCK}, "
@@ -58,12 +53,23 @@ def steps_of_text(text: str) -> tuple[int, ...] | None:
         return None
     words = [word.strip() for word in text.split(",")]
     if not all(word.isascii() and word.isdecimal() and len(word) <= 4 for word in words):
-        raise VariantError(f"The steps are {text!r:.60}, and must be {_NEED}.")
-    return _checked_steps([int(word) for word in words])
+        raise VariantError(f"The steps are {text!r:.60}, and must be {NEED}.")
+    return _falling([int(word) for word in words])
 
 
-def _checked_steps(steps: Sequence[Any]) -> tuple[int, ...]:
+def checked_steps(steps: Sequence[Any]) -> tuple[int, ...]:
+    """Steps that a rollout can have. Raises VariantError."""
+    steps = _falling(steps)
+    if steps[0] != TABLE_PLACES:
+        raise VariantError(
+            f"The steps begin at {steps[0]}, and must begin at {TABLE_PLACES}, where the noise stands that a "
+            f"block is made from; use such as {FORM}."
+        )
+    return steps
+
+
+def _falling(steps: Sequence[Any]) -> tuple[int, ...]:
     known = [whole(step, 1, TABLE_PLACES) for step in steps]
     if not known or None in known or list(steps) != sorted(set(steps), reverse=True):
-        raise VariantError(f"The steps are {','.join(map(str, steps)) or 'none'!r:.60}, and must be {_NEED}.")
+        raise VariantError(f"The steps are {','.join(map(str, steps)) or 'none'!r:.60}, and must be {NEED}.")
     return tuple(int(step) for step in steps)

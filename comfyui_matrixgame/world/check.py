@@ -52,10 +52,13 @@ class Fields:
     models_id: str
     decoder_id: str
     tokens: int
+    loras: tuple[str, ...] = ()
 
     def written(self) -> dict[str, Any]:
         """As they are in the file."""
         written = {field.name: getattr(self, field.name) for field in fields(self)} | {"variant": self.variant.name}
+        if not self.loras:
+            del written["loras"]
         variant = self.variant
         if not is_packaged(variant.own):
             written["described"] = dict(variant.described)
@@ -81,7 +84,16 @@ def checked_fields(about: Mapping[str, Any]) -> Fields:
         models_id=_text(about, "models_id"),
         decoder_id=_text(about, "decoder_id"),
         tokens=_whole(about, "tokens", LARGEST_SIDE**2),
+        loras=_loras(about),
     )
+
+
+def _loras(about: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of LoRAs, which only worlds have that were made with some."""
+    names = _list(about, "loras") if "loras" in about else []
+    if not all(isinstance(name, str) and 0 < len(name) <= LONGEST_TEXT for name in names):
+        raise NoWorld("the name of a LoRA is none")
+    return tuple(names)
 
 
 def _variant(about: Mapping[str, Any]) -> Variant:

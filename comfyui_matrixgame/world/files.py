@@ -56,6 +56,7 @@ def save_world(world: World, path: str | Path) -> Path:
         models_id=world.models_id,
         decoder_id=world.decoder_id,
         tokens=caches[0].video.tokens if caches else 0,
+        loras=world.loras,
     )
     version = VERSION if world.variant.described_as is None else VERSION_TRIED
     about = {"version": version, **fields.written()}
@@ -179,6 +180,7 @@ def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
         decoder_state=decoder_state,
         caches=caches,
         tail=tail or None,
+        loras=fields.loras,
     )
 
 

@@ -36,7 +36,8 @@ class Models:
 
     generator: predicts latents. vae: encodes the start image. decoder: makes frames; the VAE itself unless a
     tiny decoder is given. vision: only needed where a world is started.
-    generator_id: where it is known already, or says more than the weights as they are now do.
+    generator_id: where it is known already, or says more than the weights as they are now do. loras: names of those
+    that are in the generator, as far as they are known.
     """
 
     generator: Generator
@@ -44,6 +45,7 @@ class Models:
     decoder: VideoDecoder = None  # type: ignore[assignment]
     vision: ImageEncoder | None = None
     generator_id: str | None = None
+    loras: tuple[str, ...] = ()
     variant: Variant = field(init=False)
 
     def __post_init__(self) -> None:

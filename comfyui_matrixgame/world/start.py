@@ -69,6 +69,7 @@ def start_world(
         decoder_state=None,
         caches=[],
         tail=None,
+        loras=models.loras,
     )
     return whole_condition(world, models.vae)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -58,6 +59,11 @@ def check_fits(models: Models, world: World) -> None:
             f"The world is of {its.name}, the generator of {ours.name}; load the generator that "
             "the world was made with, or start a new world."
         )
+    if world.models_id != models.id() and world.loras != models.loras:
+        raise WorldError(
+            f"The world was made with {_with(world.loras)}, and the generator is loaded with {_with(models.loras)}; "
+            "load those that the world was made with, or start a new world."
+        )
     if world.models_id != models.id() and world.models_id not in models.ids():
         raise WorldError(
             "The world was made with other weights, or weights of another dtype, than the loaded ones, and going on "
@@ -74,3 +80,7 @@ def check_fits(models: Models, world: World) -> None:
             "The world's caches or features are not those of the loaded generator; its file is damaged, use another "
             "copy or start a new world."
         )
+
+
+def _with(loras: Sequence[str]) -> str:
+    return f"the {'LoRA' if len(loras) == 1 else 'LoRAs'} {', '.join(loras)}" if loras else "no LoRA"

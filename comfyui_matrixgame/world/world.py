@@ -28,7 +28,7 @@ class World:
     encoded start image and zeros, as far as it was needed. encoder_state: to go on with it; None at its end or
     where it must be made again. decoder_state: of the decoder called `decoder_id`. caches: one per layer; none
     before the first block. tail: the last 8 input rows of each world that were read, which the next block reads
-    again; None before the first block.
+    again; None before the first block. loras: names of those that were in the generator, as far as they are known.
     """
 
     variant: Variant
@@ -44,6 +44,7 @@ class World:
     decoder_state: State | None
     caches: Caches
     tail: tuple[ActionTrack, ...] | None
+    loras: tuple[str, ...] = ()
 
     @property
     def batch(self) -> int:

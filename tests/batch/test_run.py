@@ -39,6 +39,8 @@ from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
+from ..weights.files import save
+from ..weights.loras import lora
 from .jobs import CLIP, GENERATOR, MODELS, VAE, one_thread, write_files, write_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -198,6 +200,25 @@ def test_another_image_tower_makes_other_results(folder: Path, capsys: pytest.Ca
         assert "1 job: 1 made" in capsys.readouterr().err
     first, second = contents(folder / "jobs", "results/*/*/latents.safetensors").values()
     assert first != second
+
+
+def test_loras_make_other_results_with_their_steps(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    weights_of = {name.removeprefix("model."): tensor for name, tensor in load_file(folder / GENERATOR).items()}
+    save(folder / "fast.safetensors", lora(weights_of), {"matrixgame": '{"steps": [1000, 500]}'})
+    path = write_jobs(folder, models=MODELS | {"lora": "fast.safetensors"}, keep=["world"])
+    assert run(path) == 0
+    (key,) = results(folder / "jobs")
+    world = load_world(next((folder / "jobs" / "by_name").glob("*.world.safetensors")))
+    assert (world.variant.steps, world.loras) == ((1000, 500), ("fast.safetensors",))
+    assert key.startswith(world.names[0][:40])  # as it was known before it was made
+    capsys.readouterr()
+    assert run(path) == 0
+    assert "1 finished before" in capsys.readouterr().err
+    half = write_jobs(folder, models=MODELS, keep=["world"])
+    assert run(half, "--lora", f"{folder / 'fast.safetensors'}:0.5") == 0
+    assert len(results(folder / "jobs")) == 2
+    assert run(write_jobs(folder, models=MODELS | {"lora": [GENERATOR]})) == 1
+    assert "jobs.json, line 2: generator.safetensors is no LoRA" in capsys.readouterr().err
 
 
 def test_a_plan_counts_its_own_jobs_as_finished(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -11,7 +11,7 @@ from .graphs import WORKFLOWS
 from .server import PACK, Host
 
 SNAPSHOT = Path(__file__).with_name("object_info.json")
-FILES = {name: "file" for name in ("LoadGenerator", "LoadVAE", "LoadWorld", "CameraPaths")}
+FILES = {name: "file" for name in ("LoadGenerator", "LoadLora", "LoadVAE", "LoadWorld", "CameraPaths")}
 
 
 def our_nodes(host: Host) -> dict[str, Any]:

@@ -24,7 +24,10 @@ from comfyui_matrixgame.media.video import VideoWriter, part_of, read_video
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
 from comfyui_matrixgame.weights import find_files
-from comfyui_matrixgame.world import load_world
+from comfyui_matrixgame.world import World, load_world
+
+from ..weights.files import generator_tensors, save
+from ..weights.loras import lora
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -94,6 +97,43 @@ def test_what_makes_no_sense_to_try(
         status = int(end.code or 0)
     assert status in (1, 2)
     assert says in capsys.readouterr().err
+
+
+def test_a_lora_brings_its_steps(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tensors = lora(generator_tensors())
+    fast = save(tmp_path / "fast.safetensors", tensors, {"matrixgame": '{"steps": [1000, 500]}'})
+    plain = save(tmp_path / "plain.safetensors", tensors)
+    walk = ["--actions", "w 2b", "--dtype", "float32", "--world"]
+
+    def made(name: str, *extra: str) -> tuple[World, str]:
+        world, video = tmp_path / f"{name}.world", tmp_path / f"{name}.mp4"
+        assert main(render(folder, *walk, str(world), *extra, "-o", str(video))) == 0
+        return load_world(world), capsys.readouterr().err
+
+    quick, said = made("quick", "--lora", str(fast), "--blocks", "1")
+    assert "LoRA fast.safetensors; it was distilled to the steps 1000,500" in said
+    assert (quick.variant.steps, quick.variant.own.steps) == ((1000, 500), UNIVERSAL.steps)
+    assert quick.loras == ("fast.safetensors",)
+    style, _ = made("style", "--lora", f"{plain}:0.5")  # the same change, and no word of steps
+    assert (style.variant, style.loras) == (UNIVERSAL, ("plain.safetensors:0.5",))
+    none, _ = made("none", "--lora", f"{fast}:0")
+    assert (none.variant, none.loras) == (UNIVERSAL, ())
+    own, _ = made("own", "--lora", str(fast), "--steps", "1000,750,250")  # what the user says comes first
+    assert own.variant.steps == (1000, 750, 250)
+    assert len({world.names for world in (quick, style, none, own)}) == 4
+
+    world, video = str(tmp_path / "quick.world"), str(tmp_path / "quick.mp4")
+    assert main(render(folder, *walk, world, "--steps", "1000,500", "-o", video)) == 1
+    assert (
+        "made with the LoRA fast.safetensors, and the generator is loaded with no LoRA; load" in capsys.readouterr().err
+    )
+    assert main(render(folder, *walk, world, "--lora", f"{fast}:0.9", "-o", video)) == 1
+    assert "is loaded with the LoRA fast.safetensors:0.9; load those" in capsys.readouterr().err
+    assert main(render(folder, *walk, world, "--lora", str(fast), "--blocks", "2", "-o", video)) == 0
+    made("whole", "--lora", str(fast), "--blocks", "2")
+    assert (tmp_path / "whole.mp4").read_bytes() == Path(video).read_bytes()
+    assert main(render(folder, "--lora", str(folder / "image.png"), "-o", video)) == 1
+    assert "image.png is a PNG" in capsys.readouterr().err
 
 
 def test_a_branch_is_rendered(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from ...compute.faults import device_fault, is_out_of_memory
 from ...errors import BatchError, Interrupted, MatrixGameError
-from ...variants import get_variant
+from ...variants import Variant
 from ...weights import Files
 from ...world import Models, PassProgress
 from ...world.world import ENGINE_VERSION
@@ -37,7 +37,7 @@ class LocalBackend:
     def __init__(
         self, jobs: JobFile, variant: str, devices: list[torch.device], store: Store, note: Notes, put_note: PutNote
     ) -> None:
-        self.jobs, self.variant, self.devices, self.store = jobs, get_variant(variant), devices, store
+        self.jobs, self.devices, self.store = jobs, devices, store
         self.files = [files_for(jobs, variant, device) for device in devices]
         self._models: dict[int, Models] = {}
         self._cache = open_cache(jobs)
@@ -48,7 +48,7 @@ class LocalBackend:
         return timing_signature(self.files[0], self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, self._ids)
+        return make_task(self.jobs, job, self._ids, self.files[0].variant)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         inbox: queue.Queue[list[Task] | None] = queue.Queue(maxsize=len(self.devices))
@@ -206,9 +206,9 @@ class OpenResult:
         self._thread.outbox.put(outcome)
 
 
-def make_task(jobs: JobFile, job: Job, ids: ModelIds) -> Task:
-    """A job made ready for models with these ids. Raises MatrixGameError."""
-    block_name = last_name(job, ids.models, jobs.size, get_variant(job.variant))
+def make_task(jobs: JobFile, job: Job, ids: ModelIds, variant: Variant) -> Task:
+    """A job made ready for models with these ids, which run as this variant. Raises MatrixGameError."""
+    block_name = last_name(job, ids.models, jobs.size, variant)
     return Task(
         name=job.name,
         key=result_key(block_name, ids),

@@ -120,7 +120,7 @@ class RayBackend:
         return timing_signature(self._files, self.jobs)
 
     def task(self, job: Job) -> Task:
-        return make_task(self.jobs, job, self._ids)
+        return make_task(self.jobs, job, self._ids, self._files.variant)
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         self._pulse = on_pulse

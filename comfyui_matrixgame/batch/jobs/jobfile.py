@@ -29,7 +29,7 @@ SETTINGS = ("version", "models", "variant", "size", "output", "name", "keep", "o
 AXES = ("images", "clips", "scripts", "seeds", "variants", "lengths", "name")
 SINGULAR = {"image": "images", "clip": "clips", "script": "scripts", "seed": "seeds", "variant": "variants",
             "length": "lengths", "timeline": "scripts", "timelines": "scripts", "blocks": "lengths"}  # fmt: skip
-MODELS = ("generator", "vae", "clip", "decoder", "dtype", "attention")
+MODELS = ("generator", "vae", "clip", "decoder", "dtype", "attention", "lora")
 MOST_WORLDS = 64
 _SEEDS = re.compile(r"(\d{1,30})\s*\.\.\s*(\d{1,30})")
 _LENGTH = re.compile(r"(\d+(?:\.\d+)?)\s*(b|f|s)?")
@@ -192,8 +192,9 @@ def _models(value: Value) -> ModelPaths:
                 generators[name] = file.text(f"the generator of {name}")
         else:
             generators[""] = items.text("generator")
-    texts = {name: fields[name].text(name) for name in MODELS[1:] if name in fields}
-    return ModelPaths(generators, **texts, line=value.line)
+    texts = {name: fields[name].text(name) for name in MODELS[1:-1] if name in fields}
+    loras = tuple(entry.text("lora") for entry in fields["lora"].list()) if "lora" in fields else ()
+    return ModelPaths(generators, **texts, loras=loras, line=value.line)
 
 
 def _size(value: Value | None, models: ModelPaths) -> tuple[int, int]:

@@ -14,6 +14,7 @@ from ...checkpoints.reader import open_weights
 from ...checkpoints.tables.vision_names import vision_name
 from ...errors import BatchError, MatrixGameError
 from ...memory import MemoryEstimate
+from ...variants import Tried
 from ...weights import Files, estimate_for, find_files, load_models
 from ...world import Models
 from ...world.models import network_id
@@ -43,6 +44,7 @@ def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
             paths.dtype,
             device,
         )
+        files = files.with_loras([str(_locate(lora, folder)) for lora in paths.loras]).trying(Tried())
         found = files.variant.name
         if files.vision is not None and not _tower_weights(files.vision):
             raise MatrixGameError(f"clip: {files.vision.name} is not a CLIP image tower (clip_vision_h).")
@@ -78,17 +80,20 @@ def load_all(files: Files, attention: str) -> Models:
 def signature(files: Files) -> str:
     """Stands for the files and the dtypes that they are computed in, without reading weights."""
     parts: list[object] = [files.dtype, files.device.type]
-    for path in (files.generator.path, files.vae.path, files.vision, files.decoder):
+    loras = [lora.file.path for lora in files.loras]
+    for path in (files.generator.path, files.vae.path, files.vision, files.decoder, *loras):
         if path is not None:
             state = Path(path).stat()
             parts.append((Path(path).name, state.st_size, state.st_mtime_ns))
     parts.append(compute_dtype(storage_dtype(files.dtype, files.generator.dtype), files.device))
+    parts += [lora.strength for lora in files.loras]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def timing_signature(files: Files, jobs: JobFile) -> str:
     """Stands for what decides how long a block takes and how large its files are."""
-    return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}"
+    steps = "" if files.variant.described_as is None else f"/{files.variant.settings}"
+    return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}{steps}"
 
 
 def ids_of(models: Models) -> ModelIds:

@@ -14,7 +14,8 @@ KEEP = ("mp4", "png", "jpeg", "latents", "inputs", "world")
 
 @dataclass(frozen=True)
 class ModelPaths:
-    """The weights of a job file as they are written there. generators: by variant, or under "" where there is one."""
+    """The weights of a job file as they are written there. generators: by variant, or under "" where there is one.
+    loras: each a FILE or FILE:STRENGTH."""
 
     generators: dict[str, str]
     vae: str | None = None
@@ -22,6 +23,7 @@ class ModelPaths:
     decoder: str | None = None
     dtype: str = "auto"
     attention: str = "sdpa"
+    loras: tuple[str, ...] = ()
     line: int = 1
 
     @property

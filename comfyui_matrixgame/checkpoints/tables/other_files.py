@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from ...variants import VARIANTS
@@ -11,11 +11,12 @@ from ..containers.gguf_file import ARCHITECTURE
 from ..containers.tensors import readable
 
 # first what is a part of a name, then what such a file is, and what to do; these look like models of ours
+_LORA = re.compile(
+    r"lora_(A|B|up|down)\b|[._]lora\.(up|down)\.|\.(hada_w[12]|lokr_w[12]|oft_|boft_|diff_b?$)|^(lora|lycoris)_"
+)
 OTHERS_FIRST = (
     (
-        re.compile(
-            r"lora_(A|B|up|down)\b|\.lora\.(up|down)\.|\.(hada_w[12]|lokr_w[12]|oft_|boft_|diff_b$)|^(lora|lycoris)_"
-        ),
+        _LORA,
         "a LoRA",
         "Load it with a LoRA loader, on top of a generator.",
     ),
@@ -49,6 +50,11 @@ _OTHERS = (
         "Matrix-Game 2.0 has none; an image tower is clip_vision_h.safetensors.",
     ),
 )
+
+
+def is_lora(names: Iterable[str]) -> bool:
+    """Whether tensors have names as those of a LoRA."""
+    return any(_LORA.search(name) for name in names)
 
 
 def guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:

@@ -36,14 +36,17 @@ class _NoSampling:
 class MatrixGameModel(nn.Module):
     """A generator in the shape of core's MODEL: LoRA and patch nodes find `diffusion_model` and its names.
 
-    is_demo: whether it is the demo world's. size: height and width it was trained at, in pixels.
+    is_demo: whether it is the demo world's. size: height and width it was trained at, in pixels. steps_are_the_users:
+    whether its steps were said, so that no LoRA changes them.
     """
 
-    def __init__(self, generator: Generator, is_demo: bool, size: tuple[int, int]) -> None:
+    def __init__(
+        self, generator: Generator, is_demo: bool, size: tuple[int, int], steps_are_the_users: bool = False
+    ) -> None:
         super().__init__()
         self.diffusion_model = generator
         let_numbers_find_layers(generator)
-        self.is_demo, self.size = is_demo, size
+        self.is_demo, self.size, self.steps_are_the_users = is_demo, size, steps_are_the_users
         self.generator_id = network_id(generator)  # before anything patches them
         self.model_config = SimpleNamespace(unet_config={})  # what core's LoRA key map asks for
         self.manual_cast_dtype = generator.compute_dtype

@@ -19,6 +19,7 @@ from ...system.resources import gigabytes
 from ...world import Models
 from .core_values import HostVae
 from .layers import forget_quantised, quantised_bytes
+from .loras import lora_names, variant_with_loras
 from .names import generator_id
 from .on_device import DecoderOnDevice, VaeOnDevice
 from .residency import how_it_runs
@@ -39,7 +40,9 @@ class HostModels(Models):
         self._patcher = model
         autoencoder = VaeOnDevice(vae.vae, model.load_device)
         decoder = autoencoder if vae.decoder is vae.vae else DecoderOnDevice(vae.decoder, model.load_device)
-        super().__init__(model.model.diffusion_model, autoencoder, decoder, generator_id=generator_id(model))
+        named = {"generator_id": generator_id(model), "loras": lora_names(model)}
+        super().__init__(model.model.diffusion_model, autoencoder, decoder, **named)
+        self.variant = variant_with_loras(model) or self.variant
 
     @property
     def device(self) -> torch.device:

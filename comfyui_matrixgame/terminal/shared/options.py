@@ -53,6 +53,7 @@ def add_models(command: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--decoder", type=path_argument, metavar="FILE", help="tiny decoder for the frames (taew2_1, lighttaew2_1)"
     )
+    add_loras(models)
     models.add_argument("--dtype", default="auto", help="auto, float32, bfloat16, float16 or float8_e4m3fn")
     models.add_argument(
         "--precision",
@@ -81,8 +82,23 @@ def add_models(command: argparse.ArgumentParser) -> None:
     tried.add_argument("--sink", type=int, metavar="N", help="latent frames at the start that stay in the window")
 
 
+def add_loras(command: Any) -> None:
+    """LoRAs, which `Files.with_loras` reads."""
+    command.add_argument(
+        "--lora", dest="loras", action="append", default=[], type=path_argument, metavar="FILE[:STRENGTH]",
+        help="a LoRA, merged into the generator; again for more. One that says its steps brings them along",
+    )  # fmt: skip
+
+
 def as_tried(files: Files, args: argparse.Namespace) -> Files:
-    """The files with the steps, window and sink of the arguments. Raises VariantError where they make no sense."""
+    """The files with the LoRAs, steps, window and sink of the arguments. Raises MatrixGameError where one is not for
+    the generator, or where they make no sense."""
+    from .console import say
+
+    files = files.with_loras(args.loras)
+    for lora in files.loras:
+        steps = "" if lora.steps is None else f"; it was distilled to the steps {','.join(map(str, lora.steps))}"
+        say(f"LoRA {lora.name}{steps}")
     return files.trying(Tried(args.steps, args.window, args.sink))
 
 

@@ -12,8 +12,8 @@ import logging
 import torch
 import comfy.model_management as memory
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.models.ready import ready
 from comfyui_matrixgame.networks.vae import doubling
 from comfyui_matrixgame.networks.vae.base import normalise

@@ -65,8 +65,8 @@ def test_a_minute_of_video_is_never_in_memory(forgetful: Host) -> None:
 
 OUT_OF_MEMORY = """
 import torch, comfy.model_management as memory
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.models.ready import ready
 loaded = load_generator(generator, "float32", "auto"), load_vae(vae, "full", "float32")
 later = getattr(torch, "AcceleratorError", RuntimeError)("CUDA error")

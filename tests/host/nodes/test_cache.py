@@ -169,8 +169,8 @@ def test_what_world_cache_looks_at(tmp_path: Path) -> None:
 LORAS = """
 import comfy.sd, torch
 from safetensors.torch import load_file
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.models.ready import HostModels
 model, parts, tensors = load_generator(file, "float32", "auto"), load_vae(vae, "full", "float32"), load_file(lora)
 names = []

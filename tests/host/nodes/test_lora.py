@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..models import UNIVERSAL, VAE
-from ..server import run_in_core
+import numpy as np
+import pytest
+import torch
 
+from comfyui_matrixgame.variants import UNIVERSAL as VARIANT
+
+from ...weights.files import save
+from ...weights.loras import lora
+from ..graphs import Graph
+from ..models import UNIVERSAL, VAE, generator_tensors
+from ..server import Host, run_in_core
+from ..worlds import add_models, add_rollout, add_world
+from .test_errors import fail
+from .test_rollout import WALK, save_images, saved_images, succeed
+
+CORE, OURS = "LoraLoaderModelOnly", "MatrixGameLoadLora"
 PRELUDE = """
 import comfy.sd
 import torch
 from comfyui_matrixgame.actions.read import read_text
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.models.ready import ready
 from comfyui_matrixgame.world import rollout, start_world
 
@@ -88,3 +101,100 @@ def test_a_world_is_named_by_the_patches_that_core_applies(base: Path) -> None:
     printed = run_in_core(PRELUDE + LEFT_OUT, base, file=UNIVERSAL, vae=VAE)
     assert printed.count("as it is: True") == 4, printed
     assert "q.weight applied: True" in printed
+
+
+@pytest.fixture(scope="module")
+def loras(base: Path) -> Path:
+    """The folder of LoRAs: `fast` says its steps inside, `beside` in a file beside it, `quiet` says none; `other` is
+    for another model."""
+    folder, weights = base / "models" / "loras", generator_tensors(VARIANT)
+    tensors = lora(weights, "comfyui", None)
+    save(folder / "fast.safetensors", tensors, {"matrixgame": '{"steps": [1000, 500]}'})
+    save(folder / "faster.safetensors", tensors, {"matrixgame": '{"steps": [1000]}'})
+    save(folder / "quiet.safetensors", tensors, {"format": "pt"})
+    save(folder / "beside.safetensors", lora(weights, "diffusers", None))
+    (folder / "beside.matrixgame.json").write_text('{"steps": [1000, 500]}')
+    save(folder / "other.safetensors", {"double_blocks.0.img_attn.qkv.lora_up.weight": torch.zeros(4, 2)})
+    return folder
+
+
+MERGED = """
+from pathlib import Path
+import comfy.utils
+from comfyui_matrixgame.checkpoints import load_generator as read_generator
+from comfyui_matrixgame.checkpoints import load_vae as read_vae
+from comfyui_matrixgame.checkpoints.lora.merging import open_lora
+from comfyui_matrixgame.host.loaders.load_lora import load_lora
+from comfyui_matrixgame.world import Models
+
+shapes = {name: tuple(part.shape) for name, part in model.model.diffusion_model.named_parameters()}
+root = Path(folder)
+path = root / "loras" / "quiet.safetensors"
+for kept, most in (("float32", 1e-5), ("bfloat16", 0.1)):
+    model = load_generator(file, kept, "sdpa")
+    plain, core = latents_of(model), comfy.utils.load_torch_file(str(path), safe_load=True)
+    by_core = latents_of(comfy.sd.load_lora_for_models(model, None, core, 0.7, 0.0)[0])
+    by_node, bypassed = (latents_of(load_lora(model, path.name, 0.7, bypass)) for bypass in (False, True))
+    generator = read_generator(root / "diffusion_models" / file, kept, loras=[open_lora(path, 0.7, shapes)])
+    models = Models(generator, read_vae(root / "vae" / vae, "float32"))
+    with torch.inference_mode():
+        world = start_world(models, torch.zeros(3, 16, 32), 3, features=features)
+        alone = next(rollout(models, world, track, 1)).latents
+    moved = float((by_core - plain).norm())
+    apart = {name: float((one - by_core).norm()) / moved for name, one in (("terminal", alone), ("bypassed", bypassed))}
+    print(kept, apart)
+    print("as it is:", moved > 0.01 * float(plain.norm()), bool((by_node == by_core).all()), max(apart.values()) < most)
+"""
+
+
+def test_a_lora_is_merged_as_core_merges_it(base: Path, loras: Path) -> None:
+    """Apart by a share of what the LoRA changes: in float32 by 1e-5; in bfloat16, where core rounds by chance and the
+    terminal to what is nearest, by a tenth."""
+    printed = run_in_core(PRELUDE + MERGED, base, file=UNIVERSAL, vae=VAE, folder=str(base / "models"))
+    assert printed.count("as it is: True True True") == 2, printed
+
+
+def test_a_distilled_lora_brings_its_steps(host: Host, loras: Path) -> None:
+    made: dict[str, np.ndarray] = {}
+
+    def passes(name: str, *chain: tuple[str, str], steps: str = "") -> tuple[int, list[str]]:
+        graph = Graph()
+        model, vae = add_models(graph)
+        graph.prompt[model.node]["inputs"]["steps"] = steps
+        for node, file in chain:
+            ours, cores = {"file": file, "strength": 0.5, "bypass": False}, {"lora_name": file, "strength_model": 0.5}
+            model = graph.add(node, model=model, **(ours if node == OURS else cores))
+        save_images(graph, add_rollout(graph, add_world(graph, model, vae, seed=7), WALK)[0], name)
+        done = succeed(host, graph)
+        made[name] = saved_images(host, name)
+        return int(done.progress[-1][2]), done.outputs.get(model.node, {}).get("text", [])
+
+    assert passes("fast", (CORE, "fast.safetensors")) == (2 * 3, [])  # two blocks of two steps and the clean pass
+    said = ["beside.safetensors:0.5: running with steps 1000,500, window 6, sink 0"]
+    assert passes("beside", (OURS, "beside.safetensors")) == (2 * 3, said)
+    np.testing.assert_array_equal(made["fast"], made["beside"])  # the same change by other names
+    assert passes("quiet", (OURS, "quiet.safetensors")) == (2 * 4, [])
+    assert (made["fast"] != made["quiet"]).mean() > 0.1
+    assert passes("both", (CORE, "fast.safetensors"), (CORE, "quiet.safetensors"))[0] == 2 * 3
+    assert passes("own", (OURS, "fast.safetensors"), steps="1000,750,500,250") == (2 * 5, [])
+
+
+def test_loras_that_do_not_go_together_are_refused(host: Host, loras: Path) -> None:
+    def error(*chain: tuple[str, str], bypass: bool = False) -> str:
+        graph = Graph()
+        model, vae = add_models(graph)
+        for node, file in chain:
+            ours = {"file": file, "strength": 1.0, "bypass": bypass}
+            model = graph.add(
+                node, model=model, **(ours if node == OURS else {"lora_name": file, "strength_model": 1.0})
+            )
+        save_images(graph, add_rollout(graph, add_world(graph, model, vae), WALK)[0], "refused")
+        return fail(host, graph)
+
+    fast, faster = "fast.safetensors", "faster.safetensors"
+    assert f"{fast} was distilled to the steps 1000,500 and {faster} to 1000" in error((OURS, fast), (OURS, faster))
+    assert "distilled to the steps 1000,500 and a LoRA to 1000; use one" in error((CORE, fast), (CORE, faster))
+    assert "other.safetensors has 1 tensor of 1 that change nothing of this generator" in error(
+        (OURS, "other.safetensors")
+    )
+    assert "has a bypassed LoRA already" in error((OURS, fast), (OURS, fast), bypass=True)

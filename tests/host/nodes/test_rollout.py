@@ -287,8 +287,8 @@ def test_a_fast_mode_takes_a_lora_and_lets_it_go(host: Host, base: Path, models:
 
 IN_8_BITS = """
 import torch
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.models.ready import ready as models_ready
 from comfyui_matrixgame.compute.quantise import QuantisedLinear
 name, difference = "blocks.0.self_attn.o", torch.full((128, 128), 2.0)
@@ -409,8 +409,8 @@ from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.cache.recent_blocks import np
 from comfyui_matrixgame.host import roll_out as node
 from comfyui_matrixgame.host.action_timeline import read_inputs
-from comfyui_matrixgame.host.load_generator import load_generator
-from comfyui_matrixgame.host.load_vae import load_vae
+from comfyui_matrixgame.host.loaders.load_generator import load_generator
+from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.running.folders import temporary_folder
 from comfyui_matrixgame.host.start_world import start_world
 loaded = load_generator(NAME, "float32", "auto"), load_vae(NAME, "full", "float32")

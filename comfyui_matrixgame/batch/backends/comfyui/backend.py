@@ -39,6 +39,10 @@ class ComfyBackend:
             raise BatchError(f"{jobs.path.name}: worlds stay on the hosts; leave `world` out of keep.")
         self.jobs, self.variant, self.store, self._retries = jobs, variant, store, retries
         self._own = load_workflow(workflow)
+        if self._own is not None and jobs.models.loras:
+            raise BatchError(
+                f"{jobs.path.name}: beside a --workflow `lora` has no effect; put Load Matrix-Game LoRA into it."
+            )
         self._pack = check_hosts(urls, jobs, self._own)
         self._hosts = [Host(HostClient(url)) for url in urls]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ....checkpoints.builtin import NAME as DEMO_WORLD
+from ....checkpoints.lora.merging import split_strength
 from ....errors import BatchError
 from ...jobs.settings import JobFile
 
@@ -56,9 +57,13 @@ def default_workflow(jobs: JobFile, clip: bool, keep: tuple[str, ...]) -> Workfl
         nodes[name] = {"class_type": kind, "inputs": inputs}
 
     add("generator", "MatrixGameLoadGenerator", file="{generator}", dtype="{dtype}", attention="{attention}")
+    model = "generator"
+    for name, (_, strength) in _loras(jobs).items():
+        add(name, "MatrixGameLoadLora", model=[model, 0], file=f"{{{name}}}", strength=strength, bypass=False)
+        model = name
     add("vae", "MatrixGameLoadVAE", file="{vae}", decoder="{decoder}", dtype="{dtype}")
     add("actions", "MatrixGameActionTimeline", variant="{variant}", script="{script}")
-    start: dict[str, Any] = {"model": ["generator", 0], "vae": ["vae", 0], "seed": "{seed}", "width": "{width}"}
+    start: dict[str, Any] = {"model": [model, 0], "vae": ["vae", 0], "seed": "{seed}", "width": "{width}"}
     start |= {"height": "{height}"}
     if not demo:
         add("tower", "CLIPVisionLoader", clip_name="{clip_vision}")
@@ -96,7 +101,13 @@ def model_values(jobs: JobFile, variant: str) -> dict[str, str]:
         generator = models.generators.get(variant) or models.generators.get("") or ""
         names = {"generator": generator, "vae": models.vae or "", "clip_vision": models.clip or ""}
     attention = "auto" if models.attention == "sdpa" else models.attention
+    names |= {name: file for name, (file, _) in _loras(jobs).items()}
     return names | {"decoder": models.decoder or "full", "dtype": models.dtype, "attention": attention}
+
+
+def _loras(jobs: JobFile) -> dict[str, tuple[str, float]]:
+    """File and strength of each LoRA, by the name of its node."""
+    return {f"lora{i}": split_strength(text) for i, text in enumerate(jobs.models.loras, 1)}
 
 
 def fields_of(workflow: Workflow) -> set[str]:

@@ -10,18 +10,19 @@ import comfy.model_management as memory
 import comfy.model_patcher
 import folder_paths
 
-from ..checkpoints import load_generator as read_generator
-from ..checkpoints.builtin import NAME as DEMO_WORLD
-from ..checkpoints.builtin import demo_world
-from ..checkpoints.load import DTYPES, compute_dtype
-from ..checkpoints.sizes import variant_of
-from ..compute.quantise import EXACT, check_precision
-from ..errors import VariantError
-from ..variants import Tried, default_variant, steps_of_text
-from .models.core_values import MatrixGameModel
-from .models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
-from .models.residency import bytes_to_stay, patcher_for
-from .running.folders import demo_choice, model_path
+from ...checkpoints import load_generator as read_generator
+from ...checkpoints.builtin import NAME as DEMO_WORLD
+from ...checkpoints.builtin import demo_world
+from ...checkpoints.load import DTYPES, compute_dtype
+from ...checkpoints.sizes import variant_of
+from ...compute.quantise import EXACT, check_precision
+from ...errors import VariantError
+from ...variants import Tried, default_variant, steps_of_text
+from ..models.core_values import MatrixGameModel
+from ..models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
+from ..models.loras import watch_loras
+from ..models.residency import bytes_to_stay, patcher_for
+from ..running.folders import demo_choice, model_path
 
 DTYPE_CHOICES = ("auto", *DTYPES)
 
@@ -68,10 +69,12 @@ def load_generator(
         quantise_when_run(generator, precision)
     size = (variant_of(generator) or default_variant()).size if demo is None else (demo.height, demo.width)
     weights = sum(parameter.nbytes for parameter in generator.parameters()) + quantised_bytes(generator)
-    return patcher_for(
-        MatrixGameModel(generator, demo is not None, size),
+    model = patcher_for(
+        MatrixGameModel(generator, demo is not None, size, tried.steps is not None),
         lambda: bytes_to_stay(generator.config, *size, generator.compute_dtype, weights),
     )
+    watch_loras(model)
+    return model
 
 
 def shown(model: comfy.model_patcher.ModelPatcher, file: str) -> dict[str, Any] | None:

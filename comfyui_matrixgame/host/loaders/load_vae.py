@@ -9,17 +9,17 @@ from typing import Any
 import comfy.model_management as memory
 import folder_paths
 
-from ..checkpoints import load_decoder as read_decoder
-from ..checkpoints import load_vae as read_vae
-from ..checkpoints.builtin import NAME as DEMO_WORLD
-from ..checkpoints.builtin import demo_world
-from ..checkpoints.load import DTYPES, compute_dtype, generator_bytes
-from ..media.fitting import HEIGHT, WIDTH
-from ..networks.generator import GeneratorConfig
-from .models.core_values import HostVae
-from .models.layers import HostOperations
-from .models.residency import bytes_to_stay, patcher_for
-from .running.folders import demo_choice, model_path
+from ...checkpoints import load_decoder as read_decoder
+from ...checkpoints import load_vae as read_vae
+from ...checkpoints.builtin import NAME as DEMO_WORLD
+from ...checkpoints.builtin import demo_world
+from ...checkpoints.load import DTYPES, compute_dtype, generator_bytes
+from ...media.fitting import HEIGHT, WIDTH
+from ...networks.generator import GeneratorConfig
+from ..models.core_values import HostVae
+from ..models.layers import HostOperations
+from ..models.residency import bytes_to_stay, patcher_for
+from ..running.folders import demo_choice, model_path
 
 DTYPE_CHOICES = ("auto", *DTYPES)[:-1]  # no float8
 FULL_DECODER = "full"
