@@ -7,7 +7,9 @@ import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
 import { rangesOf, stateOf } from "./timeline/view/strip.mjs";
+import { hasPictures, keysBefore } from "./timeline/pictures/frames.mjs";
 import { blockOfInput } from "./model/variants.mjs";
+import { writeDocument } from "./model/document.mjs";
 
 const ROUTE = "/matrixgame/strip";
 const EVENT = "matrixgame.strip";
@@ -46,6 +48,12 @@ class StripOf {
       signal,
     });
     timeline.canvas.addEventListener("pointerleave", () => this.hide(), { signal });
+    timeline.pictures.connect({
+      stored: (/** @type {any} */ doc) => this.stored(doc, writeDocument(doc)),
+      frame: (/** @type {string} */ project, /** @type {string} */ key) => addressOf(project, `frame/${key}`),
+      frames: (/** @type {string} */ project, /** @type {string} */ key, /** @type {number} */ height) =>
+        addressOf(project, `frames/${key}?height=${height}`),
+    });
     this.later();
   }
 
@@ -56,6 +64,12 @@ class StripOf {
     this.canvasEvents.abort();
     window.clearTimeout(this.timer);
     this.hide();
+  }
+
+  /** A run has ended: more may be stored than before. */
+  ranToEnd() {
+    this.later();
+    this.timeline.pictures.refresh();
   }
 
   edited() {
@@ -77,24 +91,36 @@ class StripOf {
     const { editor } = this.timeline;
     const doc = editor.doc;
     this.asked = performance.now();
-    const body = JSON.stringify({ node: this.id, script: this.timeline.sent, variant: doc.variant });
-    const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
-    if (!answer.ok || editor.doc !== doc) return;
-    const { project, blocks } = await answer.json();
-    editor.storedBlocks = blocks.length ? { doc, project, blocks } : null;
-    if (editor.storedBlocks) this.answers.set(doc, editor.storedBlocks);
+    const stored = await this.stored(doc, this.timeline.sent);
+    if (stored === undefined || editor.doc !== doc) return;
+    if (stored) stored.before = keysBefore(editor.storedBlocks, stored);
+    editor.storedBlocks = stored;
+    if (stored) this.answers.set(doc, stored);
     this.timeline.redraw();
   }
 
   /**
-   * A run has come to a block; it may be one of another branch, which has another key.
-   * @param {{block: number, state: string, key: string}} at
+   * What is stored of a timeline: null where there is no cache, undefined where the server does not say.
+   * @param {import("./model/document.mjs").Timeline} doc @param {string} script
+   * @returns {Promise<import("./timeline/view/strip.mjs").StoredBlocks | null | undefined>}
    */
-  told({ block, state, key }) {
+  async stored(doc, script) {
+    const body = JSON.stringify({ node: this.id, script, variant: doc.variant });
+    const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    if (!answer.ok) return undefined;
+    const { project, first, blocks } = await answer.json();
+    return blocks.length ? { doc, project, first, blocks } : null;
+  }
+
+  /**
+   * A run has come to a block; it may be one of another branch, which has another key.
+   * @param {{project: string, first: number, block: number, state: string, key: string}} at
+   */
+  told({ project, first, block, state, key }) {
     const { editor } = this.timeline;
     this.answers = new WeakMap(); // what they say is old now
     const doc = editor.doc;
-    const cached = editor.storedBlocks ?? { doc, project: "", blocks: [] };
+    const cached = editor.storedBlocks ?? { doc, project, first, blocks: [] };
     if ((cached.blocks[block]?.key || key) !== key) return;
     const blocks = cached.blocks.slice();
     while (blocks.length <= block) blocks.push({ state: "empty", key: "" });
@@ -120,7 +146,10 @@ class StripOf {
     if (tip.dataset.what !== what) this.fill(tip, what, block, state);
   }
 
-  /** @param {HTMLElement} tip @param {string} what @param {number} block @param {string} state */
+  /**
+   * @param {HTMLElement} tip @param {string} what @param {number} block
+   * @param {import("./timeline/view/strip.mjs").BlockState} state
+   */
   fill(tip, what, block, state) {
     const { editor, words } = this.timeline;
     const { storedBlocks: cached, comparison } = editor;
@@ -140,10 +169,10 @@ class StripOf {
     line.textContent = parts.join(" · ");
     tip.replaceChildren(line);
     const key = cached.blocks[block]?.key;
-    if (!["cached", "resumable", "pinned"].includes(state)) return;
+    if (!hasPictures(state)) return;
     const picture = document.createElement("img");
     picture.alt = "";
-    picture.src = api.apiURL(`/matrixgame/cache/${encodeURIComponent(cached.project)}/frame/${key}`);
+    picture.src = addressOf(cached.project, `frame/${key}`);
     picture.addEventListener("error", () => picture.remove());
     tip.prepend(picture);
   }
@@ -153,6 +182,9 @@ class StripOf {
     this.tip = null;
   }
 }
+
+/** @param {string} project @param {string} what */
+const addressOf = (project, what) => api.apiURL(`/matrixgame/cache/${encodeURIComponent(project)}/${what}`);
 
 /**
  * All timelines, and the ids that their nodes run under. One in a subgraph that is used twice runs under two; it shows
@@ -191,7 +223,7 @@ app.registerExtension({
       for (const strip of strips.values()) if (strip.id === event.detail.node) strip.told(event.detail);
     });
     for (const end of ["execution_success", "execution_error", "execution_interrupted"]) {
-      api.addEventListener(end, () => strips.forEach((strip) => strip.later()));
+      api.addEventListener(end, () => strips.forEach((strip) => strip.ranToEnd()));
     }
   },
 });

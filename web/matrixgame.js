@@ -19,6 +19,7 @@ const CAPTURE_MS = 300; // after the last edit, the workflow's own record of cha
 
 /** @type {Set<TimelineWidget>} */
 const open = new Set();
+const LOOKS = "matrixgame.timeline.pictures"; // where the browser keeps how its user looks at them
 const SENT = 8; // timelines that are remembered until their run has ended
 
 /**
@@ -39,12 +40,30 @@ function captureSoon() {
   );
 }
 
+/** How pictures were looked at last; a browser may forbid to keep anything. */
+function readLooks() {
+  try {
+    return JSON.parse(window.localStorage.getItem(LOOKS) ?? "{}") ?? {};
+  } catch {
+    return {};
+  }
+}
+
+/** @param {object} looks */
+function keepLooks(looks) {
+  try {
+    window.localStorage.setItem(LOOKS, JSON.stringify(looks));
+  } catch {
+    return; // full, or forbidden: it is as it was at the next visit
+  }
+}
+
 /** @param {any} node */
 const variantInput = (node) => node.widgets?.find((/** @type {any} */ w) => w.name === "variant");
 
 /**
  * A timeline whose variant is that of a widget. @param {() => any} input the widget @param {() => void} changed
- * @param {() => void} resized
+ * @param {(by?: number) => void} resized
  */
 function timelineOf(input, changed, resized) {
   return new TimelineWidget({
@@ -67,6 +86,7 @@ function timelineOf(input, changed, resized) {
     },
     pointerToGraph: (event) => app.canvas.processMouseDown?.(event),
     resized,
+    settings: { read: readLooks, write: keepLooks },
   });
 }
 
@@ -105,7 +125,7 @@ function makeWidget(node, name, inputData) {
   const timeline = timelineOf(
     () => variantInput(node),
     changed,
-    () => growNode(node, widget),
+    (by) => growNode(node, widget, by),
   );
   if (initial) timeline.value = initial;
   timeline.editor.untouched = timeline.editor.doc;
@@ -155,7 +175,7 @@ function promotedWidget(host, input, source) {
   const timeline = timelineOf(
     variant,
     () => keep(timeline.value),
-    () => growNode(host, widget),
+    (by) => growNode(host, widget, by),
   );
   const { onAdded, onRemoved, onResize } = host;
   // It stands for the promoted input: it must not be a widget of its own as well, nor outlive the input.
@@ -217,11 +237,15 @@ async function markRendered(id) {
   }
 }
 
-/** Keep a node at least as high as its timeline needs. @param {any} node @param {any} widget */
-function growNode(node, widget) {
+/**
+ * Keep a node at least as high as its timeline needs.
+ * @param {any} node @param {any} widget @param {number} [by] so much higher, or lower, on the user's word
+ */
+function growNode(node, widget, by = 0) {
   if (!widget || !node.size || node.flags?.collapsed) return;
   const least = node.computeSize?.() ?? [0, 0];
-  if (node.size[1] < least[1]) node.setSize([node.size[0], least[1]]);
+  const height = Math.max(node.size[1] + by, least[1]);
+  if (node.size[1] !== height) node.setSize([node.size[0], height]);
 }
 
 /** Watch what belongs to the node. @param {any} node @param {TimelineWidget} timeline */

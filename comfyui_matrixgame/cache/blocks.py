@@ -92,6 +92,11 @@ class BlockCache:
         _touch(path)
         return record
 
+    def in_memory(self, kind: str, key: str) -> Record | None:
+        """A record that this process has in memory, for who only looks: what is kept when room is short stays so."""
+        with self._lock:
+            return self._memory.get(file_name(kind, key))
+
     def put(self, kind: str, key: str, record: Record, spare: bool = False) -> None:
         """Keep a record. spare: only in memory, and the first to go when that is full."""
         self._remember(file_name(kind, key), record, spare)

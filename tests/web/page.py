@@ -57,7 +57,7 @@ class TimelinePage:
     def add(self) -> None:
         """An empty graph with one new node."""
         self.page.evaluate(ADD, [self.node, 1])
-        self.page.wait_for_selector(".mg-timeline canvas")
+        self.page.wait_for_selector(".mg-stage canvas")
         self.page.wait_for_function(f"{FIND}?.timeline.editor.view.width > 600")
         self.settle()
 

@@ -4,7 +4,6 @@
  */
 import { VARIANTS, defaultVariant } from "../model/variants.mjs";
 import { Banner } from "./parts/banner.mjs";
-import { draw } from "./view/draw.mjs";
 import { Editor } from "./editing/editor.mjs";
 import { Foot } from "./parts/foot.mjs";
 import { FocusProxy } from "./parts/focus.mjs";
@@ -15,12 +14,14 @@ import { Popups } from "./parts/popups.mjs";
 import { ScriptTab } from "./parts/script_tab.mjs";
 import { Steering } from "./parts/steering.mjs";
 import { element, linkStyle, update } from "./parts/style.mjs";
-import { contextFor, scaleOf } from "./view/surface.mjs";
-import { readTheme } from "./view/theme.mjs";
+import { Painter } from "./view/painter.mjs";
+import { fetchPicture } from "./pictures/loaded.mjs";
+import { PictureDesk } from "./pictures/desk.mjs";
+import { Monitor } from "./pictures/monitor.mjs";
 import { Toolbar } from "./parts/toolbar.mjs";
 import { keepTouches } from "./input/touch.mjs";
 import { Transport } from "./input/transport.mjs";
-import { minHeight } from "./view/view.mjs";
+import { FILM, minHeight } from "./view/view.mjs";
 import { Windows } from "./parts/windows.mjs";
 
 const BAR = 36; // the toolbar in one row
@@ -34,7 +35,8 @@ const FOOT = 28;
  * @property {(variant: string) => void} setVariant set the node's own input
  * @property {(event: WheelEvent) => void} wheelToGraph
  * @property {(event: PointerEvent) => void} pointerToGraph
- * @property {() => void} resized the least height is another
+ * @property {(by?: number) => void} resized the least height is another, by so many pixels on the user's word
+ * @property {{read: () => object, write: (settings: object) => void}} settings how the user likes to look at pictures
  */
 
 export class TimelineWidget {
@@ -66,8 +68,17 @@ export class TimelineWidget {
       "aria-roledescription": words("live.role"),
       "aria-description": words("live.help"),
     });
+    this.painter = new Painter(this.canvas, this.root, this.editor, words);
+    this.pictures = new PictureDesk(this.editor, {
+      fetchPicture,
+      changed: () => this.looksOther(),
+      arrived: () => this.redraw(),
+      settings: host.settings,
+    });
+    this.picturesTake = this.pictures.height;
+    this.monitor = new Monitor(this.pictures, words);
     this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
-    this.windows = new Windows(this.editor, this.popups, words, {
+    this.windows = new Windows(this.editor, this.popups, words, this.pictures, {
       paste: (text) => this.paste(text),
       complain: (message) => this.complain(message),
     });
@@ -79,7 +90,8 @@ export class TimelineWidget {
     this.bar = new Toolbar(this.editor, this.barHost(), words);
     this.pointers = new Pointers(this.canvas, this.editor, this.pointerHost());
     this.stage.append(this.script.root, this.banner.problem);
-    this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.stage, this.foot.root, this.live);
+    this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.monitor.root);
+    this.root.append(this.stage, this.foot.root, this.live);
     // Old Safari and Firefox need no more than this to keep our focus out of the graph's hands.
     /** @type {any} */ (this.root).blur = () => this.proxy.blur();
     this.editor.listeners.push((what, text) => this.heard(what, text));
@@ -97,13 +109,12 @@ export class TimelineWidget {
     this.releaseTouches = keepTouches(this.root);
     /** @type {string} */
     this.least = "";
-    /** @type {import("./view/theme.mjs").Theme | null} */
-    this.theme = null;
   }
 
   /** Let go of the page for good. */
   dispose() {
     this.transport.stop();
+    this.pictures.end();
     this.sizes?.disconnect();
     this.palette?.disconnect();
     this.steering.dispose();
@@ -158,7 +169,7 @@ export class TimelineWidget {
   }
 
   get minHeight() {
-    return this.bars + FOOT + minHeight(this.editor.doc.variant);
+    return this.bars + FOOT + minHeight(this.editor.doc.variant) + this.pictures.height;
   }
 
   // ---- what the parts ask for
@@ -184,6 +195,7 @@ export class TimelineWidget {
       shown: () => this.tab,
       recording: () => this.transport.take !== null,
       branches: (/** @type {HTMLElement} */ below) => this.showBranches(below.offsetLeft),
+      pictures: (/** @type {HTMLElement} */ below) => this.windows.pictures(below.offsetLeft),
     };
   }
 
@@ -197,6 +209,7 @@ export class TimelineWidget {
       open: (/** @type {import("./input/gestures.mjs").Point} */ p) => this.windows.openAt(p),
       wheelToGraph: this.host.wheelToGraph,
       pointerToGraph: this.host.pointerToGraph,
+      pointed: (/** @type {number | null} */ t) => this.pictures.point(t),
     };
   }
 
@@ -216,6 +229,7 @@ export class TimelineWidget {
       play: () => this.play(false, false),
       record: () => this.play(true, false),
       branches: () => this.showBranches(this.editor.view.head),
+      pictures: this.pictures,
       escape: () => this.escape(),
       leave: () => this.proxy.blur(),
     });
@@ -312,6 +326,7 @@ export class TimelineWidget {
       this.complaint = this.editor.told = "";
       this.host.resized();
       this.host.changed();
+      void this.pictures.askOther();
     }
     this.redraw();
   }
@@ -329,19 +344,27 @@ export class TimelineWidget {
     this.draw();
   }
 
+  /** Pictures are looked at in another way: what they take is given and given back. */
+  looksOther() {
+    const takes = this.pictures.height;
+    this.host.resized(takes - this.picturesTake);
+    this.picturesTake = takes;
+    this.redraw();
+  }
+
   /** Draw at the next frame. */
   redraw() {
     this.frame ||= requestAnimationFrame(() => this.draw());
   }
 
   retheme() {
-    this.theme = null;
+    this.painter.retheme();
     this.redraw();
   }
 
   /** Draw if the graph's zoom changed what a pixel is. */
   checkScale() {
-    if (this.root.isConnected && this.scale !== scaleOf(this.canvas)) this.draw();
+    if (this.painter.blurred) this.draw();
   }
 
   draw() {
@@ -356,32 +379,12 @@ export class TimelineWidget {
 
   /** @param {number} width @param {number} height */
   paint(width, height) {
-    const { editor, canvas } = this;
-    this.scale = scaleOf(canvas);
-    const ctx = contextFor(canvas, width, height, this.scale);
-    if (!ctx) return;
-    if (!this.theme) {
-      this.theme = readTheme(this.root);
-      this.root.classList.toggle("mg-light", !this.theme.dark);
-      this.root.style.setProperty("--mg-error", this.theme.error);
-    }
-    editor.view.layout(editor.doc, width, height);
-    draw(ctx, {
-      doc: editor.doc,
-      view: editor.view,
-      theme: this.theme,
-      cursor: editor.cursor,
-      selection: editor.selection,
-      playhead: editor.playhead,
-      armed: editor.armed,
-      focused: this.proxy.focused,
-      blocks: editor.blocks,
-      warnings: this.foot.warnings,
-      ramp: editor.ramp,
-      name: (id) => editor.nameOf(id),
-      other: editor.comparison,
-      pinned: this.words("state.pin"),
-    });
+    const { pictures } = this;
+    this.editor.view.film = pictures.film ? FILM : 0;
+    const film = (/** @type {number} */ block) => pictures.ofFilm(block);
+    this.painter.paint(width, height, { focused: this.proxy.focused, warnings: this.foot.warnings, film });
+    pictures.filmDrawn();
+    this.monitor.draw(this.painter.theme);
   }
 
   /** What is not on the canvas. */

@@ -16,7 +16,7 @@ from ...cache.projects import FILM, FRAMES, LATENTS, PINNED, SNAPSHOT, forget_pr
 from ...errors import WorldError
 from ..running.folders import cache_folder
 from ..world_cache import open_caches
-from .pictures import LAST, frame_picture
+from .pictures import frame_picture, frames_of_file
 from .requests import read_object
 
 THUMBNAIL = (160, 88)
@@ -89,9 +89,9 @@ def _about(name: str, cache: BlockCache | None) -> dict[str, Any]:
 def _thumbnail(project: str) -> bytes:
     _must_exist(project)
     for file in reversed([file for file in project_files(cache_folder(), project) if file.kind == FRAMES]):
-        picture = frame_picture(file.path, LAST, THUMBNAIL)
-        if picture is not None:
-            return picture
+        frames = frames_of_file(file.path)
+        if frames is not None:
+            return frame_picture(frames, -1, THUMBNAIL)
     raise FileNotFoundError
 
 

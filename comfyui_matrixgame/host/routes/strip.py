@@ -9,7 +9,6 @@ of that timeline is found without a run: the keys are hashes of the inputs.
 from __future__ import annotations
 
 import asyncio
-import re
 from dataclasses import dataclass
 from typing import Any
 from weakref import ReferenceType, ref
@@ -20,19 +19,16 @@ from server import PromptServer
 from ...actions.track import blocks_of_rows, rows_of_blocks
 from ...cache import BlockCache, CachedRollout
 from ...cache.keys import WorldKeys
-from ...cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT, project_folder
+from ...cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT
 from ...cache.rollout.progress import MAKING
 from ...errors import MatrixGameError
 from ..action_timeline import read_inputs
 from ..running.folders import cache_folder
-from .pictures import MIDDLE, frame_picture
 from .requests import read_object
 
 EVENT = "matrixgame.strip"
 EMPTY, STALE, CACHED, RESUMABLE, FAILED = "empty", "stale", "cached", "resumable", "failed"
-HOVER_HEIGHT = 120
 MOST_STRIPS = 200  # timelines whose last runs are remembered
-_KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
 
 
 @dataclass
@@ -55,7 +51,8 @@ class Strip:
         key = self.keys[index] if index < len(self.keys) else ""
         self.at = key if what in (MAKING, FAILED) else None
         self.failed = what == FAILED
-        message = {"node": self.node_id, "block": index, "state": what, "key": key}
+        about = {"node": self.node_id, "project": self.project, "first": self.world_keys.first}
+        message = {**about, "block": index, "state": what, "key": key}
         PromptServer.instance.send_sync(EVENT, message)
 
 
@@ -103,13 +100,13 @@ class StripOfRun:
 
 
 def add_routes() -> None:
-    """Offer the routes; once, before the server starts."""
+    """Offer the route; once, before the server starts."""
     PromptServer.instance.routes.post("/matrixgame/strip")(_states)
-    PromptServer.instance.routes.get("/matrixgame/cache/{project}/frame/{key}")(_frame)
 
 
 async def _states(request: web.Request) -> web.Response:
-    """{node, script, variant} -> {project, blocks: [{state, key}]}; no blocks where nothing is known of the node."""
+    """{node, script, variant} -> {project, first, blocks: [{state, key}]}, from block `first` of the world's life
+    on; no blocks where nothing is known of the node."""
     asked = await read_object(request)
     strip = _strips.get(str(asked.get("node")))
     if strip is None:
@@ -120,7 +117,7 @@ async def _states(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text=str(error)) from None
     except OSError as error:
         raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
-    return web.json_response({"project": strip.project, "blocks": blocks})
+    return web.json_response({"project": strip.project, "first": strip.world_keys.first, "blocks": blocks})
 
 
 def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
@@ -142,18 +139,3 @@ def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:
             state = FAILED if strip.failed else MAKING
         blocks.append({"state": state, "key": whole})
     return blocks
-
-
-async def _frame(request: web.Request) -> web.Response:
-    """A JPEG of the frame in the middle of a block."""
-    project, key = request.match_info["project"], request.match_info["key"]
-    if not _KEY.fullmatch(key):
-        raise web.HTTPNotFound(text=f"'{key[:80]}' is not the key of a block.")
-    try:
-        path = project_folder(cache_folder(), project) / f"{key}.{FRAMES}"
-    except MatrixGameError as error:
-        raise web.HTTPNotFound(text=str(error)) from None
-    picture = await asyncio.to_thread(frame_picture, path, MIDDLE, (4 * HOVER_HEIGHT, HOVER_HEIGHT))
-    if picture is None:
-        raise web.HTTPNotFound(text="There is no picture of this block.")
-    return web.Response(body=picture, content_type="image/jpeg", headers={"Cache-Control": "max-age=3600"})

@@ -1,7 +1,9 @@
-"""Stored blocks that are no pictures: the list and the strip show none, and the host logs no traceback."""
+"""Pictures of stored blocks: of those that are none the list and the timeline show none, and the host logs no
+traceback; others are sent once."""
 
 from __future__ import annotations
 
+import io
 import shutil
 import urllib.error
 import urllib.request
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from comfyui_matrixgame.cache.blocks import BlockCache
 from comfyui_matrixgame.cache.projects import open_project
@@ -44,9 +47,9 @@ def project(host: Host) -> str:
 
 
 def answers(host: Host, project: str) -> list[tuple[int, bytes]]:
-    """What the list's thumbnail and the strip's picture give."""
+    """What the list's thumbnail and the timeline's pictures give."""
     found = []
-    for route in ("thumbnail", f"frame/{KEY}"):
+    for route in ("thumbnail", f"frame/{KEY}", f"frames/{KEY}"):
         address = f"{host.url}/matrixgame/cache/{project.replace(' ', '%20')}/{route}"
         try:
             with urllib.request.urlopen(address, timeout=30) as answer:
@@ -98,3 +101,33 @@ def test_the_newest_block_that_has_a_picture_is_shown(host: Host, project: str) 
     newer = file.with_name(file.name.replace("0", "a", 1))
     shutil.copy(file, newer)  # under another block's name
     assert all(status == 200 for status, _ in answers(host, project))
+
+
+def ask(host: Host, project: str, what: str, **headers: str) -> tuple[int, bytes, str]:
+    """Status, body and ETag."""
+    address = f"{host.url}/matrixgame/cache/{project.replace(' ', '%20')}/{what}"
+    request = urllib.request.Request(
+        address, headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read(), answer.headers.get("ETag", "")
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), error.headers.get("ETag", "")
+
+
+def test_all_frames_of_a_block_come_as_one_picture_and_only_once(host: Host, project: str) -> None:
+    shades = torch.arange(9, dtype=torch.uint8) * 28
+    frames = shades[None, :, None, None, None].expand(1, 9, 352, 640, 3).contiguous()
+    write_record(file_of(host, project), Record({"frames": frames}))
+    status, body, tag = ask(host, project, f"frames/{KEY}?height=240")
+    sheet = Image.open(io.BytesIO(body))
+    assert (status, sheet.size) == (200, (436, 9 * 240))
+    seen = torch.tensor([sheet.getpixel((200, 240 * k + at)) for k in range(9) for at in (1, 120, 238)])
+    assert (seen.reshape(9, 3, 3) - shades[:, None, None].int()).abs().max() <= 2, "no frame bleeds into the next"
+    assert Image.open(io.BytesIO(ask(host, project, f"frames/{KEY}?height=480")[1])).size == (640, 9 * 352)
+    file_of(host, project).unlink()
+    assert ask(host, project, f"frames/{KEY}?height=240", If_None_Match=tag) == (304, b"", tag)
+    assert ask(host, project, f"frames/{KEY}?height=480", If_None_Match=tag)[0] == 404
+    assert b"240, 480" in ask(host, project, f"frames/{KEY}?height=241")[1]
+    assert ask(host, project, "frames/none")[0] == 404

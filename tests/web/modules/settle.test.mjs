@@ -56,7 +56,7 @@ function pointerOn(editor) {
     clientHeight: 400,
     getBoundingClientRect: () => ({ left: 0, top: 0, width: 800, height: 400 }),
   };
-  const pointers = new Pointers(canvas, editor, { focus() {}, recording: () => false });
+  const pointers = new Pointers(canvas, editor, { focus() {}, recording: () => false, pointed() {} });
   assert.equal(pointers.drag, null);
   return (kind, t, lane) => {
     const row = editor.view.rows.find((each) => each.id === lane);

@@ -40,7 +40,7 @@ def test_save_reload_gives_the_same_value_and_picture(timeline: TimelinePage) ->
     timeline.open()
     assert timeline.tracks == {}
     timeline.page.evaluate(LOAD, saved)
-    timeline.page.wait_for_function("window.node?.widgets?.length && !!document.querySelector('.mg-timeline canvas')")
+    timeline.page.wait_for_function("window.node?.widgets?.length && !!document.querySelector('.mg-stage canvas')")
     timeline.page.wait_for_timeout(600)
     assert timeline.js("widget.value") == before
     assert timeline.pixels() == picture
@@ -249,9 +249,7 @@ def test_text_stands_out_in_dark_and_light(timeline: TimelinePage) -> None:
     for palette in ("dark", "light", "solarized"):
         timeline.page.evaluate("(id) => app.extensionManager.setting.set('Comfy.ColorPalette', id)", palette)
         timeline.page.wait_for_timeout(400)
-        theme = timeline.js(
-            "(timeline.draw(), [timeline.theme.text, timeline.theme.dim, timeline.theme.error, timeline.theme.bg])"
-        )
+        theme = timeline.js("((t) => [t.text, t.dim, t.error, t.bg])(timeline.painter.theme)")
         text, dim, error, ground = (rgb(css)[:3] for css in theme)
         assert contrast(text, ground) >= 4.5, palette
         assert contrast(dim, ground) >= 4.5, palette

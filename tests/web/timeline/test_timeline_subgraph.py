@@ -54,7 +54,7 @@ def test_the_editor_is_shown_and_its_value_is_what_runs(timeline: TimelinePage) 
     timeline.drag((10, "w"), (50, "w"))
     _promote(timeline, "timeline")
     assert timeline.tracks == {"w": [[10, 41]]}
-    assert timeline.page.locator(".mg-timeline canvas:visible").count() == 1
+    assert timeline.page.locator(".mg-stage canvas:visible").count() == 1
     timeline.drag((60, "d"), (70, "d"))
     timeline.press("Control+z", "Control+y")
     assert timeline.nodes() == 2

@@ -12,9 +12,12 @@ import * as edit from "../../model/edit.mjs";
  * @property {() => void} play
  * @property {() => void} record
  * @property {() => void} branches
+ * @property {import("../pictures/desk.mjs").PictureDesk} pictures
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
  */
+
+const WIPE_STEP = 0.05; // of the picture's width
 
 /** @param {Editor} editor @param {number} by in blocks */
 function byBlock(editor, by) {
@@ -115,6 +118,11 @@ const COMMANDS = {
   x: (e) => e.flip(),
   "Shift+b": (_, __, host) => host.branches(),
   f: fit,
+  g: (_, __, host) => host.pictures.toggle(),
+  "Shift+g": (_, __, host) => host.pictures.toggleFilm(),
+  c: (_, __, host) => host.pictures.compare(),
+  ",": (_, __, host) => host.pictures.setWipe(host.pictures.wipe - WIPE_STEP),
+  ".": (_, __, host) => host.pictures.setWipe(host.pictures.wipe + WIPE_STEP),
   r: (_, __, host) => host.record(),
   k: (_, __, host) => host.play(),
   "?": (_, __, host) => host.help(),
@@ -134,6 +142,8 @@ const REPEATS = new Set([
   "+",
   "=",
   "-",
+  ",",
+  ".",
   "z",
   "y",
 ]);

@@ -14,6 +14,7 @@ import { begin, shapeAt } from "./press.mjs";
  * @property {(p: Point) => void} open double click
  * @property {(event: WheelEvent) => void} wheelToGraph
  * @property {(event: PointerEvent) => void} pointerToGraph
+ * @property {(t: number | null) => void} pointed the pointer is over a row, or over none
  */
 
 const LONG_PRESS = 550;
@@ -45,6 +46,7 @@ export class Pointers {
     on("pointermove", (event) => this.move(event), undefined);
     on("pointerup", (event) => this.up(event, false), undefined);
     on("pointercancel", (event) => this.up(event, true), undefined);
+    on("pointerleave", () => this.host.pointed(null), undefined);
     on("contextmenu", (event) => this.context(event), undefined);
     on("wheel", (event) => this.wheel(event), { passive: false });
   }
@@ -110,6 +112,7 @@ export class Pointers {
     }
     if (!this.drag) {
       if (event.pointerType === "mouse") this.canvas.style.cursor = shapeAt(this.editor, p.x, p.y);
+      this.tellRow(p);
       return;
     }
     event.preventDefault();
@@ -117,6 +120,14 @@ export class Pointers {
     this.at = p;
     this.follow(p);
     this.drag.move(p);
+    this.tellRow(p);
+  }
+
+  /** Tell which row the pointer is over. @param {Point} p */
+  tellRow(p) {
+    const { view, doc } = this.editor;
+    const hit = view.hit(doc, p.x, p.y);
+    this.host.pointed(hit.header || hit.area === "minimap" ? null : hit.t);
   }
 
   /** Scroll when a drag leaves the lanes. @param {Point} p */
@@ -133,6 +144,7 @@ export class Pointers {
   up(event, cancelled) {
     window.clearTimeout(this.press);
     this.fingers.delete(event.pointerId);
+    if (event.pointerType === "touch") this.host.pointed(null); // a finger that is lifted points nowhere
     if (this.pinch) {
       if (!this.fingers.size) this.pinch = null;
       return;

@@ -17,6 +17,7 @@ const SHAPES = {
   arm: "pointer",
   name: "pointer",
   ruler: "ew-resize",
+  film: "ew-resize",
   loopEnd: "ew-resize",
   minimap: "ew-resize",
   rampEnd: "move",
@@ -40,7 +41,8 @@ export function begin(e, start) {
   if (!area) return null;
   const hit = e.view.hit(e.doc, start.x, start.y);
   if (area.kind === "minimap") return drags.minimapDrag(e, start);
-  if (area.kind === "ruler" || (area.kind === "loopEnd" && start.shift)) return drags.rulerDrag(e, hit, start);
+  if (area.kind === "ruler" || area.kind === "film" || (area.kind === "loopEnd" && start.shift))
+    return drags.rulerDrag(e, hit, start);
   if (area.kind === "loopEnd") return drags.loopDrag(e, start, area.end);
   if (area.kind === "arm") e.arm(area.row.id);
   else if (area.kind === "name" && e.selection) e.toggle(area.row.id);

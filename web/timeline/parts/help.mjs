@@ -25,6 +25,7 @@ export const EN = {
   "help.marker": "M · Shift+M|marker · keep the state here in a World Cache (pin)",
   "help.branch": "B · X · Shift+B|fork a branch here · flip A/B · all branches",
   "help.view": "N · F · + −|snap · show all · zoom",
+  "help.picture": "G · Shift+G · C · , .|picture · filmstrip · one branch, side by side, wipe · move the wipe",
   "help.play": "R · K · Esc|record · play or stop · stop, close, leave",
 };
 
@@ -52,6 +53,7 @@ export const ZH = {
   "help.marker": "M · Shift+M|标记 · 在 World Cache 中保留此处状态（固定）",
   "help.branch": "B · X · Shift+B|在此分叉 · A/B 切换 · 所有分支",
   "help.view": "N · F · + −|吸附 · 显示全部 · 缩放",
+  "help.picture": "G · Shift+G · C · , .|画面 · 胶片条 · 单个分支、并排、划像 · 移动划像线",
   "help.play": "R · K · Esc|录制 · 播放或停止 · 停止、关闭、离开",
 };
 

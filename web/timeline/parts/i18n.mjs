@@ -1,6 +1,7 @@
 // @ts-check
 /** The words of the editor. Where a language has none for something, English is shown. */
 import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
+import { EN as PICTURES_EN, ZH as PICTURES_ZH } from "../pictures/words.mjs";
 
 const EN = {
   "lane.yaw": "yaw",
@@ -148,6 +149,7 @@ const EN = {
   "help.title": "Keys and gestures",
   "help.close": "Close (Esc)",
   ...HELP_EN,
+  ...PICTURES_EN,
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -294,6 +296,7 @@ const OTHERS = {
     "help.title": "按键与手势",
     "help.close": "关闭 (Esc)",
     ...HELP_ZH,
+    ...PICTURES_ZH,
     "live.label": "时间轴编辑器",
     "live.role": "时间轴",
   },

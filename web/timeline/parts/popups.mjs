@@ -5,8 +5,9 @@ import { LINES } from "./help.mjs";
 
 /** @typedef {import("./i18n.mjs").Translate} Translate */
 /**
- * @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean}} MenuItem chosen: one of
- *   several, and whether it is the one
+ * @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean, checked?: boolean,
+ *   picture?: Promise<string | null>}} MenuItem chosen: one of several, and whether it is the one. checked: whether it
+ *   is on. picture: the address of one that is shown beside it
  */
 
 /**
@@ -135,18 +136,19 @@ export class Popups {
   }
 
   /** @param {MenuItem} item @param {number} i */
-  menuItem({ label, keys, run, off, chosen }, i) {
+  menuItem({ label, keys, run, off, chosen, checked, picture }, i) {
     const radio = chosen !== undefined;
+    const on = chosen ?? checked;
     const attributes = {
-      role: radio ? "menuitemradio" : "menuitem",
-      "aria-checked": radio ? String(chosen) : null,
+      role: radio ? "menuitemradio" : on === undefined ? "menuitem" : "menuitemcheckbox",
+      "aria-checked": on === undefined ? null : String(on),
       id: `mg-item-${i}`,
     };
     const act = () => {
       this.close();
       run();
     };
-    const face = radio ? `${chosen ? "●" : "○"} ${label}` : label;
+    const face = on === undefined ? label : `${radio ? (on ? "●" : "○") : on ? "☑" : "☐"} ${label}`;
     const button = element(
       "button",
       { class: "mg-button", type: "button", tabindex: "-1", disabled: off, onclick: act, ...attributes },
@@ -154,6 +156,7 @@ export class Popups {
       element("kbd", {}, keys ?? ""),
     );
     button.addEventListener("mousedown", (event) => event.preventDefault());
+    void picture?.then((src) => src && button.prepend(element("img", { src, alt: "", class: "mg-thumb" })));
     return button;
   }
 

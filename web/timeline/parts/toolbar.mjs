@@ -17,6 +17,7 @@ const ICONS = {
   play: ".M5 3l8 5-8 5z",
   stop: ".M4 4h8v8H4z",
   record: ".M8 3.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9z",
+  picture: "M2 3.5h12v9H2zM2 10l3.5-3 3 2.5 2.5-2L14 10",
   fork: "M4 2v12M4 10c5 0 8-1.5 8-7M9.5 5.5L12 3l2.5 2.5",
 };
 
@@ -42,6 +43,7 @@ function icon(name) {
  * @property {() => "lanes"|"script"} shown
  * @property {() => boolean} recording
  * @property {(below: HTMLElement) => void} branches
+ * @property {(below: HTMLElement) => void} pictures
  */
 
 export class Toolbar {
@@ -67,6 +69,10 @@ export class Toolbar {
       { "data-act": "record" },
     );
     this.record.classList.add("mg-rec");
+    this.picture = this.button(icon("picture"), "picture", () => host.pictures(this.picture), {
+      "data-act": "picture",
+      "aria-haspopup": "menu",
+    });
     this.fork = this.button(icon("fork"), "fork", () => e.fork(), { "data-act": "fork" });
     this.branch = this.button("", "branch", () => host.branches(this.branch), {
       "data-act": "branch",
@@ -110,6 +116,7 @@ export class Toolbar {
       separator(),
       this.play,
       this.record,
+      this.picture,
       separator(),
       this.fork,
       this.branch,

@@ -12,12 +12,14 @@ export class Windows {
   /**
    * @param {import("../editing/editor.mjs").Editor} editor @param {import("./popups.mjs").Popups} popups
    * @param {import("./i18n.mjs").Translate} words
+   * @param {import("../pictures/desk.mjs").PictureDesk} desk
    * @param {{paste: (text: string) => void, complain: (message: string) => void}} host
    */
-  constructor(editor, popups, words, host) {
+  constructor(editor, popups, words, desk, host) {
     this.editor = editor;
     this.popups = popups;
     this.words = words;
+    this.desk = desk;
     this.host = host;
   }
 
@@ -140,6 +142,7 @@ export class Windows {
       keys: id === editor.other ? "X" : "",
       run: () => editor.flip(id),
       chosen: id === active,
+      picture: branches.length ? this.desk.pictureOfBranch(id) : undefined,
     }));
     const own = active !== null;
     const name = editor.branchName(active);
@@ -154,6 +157,30 @@ export class Windows {
       x,
       y,
       words("branch.title"),
+    );
+  }
+
+  /** How pictures are looked at. @param {number} x */
+  pictures(x) {
+    const { desk, words } = this;
+    const mode = (/** @type {import("../pictures/desk.mjs").Mode} */ name) => ({
+      label: words(`picture.${name}`),
+      keys: "C",
+      run: () => desk.compare(name),
+      chosen: desk.show && desk.mode === name,
+    });
+    this.popups.menu(
+      [
+        { label: words("picture.show"), keys: "G", run: () => desk.toggle(), checked: desk.show },
+        { label: words("picture.film"), keys: "Shift+G", run: () => desk.toggleFilm(), checked: desk.film },
+        null,
+        mode("one"),
+        mode("side"),
+        mode("wipe"),
+      ],
+      x,
+      0,
+      words("picture"),
     );
   }
 

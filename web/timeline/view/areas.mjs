@@ -20,7 +20,7 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
 /** @typedef {{doc: Timeline, view: View, tool: string, selection: Selection | null, ramp: object | null}} Scene */
 /** @typedef {import("../editing/state.mjs").Selection} Selection */
 /**
- * @typedef {{kind: "corner" | "ruler" | "strip" | "markers" | "minimap", rect: Rect}
+ * @typedef {{kind: "corner" | "ruler" | "strip" | "film" | "markers" | "minimap", rect: Rect}
  *   | {kind: "name" | "arm" | "lane", rect: Rect, row: Row}} Band a part of the canvas that is always there
  */
 /**
@@ -64,7 +64,8 @@ export function bandsOf(view) {
     { kind: "corner", rect: { x: 0, y: 0, width: head, height } },
     { kind: "ruler", rect: across(0, RULER) },
     { kind: "strip", rect: across(RULER, STRIP) },
-    { kind: "markers", rect: across(RULER + STRIP, MARKERS) },
+    ...(view.film ? [{ kind: /** @type {const} */ ("film"), rect: across(RULER + STRIP, view.film) }] : []),
+    { kind: "markers", rect: across(view.markersTop, MARKERS) },
     { kind: "minimap", rect: across(view.lanesBottom, MINIMAP) },
     ...rows.map((row) => ({ kind: /** @type {const} */ ("lane"), row, rect: across(row.top, row.height) })),
   ];
@@ -126,7 +127,7 @@ function* blocks({ doc, view }) {
 
 /** Signs first, then names, each as far as the next sign. @param {Scene} scene @returns {Area[]} */
 function markers({ doc, view }) {
-  const line = { y: RULER + STRIP, height: MARKERS };
+  const line = { y: view.markersTop, height: MARKERS };
   const signs = doc.markers.map((marker) => ({ marker, rect: { ...line, ...around(view.x(marker.t), NEAR_MARKER) } }));
   const names = doc.markers.map((marker, i) => {
     const x = view.x(marker.t);

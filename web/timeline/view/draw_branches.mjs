@@ -2,7 +2,7 @@
 /** The other branch behind the one in use: its inputs as outlines, where the two part, and where it was forked. */
 import { sampleCurve } from "../../model/tracks.mjs";
 import { firstInputOfBlock } from "../../model/variants.mjs";
-import { MARKERS, RULER, STRIP } from "./view.mjs";
+import { RULER } from "./view.mjs";
 
 const FLAG = 17; // height of the other branch's name
 
@@ -98,8 +98,8 @@ export function drawDivergence(ctx, p) {
  * Where a branch was forked: a line that splits.
  * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {number} x
  */
-function drawFork(ctx, { theme }, x) {
-  const y = RULER + STRIP + MARKERS - 2;
+function drawFork(ctx, { theme, view }, x) {
+  const y = view.lanesTop - 2;
   ctx.save();
   ctx.strokeStyle = theme.text;
   ctx.lineWidth = 1.5;

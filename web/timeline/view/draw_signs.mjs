@@ -1,6 +1,6 @@
 // @ts-check
 /** What lies over the lanes: selection, loop, markers, warnings, a ramp in the making, the cursor. */
-import { MARKERS, RULER, STRIP } from "./view.mjs";
+import { MARKERS, RULER } from "./view.mjs";
 
 /** @typedef {import("./draw.mjs").Picture} Picture */
 
@@ -64,7 +64,7 @@ export function drawLoop(ctx, { doc, view, theme }) {
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
 export function drawMarkers(ctx, { doc, view, theme, pinned }) {
-  const y = RULER + STRIP;
+  const y = view.markersTop;
   doc.markers.forEach((marker, i) => {
     const x = view.x(marker.t);
     const next = i + 1 < doc.markers.length ? view.x(doc.markers[i + 1].t) : view.width;

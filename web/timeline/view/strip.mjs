@@ -12,6 +12,8 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/var
  * @property {Timeline} doc
  * @property {string} project
  * @property {{state: BlockState, key: string}[]} blocks
+ * @property {number} [first] block of the world's life that the timeline begins with
+ * @property {string[]} [before] keys of the blocks that were stored when last heard of
  */
 
 /** After the block's number: so that no state is told by its colour alone. @type {Record<BlockState, string>} */

@@ -10,7 +10,7 @@ import { activeTracks } from "../../model/document.mjs";
 /** @typedef {Lane & {top: Pixel, height: Pixel}} Row */
 /**
  * @typedef {object} Hit
- * @property {"corner"|"ruler"|"strip"|"markers"|"lane"|"minimap"} area
+ * @property {"corner"|"ruler"|"strip"|"film"|"markers"|"lane"|"minimap"} area
  * @property {boolean} header in the column of names
  * @property {Frame} t row under the pointer, within the document
  * @property {Frame} edge nearest row boundary, within the document
@@ -20,6 +20,7 @@ import { activeTracks } from "../../model/document.mjs";
 
 export const RULER = 22;
 export const STRIP = 14;
+export const FILM = 42; // the row of pictures, where it is shown
 export const MARKERS = 20;
 export const MINIMAP = 22;
 const KEY_MIN = 24;
@@ -33,10 +34,10 @@ const SCALES = { min: 0.05, max: 40 };
 const RANGES = new WeakMap();
 export const SNAPS = ["frame", "latent", "block", "marker"];
 
-/** The least height of the canvas for a variant. @param {string} variant */
-export function minHeight(variant) {
+/** The least height of the canvas for a variant. @param {string} variant @param {number} [film] height of its row */
+export function minHeight(variant, film = 0) {
   const rows = lanesOf(VARIANTS[variant]).reduce((sum, lane) => sum + (lane.kind === "axis" ? AXIS_MIN : KEY_MIN), 0);
-  return RULER + STRIP + MARKERS + rows + MINIMAP;
+  return RULER + STRIP + film + MARKERS + rows + MINIMAP;
 }
 
 export class View {
@@ -46,6 +47,8 @@ export class View {
     this.scroll = 0;
     this.perFrame = 4;
     this.head = 64;
+    /** Height of the row of pictures, 0 where it is not shown. */
+    this.film = 0;
     /** Whether the whole document fills the width, as long as the user does not zoom. */
     this.all = true;
     /** @type {Row[]} */
@@ -60,10 +63,10 @@ export class View {
     const lanes = lanesOf(VARIANTS[doc.variant]);
     const axes = lanes.filter((lane) => lane.kind === "axis").length;
     const keys = lanes.length - axes;
-    const spare = Math.max(0, height - minHeight(doc.variant));
+    const spare = Math.max(0, height - minHeight(doc.variant, this.film));
     const key = axes ? Math.min(KEY_MAX, KEY_MIN + spare / 2 / keys) : KEY_MIN + spare / keys;
     const axis = axes ? AXIS_MIN + (spare - (key - KEY_MIN) * keys) / axes : 0;
-    let top = RULER + STRIP + MARKERS;
+    let top = this.lanesTop;
     this.rows = lanes.map((lane) => {
       const row = { ...lane, top, height: lane.kind === "axis" ? axis : key };
       top += row.height;
@@ -73,8 +76,12 @@ export class View {
     this.clampScroll(doc);
   }
 
+  get markersTop() {
+    return RULER + STRIP + this.film;
+  }
+
   get lanesTop() {
-    return RULER + STRIP + MARKERS;
+    return this.markersTop + MARKERS;
   }
 
   get lanesBottom() {
@@ -168,7 +175,8 @@ export class View {
   area(y) {
     if (y < RULER) return "ruler";
     if (y < RULER + STRIP) return "strip";
-    if (y < RULER + STRIP + MARKERS) return "markers";
+    if (y < this.markersTop) return "film";
+    if (y < this.lanesTop) return "markers";
     return y >= this.lanesBottom ? "minimap" : "lane";
   }
 
