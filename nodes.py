@@ -22,8 +22,8 @@ from .comfyui_matrixgame.host import (
 )
 from .comfyui_matrixgame.host.loaders import load_generator, load_lora, load_vae
 from .comfyui_matrixgame.host.models.layers import ATTENTION_CHOICES
-from .comfyui_matrixgame.host.routes import doctor as doctor_routes
 from .comfyui_matrixgame.host.routes import blocks, panel, player, strip
+from .comfyui_matrixgame.host.routes import doctor as doctor_routes
 from .comfyui_matrixgame.host.routes import variants as variant_routes
 from .comfyui_matrixgame.host.running import checking
 from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
