@@ -156,9 +156,22 @@ class LoadGenerator(io.ComfyNode):
                     tooltip="To try: latent frames of the world's start that never leave the window. -1: as the "
                     "variant was trained.",
                 ),
+                io.Combo.Input(
+                    "variant",
+                    options=[load_generator.AUTO, *variant_choices()],
+                    default=load_generator.AUTO,
+                    optional=True,
+                    advanced=True,
+                    tooltip="What the generator runs as. auto: as its file is described or, without that, as its "
+                    "keys and camera say. Another one must have the same keys and camera.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
         )
+
+    @classmethod
+    def fingerprint_inputs(cls, file: str | None = None, **_: Any) -> str:
+        return load_generator.generator_state(file)
 
     @classmethod
     def validate_inputs(cls, steps: str | None = "") -> bool | str:
@@ -174,8 +187,9 @@ class LoadGenerator(io.ComfyNode):
         steps: str = "",
         window: int = 0,
         sink: int = -1,
+        variant: str = load_generator.AUTO,
     ) -> io.NodeOutput:
-        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink)
+        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink, variant)
         return io.NodeOutput(model, ui=load_generator.shown(model, file))
 
 

@@ -46,7 +46,7 @@ export function nameOptions(node, locale) {
     const ofVariants = widget.name === "variant";
     if ((!ofVariants && !words[widget.name]) || widget.type !== "combo" || !widget.options) continue;
     const nameOf = ofVariants
-      ? (/** @type {string} */ value) => variantName(value, language)
+      ? (/** @type {string} */ value) => (value === "auto" ? words.dtype.auto : variantName(value, language))
       : (/** @type {string} */ value) => words[widget.name][value];
     widget.options.getOptionLabel = (/** @type {string | null} */ value) =>
       value == null ? "" : (nameOf(value) ?? value);

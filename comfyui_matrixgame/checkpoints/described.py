@@ -74,6 +74,20 @@ def described_variant(file: WeightsFile, config: GeneratorConfig) -> Variant | N
     return variant
 
 
+def check_chosen(file: WeightsFile, variant: Variant, config: GeneratorConfig) -> None:
+    """Raise VariantError where a variant that was chosen for a file takes other inputs than its weights."""
+    if (len(variant.keys), variant.mouse) != (config.keyboard_dim, config.mouse):
+        takes, has = _inputs(config.keyboard_dim, config.mouse), _inputs(len(variant.keys), variant.mouse)
+        raise VariantError(
+            f"{file.name} takes {takes}, and the variant {variant.name} has {has}; choose auto, or the variant that "
+            "the file was made for."
+        )
+
+
+def _inputs(keys: int, camera: bool) -> str:
+    return f"{counted(keys, 'key')} and {'a' if camera else 'no'} camera"
+
+
 def _check_shapes(variant: Variant, config: GeneratorConfig, value: Mapping[str, Any], origin: str) -> None:
     wrong = []
     if len(variant.keys) != config.keyboard_dim:

@@ -13,7 +13,7 @@ from ..networks.vae.tiny import PUBLISHED_NAMES
 from ..variants import Variant
 from .containers.gguf_file import PACKED_NAMES, package_is_there
 from .containers.tensors import first_line, is_weights, readable
-from .described import described_variant, doubt
+from .described import check_chosen, described_variant, doubt
 from .names import generator_names, without_wrappers
 from .reader import GENERATOR, WeightsFile, open_weights
 from .scaled import plain_dtype
@@ -110,9 +110,10 @@ def inspect_file(path: str | Path, part: str = GENERATOR) -> FileReport:
         return recognise(file)
 
 
-def recognise(file: WeightsFile, described: bool = True) -> FileReport:
-    """Recognise an open weights file. described: by what a user says of it, before all else. Raises CheckpointError
-    where its shapes are those of no model, and VariantError where it is described as what it is not."""
+def recognise(file: WeightsFile, described: bool = True, chosen: Variant | None = None) -> FileReport:
+    """Recognise an open weights file. described: by what a user says of it, before all else. chosen: what a generator
+    is to run as, whatever else is said. Raises CheckpointError where its shapes are those of no model, and VariantError
+    where it is described, or chosen, as what it is not."""
     dtypes: Counter[str] = Counter()
     for info in file.tensors.values():
         dtypes[info.dtype] += info.size
@@ -128,16 +129,19 @@ def recognise(file: WeightsFile, described: bool = True) -> FileReport:
             f"{file.name} is not a file this program knows ({first_line(error)}); get the published file."
         ) from None
     if report.config is not None and report.kind == "generator":
-        _decide_variant(report, file, described)
+        _decide_variant(report, file, described, chosen)
     return report
 
 
-def _decide_variant(report: FileReport, file: WeightsFile, described: bool) -> None:
-    """What a user says of a generator's file decides, and then its shapes; where these alone do, that is said."""
+def _decide_variant(report: FileReport, file: WeightsFile, described: bool, chosen: Variant | None) -> None:
+    """What is chosen for a generator's file decides, then what a user says of it, and then its shapes; where these
+    alone do, that is said."""
     assert report.config is not None
-    said = described_variant(file, report.config) if described else None
+    if chosen is not None:
+        check_chosen(file, chosen, report.config)
+    said = chosen or (described_variant(file, report.config) if described else None)
     if said is not None:
-        report.variant, report.is_described = said, True
+        report.variant, report.is_described = said, chosen is None
         report.config = replace(report.config, window=said.window, sink=said.sink)
     elif report.variant is not None:
         report.doubt = doubt(file, report.variant)

@@ -20,6 +20,7 @@ from ..networks.generator.bidirectional import FoundationGenerator
 from ..networks.vae import TinyDecoder, WanVAE
 from ..networks.vision import ImageEncoder
 from ..system.resources import give_back
+from ..variants import Variant
 from .formats import FOUNDATION, FileReport, recognise, vision_sizes
 from .lora.merging import Lora, merging
 from .reader import VAE, VISION, WeightsFile, open_weights
@@ -42,20 +43,23 @@ def load_generator(
     operations: OperationsLike = Operations,
     precision: str = EXACT,
     loras: Sequence[Lora] = (),
+    variant: Variant | None = None,
 ) -> Generator:
     """The generator in a file, ready to run.
 
     dtype: what the weights are stored in: `auto` (as in the file, but float32 becomes bfloat16), `float32`,
     `bfloat16`, `float16` or `float8_e4m3fn` (linear layers only). The activations' dtype follows from it and
     from what the device computes fast in. precision: one of quantise.PRECISIONS; the device then holds the large
-    layers in 8 bits only. loras: merged into the weights, in their order.
-    Raises CheckpointError where the file is missing, damaged, incomplete or of another model, and BackendError for a
-    dtype or precision that is unknown or that the device cannot compute in.
+    layers in 8 bits only. loras: merged into the weights, in their order. variant: what it is to run as; None: what is
+    said of the file, or its shapes.
+    Raises CheckpointError where the file is missing, damaged, incomplete or of another model, VariantError for a
+    variant with other inputs, and BackendError for a dtype or precision that is unknown or that the device cannot
+    compute in.
     """
     device = torch.device(device)
     check_precision(precision, device)
     with open_weights(path) as file:
-        report = _expect(file, "generator", "a Matrix-Game 2.0 generator")
+        report = _expect(file, "generator", "a Matrix-Game 2.0 generator", variant)
         if report.variant is None or report.config is None:
             raise CheckpointError(f"{file.name} is a {report.title}, which no known variant has.")
         storage = storage_dtype(dtype, report.dtype)
@@ -217,8 +221,8 @@ def _generator_dtype(name: str, storage: torch.dtype) -> torch.dtype:
     return torch.bfloat16 if wide else storage
 
 
-def _expect(file: WeightsFile, kind: str, what: str) -> FileReport:
-    report = recognise(file)
+def _expect(file: WeightsFile, kind: str, what: str, variant: Variant | None = None) -> FileReport:
+    report = recognise(file, chosen=variant)
     name = file.name
     if report.kind != kind:
         raise CheckpointError(f"{name} is not {what}: it is {report.title}. {report.advice}".rstrip())

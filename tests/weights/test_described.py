@@ -279,3 +279,19 @@ def test_given_fields_are_checked_before_anything_is_written(
     assert main(["describe", str(path), "--sink", "4"]) == 1
     assert "sink is 4, and must be at most 3" in capsys.readouterr().err
     assert [entry.name for entry in tmp_path.iterdir()] == ["mine.safetensors"]
+
+
+def test_a_variant_that_is_chosen_comes_before_all_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING)
+    path = described(tmp_path)
+    model = load_generator(path, variant=UNIVERSAL)
+    assert (model.variant, model.doubt, model.config.sink) == (UNIVERSAL, "", 0)
+    (tmp_path / "mine.matrixgame.json").write_text("{")
+    assert load_generator(path, variant=UNIVERSAL).variant == UNIVERSAL
+    assert not caplog.records
+    with pytest.raises(
+        VariantError, match="4 keys and a camera, and the variant gta_drive has 2 keys and a camera; choose"
+    ):
+        load_generator(path, variant=VARIANTS["gta_drive"])

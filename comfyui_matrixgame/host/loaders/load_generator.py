@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import comfy.model_management as memory
@@ -17,19 +18,26 @@ from ...checkpoints.load import DTYPES, compute_dtype
 from ...checkpoints.sizes import variant_of
 from ...compute.quantise import EXACT, check_precision
 from ...errors import VariantError
-from ...variants import Tried, default_variant, steps_of_text
+from ...variants import Tried, default_variant, get_variant, steps_of_text
 from ..models.core_values import MatrixGameModel
 from ..models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from ..models.loras import watch_loras
 from ..models.residency import bytes_to_stay, patcher_for
-from ..running.folders import demo_choice, model_path
+from ..running.folders import demo_choice, model_path, states_of
 
 DTYPE_CHOICES = ("auto", *DTYPES)
+AUTO = "auto"  # of the variant: what is said of the file, or its shapes
 
 
 def generator_choices() -> list[str]:
     """Entries of the generator loader: what is in models/diffusion_models, and the demo world."""
     return [*folder_paths.get_filename_list("diffusion_models"), *demo_choice()]
+
+
+def generator_state(file: str | None) -> str:
+    """When a generator's file, and what describes it beside it, were changed last; "" for a file that is linked."""
+    path = None if file is None else folder_paths.get_full_path("diffusion_models", file)
+    return "" if path is None else states_of(Path(path))
 
 
 def problem_with_steps(steps: str | None) -> str:
@@ -49,16 +57,18 @@ def load_generator(
     steps: str = "",
     window: int = 0,
     sink: int = -1,
+    variant: str = AUTO,
 ) -> comfy.model_patcher.ModelPatcher:
     """A generator as core's MODEL. steps, window, sink: to try, as the node has them; empty, 0 and -1 are the
-    variant's own. Raises CheckpointError, BackendError for an attention or a precision that is not there, or
-    VariantError for what makes no sense to try."""
+    variant's own. variant: what it is to run as, or AUTO. Raises CheckpointError, BackendError for an attention or a
+    precision that is not there, or VariantError for what makes no sense to try, or a variant with other inputs."""
     tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None)
     check_precision(precision, memory.get_torch_device())
     demo = demo_world() if file == DEMO_WORLD else None
     path = model_path("diffusion_models", file) if demo is None else demo.generator
     function = attention_function(attention)
-    generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations)
+    chosen = None if variant == AUTO else get_variant(variant)
+    generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations, variant=chosen)
     stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
     generator.compute_dtype = compute_dtype(stored, memory.get_torch_device())
     assert generator.variant is not None

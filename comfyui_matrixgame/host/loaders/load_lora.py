@@ -10,12 +10,11 @@ import comfy.model_patcher
 import comfy.sd
 import folder_paths
 
-from ...checkpoints.described import path_beside
 from ...checkpoints.lora.merging import open_lora
 from ...errors import CheckpointError
 from ..models.core_values import check_generator
 from ..models.loras import attach_lora, lora_names, variant_with_loras
-from ..running.folders import model_path
+from ..running.folders import model_path, states_of
 
 _BYPASSED = "bypass_lora"  # core's name of what it puts into layers
 
@@ -27,9 +26,7 @@ def lora_choices() -> list[str]:
 
 def lora_state(file: str) -> str:
     """When a LoRA, and what describes it beside it, were changed last."""
-    path = model_path("loras", file)
-    states = (one.stat().st_mtime_ns for one in (path, path_beside(path)) if one.is_file())
-    return "/".join(map(str, states))
+    return states_of(model_path("loras", file))
 
 
 def load_lora(

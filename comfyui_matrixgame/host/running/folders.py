@@ -11,6 +11,7 @@ import folder_paths
 from ...checkpoints.builtin import FOLDER as BUILTIN_FOLDER
 from ...checkpoints.builtin import MANIFEST
 from ...checkpoints.builtin import NAME as DEMO_WORLD
+from ...checkpoints.described import path_beside
 
 WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
 
@@ -23,6 +24,12 @@ def demo_choice() -> list[str]:
 def model_path(folder: str, name: str) -> Path:
     """A file that a loader lists."""
     return Path(folder_paths.get_full_path_or_raise(folder, name))
+
+
+def states_of(path: Path) -> str:
+    """When a file of weights, and what describes it beside it, were changed last."""
+    states = (one.stat().st_mtime_ns for one in (path, path_beside(path)) if one.is_file())
+    return "/".join(map(str, states))
 
 
 def world_folder() -> Path:
