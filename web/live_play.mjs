@@ -8,7 +8,7 @@ import { addElement } from "./node_widget.mjs";
 import { findNode, land } from "./player/landing.mjs";
 import { Player } from "./player/player.mjs";
 import { translator } from "./player/view/words.mjs";
-import { element } from "./timeline/parts/style.mjs";
+import { element } from "./timeline/view/style.mjs";
 
 const NODE = "MatrixGameLivePlay";
 const TIMELINE_NODE = "MatrixGameActionTimeline";

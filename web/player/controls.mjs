@@ -2,7 +2,7 @@
 /** The buttons under the picture, and the window in which keys are chosen. */
 import { codeOf, codeOfKey } from "../timeline/input/record.mjs";
 import { heldKeys, laneName } from "../model/variants.mjs";
-import { element, update } from "../timeline/parts/style.mjs";
+import { element, update } from "../timeline/view/style.mjs";
 import { NEVER } from "./input/held_inputs.mjs";
 
 /** Pictures of the buttons, 16 by 16. @type {Record<string, string>} */

@@ -1,7 +1,7 @@
 // @ts-check
 /** From the frames that a session sends to pictures on the canvas: decoded in order, shown at an even pace. */
 import { FPS } from "../model/variants.mjs";
-import { element } from "../timeline/parts/style.mjs";
+import { element } from "../timeline/view/style.mjs";
 import { Pacer } from "./pacer.mjs";
 
 /** @typedef {import("./link.mjs").FramesHead} FramesHead */

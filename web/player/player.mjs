@@ -4,7 +4,7 @@ import { VARIANTS, addVariant, defaultVariant, laneName } from "../model/variant
 import { FocusProxy } from "../timeline/parts/focus.mjs";
 import { touchPad } from "../timeline/parts/pad.mjs";
 import { keepTouches } from "../timeline/input/touch.mjs";
-import { element, linkStyle, update } from "../timeline/parts/style.mjs";
+import { element, linkStyle, update } from "../timeline/view/style.mjs";
 import { actsOf } from "./acts.mjs";
 import { Busy } from "./view/busy.mjs";
 import { Controls, keysWindow } from "./controls.mjs";

@@ -13,9 +13,10 @@ import { codeOfKey } from "./input/record.mjs";
 import { Popups } from "./parts/popups.mjs";
 import { ScriptTab } from "./parts/script_tab.mjs";
 import { Steering } from "./parts/steering.mjs";
-import { element, linkStyle, update } from "./parts/style.mjs";
+import { element, linkStyle, update } from "./view/style.mjs";
 import { Painter } from "./view/painter.mjs";
 import { fetchPicture } from "./pictures/loaded.mjs";
+import { drawFilm } from "./pictures/film.mjs";
 import { PictureDesk } from "./pictures/desk.mjs";
 import { Monitor } from "./pictures/monitor.mjs";
 import { Toolbar } from "./parts/toolbar.mjs";
@@ -381,7 +382,8 @@ export class TimelineWidget {
   paint(width, height) {
     const { pictures } = this;
     this.editor.view.film = pictures.film ? FILM : 0;
-    const film = (/** @type {number} */ block) => pictures.ofFilm(block);
+    /** @type {import("./view/draw.mjs").Picture["film"]} */
+    const film = pictures.film ? (ctx, p) => drawFilm(ctx, p, (block) => pictures.ofFilm(block)) : null;
     this.painter.paint(width, height, { focused: this.proxy.focused, warnings: this.foot.warnings, film });
     pictures.filmDrawn();
     this.monitor.draw(this.painter.theme);

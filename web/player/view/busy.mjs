@@ -2,7 +2,7 @@
 /**
  * A line over the picture while nothing new comes: that a block is being made, or what was asked for comes after it.
  */
-import { element, update } from "../../timeline/parts/style.mjs";
+import { element, update } from "../../timeline/view/style.mjs";
 
 const WAIT_MS = 1000;
 

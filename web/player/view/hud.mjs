@@ -5,7 +5,7 @@
  */
 import { heldControls } from "../../model/variants.mjs";
 import { STICK, placeOf } from "../../timeline/parts/pad.mjs";
-import { element, update } from "../../timeline/parts/style.mjs";
+import { element, update } from "../../timeline/view/style.mjs";
 
 const SVG = "http://www.w3.org/2000/svg";
 

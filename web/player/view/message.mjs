@@ -1,7 +1,7 @@
 // @ts-check
 /** What stands over the picture while nothing is played: the state, and what it is for or how to go on. */
 import { heldKeys } from "../../model/variants.mjs";
-import { element, update } from "../../timeline/parts/style.mjs";
+import { element, update } from "../../timeline/view/style.mjs";
 
 /** @typedef {import("../player.mjs").Player} Player */
 

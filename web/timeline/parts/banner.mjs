@@ -3,7 +3,7 @@
 import { VARIANTS } from "../../model/variants.mjs";
 import { convertVariant } from "../../model/convert.mjs";
 import { emptyDocument } from "../../model/document.mjs";
-import { element, update } from "./style.mjs";
+import { element, update } from "../view/style.mjs";
 
 export class Banner {
   /**

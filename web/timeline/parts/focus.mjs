@@ -3,7 +3,7 @@
  * Where the keyboard focus of the lanes lives: a hidden textarea. ComfyUI leaves keys and the clipboard alone while a
  * textarea has the focus; with a focused div, W opens a side bar, Delete removes the node and Ctrl+Z undoes the graph.
  */
-import { element } from "./style.mjs";
+import { element } from "../view/style.mjs";
 
 /**
  * @typedef {object} FocusHost

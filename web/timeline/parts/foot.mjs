@@ -1,7 +1,7 @@
 // @ts-check
 /** The line below the canvas: where the cursor is, and beside it what is wrong or worth knowing. */
 import { secondsOf } from "../../model/variants.mjs";
-import { element, update } from "./style.mjs";
+import { element, update } from "../view/style.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("../../model/warnings.mjs").Warning} Warning */

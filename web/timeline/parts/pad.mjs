@@ -2,7 +2,7 @@
 /** Keys and a stick on the glass, for recording with fingers. */
 import { heldControls } from "../../model/variants.mjs";
 import { codeOf } from "../input/record.mjs";
-import { element } from "./style.mjs";
+import { element } from "../view/style.mjs";
 
 /** The usual camera speeds at the rim of a stick. */
 export const STICK = 2;

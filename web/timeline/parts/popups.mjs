@@ -1,6 +1,6 @@
 // @ts-check
 /** Small windows over the lanes: a question with one answer, a menu, the help. One at a time. */
-import { element } from "./style.mjs";
+import { element } from "../view/style.mjs";
 import { LINES } from "./help.mjs";
 
 /** @typedef {import("./i18n.mjs").Translate} Translate */

@@ -1,6 +1,6 @@
 // @ts-check
 /** The script of the timeline as text, in step with the lanes both ways, its faults underlined where they are. */
-import { element } from "./style.mjs";
+import { element } from "../view/style.mjs";
 
 const SOON = 500; // ms after the last letter until a step of undo
 const LONG = 20000; // characters from which reading waits for a pause

@@ -1,7 +1,7 @@
 // @ts-check
 /** The row of buttons. They are reached with the mouse or a finger; the keyboard has a key for each of them. */
 import { MAX_FRAMES, blocksOfFrames } from "../../model/variants.mjs";
-import { element, update } from "./style.mjs";
+import { element, update } from "../view/style.mjs";
 
 /** Drawings on a 16 x 16 grid; `.` marks solid parts. @type {Record<string, string>} */
 const ICONS = {

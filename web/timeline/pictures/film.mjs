@@ -33,9 +33,9 @@ export function filmCells(view, doc) {
 
 /**
  * @param {CanvasRenderingContext2D} ctx @param {import("../view/draw.mjs").Picture} p
+ * @param {(block: number) => {loaded: Loaded | null, old: boolean}} pictureOf a block, where there is one
  */
-export function drawFilm(ctx, { doc, view, theme, film }) {
-  if (!view.film || !film) return;
+export function drawFilm(ctx, { doc, view, theme }, pictureOf) {
   const top = RULER + STRIP;
   ctx.fillStyle = theme.bg;
   ctx.fillRect(view.head, top, view.width, FILM);
@@ -43,7 +43,7 @@ export function drawFilm(ctx, { doc, view, theme, film }) {
     const cell = { x: x + 0.5, y: top + 1, width: width - 1, height: FILM - 2 };
     ctx.fillStyle = theme.head;
     ctx.fillRect(cell.x, cell.y, cell.width, cell.height);
-    const { loaded, old } = film(block);
+    const { loaded, old } = pictureOf(block);
     if (!loaded || cell.width < 4) continue;
     ctx.globalAlpha = old ? 0.35 : 1;
     cover(ctx, loaded, cell);

@@ -1,6 +1,6 @@
 // @ts-check
 /** The picture over the lanes: drawn from what the desk has; a drag on it scrubs, or moves the wipe. */
-import { element, update } from "../parts/style.mjs";
+import { element, update } from "../view/style.mjs";
 import { contextFor, scaleOf } from "../view/surface.mjs";
 import { HEIGHTS } from "./desk.mjs";
 

@@ -7,7 +7,6 @@ import { drawDivergence, drawOther } from "./draw_branches.mjs";
 import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
 import { MINIMAP, RULER, STRIP } from "./view.mjs";
 import { drawBlock, labelOf } from "./strip.mjs";
-import { drawFilm } from "../pictures/film.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("./view.mjs").View} View */
@@ -29,8 +28,7 @@ import { drawFilm } from "../pictures/film.mjs";
  * @property {{t: number, length: number, lane: string}[]} warnings
  * @property {{axis: string, a: number, v0: number, b: number, v1: number} | null} ramp a ramp while it is drawn
  * @property {(id: string) => string} name of a lane
- * @property {(block: number) => {loaded: import("../pictures/loaded.mjs").Loaded | null, old: boolean}} film the
- *   picture of a block, where there is one
+ * @property {((ctx: CanvasRenderingContext2D, p: Picture) => void) | null} film draws its row, where it is shown
  * @property {string} pinned the word for a marker whose state is kept
  * @property {import("./draw_branches.mjs").Comparison | null} other the branch that is compared with
  */
@@ -52,7 +50,7 @@ export function draw(ctx, p) {
   drawWarnings(ctx, p);
   drawRuler(ctx, p);
   drawStrip(ctx, p);
-  drawFilm(ctx, p);
+  p.film?.(ctx, p);
   drawSelection(ctx, p);
   drawLoop(ctx, p);
   drawMarkers(ctx, p);
