@@ -30,7 +30,7 @@ from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
 from .comfyui_matrixgame.host.running.variants import variant_choices
 from .comfyui_matrixgame.media.fitting import HEIGHT, WIDTH
 from .comfyui_matrixgame.play.held_inputs import MODES
-from .comfyui_matrixgame.variants import MOST_WINDOW
+from .comfyui_matrixgame.variants import MOST_WINDOW, NEWEST, SAME_VIEW
 
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
@@ -165,6 +165,16 @@ class LoadGenerator(io.ComfyNode):
                     tooltip="What the generator runs as. auto: as its file is described or, without that, as its "
                     "keys and camera say. Another one must have the same keys and camera.",
                 ),
+                io.Combo.Input(
+                    "keeps",
+                    options=[NEWEST, SAME_VIEW],
+                    default=NEWEST,
+                    optional=True,
+                    advanced=True,
+                    tooltip="To try: what stays in the window. newest: the last blocks, as published. same_view: the "
+                    "oldest block while the view does not change, which drifts far less where the camera stands "
+                    "still; it needs a window of 9 or more.",
+                ),
             ],
             outputs=[io.Model.Output(display_name="model", tooltip="The generator, for Start World and Load World.")],
         )
@@ -188,8 +198,9 @@ class LoadGenerator(io.ComfyNode):
         window: int = 0,
         sink: int = -1,
         variant: str = load_generator.AUTO,
+        keeps: str = NEWEST,
     ) -> io.NodeOutput:
-        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink, variant)
+        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink, variant, keeps)
         return io.NodeOutput(model, ui=load_generator.shown(model, file))
 
 

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from ..networks.generator.kv_cache import Caches
 from ..networks.vae.base import LATENT_CHANNELS, State
-from ..variants import LATENTS_PER_BLOCK, frames_of_blocks
+from ..variants import LATENTS_PER_BLOCK, SAME_VIEW, frames_of_blocks
 from ..world.block.condition import CONSTANT_FROM
-from ..world.check import NoWorld, check_decoder, fits_caches
+from ..world.check import VIEWS, NoWorld, check_decoder, fits_caches, views_shape
 from ..world.files import state_of_tensors, state_tensors
 from ..world.models import Models
 from ..world.world import World
@@ -57,15 +57,14 @@ def fits_condition(world: World) -> Fits:
 
 def state_record(world: World) -> Record:
     """What a world has to go on with, beside what its image and names say."""
-    tensors = {
-        name: _pageable(tensor.cpu()) for name, tensor in state_tensors(world.caches, world.decoder_state).items()
-    }
+    state = state_tensors(world.caches, world.decoder_state, world.views)
+    tensors = {name: _pageable(tensor.cpu()) for name, tensor in state.items()}
     return Record(tensors, {"block": world.block, "tokens": world.caches[0].video.tokens})
 
 
-def state_of_record(record: Record, sink: int) -> tuple[Caches, State | None]:
-    """Caches and the decoder's state of a record that fits; sink: of the variant."""
-    return state_of_tensors(record.tensors, record.note["tokens"], sink)
+def state_of_record(record: Record, sink: int) -> tuple[Caches, State | None, Tensor | None]:
+    """Caches, the decoder's state and views of a record that fits; sink: of the variant."""
+    return *state_of_tensors(record.tensors, record.note["tokens"], sink), record.tensors.get(VIEWS)
 
 
 def fits_state(world: World, models: Models) -> Fits:
@@ -73,6 +72,7 @@ def fits_state(world: World, models: Models) -> Fits:
 
     def fits(record: Record) -> bool:
         rows, columns = world.latent_size
+        wanted_views = views_shape(world.variant, 1, rows, columns) if world.variant.keeps == SAME_VIEW else None
         wanted: Caches = models.generator.empty_caches(1, rows, columns, torch.device("meta"), models.cache_dtype)
         tokens = wanted[0].video.tokens
         try:
@@ -84,7 +84,10 @@ def fits_state(world: World, models: Models) -> Fits:
             return False
         rings = sum(2 * len(layer.rings()) for layer in caches)
         decoder = sum(name.startswith("decoder.") for name in record.tensors)
-        if len(record.tensors) != rings + decoder:  # others, which nobody looks at
+        views = record.tensors.get(VIEWS)
+        if len(record.tensors) != rings + decoder + (views is not None):  # others, which nobody looks at
+            return False
+        if (None if views is None else tuple(views.shape)) != wanted_views:
             return False
         return fits_caches(caches, wanted) and all(t.is_floating_point() for t in record.tensors.values())
 

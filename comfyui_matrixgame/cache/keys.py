@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
@@ -104,13 +105,16 @@ class BlockKeys:
             whole = self.world.tail[0].concat(whole)
         return (whole.slice(len(whole) - TAIL_ROWS),)
 
-    def world_at(self, block: int, caches: Caches, decoder_state: State | None) -> World:
+    def world_at(
+        self, block: int, caches: Caches, decoder_state: State | None, views: Tensor | None = None
+    ) -> World:
         """The world before a block, from what changes on the way."""
         if block == self.first:
             return self.world
         names = (self.names[block - self.first],)
         tail = self.tail(block)
-        return replace(self.world, block=block, names=names, caches=caches, decoder_state=decoder_state, tail=tail)
+        state = {"caches": caches, "decoder_state": decoder_state, "views": views}
+        return replace(self.world, block=block, names=names, tail=tail, **state)
 
 
 def _numbers(models: Models, world: World) -> str:

@@ -69,7 +69,7 @@ def _refuse_what_goes_on(args: argparse.Namespace) -> None:
                 f"{option}: the foundation model makes a clip at once, and nothing goes on from one; leave it out, or "
                 "use a distilled generator."
             )
-    if (args.steps is not None and len(args.steps) > 1) or (args.window, args.sink) != (None, None):
+    if (args.steps is not None and len(args.steps) > 1) or (args.window, args.sink, args.keeps) != (None, None, None):
         raise WorldError(
             "The foundation model takes the count of its steps, such as --steps 50, and has no window and no sink to "
             "try; leave these out."

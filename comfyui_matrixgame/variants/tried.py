@@ -1,4 +1,4 @@
-"""Steps, window and sink of the user's own, tried in place of those that a variant was trained with."""
+"""Steps, window and sink of the user's own, and what the window keeps, tried in place of those that a variant was trained with."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 from ..errors import VariantError
 from .blocks import LATENTS_PER_BLOCK
 from .fields import whole
-from .variant import MOST_WINDOW, TABLE_PLACES, Variant
+from .variant import MOST_WINDOW, NEWEST, SAME_VIEW, TABLE_PLACES, Variant
 
+SMALLEST_THAT_KEEPS = 3 * LATENTS_PER_BLOCK
 FORM = "1000,750,500,250"
 NEED = f"whole numbers from {TABLE_PLACES} down to 1, each lower than the one before, such as {FORM}"
 
@@ -18,11 +19,13 @@ NEED = f"whole numbers from {TABLE_PLACES} down to 1, each lower than the one be
 @dataclass(frozen=True)
 class Tried:
     """What the user wants to try; None keeps what the variant has. steps: places in the noise table, first to last.
-    window: latent frames, the block's own and the sink included. sink: latent frames at the start that stay."""
+    window: latent frames, the block's own and the sink included. sink: latent frames at the start that stay.
+    keeps: NEWEST or SAME_VIEW, which of the others stay."""
 
     steps: tuple[int, ...] | None = None
     window: int | None = None
     sink: int | None = None
+    keeps: str | None = None
 
     def of(self, variant: Variant) -> Variant:
         """The variant as it is tried; itself where nothing changes. Raises VariantError where it makes no sense."""
@@ -42,9 +45,29 @@ class Tried:
                 f"A sink of {sink} leaves no room for a block in a window of {window} latent frames; use a window of "
                 f"at least {sink + own.block}, or a smaller sink."
             )
-        if (steps, window, sink) == (own.steps, own.window, own.sink):
+        keeps = own.keeps if self.keeps is None else self.keeps
+        _check_keeps(keeps, window, sink)
+        if (steps, window, sink, keeps) == (own.steps, own.window, own.sink, own.keeps):
             return own
-        return replace(own, steps=steps, window=window, sink=sink, described_as=own)
+        return replace(own, steps=steps, window=window, sink=sink, keeps=keeps, described_as=own)
+
+
+def _check_keeps(keeps: str, window: int, sink: int) -> None:
+    if keeps not in (NEWEST, SAME_VIEW):
+        raise VariantError(f"The window cannot keep {keeps!r:.40}; use {NEWEST} or {SAME_VIEW}.")
+    if keeps == NEWEST:
+        return
+    if window % LATENTS_PER_BLOCK or window < SMALLEST_THAT_KEEPS:
+        raise VariantError(
+            f"A window of {window} latent frames cannot keep the same view: it must hold whole blocks of "
+            f"{LATENTS_PER_BLOCK}, the one that is made and two before it; use {SMALLEST_THAT_KEEPS} or "
+            f"{SMALLEST_THAT_KEEPS + LATENTS_PER_BLOCK}."
+        )
+    if sink:
+        raise VariantError(
+            "A sink stays in the window for good, and keeping the same view lets its first frames go when the view "
+            "changes; use one of the two."
+        )
 
 
 def steps_of_text(text: str) -> tuple[int, ...] | None:

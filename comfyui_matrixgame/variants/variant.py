@@ -9,6 +9,7 @@ from typing import Any
 
 MOST_WINDOW = 1000  # latent frames; the published positions end at 1024
 TABLE_PLACES = 1000  # of the noise table, from which steps are taken
+NEWEST, SAME_VIEW = "newest", "same_view"  # which frames stay in the window
 IDLE = "idle"  # the key of an exclusive variant that is held where no other is
 
 Words = Mapping[str, str]  # language, such as zh -> word
@@ -95,7 +96,8 @@ class Variant:
     name: of the file, in documents and scripts. controls: its keys, in the order of the weights' keyboard columns.
     exclusive: exactly one key per row (one-hot, `idle` among them) instead of any combination.
     block: latent frames that are made at once. window: self-attention window in latent frames, the block's own and the
-    sink's included. sink: latent frames at the start of the rollout that stay in the window for good.
+    sink's included. sink: latent frames at the start of the rollout that stay in the window for good. keeps: which
+    others stay, NEWEST or SAME_VIEW, which keeps the oldest while the view has not changed.
     steps: denoising steps as table positions out of 1000, first to last. shift: of the noise table.
     size: height and width of the frames it was trained at. fps: frames a second of its video. action_layers: layers
     that take inputs. presets: name -> script with places for lengths. bench: what the benchmark draws from.
@@ -113,6 +115,7 @@ class Variant:
     steps: tuple[int, ...]
     block: int = 3
     sink: int = 0
+    keeps: str = NEWEST
     shift: float = 5.0
     size: tuple[int, int] = (352, 640)
     fps: int = 25
@@ -138,7 +141,8 @@ class Variant:
     @property
     def settings(self) -> str:
         """Its steps, window and sink in words."""
-        return f"steps {','.join(map(str, self.steps))}, window {self.window}, sink {self.sink}"
+        keeps = "" if self.keeps == NEWEST else ", which keeps the same view"
+        return f"steps {','.join(map(str, self.steps))}, window {self.window}{keeps}, sink {self.sink}"
 
     @cached_property
     def keys(self) -> tuple[str, ...]:
@@ -174,7 +178,7 @@ class Variant:
     def numbers(self) -> tuple[object, ...]:
         """What decides the numbers of a rollout; the rest is how it is shown and spoken of."""
         inputs = self.keys, self.exclusive, self.camera.axes
-        return self.name, inputs, self.block, self.window, self.sink, self.steps, self.shift
+        return self.name, inputs, self.block, self.window, self.sink, self.keeps, self.steps, self.shift
 
     def takes(self, other: Variant) -> bool:
         """Whether the inputs of a variant are inputs of this one: the same, or one that it is like and whose keys are

@@ -20,9 +20,10 @@ from ..networks.vae.history import MEMORY
 from ..networks.vae.tiny import WIDTHS
 from ..networks.vae.wan import STAGES
 from ..system.words import counted
-from ..variants import VARIANTS, Tried, Variant, get_variant, is_packaged, learn, read_like
+from ..variants import NEWEST, SAME_VIEW, VARIANTS, Tried, Variant, get_variant, is_packaged, learn, read_like
 from .block.condition import CONSTANT_FROM
 from .block.inputs import TAIL_ROWS
+from .block.views import blocks_in_window
 
 Shape = tuple[int, ...]
 MOST_BLOCKS = 100_000_000  # one and a half years of frames
@@ -30,6 +31,7 @@ MOST_WORLDS = 1024
 LARGEST_SIDE = 8192
 MOST_LAYERS = 200
 LONGEST_TEXT = 500
+VIEWS = "views"  # a tensor of worlds that keep the same view in their window
 TRIED = "tried"  # a field that only worlds have whose steps, window or sink are the user's
 _CACHE = re.compile(r"cache\.([0-9]{1,9})\.(video|mouse|keyboard)\.([kv])")
 _NUMBERED = re.compile(r"(decoder|tail)\.([0-9]{1,9})(\.keyboard|\.mouse)?")
@@ -64,6 +66,8 @@ class Fields:
             written["described"] = dict(variant.described)
         if variant.described_as is not None:
             written[TRIED] = {"steps": list(variant.steps), "window": variant.window, "sink": variant.sink}
+            if variant.keeps != NEWEST:
+                written[TRIED]["keeps"] = variant.keeps
         return written
 
 
@@ -115,9 +119,14 @@ def _tried(about: Mapping[str, Any]) -> Tried:
         return Tried()
     parts = {"steps", "window", "sink"}
     said = _field(
-        about, TRIED, lambda value: isinstance(value, dict) and value.keys() == parts, "steps, window and sink"
+        about,
+        TRIED,
+        lambda value: isinstance(value, dict) and value.keys() | {"keeps"} == parts | {"keeps"},
+        "steps, window and sink",
     )
-    return Tried(tuple(_list(said, "steps")), _whole(said, "window", MOST_BLOCKS), _whole(said, "sink", MOST_BLOCKS))
+    keeps = _text(said, "keeps") if "keeps" in said else None
+    window, sink = (_whole(said, name, MOST_BLOCKS) for name in ("window", "sink"))
+    return Tried(tuple(_list(said, "steps")), window, sink, keeps)
 
 
 def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
@@ -147,8 +156,15 @@ def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
         wanted[f"tail.{i}.keyboard"] = (TAIL_ROWS, len(variant.keys))
         if variant.mouse:
             wanted[f"tail.{i}.mouse"] = (TAIL_ROWS, 2)
+    if fields.block and variant.keeps == SAME_VIEW:
+        wanted[VIEWS] = views_shape(variant, worlds, rows, columns)
     wanted |= _decoder(shapes, worlds, rows, columns)
     _compare(shapes, wanted)
+
+
+def views_shape(variant: Variant, worlds: int, rows: int, columns: int) -> Shape:
+    """Of `World.views`, where a variant keeps the same view."""
+    return worlds, LATENT_CHANNELS, blocks_in_window(variant), rows, columns
 
 
 def check_decoder(shapes: Mapping[str, Shape], worlds: int, rows: int, columns: int) -> None:

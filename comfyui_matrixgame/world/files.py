@@ -25,7 +25,7 @@ from ..errors import MatrixGameError, WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import State
 from ..system.files import readable_name, readable_path, written_whole
-from .check import TRIED, Fields, NoWorld, check_tensors, check_values, checked_fields
+from .check import TRIED, VIEWS, Fields, NoWorld, check_tensors, check_values, checked_fields
 from .world import World
 
 FORMAT = "matrixgame.world"
@@ -43,7 +43,7 @@ def save_world(world: World, path: str | Path) -> Path:
         "condition": world.condition,
     }
     caches = world.caches if world.block else []  # those of a rollout are there before they hold anything
-    tensors |= state_tensors(caches, world.decoder_state)
+    tensors |= state_tensors(caches, world.decoder_state, world.views)
     for i, track in enumerate(world.tail or ()):
         tensors[f"tail.{i}.keyboard"] = torch.from_numpy(track.keyboard.copy())
         if track.mouse is not None:
@@ -133,9 +133,11 @@ def _checksum(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def state_tensors(caches: Caches, decoder_state: State | None) -> dict[str, Tensor]:
+def state_tensors(caches: Caches, decoder_state: State | None, views: Tensor | None = None) -> dict[str, Tensor]:
     """What changes from block to block, by name."""
     tensors = {f"decoder.{i}": tensor for i, tensor in enumerate(decoder_state or ())}
+    if views is not None:
+        tensors[VIEWS] = views
     for i, layer in enumerate(caches):
         for name, ring in layer.rings().items():
             tensors[f"cache.{i}.{name}.k"], tensors[f"cache.{i}.{name}.v"] = ring.k, ring.v
@@ -181,6 +183,7 @@ def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
         caches=caches,
         tail=tail or None,
         loras=fields.loras,
+        views=tensors.get(VIEWS),
     )
 
 

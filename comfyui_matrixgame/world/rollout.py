@@ -16,18 +16,19 @@ from ..compute.ops import upload
 from ..errors import WorldError
 from ..networks.generator.graphs import Passes
 from ..networks.generator.kept import let_go, passes_for
-from ..networks.generator.kv_cache import Caches, copies, take_caches
+from ..networks.generator.kv_cache import Caches, Entries, copies, take_caches
 from ..networks.generator.model import RolloutConstants
 from ..networks.generator.recording import recorder_for
 from ..networks.generator.schedule import Schedule, clean_latents, renoise
 from ..system.resources import give_back
-from ..variants import LATENTS_PER_BLOCK
+from ..variants import LATENTS_PER_BLOCK, NEWEST
 from .block.condition import CONSTANT_FROM
 from .block.finish import Block, Whole, at_once, finish_block
 from .block.inputs import blocks_asked_for, repeated_rows, tracks_for
 from .block.making import Ahead, Making
 from .block.noise import NoiseSource, named_noise, noise_of_block
 from .block.passes import OnPass, PassProgress, begin_block, new_caches, rollout_constants
+from .block.views import with_views
 from .files import state_tensors
 from .models import Models
 from .take_over import at_work, taken_over
@@ -91,6 +92,7 @@ class Rollout:
         self._added: list[ActionTrack] = []  # these rows, a block each
         self.on_pass = on_pass
         self._open_ended, self._whole = open_ended, whole
+        self._gone: Entries | None = None  # what the last finished block's window let go of in place of an older one
         self._before: World | None = None  # the last block; only until the next one is begun, so it takes no room there
         self._schedule = Schedule.of(world.variant.steps, world.variant.shift)
         self._constants: RolloutConstants | None = None
@@ -149,6 +151,7 @@ class Rollout:
             return False
         self._ahead.take_back()
         self._world, self._before = self._before, None
+        self._bring_back(self._world)
         self.done -= 1
         return True
 
@@ -170,7 +173,9 @@ class Rollout:
     @property
     def state_bytes(self) -> int:
         """Memory of what changes from block to block."""
-        return sum(tensor.nbytes for tensor in state_tensors(self._world.caches, self._world.decoder_state).values())
+        world = self._world
+        state = state_tensors(world.caches, world.decoder_state, world.views)
+        return sum(tensor.nbytes for tensor in state.values())
 
     @property
     def world(self) -> World:
@@ -180,7 +185,7 @@ class Rollout:
         last = self.done == self.blocks and not self._open_ended
         if last and self._passes.recorder is None:
             return self.stop()
-        world = replace(self._world, caches=[layer.copy() for layer in self._world.caches])
+        world = self._own(self._world)
         self._ahead.correct(world.caches)
         if last:
             self._end(world, for_good=False)
@@ -198,16 +203,33 @@ class Rollout:
         self._over, self.blocks, self._open_ended, self._world = True, self.done, False, world
         if self._before is not None:
             self._before = replace(self._before, caches=world.caches)  # see step_back
+            if self._gone is not None:  # other slots than in the world that is handed out
+                self._before = self._own(self._before)
         let_go(self.models.generator, self._passes, for_good)
         del self._passes, self._ahead
 
     @property
     def world_before(self) -> World | None:
         """The world before the last finished block, until the next one is asked for; its caches are the rollout's
-        own. What was begun is given up for it."""
+        own, or copies where the window keeps an older block. What was begun is given up for it."""
         if self._before is not None and not self._over:
             self._ahead.take_back()
-        return self._before
+        if self._before is None or self._gone is None:
+            return self._before
+        before = self._own(self._before)
+        self._bring_back(before)
+        return before
+
+    def _bring_back(self, world: World) -> None:
+        """Have the caches hold again what the last finished block's window let go of."""
+        if self._gone is not None:
+            with computing_on(self.models.device):
+                self._gone.put_into(world.caches)
+
+    @staticmethod
+    def _own(world: World) -> World:
+        """A world with caches of its own."""
+        return replace(world, caches=[layer.copy() for layer in world.caches])
 
     def __iter__(self) -> Iterator[Block]:
         return self
@@ -274,12 +296,15 @@ class Rollout:
         after = replace(start.world_after(), names=names, decoder_state=finishing.state)
         if finishing.under_way:
             self._begin(after)
-        return *finishing.wait(), after
+        frames, latents = finishing.wait()
+        after, self._gone = with_views(after, making.latents)
+        return frames, latents, after
 
     def _begin(self, after: World) -> None:
         """While the device finishes a block, do what can be done of the one after it; `after` is the world there."""
         more = self.done + 1 < self.blocks
-        if more and self._has_room and not self._open_ended:
+        knows_window = self._world.variant.keeps == NEWEST  # else the latents of this block decide
+        if more and self._has_room and not self._open_ended and knows_window:
             self._ahead.begin(after)
         elif more or self._open_ended:
             self._ahead.make_noise(after)

@@ -14,7 +14,7 @@ from ..actions.track import ActionTrack
 from ..errors import WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import SPATIAL_STRIDE, State
-from ..variants import Variant, first_input_of_block
+from ..variants import NEWEST, Variant, first_input_of_block
 
 ENGINE_VERSION = 3  # of what a block's name stands for: raise it when the same inputs give other numbers
 
@@ -29,6 +29,8 @@ class World:
     where it must be made again. decoder_state: of the decoder called `decoder_id`. caches: one per layer; none
     before the first block. tail: the last 8 input rows of each world that were read, which the next block reads
     again; None before the first block. loras: names of those that were in the generator, as far as they are known.
+    views: the last clean latent [B, 16, n, h, w] of each block in the window, where what stays there depends on them
+    (see block/views.py).
     """
 
     variant: Variant
@@ -45,6 +47,7 @@ class World:
     caches: Caches
     tail: tuple[ActionTrack, ...] | None
     loras: tuple[str, ...] = ()
+    views: Tensor | None = None
 
     @property
     def batch(self) -> int:
@@ -70,6 +73,7 @@ class World:
     def nbytes(self) -> int:
         """Memory of all its tensors."""
         tensors = [self.image, self.features, self.condition, *(self.encoder_state or ()), *(self.decoder_state or ())]
+        tensors += [] if self.views is None else [self.views]
         tensors += [part for layer in self.caches for ring in layer.rings().values() for part in (ring.k, ring.v)]
         return sum(tensor.nbytes for tensor in tensors)
 
@@ -95,6 +99,8 @@ def first_name(
         parts += ("made", variant.block, variant.window, variant.shift)
     if variant.described_as is not None:  # its steps are there already
         parts += ("tried", variant.window, variant.sink)
+    if variant.keeps != NEWEST:
+        parts += ("keeps", variant.keeps)
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
@@ -134,6 +140,7 @@ def stack_worlds(worlds: Sequence[World]) -> World:
         decoder_state=_stack_states([w.decoder_state for w in worlds]),
         caches=[_stack_layers(layers) for layers in zip(*(w.caches for w in worlds), strict=True)],
         tail=None if first.tail is None else sum((w.tail or () for w in worlds), ()),
+        views=None if first.views is None else torch.cat([w.views for w in worlds if w.views is not None]),
     )
 
 
@@ -171,6 +178,7 @@ def _map_tensors(world: World, change: Any) -> World:
         encoder_state=state(world.encoder_state),
         decoder_state=state(world.decoder_state),
         caches=[LayerCache(ring(c.video), ring(c.mouse), ring(c.keyboard)) for c in world.caches],  # type: ignore[arg-type]
+        views=None if world.views is None else change(world.views),
     )
 
 

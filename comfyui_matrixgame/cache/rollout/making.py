@@ -55,7 +55,7 @@ class Maker:
             start = self._nearest(index)
             if start.block == index:
                 return start
-            of_sink, last = replayed_blocks(self._models.generator.config, start.block, index)
+            of_sink, last = replayed_blocks(self._models.generator, start.block, index)
             needed = {*of_sink, *last, *range(self._decoder_begin(start, index), index)}
             if self._hole(needed) is not None:
                 needed = set(range(start.block, index))
@@ -103,7 +103,7 @@ class Maker:
     def _replay(self, start: World, index: int) -> World:
         self._progress.awake()
         models, records, keys = self._models, self._records, self._records.block_keys
-        of_sink, last = replayed_blocks(models.generator.config, start.block, index)
+        of_sink, last = replayed_blocks(models.generator, start.block, index)
         skips = last.start > of_sink.stop
         caches = [layer.copy() for layer in start.caches] if start.variant.sink or not skips else []
         world = replace(start, caches=caches)

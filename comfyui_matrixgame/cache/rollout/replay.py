@@ -6,7 +6,8 @@ How far back that must begin for the same bits:
   made of the blocks inside the window, and so does each camera attention, which lies between two layers. With S such
   stages and a window that reaches w blocks back, the keys of all layers depend on the w * S blocks before, and on no
   earlier one: passes over these, begun with empty caches, end with the very numbers of the rollout. A sink is seen by
-  every block, so its own blocks come first; they depend on nothing that comes after them.
+  every block, so its own blocks come first; they depend on nothing that comes after them. Where older blocks stay
+  while the view is the same, any block may be in the window, and all are passed over again.
 - Decoder. Its convolutions over time see a bounded past, which each decoder counts itself (`latents_behind`).
 
 Both bounds are held to the last bit in tests/cache/test_resume.py, from above and from below.
@@ -20,11 +21,11 @@ from collections.abc import Callable, Sequence
 from torch import Tensor
 
 from ...actions.track import ActionTrack
-from ...networks.generator import GeneratorConfig
+from ...networks.generator import Generator, GeneratorConfig
 from ...networks.generator.model import RolloutConstants
 from ...networks.vae import VideoDecoder
 from ...networks.vae.base import State
-from ...variants import LATENTS_PER_BLOCK
+from ...variants import LATENTS_PER_BLOCK, SAME_VIEW
 from ...world.block.condition import with_condition
 from ...world.block.passes import clean_pass, rollout_constants, with_caches
 from ...world.models import Models
@@ -46,9 +47,12 @@ def sink_blocks(config: GeneratorConfig) -> int:
     return math.ceil(config.sink / LATENTS_PER_BLOCK)
 
 
-def replayed_blocks(config: GeneratorConfig, start: int, until: int) -> tuple[range, range]:
+def replayed_blocks(generator: Generator, start: int, until: int) -> tuple[range, range]:
     """Blocks whose clean passes bring a world's caches from block `start` to `until`: those of the sink that it has not
     had, and the last ones. Between the two nothing need be done."""
+    config, variant = generator.config, generator.variant
+    if variant is not None and variant.keeps == SAME_VIEW:
+        return range(start, start), range(start, until)
     cold = max(start, until - context_blocks(config))
     end = max(start, min(cold, sink_blocks(config)))
     return range(start, end), range(cold, until)

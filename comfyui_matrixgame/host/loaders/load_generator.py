@@ -18,7 +18,7 @@ from ...checkpoints.load import DTYPES, compute_dtype
 from ...checkpoints.sizes import variant_of
 from ...compute.quantise import EXACT, check_precision
 from ...errors import VariantError
-from ...variants import Tried, default_variant, get_variant, steps_of_text
+from ...variants import NEWEST, Tried, default_variant, get_variant, steps_of_text
 from ..models.core_values import MatrixGameModel
 from ..models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from ..models.loras import watch_loras
@@ -58,11 +58,12 @@ def load_generator(
     window: int = 0,
     sink: int = -1,
     variant: str = AUTO,
+    keeps: str = NEWEST,
 ) -> comfy.model_patcher.ModelPatcher:
-    """A generator as core's MODEL. steps, window, sink: to try, as the node has them; empty, 0 and -1 are the
-    variant's own. variant: what it is to run as, or AUTO. Raises CheckpointError, BackendError for an attention or a
-    precision that is not there, or VariantError for what makes no sense to try, or a variant with other inputs."""
-    tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None)
+    """A generator as core's MODEL. steps, window, sink, keeps: to try, as the node has them; empty, 0, -1 and NEWEST
+    are the variant's own. variant: what it is to run as, or AUTO. Raises CheckpointError, BackendError for an attention
+    or a precision that is not there, or VariantError for what makes no sense to try, or a variant with other inputs."""
+    tried = Tried(steps_of_text(steps), window or None, sink if sink >= 0 else None, keeps)
     check_precision(precision, memory.get_torch_device())
     demo = demo_world() if file == DEMO_WORLD else None
     path = model_path("diffusion_models", file) if demo is None else demo.generator

@@ -8,7 +8,7 @@ so nothing here reads a value back from the device.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -66,6 +66,12 @@ class Ring:
         """Keys and values of the frames of the window that ends before `end_frame`, in slot order."""
         filled = min(end_frame, self.window) * self.tokens
         return self.k[:, :filled].to(dtype), self.v[:, :filled].to(dtype)
+
+    def of_world(self, index: int, worlds: int) -> Ring:
+        """The part of one of so many worlds; what is written there is written here."""
+        count = len(self.k) // worlds
+        part = slice(index * count, (index + 1) * count)
+        return replace(self, k=self.k[part], v=self.v[part])
 
     def copy(self) -> Ring:
         """A ring of its own with the same entries."""
@@ -158,6 +164,12 @@ class Entries:
 
     def put_into(self, caches: Caches) -> None:
         """Have these slots hold them again, in the same caches or in copies."""
-        for layer, kept in zip(caches, self.layers, strict=True):
-            for name, ring in layer.rings().items():
-                ring.write(self.first_frame, *kept[name])
+        self.put_at(self.first_frame, caches, [True])
+
+    def put_at(self, first_frame: int, caches: Caches, worlds: Sequence[bool]) -> None:
+        """Have the slots of other frames hold them, in the caches of those worlds of a batch that say so."""
+        for index in (index for index, wanted in enumerate(worlds) if wanted):
+            for layer, kept in zip(caches, self.layers, strict=True):
+                for name, ring in layer.rings().items():
+                    own = replace(ring, k=kept[name][0], v=kept[name][1]).of_world(index, len(worlds))
+                    ring.of_world(index, len(worlds)).write(first_frame, own.k, own.v)

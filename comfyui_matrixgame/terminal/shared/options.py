@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import VariantError
 from ...system.files import path_argument
-from ...variants import Tried, steps_of_text
+from ...variants import NEWEST, SAME_VIEW, Tried, steps_of_text
 from ...variants.tried import FORM
 
 if TYPE_CHECKING:
@@ -80,6 +80,12 @@ def add_models(command: argparse.ArgumentParser) -> None:
     )
     tried.add_argument("--window", type=int, metavar="N", help="latent frames that a block sees, its own 3 included")
     tried.add_argument("--sink", type=int, metavar="N", help="latent frames at the start that stay in the window")
+    tried.add_argument(
+        "--keeps",
+        choices=(NEWEST, SAME_VIEW),
+        help="what stays in the window: the newest blocks, or the oldest one while the view does not change, which "
+        "drifts far less where the camera stands still and needs --window 9 or more",
+    )
 
 
 def add_loras(command: Any) -> None:
@@ -99,7 +105,7 @@ def as_tried(files: Files, args: argparse.Namespace) -> Files:
     for lora in files.loras:
         steps = "" if lora.steps is None else f"; it was distilled to the steps {','.join(map(str, lora.steps))}"
         say(f"LoRA {lora.name}{steps}")
-    return files.trying(Tried(args.steps, args.window, args.sink))
+    return files.trying(Tried(args.steps, args.window, args.sink, args.keeps))
 
 
 def _steps_argument(text: str) -> tuple[int, ...] | None:

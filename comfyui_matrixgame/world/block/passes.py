@@ -17,6 +17,7 @@ from ..models import Models
 from ..world import World
 from .condition import block_condition, with_condition
 from .inputs import block_windows, tail_after
+from .views import with_views
 
 CLEAN = 0.0  # timestep of the clean pass
 
@@ -80,7 +81,7 @@ def clean_pass(
     """
     start = begin_block(models, world, rows)
     models.generator(latents, start.condition, world.variant.passes - 1, constants, start.constants, world.caches)
-    return start.world_after()
+    return with_views(start.world_after(), latents)[0]
 
 
 def with_caches(models: Models, world: World) -> World:
