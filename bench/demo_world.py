@@ -110,14 +110,14 @@ class ModelPlayer:
         return list(torch.cat(made, dim=1)[:, :count])
 
 
-def control_tracks(count: int) -> list[tuple[ActionTrack, list[tuple[str, int]]]]:
-    """Tracks in which every block has one control, and which it is: (name, sign) for each block."""
+def control_tracks(count: int, still: int = 0) -> list[tuple[ActionTrack, list[tuple[str, int]]]]:
+    """Tracks in which every block after the first `still` has one control, and which: (name, sign) for each."""
     rng = np.random.default_rng(0xC0)
     made = []
     for _ in range(count):
-        rows: list[dict[str, float]] = []
+        rows: list[dict[str, float]] = [{}] * first_input_of_block(still)
         labels = []
-        for block in range(BLOCKS):
+        for block in range(still, still + BLOCKS):
             name = list(CONTROLS)[int(rng.integers(len(CONTROLS)))]
             sign = 1 if rng.random() < 0.5 else -1
             labels.append((name, sign))
@@ -127,10 +127,12 @@ def control_tracks(count: int) -> list[tuple[ActionTrack, list[tuple[str, int]]]
     return made
 
 
-def signs_right(frames: Tensor, poses: Sequence[Pose], labels: Sequence[tuple[str, int]]) -> list[tuple[str, bool]]:
-    """For each block that can be judged: the control, and whether the picture moved its way."""
+def signs_right(
+    frames: Tensor, poses: Sequence[Pose], labels: Sequence[tuple[str, int]], still: int = 0
+) -> list[tuple[str, bool]]:
+    """For each block after the first `still` that can be judged: the control, and whether the picture moved its way."""
     judged = []
-    for block, (name, sign) in enumerate(labels):
+    for block, (name, sign) in enumerate(labels, still):
         start = max(0, frames_of_blocks(block) - 1)
         stop = frames_of_blocks(block + 1)
         a, b = poses[start], poses[stop - 1]
@@ -143,10 +145,13 @@ def signs_right(frames: Tensor, poses: Sequence[Pose], labels: Sequence[tuple[st
     return judged
 
 
-def measure_control(player, game: GamePlayer, rollouts: int) -> tuple[dict[str, dict[str, float]], float]:
-    """Share of right signs in % per control, and PSNR in dB over the first second."""
-    plans = control_tracks(rollouts)
-    count = frames_of_blocks(BLOCKS)
+def measure_control(
+    player, game: GamePlayer, rollouts: int, still: int = 0
+) -> tuple[dict[str, dict[str, float]], float]:
+    """Share of right signs in % per control after `still` blocks without any, and PSNR in dB over the first second of
+    it."""
+    plans = control_tracks(rollouts, still)
+    begin, count = frames_of_blocks(still), frames_of_blocks(still + BLOCKS)
     votes: dict[str, list[bool]] = {name: [] for name in CONTROLS}
     errors: list[Tensor] = []
     for start in tqdm(range(0, rollouts, BATCH), desc="control"):
@@ -155,9 +160,9 @@ def measure_control(player, game: GamePlayer, rollouts: int) -> tuple[dict[str, 
         true = game.frames(worlds, tracks, count)
         made = true if player is game else player.frames(worlds, tracks, count)
         for w, a, b in zip(worlds, made, true, strict=True):
-            for name, right in signs_right(a, game.poses(w, plans[w][0], count), plans[w][1]):
+            for name, right in signs_right(a, game.poses(w, plans[w][0], count), plans[w][1], still):
                 votes[name].append(right)
-            errors.append(squared_error(a[:FPS], b[:FPS]))
+            errors.append(squared_error(a[begin : begin + FPS], b[begin : begin + FPS]))
     shares = {n: {"percent": round(100 * float(np.mean(v)), 1), "blocks": len(v)} for n, v in votes.items() if v}
     return shares, psnr(errors)
 
