@@ -105,9 +105,7 @@ class BlockKeys:
             whole = self.world.tail[0].concat(whole)
         return (whole.slice(len(whole) - TAIL_ROWS),)
 
-    def world_at(
-        self, block: int, caches: Caches, decoder_state: State | None, views: Tensor | None = None
-    ) -> World:
+    def world_at(self, block: int, caches: Caches, decoder_state: State | None, views: Tensor | None = None) -> World:
         """The world before a block, from what changes on the way."""
         if block == self.first:
             return self.world

@@ -126,7 +126,9 @@ def test_a_block_that_is_taken_back(models: Models, tmp_path: Path) -> None:
         if done % 2:  # the rollout itself, which has gone on with its rings since
             assert run.step_back()
             assert same([next(run)], [block])
-    assert same(list(rollout(models, load_world(tmp_path / "w.safetensors"), track.slice(rows_of_blocks(7)))), whole[7:])
+    assert same(
+        list(rollout(models, load_world(tmp_path / "w.safetensors"), track.slice(rows_of_blocks(7)))), whole[7:]
+    )
 
 
 @pytest.mark.usefixtures("at_times")

@@ -45,7 +45,7 @@ def variant_with_loras(model: comfy.model_patcher.ModelPatcher) -> Variant | Non
     if variant is None or model.model.steps_are_the_users:  # type: ignore[union-attr]
         return variant
     steps = common_steps(_brought(model))
-    return variant if steps is None else Tried(steps, variant.window, variant.sink).of(variant)
+    return variant if steps is None else Tried(steps, variant.window, variant.sink, variant.keeps).of(variant)
 
 
 def _brought(model: comfy.model_patcher.ModelPatcher) -> Iterator[tuple[str, Steps | None]]:
