@@ -11,7 +11,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-
 from bench.demo_world import GamePlayer, ModelPlayer, measure_control, measure_endurance, psnr, squared_error
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.variants import FPS, SAME_VIEW, UNIVERSAL, Tried

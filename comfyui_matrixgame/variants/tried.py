@@ -1,4 +1,4 @@
-"""Steps, window and sink of the user's own, and what the window keeps, tried in place of those that a variant was trained with."""
+"""Steps, window, sink and what the window keeps, the user's own in place of those that a variant was trained with."""
 
 from __future__ import annotations
 
