@@ -65,9 +65,9 @@ class Fields:
         if not is_packaged(variant.own):
             written["described"] = dict(variant.described)
         if variant.described_as is not None:
-            written[TRIED] = {"steps": list(variant.steps), "window": variant.window, "sink": variant.sink}
-            if variant.keeps != NEWEST:
-                written[TRIED]["keeps"] = variant.keeps
+            keeps = {} if variant.keeps == NEWEST else {"keeps": variant.keeps}
+            tried = {"steps": list(variant.steps), "window": variant.window, "sink": variant.sink}
+            written[TRIED] = tried | keeps
         return written
 
 
