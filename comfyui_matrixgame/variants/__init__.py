@@ -38,7 +38,7 @@ __all__ = [
     "FOLDERS", "FPS", "FRAMES_PER_BLOCK", "FRAMES_PER_LATENT", "GTA_DRIVE", "IDLE", "LATENTS_PER_BLOCK",
     "MOST_BLOCKS", "MOST_WINDOW", "NEWEST", "SAME_VIEW", "TEMPLERUN", "UNIVERSAL", "VARIANTS", "Camera", "Draws",
     "Key", "Overlay", "Published", "Tried", "Variant", "add_folder", "add_variant", "block_of_input",
-    "blocks_of_frames", "builtin_variants", "default_variant", "first_input_of_block", "frames_of_blocks", "get_variant",
-    "is_packaged", "lasting_variants", "learn", "read_description", "read_file", "read_like", "refresh", "steps_of_text",
-    "variant_of_inputs",
+    "blocks_of_frames", "builtin_variants", "default_variant", "first_input_of_block", "frames_of_blocks",
+    "get_variant", "is_packaged", "lasting_variants", "learn", "read_description", "read_file", "read_like",
+    "refresh", "steps_of_text", "variant_of_inputs",
 ]  # fmt: skip
