@@ -13,6 +13,7 @@ import { writeDocument } from "./model/document.mjs";
 
 const ROUTE = "/matrixgame/strip";
 const EVENT = "matrixgame.strip";
+const PACE = "matrixgame.pace";
 const WAIT_MS = 120; // between two questions
 
 const STYLE = `
@@ -68,6 +69,7 @@ class StripOf {
 
   /** A run has ended: more may be stored than before. */
   ranToEnd() {
+    this.timeline.editor.pace = null;
     this.later();
     this.timeline.pictures.refresh();
   }
@@ -108,8 +110,8 @@ class StripOf {
     const body = JSON.stringify({ node: this.id, script, variant: doc.variant });
     const answer = await api.fetchApi(ROUTE, { method: "POST", headers: { "Content-Type": "application/json" }, body });
     if (!answer.ok) return undefined;
-    const { project, first, blocks } = await answer.json();
-    return blocks.length ? { doc, project, first, blocks } : null;
+    const { blocks, ...about } = await answer.json();
+    return blocks.length ? { doc, blocks, ...about } : null;
   }
 
   /**
@@ -177,6 +179,17 @@ class StripOf {
     tip.prepend(picture);
   }
 
+  /**
+   * How far a run is, or what is kept of one that was cancelled.
+   * @param {import("./timeline/editing/cost.mjs").Pace & {cancelled?: number}} at
+   */
+  paced({ at, of, seconds, rate, cancelled }) {
+    const { editor, words } = this.timeline;
+    editor.pace = cancelled === undefined ? { at, of, seconds, rate } : null;
+    if (cancelled !== undefined) editor.told = words("pace.cancelled", { n: cancelled, of });
+    this.timeline.redraw();
+  }
+
   hide() {
     this.tip?.remove();
     this.tip = null;
@@ -221,6 +234,9 @@ app.registerExtension({
     window.setInterval(follow, 1000);
     api.addEventListener(EVENT, (/** @type {any} */ event) => {
       for (const strip of strips.values()) if (strip.id === event.detail.node) strip.told(event.detail);
+    });
+    api.addEventListener(PACE, (/** @type {any} */ event) => {
+      for (const strip of strips.values()) if (strip.id === event.detail.node) strip.paced(event.detail);
     });
     for (const end of ["execution_success", "execution_error", "execution_interrupted"]) {
       api.addEventListener(end, () => strips.forEach((strip) => strip.ranToEnd()));

@@ -100,6 +100,12 @@ class CachedRollout:
         """Whether nothing need be computed for a block."""
         return self._records.has_latents(block) and self._records.has_frames(block)
 
+    def due(self, block: int) -> str:
+        """What will become of a block: REUSED, DECODED or MADE."""
+        if not self._records.has_latents(block):
+            return MADE
+        return REUSED if self._records.has_frames(block) else DECODED
+
     def resumable(self, block: int) -> bool:
         """Whether the state before a block is stored."""
         return block == self.block_keys.first or self._records.has_state(block)

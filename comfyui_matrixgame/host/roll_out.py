@@ -21,9 +21,10 @@ from ..variants import block_of_input
 from ..world import Block
 from .models.ready import HostModels, ready
 from .routes.strip import StripOfRun
-from .running.graph import Wanted
+from .running.graph import Wanted, timeline_of
 from .running.images import Images
 from .running.live_world import LiveWorld, live
+from .running.pace import PaceOfRun
 from .running.progress import Progress
 from .running.rollout_video import RolloutVideo
 
@@ -48,6 +49,14 @@ def roll_out(
     DynamicPrompt.
     """
     progress, strip, latents = Progress(node_id), StripOfRun(), []
+    timeline = timeline_of(node_id, graph)
+    where = "until the world before is made anew" if cache is None else f"in the World Cache '{cache.project}'"
+    pace = PaceOfRun(progress, timeline, where)
+
+    def told(block: int, what: str) -> None:
+        strip.tell(block, what)
+        pace.becomes(block, what)
+
     pins = [] if cache is None else [block_of_input(start.world.first_input + row) for row in actions.pins]
     with ExitStack() as awake:
         run = CachedRollout(
@@ -58,18 +67,20 @@ def roll_out(
             start.recent if cache is None else cache,
             pins=pins,
             on_pass=progress.on_pass,
-            on_block=strip.tell,
-            wake=lambda: progress.tell(awake.enter_context(ready(start.model, start.vae, *start.world.size)).plan),
+            on_block=told,
+            wake=lambda: pace.woke(awake.enter_context(ready(start.model, start.vae, *start.world.size)).plan),
         )
         images = Images(run.block_keys.first, run.block_keys.last, start.world.size) if wanted.images else None
-        if cache is not None:
-            strip.begin(node_id, graph, run, cache)
-        with run, RolloutVideo(cache, run) as video:
+        if cache is not None and timeline is not None:
+            strip.begin(timeline, run, cache)
+        with run, RolloutVideo(cache, run) as video, pace:
             progress.begin(run.blocks, start.world.variant.passes)
             if not wanted.images and not wanted.latent:
                 video.skip(progress)
+            pace.begin(run)
             for block in _telling(run, strip):
                 video.write(block)
+                pace.after(block.frames.shape[1])
                 if wanted.latent:
                     latents.append(denormalise(block.latents))
                 if images is not None:

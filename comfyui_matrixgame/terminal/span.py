@@ -77,7 +77,7 @@ def render_blocks(models: Models, world: World, span: Span) -> int:
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
     bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
-    show = functools.partial(_show, bar, world.block)
+    show = functools.partial(_show, bar, world.block, span)
     run = rollout(models, world, span.rows_from(world.block), left, on_pass=show)
     if run.repeated:
         say(
@@ -180,9 +180,10 @@ def _stands_with_video(run: Rollout, span: Span, frames: int) -> bool:
     return run.done > 0
 
 
-def _show(bar: tqdm, first_block: int, progress: PassProgress) -> None:
+def _show(bar: tqdm, first_block: int, span: Span, progress: PassProgress) -> None:
     bar.update(progress.done * progress.steps + progress.step - bar.n)
     frames = frames_of_blocks(first_block + progress.done) - frames_of_blocks(first_block)
     elapsed = bar.format_dict["elapsed"]
-    bar.set_description(f"block {first_block + progress.done}", refresh=False)
+    at = first_block - span.first + progress.done + 1
+    bar.set_description(f"block {at} of {span.last - span.first}", refresh=False)
     bar.set_postfix_str(f"{frames / elapsed:.2f} frames/s" if frames and elapsed else "")

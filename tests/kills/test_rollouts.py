@@ -102,7 +102,7 @@ def test_told_to_end(weights: Path, tmp_path: Path) -> None:
         )
         assert process.stderr is not None
         text = ""
-        while "block 2" not in text and process.poll() is None:
+        while "block 3 of" not in text and process.poll() is None:
             text += process.stderr.read(1)
         process.send_signal(number)
         process.send_signal(number if number != signal.SIGINT else signal.SIGTERM)  # impatience changes nothing

@@ -60,7 +60,7 @@ def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(render(folder, "--actions", "w 1b; w+left 1b", "-o", str(output))) == 0
     assert frames(output) == 33
     said = capsys.readouterr().err
-    for part in ("memory, estimated", "block 2", "frames a second end to end", "last row is repeated"):
+    for part in ("memory, estimated", "block 3 of 3", "frames a second end to end", "last row is repeated"):
         assert part in said
 
 
@@ -213,7 +213,7 @@ def test_interrupt_keeps_what_was_made(folder: Path, tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", begin, *arguments], cwd=ROOT, stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     text = ""
-    while "block 3" not in text and process.poll() is None:
+    while "block 4 of 400" not in text and process.poll() is None:
         text += process.stderr.read(1)
     process.send_signal(signal.SIGINT)
     rest = process.communicate(timeout=60)[1]

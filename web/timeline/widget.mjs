@@ -7,6 +7,7 @@ import { Banner } from "./parts/banner.mjs";
 import { Editor } from "./editing/editor.mjs";
 import { Foot } from "./parts/foot.mjs";
 import { FocusProxy } from "./parts/focus.mjs";
+import { barHost, focusHost, keyHost, pointerHost } from "./hosts.mjs";
 import { handleKey } from "./input/keys.mjs";
 import { Pointers } from "./input/pointer.mjs";
 import { codeOfKey } from "./input/record.mjs";
@@ -64,7 +65,7 @@ export class TimelineWidget {
       role: "group",
       "aria-label": words("live.label"),
     });
-    this.proxy = new FocusProxy(this.focusHost(), {
+    this.proxy = new FocusProxy(focusHost(this), {
       "aria-label": words("live.label"),
       "aria-roledescription": words("live.role"),
       "aria-description": words("live.help"),
@@ -88,8 +89,8 @@ export class TimelineWidget {
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
     this.transport = new Transport(this.editor, (running) => this.ranTransport(running));
     this.steering = new Steering(this.editor, this.transport, this.canvas, this.stage);
-    this.bar = new Toolbar(this.editor, this.barHost(), words);
-    this.pointers = new Pointers(this.canvas, this.editor, this.pointerHost());
+    this.bar = new Toolbar(this.editor, barHost(this), words);
+    this.pointers = new Pointers(this.canvas, this.editor, pointerHost(this));
     this.stage.append(this.script.root, this.banner.problem);
     this.root.append(this.proxy.area, this.bar.root, this.banner.root, this.monitor.root);
     this.root.append(this.stage, this.foot.root, this.live);
@@ -175,45 +176,6 @@ export class TimelineWidget {
 
   // ---- what the parts ask for
 
-  focusHost() {
-    return {
-      root: this.root,
-      keydown: (/** @type {KeyboardEvent} */ event) => this.keydown(event),
-      keyup: (/** @type {KeyboardEvent} */ event) => this.transport.take?.up(codeOfKey(event)),
-      changed: (/** @type {boolean} */ on) => this.focusChanged(on),
-      copy: () => this.editor.copy(),
-      cut: () => this.editor.clear(),
-      paste: (/** @type {string} */ text) => this.paste(text),
-    };
-  }
-
-  barHost() {
-    return {
-      play: () => this.play(false, false),
-      record: (/** @type {boolean} */ touch) => this.play(true, touch),
-      help: () => this.popups.help(),
-      tab: (/** @type {"lanes"|"script"} */ tab) => this.showTab(tab),
-      shown: () => this.tab,
-      recording: () => this.transport.take !== null,
-      branches: (/** @type {HTMLElement} */ below) => this.showBranches(below.offsetLeft),
-      pictures: (/** @type {HTMLElement} */ below) => this.windows.pictures(below.offsetLeft),
-    };
-  }
-
-  pointerHost() {
-    return {
-      focused: () => this.root.contains(document.activeElement),
-      focus: () => (this.popups.close(false), this.proxy.focus()),
-      recording: () => this.transport.take !== null,
-      look: (/** @type {number} */ dx, /** @type {number} */ dy) => this.transport.take?.move(dx, dy),
-      menu: (/** @type {import("./input/gestures.mjs").Point} */ p) => this.windows.menu(p),
-      open: (/** @type {import("./input/gestures.mjs").Point} */ p) => this.windows.openAt(p),
-      wheelToGraph: this.host.wheelToGraph,
-      pointerToGraph: this.host.pointerToGraph,
-      pointed: (/** @type {number | null} */ t) => this.pictures.point(t),
-    };
-  }
-
   /** @param {KeyboardEvent} event */
   keydown(event) {
     const { take } = this.transport;
@@ -223,17 +185,7 @@ export class TimelineWidget {
       event.stopPropagation();
       return;
     }
-    handleKey(this.editor, event, {
-      askValue: () => this.windows.askValue(this.editor.cursor.t, this.editor.target.lanes[0]),
-      askMarker: () => this.windows.askMarker(this.editor.cursor.t),
-      help: () => this.popups.help(),
-      play: () => this.play(false, false),
-      record: () => this.play(true, false),
-      branches: () => this.showBranches(this.editor.view.head),
-      pictures: this.pictures,
-      escape: () => this.escape(),
-      leave: () => this.proxy.blur(),
-    });
+    handleKey(this.editor, event, keyHost(this));
   }
 
   /** @param {number} x */

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 from weakref import ReferenceType, ref
 
 from aiohttp import web
@@ -24,6 +23,7 @@ from ...cache.rollout.progress import MAKING
 from ...errors import MatrixGameError
 from ..action_timeline import read_inputs
 from ..running.folders import cache_folder
+from ..running.pace import kind_of_run, seconds_a_block
 from .requests import read_object
 
 EVENT = "matrixgame.strip"
@@ -34,7 +34,7 @@ MOST_STRIPS = 200  # timelines whose last runs are remembered
 @dataclass
 class Strip:
     """A timeline node's last run. keys: of its blocks. made: how many blocks the node's runs had. at: the key of the
-    block that is being made, or failed."""
+    block that is being made, or failed. kind_of_run: what decides how long a block takes."""
 
     node_id: str
     project: str
@@ -42,6 +42,7 @@ class Strip:
     cache: ReferenceType[BlockCache]
     keys: list[str]
     made: int
+    kind_of_run: str
     at: str | None = None
     failed: bool = False
 
@@ -59,16 +60,15 @@ class Strip:
 _strips: dict[str, Strip] = {}  # by the timeline's node; the one that ran last stands last
 
 
-def _begin_strip(node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> Strip | None:
-    """The strip of the timeline that a Roll Out gets its actions from; None where they come from elsewhere."""
-    link = graph.get_node(node_id)["inputs"].get("actions")
-    if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
-        return None
-    timeline, keys = str(link[0]), run.block_keys
+def _begin_strip(timeline: str, run: CachedRollout, cache: BlockCache) -> Strip:
+    """The strip of the timeline that a Roll Out gets its actions from."""
+    keys = run.block_keys
     last = _strips.pop(timeline, None)
     made = max(run.blocks, last.made if last is not None and last.world_keys == keys.world_keys else 0)
     of_blocks = [keys.frames_key(block) for block in range(keys.first, keys.last)]
-    strip = _strips[timeline] = Strip(timeline, cache.project, keys.world_keys, ref(cache), of_blocks, made)
+    strip = _strips[timeline] = Strip(
+        timeline, cache.project, keys.world_keys, ref(cache), of_blocks, made, kind_of_run(keys.world)
+    )
     while len(_strips) > MOST_STRIPS:
         del _strips[next(iter(_strips))]
     return strip
@@ -80,9 +80,9 @@ class StripOfRun:
     def __init__(self) -> None:
         self._strip: Strip | None = None
 
-    def begin(self, node_id: str, graph: Any, run: CachedRollout, cache: BlockCache) -> None:
-        """Before the first block of a run."""
-        self._strip = _begin_strip(node_id, graph, run, cache)
+    def begin(self, timeline: str, run: CachedRollout, cache: BlockCache) -> None:
+        """Before the first block of a run whose actions come from this node."""
+        self._strip = _begin_strip(timeline, run, cache)
 
     def tell(self, block: int, what: str) -> None:
         """What became of a block of the world's life."""
@@ -105,8 +105,8 @@ def add_routes() -> None:
 
 
 async def _states(request: web.Request) -> web.Response:
-    """{node, script, variant} -> {project, first, blocks: [{state, key}]}, from block `first` of the world's life
-    on; no blocks where nothing is known of the node."""
+    """{node, script, variant} -> {project, first, blocks: [{state, key}], seconds}; no blocks where nothing is known of
+    the node. first: block of the world's life. seconds: that making one block takes, null where nobody knows."""
     asked = await read_object(request)
     strip = _strips.get(str(asked.get("node")))
     if strip is None:
@@ -117,7 +117,8 @@ async def _states(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text=str(error)) from None
     except OSError as error:
         raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
-    return web.json_response({"project": strip.project, "first": strip.world_keys.first, "blocks": blocks})
+    about = {"project": strip.project, "first": strip.world_keys.first, "seconds": seconds_a_block(strip.kind_of_run)}
+    return web.json_response({**about, "blocks": blocks})
 
 
 def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:

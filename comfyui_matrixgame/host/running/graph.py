@@ -38,6 +38,14 @@ def wanted_outputs(images: str, node_id: str, graph: Any = None) -> Wanted:
     return Wanted(shown, LATENT_SLOT in connected, WORLD_SLOT in connected or keep)
 
 
+def timeline_of(node_id: str, graph: Any) -> str | None:
+    """The timeline that a Roll Out gets its actions from; None where they come from elsewhere."""
+    link = graph.get_node(node_id)["inputs"].get("actions")
+    if not isinstance(link, list) or "script" not in graph.get_node(str(link[0]))["inputs"]:
+        return None
+    return str(link[0])
+
+
 def runs_many_times(node_id: str, graph: Any) -> bool:
     """Whether a list comes into a node, from the node before it or from further up. graph: core's DynamicPrompt."""
     return _runs_many_times(node_id, _nodes_of(graph), set())

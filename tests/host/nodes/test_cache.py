@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import urllib.error
@@ -344,10 +345,14 @@ def test_a_block_that_was_cancelled_is_not_being_made(host: Host) -> None:
         if kind == "progress" and data["value"] >= 5:
             host.post("/interrupt", {})
 
-    assert host.run(graph.prompt, on_event=cancel).status == "interrupted"
+    run = host.run(graph.prompt, on_event=cancel)
+    assert run.status == "interrupted"
+    assert re.search(r"Cancelled in block \d of 4; \d blocks? kept in the World Cache 'cancelled'", run.texts[-1][1])
     actions = graph.prompt[rolled.node]["inputs"]["actions"][0]
     asked = {"node": actions, "script": "\n".join(WALK), "variant": "universal"}
-    states = [block["state"] for block in host.post("/matrixgame/strip", asked)["blocks"]]
+    answer = host.post("/matrixgame/strip", asked)
+    assert answer["seconds"] > 0
+    states = [block["state"] for block in answer["blocks"]]
     assert len(states) == 4
     assert not {"making", "failed"} & set(states)
 

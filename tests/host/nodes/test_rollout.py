@@ -92,9 +92,15 @@ def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
     assert values == sorted(values)
     assert run.progress[-1][1:] == (8, 8)  # two blocks of three steps and a clean pass
     assert len(run.previews) == 2
-    ((node, plan),) = run.texts  # what memory it takes, on the node before it begins
-    assert node == rolled.node
-    assert re.fullmatch(r"exact: weights [\d.]+ MB, beside them [\d.]+ MB", plan)
+    assert {node for node, _ in run.texts} == {rolled.node}
+    plan = r"\nexact: weights [\d.]+ MB, beside them [\d.]+ MB"  # what memory it takes, from its first pass on
+    time = r"(, \d+ s left)?"  # where such a block was made before
+    rate = r"[\d.e+]+ frames/s"
+    said = [f"block 1 of 2{time}", f"block 1 of 2{time}{plan}", f"block 2 of 2, \\d+ s left, {rate}{plan}"]
+    said.append(f"2 blocks made, 0 reused, {rate}{plan}")
+    assert len(run.texts) == len(said), run.texts
+    for (_, text), pattern in zip(run.texts, said, strict=True):
+        assert re.fullmatch(pattern, text), (text, pattern)
     assert re.search(r"exact; weights .* beside them .*caches .*working", host.log())
 
 
@@ -196,6 +202,10 @@ def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) ->
     kept = {path: path.stat().st_mtime_ns for path in (host.base / "temp" / "matrixgame").glob("latents_*/[01].npy")}
     kept = {path: made for path, made in kept.items() if made > began}
     assert len(kept) == 2
+    assert re.fullmatch(
+        "Cancelled in block 3 of 26; 2 blocks kept until the world before is made anew, and Run goes on from there",
+        run.texts[-1][1],
+    )
     graph, rolled = simple(script, seed=13)
     save_images(graph, rolled[0], "resumed")
     succeed(host, graph)

@@ -28,6 +28,7 @@ SHOW = """([script, scale]) => { const { timeline, app } = window;
   const view = app.canvas.ds; view.scale = scale;
   const node = app.graph.nodes.find((each) => each.type === 'MatrixGameActionTimeline');
   view.offset = [80 / scale - node.pos[0], 110 / scale - node.pos[1]]; app.canvas.setDirty(true, true); }"""
+AWAY = "() => { window.app.graph.nodes.find((n) => n.type === 'MatrixGameWorldCache').pos = [460, 1200]; }"
 NOTE = "() => document.querySelector('.mg-picture-note').textContent"
 SHOWN = """(t) => { const { pictures, monitor } = window.timeline; return pictures.row === t
   && !!monitor.last[0]?.loaded && document.querySelector('.mg-picture-note').textContent === ''; }"""
@@ -91,7 +92,7 @@ def test_the_picture_follows_playhead_and_pointer(page: Any, page_host: Host) ->
     workflow = read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem))
     load_workflow(page, workflow)
     page.evaluate(CONNECT, project)
-    page.evaluate("() => { window.app.graph.nodes.find((n) => n.type === 'MatrixGameWorldCache').pos = [460, 1200]; }")
+    page.evaluate(AWAY)
     page.evaluate(SHOW, [SCRIPT, 1.0])
     page.evaluate(PLAYHEAD, 0)
     page.keyboard.press("g")

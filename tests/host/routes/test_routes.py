@@ -117,17 +117,15 @@ class Run:
     blocks = 2
     class block_keys:
         first, last, world_keys = 0, 2, "keys"
+        class world:
+            models_id, size = "models", (48, 96)
         frames_key = staticmethod(str)
 
 class Cache:
     project = "p"
 
-class Graph:
-    def get_node(self, name):
-        return {"inputs": {"actions": [name, 0], "script": "w 2b"}}
-
 for number in (*range(strip.MOST_STRIPS), 0, *range(1000, 1010)):
-    strip.StripOfRun().begin(f"{number}", Graph(), Run(), Cache())
+    strip.StripOfRun().begin(f"{number}", Run(), Cache())
 left = list(strip._strips)
 assert len(left) == strip.MOST_STRIPS, len(left)
 assert left[0] == "11" and "0" in left and left[-1] == "1009", left

@@ -3,6 +3,7 @@
 import { MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks, secondsOf } from "../../model/variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
 import { activeTracks } from "../../model/document.mjs";
+import { costOf, costText } from "./cost.mjs";
 import { EditorState } from "./state.mjs";
 import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
 import * as edit from "../../model/edit.mjs";
@@ -13,6 +14,9 @@ import * as signs from "../../model/edit_signs.mjs";
 /** @typedef {import("./state.mjs").Problem} Problem */
 
 export class Editor extends EditorState {
+  /** How far a run is, while one goes on. @type {import("./cost.mjs").Pace | null} */
+  pace = null;
+
   // ---- cursor and selection
 
   /** @param {number} t @param {string} [lane] @param {boolean} [extend] */
@@ -135,12 +139,23 @@ export class Editor extends EditorState {
   /** @param {import("../../model/variants.mjs").Block} blocks */
   setBlocks(blocks) {
     this.apply((doc) => edit.setLength(doc, framesOfBlocks(blocks)));
+    this.sayLength();
+  }
+
+  sayLength() {
     const { length } = this.doc;
     this.say("say.length", {
       blocks: blocksOfFrames(length),
       frames: length,
       seconds: Number(secondsOf(length).toFixed(2)),
     });
+  }
+
+  /** Make it longer by so many blocks, and look at where they begin. @param {number} blocks */
+  goOn(blocks) {
+    const { length } = this.doc;
+    this.setBlocks(Math.min(blocksOfFrames(MAX_FRAMES), blocksOfFrames(length) + blocks));
+    if (this.doc.length > length) this.moveTo(length);
   }
 
   /** @param {string} name */
@@ -297,6 +312,8 @@ export class Editor extends EditorState {
       this.words("status", { t, s: secondsOf(t).toFixed(2), block }) +
         (state === "none" || state === "done" ? "" : ` (${this.words(`state.${state}`)})`),
     ];
+    const cost = costOf(this.storedBlocks, this.blocks);
+    if (cost) parts.push(costText(cost, this.words));
     if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
     if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
     parts.push(this.words("status.end", { frames: this.doc.length, seconds: secondsOf(this.doc.length).toFixed(2) }));

@@ -1,7 +1,7 @@
 // @ts-check
 /** Drags on the canvas: mouse, pen and fingers become edits. One press to release is one step of undo. */
 import { activeTracks } from "../../model/document.mjs";
-import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
+import { MAX_FRAMES, blockOfInput, blocksOfFrames, firstInputOfBlock, framesOfBlocks } from "../../model/variants.mjs";
 import { valueAt } from "../../model/tracks.mjs";
 import { snapDown, snapNear, snapUp } from "../view/view.mjs";
 import * as edit from "../../model/edit.mjs";
@@ -244,6 +244,28 @@ export function rulerDrag(e, hit, start) {
   };
   move(start);
   return { move, end: () => e.moveTo(e.cursor.t) };
+}
+
+/**
+ * Move the end of the timeline, by whole blocks; what is cut off comes back while the drag goes on.
+ * @param {Editor} e @returns {Drag}
+ */
+export function endDrag(e) {
+  const base = e.doc;
+  const { all } = e.view;
+  e.view.all = false; // its scale stays while the end moves
+  return {
+    move: (p) => {
+      const blocks = Math.round((e.view.time(p.x) + 3) / 12);
+      const most = blocksOfFrames(MAX_FRAMES);
+      e.preview(edit.setLength(base, framesOfBlocks(Math.max(1, Math.min(most, blocks)))));
+    },
+    end: () => {
+      if (all) e.view.fit(e.doc);
+      e.commit();
+      e.sayLength();
+    },
+  };
 }
 
 /** Move one end of the loop. @param {Editor} e @param {Point} start @param {0 | 1} end @returns {Drag} */

@@ -12,6 +12,7 @@ import * as edit from "../../model/edit.mjs";
  * @property {() => void} play
  * @property {() => void} record
  * @property {() => void} branches
+ * @property {() => void} more
  * @property {import("../pictures/desk.mjs").PictureDesk} pictures
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
@@ -121,6 +122,7 @@ const COMMANDS = {
   g: (_, __, host) => host.pictures.toggle(),
   "Shift+g": (_, __, host) => host.pictures.toggleFilm(),
   c: (_, __, host) => host.pictures.compare(),
+  a: (_, __, host) => host.more(),
   ",": (_, __, host) => host.pictures.setWipe(host.pictures.wipe - WIPE_STEP),
   ".": (_, __, host) => host.pictures.setWipe(host.pictures.wipe + WIPE_STEP),
   r: (_, __, host) => host.record(),

@@ -19,6 +19,7 @@ const SHAPES = {
   ruler: "ew-resize",
   film: "ew-resize",
   loopEnd: "ew-resize",
+  end: "col-resize",
   minimap: "ew-resize",
   rampEnd: "move",
   runEdge: "col-resize",
@@ -43,6 +44,7 @@ export function begin(e, start) {
   if (area.kind === "minimap") return drags.minimapDrag(e, start);
   if (area.kind === "ruler" || area.kind === "film" || (area.kind === "loopEnd" && start.shift))
     return drags.rulerDrag(e, hit, start);
+  if (area.kind === "end") return e.editable ? drags.endDrag(e) : null;
   if (area.kind === "loopEnd") return drags.loopDrag(e, start, area.end);
   if (area.kind === "arm") e.arm(area.row.id);
   else if (area.kind === "name" && e.selection) e.toggle(area.row.id);

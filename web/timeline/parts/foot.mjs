@@ -1,6 +1,7 @@
 // @ts-check
 /** The line below the canvas: where the cursor is, and beside it what is wrong or worth knowing. */
 import { secondsOf } from "../../model/variants.mjs";
+import { paceText } from "../editing/cost.mjs";
 import { element, update } from "../view/style.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
@@ -36,8 +37,9 @@ export class Foot {
     const bad = complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
     const take = recording === null ? "" : words("say.recording", { t: recording });
     const soft = first ? `${words(`warn.${first.code}`, { tested })} (${secondsOf(first.t).toFixed(2)} s)` : "";
-    const text = take || bad || editor.told || soft;
-    const colour = take || !text || (editor.told && !bad) ? "" : bad ? " mg-bad" : " mg-warn";
+    const pace = editor.pace ? paceText(editor.pace, words) : "";
+    const text = take || bad || pace || editor.told || soft;
+    const colour = take || !text || ((pace || editor.told) && !bad) ? "" : bad ? " mg-bad" : " mg-warn";
     update(this.note, { text, title: text, class: `mg-note${colour}` });
   }
 }

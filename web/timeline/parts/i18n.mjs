@@ -1,6 +1,7 @@
 // @ts-check
 /** The words of the editor. Where a language has none for something, English is shown. */
 import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
+import { EN as COST_EN, ZH as COST_ZH } from "../editing/cost.mjs";
 import { EN as PICTURES_EN, ZH as PICTURES_ZH } from "../pictures/words.mjs";
 
 const EN = {
@@ -150,6 +151,7 @@ const EN = {
   "help.close": "Close (Esc)",
   ...HELP_EN,
   ...PICTURES_EN,
+  ...COST_EN,
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -297,6 +299,7 @@ const OTHERS = {
     "help.close": "关闭 (Esc)",
     ...HELP_ZH,
     ...PICTURES_ZH,
+    ...COST_ZH,
     "live.label": "时间轴编辑器",
     "live.role": "时间轴",
   },

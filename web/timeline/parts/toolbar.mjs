@@ -44,6 +44,7 @@ function icon(name) {
  * @property {() => boolean} recording
  * @property {(below: HTMLElement) => void} branches
  * @property {(below: HTMLElement) => void} pictures
+ * @property {(below: HTMLElement) => void} more
  */
 
 export class Toolbar {
@@ -101,6 +102,7 @@ export class Toolbar {
       title: words("length"),
     });
     this.unit = element("span", {});
+    this.more = this.button("+", "more", () => host.more(this.more), { "data-act": "more" });
     this.length.addEventListener("change", () => this.setLength());
     this.tabs = /** @type {const} */ (["lanes", "script"]).map((tab) =>
       this.button(words(`tab.${tab}`), `tab.${tab}`, () => host.tab(tab), { "data-tab": tab }),
@@ -133,6 +135,7 @@ export class Toolbar {
       ...this.lanesOnly,
       element("span", { class: "mg-gap" }),
       element("label", { class: "mg-length" }, this.length, this.unit),
+      this.more,
       element("span", { class: "mg-ends" }, ...this.tabs, this.help),
     );
   }

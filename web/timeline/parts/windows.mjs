@@ -2,6 +2,7 @@
 /** What the popups ask and offer here: a camera value, the name of a frame, the menu. */
 import { copyScript } from "../editing/clipboard.mjs";
 import { activeTracks } from "../../model/document.mjs";
+import { MAX_FRAMES, blocksOfFrames } from "../../model/variants.mjs";
 import { stretchAt } from "../input/gestures.mjs";
 import { readCamera } from "./popups.mjs";
 import { valueAt } from "../../model/tracks.mjs";
@@ -115,6 +116,7 @@ export class Windows {
           () => editor.remove(),
           editor.doc.length <= 9,
         ),
+        item("menu.more", "A", () => this.askMore(p.x, p.y)),
         item("menu.marker", "M", () => this.askMarker(editor.cursor.t)),
         item(
           editor.doc.markers.some((m) => m.t === editor.cursor.t && m.pin) ? "menu.unpin" : "menu.pin",
@@ -129,6 +131,30 @@ export class Windows {
       p.x,
       p.y,
     );
+  }
+
+  /** How many blocks there shall be more. @param {number} x @param {number} y */
+  askMore(x, y) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const most = blocksOfFrames(MAX_FRAMES) - blocksOfFrames(editor.doc.length);
+    if (most < 1) {
+      editor.say("say.longest");
+      return;
+    }
+    this.popups.ask({
+      title: words("more.title"),
+      value: "5",
+      chips: ["1", "5", "10"],
+      x,
+      y,
+      done: (text) => {
+        const blocks = /^\s*\+?\s*(\d+)\s*$/.exec(text)?.[1];
+        if (!blocks || Number(blocks) < 1 || Number(blocks) > most) return words("more.bad", { most });
+        editor.goOn(Number(blocks));
+        return null;
+      },
+    });
   }
 
   /** All branches, and what can be done with the one in use. @param {number} x @param {number} y */

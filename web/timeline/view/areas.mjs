@@ -26,6 +26,7 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
 /**
  * @typedef {Band
  *   | {kind: "loopEnd", rect: Rect, end: 0 | 1}
+ *   | {kind: "end", rect: Rect}
  *   | {kind: "block", rect: Rect, block: Block}
  *   | {kind: "marker", rect: Rect, marker: Marker}
  *   | {kind: "rampEnd", rect: Rect, at: {x: number, y: number}, row: Row, ramp: Entry, end: "start" | "stop",
@@ -36,6 +37,7 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
  */
 
 const EDGE = 5; // pixels on each side of an edge that take it
+const END = 7; // on each side of the end of the timeline
 const RAMP_END = 7; // radius
 const ARM = 25; // width of the dot that arms a lane
 const NEAR_MARKER = 8;
@@ -98,7 +100,7 @@ export function areaAt(scene, x, y) {
 
 /** @param {Scene} scene @param {Band} band @returns {Iterable<Area>} */
 function rawContents(scene, band) {
-  if (band.kind === "ruler") return loopEnds(scene);
+  if (band.kind === "ruler") return [...loopEnds(scene), endOf(scene)];
   if (band.kind === "strip") return blocks(scene);
   if (band.kind === "markers") return markers(scene);
   if (band.kind !== "lane" || scene.tool === "pan") return [];
@@ -114,6 +116,11 @@ function loopEnds({ doc, view }) {
     end: /** @type {0 | 1} */ (i),
     rect: { ...rect, ...around(view.x(t), EDGE) },
   }));
+}
+
+/** The end of the timeline, which can be dragged. @param {Scene} scene @returns {Area} */
+function endOf({ doc, view }) {
+  return { kind: "end", rect: { y: 0, height: RULER, ...around(view.x(doc.length), END) } };
 }
 
 /** The last row, which no block reads, is as one of its own. @param {Scene} scene @returns {Iterable<Area>} */

@@ -263,8 +263,11 @@ function drawRuler(ctx, p) {
       ctx.fillText(`${Number(secondsOf(t).toFixed(2))}s`, x + width + 8, 7);
     }
   }
+  const end = Math.round(view.x(doc.length));
   ctx.fillStyle = theme.strong;
-  ctx.fillRect(Math.round(view.x(doc.length)), 0, 1, view.lanesBottom);
+  ctx.fillRect(end, 0, 1, view.lanesBottom);
+  ctx.fillStyle = theme.dim;
+  ctx.fillRect(end, 2, 3, RULER - 4); // where it is dragged
 }
 
 /**

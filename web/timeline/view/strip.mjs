@@ -13,6 +13,7 @@ import { blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/var
  * @property {string} project
  * @property {{state: BlockState, key: string}[]} blocks
  * @property {number} [first] block of the world's life that the timeline begins with
+ * @property {number | null} [seconds] that making one block takes, where it was measured
  * @property {string[]} [before] keys of the blocks that were stored when last heard of
  */
 
