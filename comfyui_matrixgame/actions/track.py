@@ -75,6 +75,11 @@ class ActionTrack:
             )
         object.__setattr__(self, "mouse", mouse)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the rows."""
+        return self.keyboard.nbytes + (0 if self.mouse is None else self.mouse.nbytes)
+
     def __len__(self) -> int:
         return len(self.keyboard)
 

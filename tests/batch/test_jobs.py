@@ -306,3 +306,14 @@ def test_names_that_no_disk_takes_are_found_in_planning(label: str, template: st
 def test_a_name_that_is_not_given_tells_all_jobs_apart() -> None:
     axes = (("universal",), [Start("a", ""), Start("b", "")], [2, 3], [Script("w", "text", "w 9")], range(2))
     assert default_template(axes) == "{image}_{script}_{length}_s{seed}"
+
+
+def test_inputs_are_kept_by_their_bytes_and_not_by_their_number() -> None:
+    kept = scripts.KeptInputs(1 << 20)
+    texts = [Script(f"s{n}", "text", f"w {20_000 + n}f") for n in range(20)]
+    for text in texts:
+        assert len(kept.read(text, "universal")[0]) == len(text.track("universal"))
+        assert kept.nbytes <= 1 << 20
+    first = kept.read(texts[-2], "universal")[0]
+    assert kept.read(texts[-2], "universal")[0] is first  # two fit
+    assert len(kept.read(Script("long", "text", "w 60000f"), "universal")[0]) == 60_000  # also one that never fits

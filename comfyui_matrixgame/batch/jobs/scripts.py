@@ -45,7 +45,7 @@ class Script:
 
     def track(self, variant: str) -> ActionTrack:
         """The inputs for a variant; raises MatrixGameError where they are for another one."""
-        return _read(self, variant)[0]
+        return _kept.read(self, variant)[0]
 
     def length(self, variant: str) -> int:
         """Rows of the inputs; remembered for far more scripts than their inputs are. Raises MatrixGameError as
@@ -54,11 +54,38 @@ class Script:
 
     def notes(self, variant: str) -> tuple[str, ...]:
         """Sentences on what was left out of the inputs, or may disappoint; raises MatrixGameError as `track`."""
-        return _read(self, variant)[1]
+        return _kept.read(self, variant)[1]
 
 
-@functools.lru_cache(maxsize=4096)
-def _read(script: Script, variant: str) -> tuple[ActionTrack, tuple[str, ...]]:
+_Read = tuple[ActionTrack, tuple[str, ...]]
+
+
+class KeptInputs:
+    """Inputs that were read, as long as those read after them leave room: a script may have a thousand rows or a
+    million, so their bytes are counted and not they."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.nbytes, self._most_bytes = 0, most_bytes
+        self._kept: dict[tuple[Script, str], _Read] = {}  # the one that was asked for last is last
+
+    def read(self, script: Script, variant: str) -> _Read:
+        """The inputs and the notes on them; raises MatrixGameError."""
+        key = (script, variant)
+        read = self._kept.pop(key, None)
+        if read is None:
+            read = _read(script, variant)
+            self.nbytes += read[0].nbytes
+        self._kept[key] = read
+        while self.nbytes > self._most_bytes and len(self._kept) > 1:
+            oldest, _ = self._kept.pop(next(iter(self._kept)))
+            self.nbytes -= oldest.nbytes
+        return read
+
+
+_kept = KeptInputs(64 << 20)
+
+
+def _read(script: Script, variant: str) -> _Read:
     """The inputs, and the notes on what is in them without effect."""
     game = get_variant(variant)
     if script.kind == "bench":
@@ -81,7 +108,7 @@ def _read(script: Script, variant: str) -> tuple[ActionTrack, tuple[str, ...]]:
 
 @functools.lru_cache(maxsize=1 << 18)
 def _length(script: Script, variant: str) -> int:
-    return len(_read(script, variant)[0])
+    return len(script.track(variant))
 
 
 @functools.lru_cache(maxsize=8)
