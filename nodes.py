@@ -14,6 +14,7 @@ from .comfyui_matrixgame.host import (
     action_timeline,
     bench_inputs,
     camera_paths,
+    foundation_conditioning,
     live_play,
     roll_out,
     saved_worlds,
@@ -492,6 +493,63 @@ class StartWorld(io.ComfyNode):
         return io.NodeOutput(start_world.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions))
 
 
+class FoundationConditioning(io.ComfyNode):
+    """See web/docs/MatrixGameFoundationConditioning.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameFoundationConditioning",
+            display_name="Foundation Conditioning",
+            category=CATEGORY,
+            description="A picture and inputs for the foundation model, which makes a whole clip with a core sampler.",
+            search_aliases=["matrix game foundation", "base model", "teacher", "ksampler", "many steps"],
+            inputs=[
+                io.Model.Input(
+                    "model", tooltip="The foundation model, from Load Matrix-Game Generator or a LoRA loader behind it."
+                ),
+                Vae.Input("vae", tooltip="The VAE, from Load Matrix-Game VAE, which encodes the picture."),
+                Actions.Input("actions", tooltip="What the player does, one row per frame; the last one is repeated."),
+                io.ClipVision.Input(
+                    "clip_vision", tooltip="The image encoder clip_vision_h.safetensors, from core's Load CLIP Vision."
+                ),
+                io.Image.Input("image", tooltip="The first frame; cropped to the model's shape, then resized."),
+                _side_input("width"),
+                _side_input("height"),
+                io.Int.Input(
+                    "blocks",
+                    default=foundation_conditioning.BLOCKS,
+                    min=1,
+                    max=foundation_conditioning.MOST_BLOCKS,
+                    tooltip="How long the clip is: 9 frames, and 12 for each block more. 5 are the 57 frames that the "
+                    "model was trained with.",
+                ),
+            ],
+            outputs=[
+                io.Conditioning.Output(
+                    display_name="conditioning", tooltip="For both conditionings of the sampler; at cfg 1 it takes one."
+                ),
+                io.Latent.Output(display_name="latent", tooltip="The empty latent of the clip, for the sampler."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        model: Any,
+        vae: Any,
+        actions: Any,
+        clip_vision: Any,
+        image: Any,
+        width: int,
+        height: int,
+        blocks: int,
+    ) -> io.NodeOutput:
+        size = (height, width)
+        made = foundation_conditioning.foundation_conditioning(model, vae, actions, size, blocks, clip_vision, image)
+        return io.NodeOutput(*made)
+
+
 class RollOut(io.ComfyNode):
     """See web/docs/MatrixGameRollOut.md."""
 
@@ -859,6 +917,7 @@ class MatrixGameExtension(ComfyExtension):
             CameraPaths,
             BenchInputs,
             StartWorld,
+            FoundationConditioning,
             RollOut,
             LivePlay,
             WorldCache,

@@ -213,8 +213,8 @@ def _describe_generator(report: FileReport, file: WeightsFile) -> None:
         report.kind = FOUNDATION
         report.title = "Matrix-Game 2.0 foundation model (the many-step teacher)"
         report.advice = (
-            "It cannot generate block by block; `matrixgame render` makes a clip with it at once, and all else takes "
-            "one of the three distilled files."
+            "It cannot generate block by block; `matrixgame render`, and core samplers behind Foundation Conditioning "
+            "in ComfyUI, make a clip with it at once. All else takes one of the three distilled files."
         )
     try:
         report.config, report.variant = generator_config(shapes)

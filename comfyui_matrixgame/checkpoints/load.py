@@ -82,7 +82,9 @@ def load_generator(
     return model
 
 
-def load_foundation(path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> FoundationGenerator:
+def load_foundation(
+    path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu", operations: OperationsLike = Operations
+) -> FoundationGenerator:
     """The foundation model in a file; dtype and errors as in load_generator."""
     device = torch.device(device)
     with open_weights(path) as file:
@@ -91,7 +93,7 @@ def load_foundation(path: str | Path, dtype: str = "auto", device: str | torch.d
             raise CheckpointError(f"{file.name} is a foundation model with keys that no known variant has.")
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
-            model = FoundationGenerator(report.config)
+            model = FoundationGenerator(report.config, operations)
         model.variant = report.variant
         _fill(model, device, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
     model.lay_weights(device)

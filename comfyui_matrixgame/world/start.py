@@ -12,6 +12,7 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..compute.devices import computes
 from ..errors import ImageError, WorldError
 from ..media.fitting import check_size
+from ..networks.generator import GeneratorConfig
 from ..system.words import counted
 from ..variants import LATENTS_PER_BLOCK, blocks_of_frames, frames_of_blocks
 from .block.condition import encode_start, whole_condition
@@ -50,7 +51,7 @@ def start_world(
         features = models.vision(image)
     assert features is not None
     features = features.float().expand(len(image), -1, -1)
-    _check_features(models, features)
+    check_features(models.generator.config, features)
     image = image.float().contiguous()
     condition, state = encode_start(models.vae, image, LATENTS_PER_BLOCK)
     models_id = models.id()
@@ -133,8 +134,9 @@ def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Seq
     return world
 
 
-def _check_features(models: Models, features: Tensor) -> None:
-    wanted = models.generator.config.visual_dim
+def check_features(config: GeneratorConfig, features: Tensor) -> None:
+    """Raise WorldError where image features are not those that a generator takes."""
+    wanted = config.visual_dim
     if features.shape[-1] != wanted:
         raise WorldError(
             f"The image tower gives {features.shape[-1]} values a token and the generator needs {wanted}; load the "

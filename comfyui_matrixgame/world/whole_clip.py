@@ -8,14 +8,16 @@ import torch
 from torch import Tensor
 
 from ..actions.track import ActionTrack
-from ..compute.devices import computes
+from ..compute.devices import computes, computing_on
 from ..compute.ops import upload
+from ..networks.generator.action_module import ActionInputs
 from ..networks.generator.bidirectional import FoundationGenerator
 from ..networks.generator.schedule import SHIFT, TABLE_SIZE
+from ..networks.vae import VideoEncoder
 from ..networks.vae.base import LATENT_CHANNELS
-from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
-from .block.condition import block_condition, with_condition
-from .block.inputs import block_windows, tracks_for
+from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
+from .block.condition import CONSTANT_FROM, block_condition, encode_start, masked, with_condition
+from .block.inputs import block_windows, inputs_of
 from .block.noise import NoiseSource, named_noise
 from .models import Models
 from .world import World
@@ -27,6 +29,22 @@ def flow_sigmas(steps: int, shift: float = SHIFT) -> list[float]:
     """The noise levels between `steps` steps, from 1 to 0: evenly apart, and then shifted as the noise table is."""
     even = [1 - i / steps for i in range(steps + 1)]
     return [shift * s / (1 + (shift - 1) * s) for s in even]
+
+
+def clip_inputs(variant: Variant, track: ActionTrack, blocks: int, device: torch.device) -> ActionInputs:
+    """What the network reads of a track, which has a row for each frame; a short one repeats its last. Raises
+    WorldError where its inputs are not the variant's."""
+    frames = LATENTS_PER_BLOCK * blocks
+    rows = inputs_of(variant, track).padded(FRAMES_PER_LATENT * (frames - 1) + 1)
+    return block_windows(None, [rows], device, frames)
+
+
+def clip_condition(vae: VideoEncoder, image: Tensor, blocks: int) -> Tensor:
+    """What the network sees of the picture [1, 3, H, W] that a clip begins with: [1, 20, 3 * blocks, h, w]."""
+    frames = LATENTS_PER_BLOCK * blocks
+    with computing_on(vae.input_device):
+        condition, _ = encode_start(vae, image, min(frames, CONSTANT_FROM + 1))
+    return masked(condition, 0, frames)
 
 
 @computes
@@ -48,13 +66,11 @@ def sample_clip(
     """
     generator, frames = models.generator, LATENTS_PER_BLOCK * blocks
     assert isinstance(generator, FoundationGenerator)
-    (inputs,) = tracks_for(world, track)
-    rows = inputs.padded(FRAMES_PER_LATENT * (frames - 1) + 1)
-    world = with_condition(world, models.vae, frames)
-    condition = block_condition(world, 0, frames)
     size, device = world.latent_size, models.device
+    inputs = clip_inputs(world.variant, track, blocks, device)
+    condition = block_condition(with_condition(world, models.vae, frames), 0, frames)
     caches = generator.empty_caches(1, *size, device, models.cache_dtype)
-    clip = generator.prepare_block(0, frames, *size, block_windows(None, [rows], device, frames), caches)
+    clip = generator.prepare_block(0, frames, *size, inputs, caches)
     sigmas = flow_sigmas(steps, world.variant.shift)
     constants = generator.prepare_rollout(world.features, [TABLE_SIZE * sigma for sigma in sigmas[:-1]])
     shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *size)

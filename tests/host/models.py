@@ -24,6 +24,7 @@ GENERATORS = {
     "gta_keyboard2dim.safetensors": "gta_drive",
     "templerun_7dim_onlykey.safetensors": "templerun",
 }
+FOUNDATION = "base_model.safetensors"
 UNIVERSAL, VAE = "base_distill.safetensors", "wan_2.1_vae.safetensors"
 TINY, CLIP = "lighttaew2_1.safetensors", "clip_vision_h.safetensors"
 LORA, UNET = "camera_lora.safetensors", "another_model.safetensors"
@@ -62,6 +63,15 @@ def generator_tensors(variant: Variant) -> dict[str, Tensor]:
         keyboard_dim=len(variant.keys), keyboard_hidden=8, mouse=variant.mouse, window=variant.window,
     )  # fmt: skip
     return shaped(Generator(config), f"host/{variant.name}")
+
+
+def foundation_tensors() -> dict[str, Tensor]:
+    """Weights of a small foundation model: 30 layers, all of which take inputs."""
+    config = GeneratorConfig(
+        dim=128, ffn_dim=128, layers=30, visual_dim=VISUAL_DIM, action_layers=tuple(range(30)), action_dim=64,
+        keyboard_hidden=8,
+    )  # fmt: skip
+    return shaped(Generator(config), "host/foundation")
 
 
 def tiny_tensors() -> dict[str, Tensor]:

@@ -11,19 +11,23 @@ import comfy.model_management as memory
 import comfy.model_patcher
 import folder_paths
 
+from ...checkpoints import inspect_file
 from ...checkpoints import load_generator as read_generator
 from ...checkpoints.builtin import NAME as DEMO_WORLD
 from ...checkpoints.builtin import demo_world
+from ...checkpoints.formats import FOUNDATION
 from ...checkpoints.load import DTYPES, compute_dtype
 from ...checkpoints.sizes import variant_of
 from ...compute.quantise import EXACT, check_precision
 from ...errors import VariantError
 from ...variants import NEWEST, Tried, default_variant, get_variant, steps_of_text
 from ..models.core_values import MatrixGameModel
+from ..models.foundation import FoundationModel
 from ..models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from ..models.loras import watch_loras
 from ..models.residency import bytes_to_stay, patcher_for
 from ..running.folders import demo_choice, model_path, states_of
+from .load_foundation import load_foundation
 
 DTYPE_CHOICES = ("auto", *DTYPES)
 AUTO = "auto"  # of the variant: what is said of the file, or its shapes
@@ -68,6 +72,13 @@ def load_generator(
     demo = demo_world() if file == DEMO_WORLD else None
     path = model_path("diffusion_models", file) if demo is None else demo.generator
     function = attention_function(attention)
+    if inspect_file(path).kind == FOUNDATION:
+        if (tried, variant, precision) != (Tried(), AUTO, EXACT):
+            raise VariantError(
+                "The foundation model makes a clip at once and exactly: its steps are the sampler's, and it has no "
+                "window, no sink and no other variant to try; leave these and precision as they are."
+            )
+        return load_foundation(path, dtype, attention)
     chosen = None if variant == AUTO else get_variant(variant)
     generator = read_generator(path, dtype, memory.unet_offload_device(), HostOperations, variant=chosen)
     stored = generator.get_submodule("blocks.0.ffn.0").get_parameter("weight").dtype
@@ -90,5 +101,7 @@ def load_generator(
 
 def shown(model: comfy.model_patcher.ModelPatcher, file: str) -> dict[str, Any] | None:
     """What the node shows of a generator: where its file does not say what it runs as, what was taken."""
+    if isinstance(model.model, FoundationModel):
+        return None
     doubt = model.model.diffusion_model.doubt  # type: ignore[union-attr]
     return {"text": [f"{file}: {doubt}"]} if doubt else None

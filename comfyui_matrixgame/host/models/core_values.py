@@ -16,6 +16,7 @@ from ...errors import CheckpointError, MatrixGameError
 from ...networks.generator import Generator
 from ...networks.vae import TinyDecoder, WanVAE
 from ...world.models import network_id
+from .foundation import FoundationModel
 from .layers import let_numbers_find_layers
 
 NO_SAMPLER = (
@@ -93,5 +94,11 @@ class HostVae:
 
 
 def check_generator(model: Any) -> None:
+    """Raise CheckpointError where a model is no distilled generator."""
+    if isinstance(getattr(model, "model", None), FoundationModel):
+        raise CheckpointError(
+            "This is the foundation model, which makes a clip at once and cannot go on block by block; connect it to "
+            "Foundation Conditioning and a sampler, or load a distilled generator."
+        )
     if not isinstance(getattr(model, "model", None), MatrixGameModel):
         raise CheckpointError("The model is not a Matrix-Game generator; connect Load Matrix-Game Generator.")

@@ -30,7 +30,7 @@ def image_features(clip_vision: Any, image: Tensor) -> Tensor:
     was trained with and core's differs from. image: [1, 3, H, W] in [-1, 1]."""
     if clip_vision is None:
         raise CheckpointError(
-            "Start World needs clip_vision: connect core's Load CLIP Vision with clip_vision_h.safetensors."
+            "The picture is seen through clip_vision: connect core's Load CLIP Vision with clip_vision_h.safetensors."
         )
     digest = hashlib.sha256(f"{image.shape}".encode() + image.cpu().contiguous().numpy().tobytes()).digest()
     last = _last.get(clip_vision)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .action_module import ActionInputs
 from .kv_cache import Caches, LayerCache
 from .model import Generator
 
@@ -53,3 +54,16 @@ class FoundationGenerator(Generator):
             )
             for i in range(self.config.layers)
         ]
+
+    def velocity(
+        self, latents: Tensor, condition: Tensor, features: Tensor, inputs: ActionInputs, timestep: float
+    ) -> Tensor:
+        """One pass alone, with all that passes of one clip would share: for a sampler that keeps nothing between them.
+
+        latents [B, 16, F, h, w], condition [B, 20, F, h, w], features [B, 257, visual_dim], and the windows of B clips;
+        timestep: from 0 to 1000. Returns [B, 16, F, h, w].
+        """
+        batch, _, frames, height, width = latents.shape
+        caches = self.empty_caches(batch, height, width, latents.device, self.compute_dtype)
+        clip = self.prepare_block(0, frames, height, width, inputs, caches)
+        return self(latents, condition, 0, self.prepare_rollout(features, [timestep]), clip, caches)

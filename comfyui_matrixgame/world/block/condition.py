@@ -51,16 +51,19 @@ def whole_condition(world: World, vae: VideoEncoder) -> World:
 
 
 def block_condition(world: World, first_frame: int, frames: int) -> Tensor:
-    """What the network sees of the start image for a block: [B, 20, F, h, w], 4 mask channels in front.
+    """What the network sees of the start image for a block: [B, 20, F, h, w], 4 mask channels in front."""
+    return masked(world.condition, first_frame, frames)
 
-    The mask is 1 on latent frame 0 and else 0.
-    """
-    encoded = world.condition[:, :, first_frame : first_frame + frames]
+
+def masked(condition: Tensor, first_frame: int, frames: int) -> Tensor:
+    """Some latent frames of a condition [B, 16, n, h, w], which ends with what stands for all that follow, with the
+    mask in front: [B, 20, F, h, w]. The mask is 1 on latent frame 0 and else 0."""
+    encoded = condition[:, :, first_frame : first_frame + frames]
     missing = frames - encoded.shape[2]
     if missing:  # a list of indices would have to be copied to the device, and waited for
-        last = world.condition[:, :, -1:].expand(-1, -1, missing, -1, -1)
+        last = condition[:, :, -1:].expand(-1, -1, missing, -1, -1)
         encoded = torch.cat([encoded, last], dim=2)
-    mask = encoded.new_zeros(world.batch, MASK_CHANNELS, *encoded.shape[2:])
+    mask = encoded.new_zeros(len(encoded), MASK_CHANNELS, *encoded.shape[2:])
     if first_frame == 0:
         mask[:, :, 0] = 1
     return torch.cat([mask, encoded], dim=1)

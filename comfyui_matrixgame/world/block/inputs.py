@@ -12,7 +12,7 @@ from ...compute.ops import upload
 from ...errors import WorldError
 from ...networks.generator.action_module import INPUT_ROWS, ActionInputs
 from ...system.words import counted
-from ...variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
+from ...variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
 from ..world import World
 
 TAIL_ROWS = 8  # rows behind the first unread one that the next block's windows reach back to
@@ -26,13 +26,17 @@ def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> lis
             f"There are {counted(world.batch, 'world')} and {counted(len(all_tracks), 'track')}; give "
             "one track, or one for each."
         )
-    for track in all_tracks:
-        if not world.variant.takes(track.variant):
-            raise WorldError(
-                f"The inputs are for {track.variant.name}, the generator is {world.variant.name}; choose "
-                f"{world.variant.name} where the inputs are written."
-            )
-    return [track.of_variant(world.variant) for track in all_tracks]
+    return [inputs_of(world.variant, track) for track in all_tracks]
+
+
+def inputs_of(variant: Variant, track: ActionTrack) -> ActionTrack:
+    """A track as inputs of a variant. Raises WorldError where it is for another one."""
+    if not variant.takes(track.variant):
+        raise WorldError(
+            f"The inputs are for {track.variant.name}, the generator is {variant.name}; choose {variant.name} where "
+            "the inputs are written."
+        )
+    return track.of_variant(variant)
 
 
 def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:
