@@ -73,7 +73,7 @@ def load_generator(
     path = model_path("diffusion_models", file) if demo is None else demo.generator
     function = attention_function(attention)
     if inspect_file(path).kind == FOUNDATION:
-        if (tried, variant, precision) != (Tried(), AUTO, EXACT):
+        if (tried, variant, precision) != (Tried(keeps=NEWEST), AUTO, EXACT):
             raise VariantError(
                 "The foundation model makes a clip at once and exactly: its steps are the sampler's, and it has no "
                 "window, no sink and no other variant to try; leave these and precision as they are."
