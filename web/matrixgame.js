@@ -20,6 +20,7 @@ const CAPTURE_MS = 300; // after the last edit, the workflow's own record of cha
 /** @type {Set<TimelineWidget>} */
 const open = new Set();
 const LOOKS = "matrixgame.timeline.pictures"; // where the browser keeps how its user looks at them
+const PRESETS = "matrixgame.timeline.presets"; // and the presets that were saved
 const SENT = 8; // timelines that are remembered until their run has ended
 
 /**
@@ -40,22 +41,27 @@ function captureSoon() {
   );
 }
 
-/** How pictures were looked at last; a browser may forbid to keep anything. */
-function readLooks() {
-  try {
-    return JSON.parse(window.localStorage.getItem(LOOKS) ?? "{}") ?? {};
-  } catch {
-    return {};
-  }
-}
-
-/** @param {object} looks */
-function keepLooks(looks) {
-  try {
-    window.localStorage.setItem(LOOKS, JSON.stringify(looks));
-  } catch {
-    return; // full, or forbidden: it is as it was at the next visit
-  }
+/**
+ * What the browser keeps under a name; it may forbid to keep anything.
+ * @template T @param {string} name @param {T} initial
+ */
+function storeOf(name, initial) {
+  return {
+    read: () => {
+      try {
+        return /** @type {T} */ (JSON.parse(window.localStorage.getItem(name) ?? "null") ?? initial);
+      } catch {
+        return initial;
+      }
+    },
+    write: (/** @type {any} */ value) => {
+      try {
+        window.localStorage.setItem(name, JSON.stringify(value));
+      } catch {
+        return; // full, or forbidden: it is as it was at the next visit
+      }
+    },
+  };
 }
 
 /** @param {any} node */
@@ -86,7 +92,8 @@ function timelineOf(input, changed, resized) {
     },
     pointerToGraph: (event) => app.canvas.processMouseDown?.(event),
     resized,
-    settings: { read: readLooks, write: keepLooks },
+    settings: storeOf(LOOKS, {}),
+    presets: storeOf(PRESETS, []),
   });
 }
 

@@ -24,6 +24,7 @@ def for_browser(variant: Variant) -> dict[str, Any]:
             "tested": camera.tested,
             "limit": camera.limit,
         },
+        **({"presets": dict(variant.presets)} if variant.presets else {}),
     }
 
 

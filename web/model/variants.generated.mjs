@@ -51,6 +51,22 @@ export const DESCRIPTIONS = [
       },
     ],
     camera: { axes: ["yaw", "pitch"], unit: 15, speed: 0.1, tested: 0.3, limit: 1 },
+    presets: {
+      orbit_left: "a+right {n}",
+      orbit_right: "d+left {n}",
+      dolly_in: "w {n}",
+      dolly_out: "s {n}",
+      truck_left: "a {n}",
+      truck_right: "d {n}",
+      pan_left: "left {n}",
+      pan_right: "right {n}",
+      tilt_up: "up {n}",
+      tilt_down: "down {n}",
+      look_around: "left {quarter}; right {half}; left {quarter}",
+      ease_in_out: "w+yaw(0 -> {speed} smooth) {half}; w+yaw({speed} -> 0 smooth) {half}",
+      walk_loop: "repeat 4 {{ w {quarter}; w+right {turn} }}",
+      every_action: "w {part}; s {part}; a {part}; d {part}; left {part}; right {part}; up {part}; down {part}",
+    },
   },
   {
     name: "gta_drive",
@@ -79,6 +95,18 @@ export const DESCRIPTIONS = [
       },
     ],
     camera: { axes: ["yaw"], unit: 15, speed: 0.1, tested: 0.3, limit: 1 },
+    presets: {
+      orbit_left: "w+left {n}",
+      orbit_right: "w+right {n}",
+      dolly_in: "w {n}",
+      dolly_out: "s {n}",
+      pan_left: "left {n}",
+      pan_right: "right {n}",
+      look_around: "left {quarter}; right {half}; left {quarter}",
+      ease_in_out: "w+yaw(0 -> {speed} smooth) {half}; w+yaw({speed} -> 0 smooth) {half}",
+      walk_loop: "repeat 4 {{ w {quarter}; w+right {turn} }}",
+      every_action: "w {part}; s {part}; w+left {part}; w+right {part}",
+    },
   },
   {
     name: "templerun",
@@ -151,5 +179,10 @@ export const DESCRIPTIONS = [
       },
     ],
     camera: { axes: [], unit: 15, speed: 0.1, tested: 0.3, limit: 1 },
+    presets: {
+      walk_loop: "repeat 4 {{ run {quarter}; turn_right 3; run 9 }}",
+      every_action:
+        "jump 12; run 24; slide 12; run 24; side_left 8; run 16; side_right 8; run 16; turn_left 3; run 24; turn_right 3; run 24",
+    },
   },
 ];

@@ -53,6 +53,7 @@ export const MAX_FRAMES = 90009;
  * @property {boolean} exclusive one key per row, `idle` among them
  * @property {Key[]} keys
  * @property {Camera} camera
+ * @property {Record<string, string>} [presets] scripts with places for lengths
  */
 
 /**
@@ -66,13 +67,14 @@ export const MAX_FRAMES = 90009;
  * @property {boolean} mouse has a camera input
  * @property {boolean} pitch pitch was used in training
  * @property {Camera} camera
+ * @property {Record<string, string>} presets scripts with places for lengths
  */
 
 /** Those that are known, the default first. @type {Record<string, Variant>} */
 export const VARIANTS = {};
 
 /** Make a variant known. @param {Description} description */
-export function addVariant({ name, title, titles = {}, exclusive, keys, camera }) {
+export function addVariant({ name, title, titles = {}, exclusive, keys, camera, presets = {} }) {
   const [mouse, pitch] = [camera.axes.length > 0, camera.axes.includes("pitch")];
   VARIANTS[name] = {
     name,
@@ -84,6 +86,7 @@ export function addVariant({ name, title, titles = {}, exclusive, keys, camera }
     mouse,
     pitch,
     camera,
+    presets,
   };
 }
 

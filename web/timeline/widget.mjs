@@ -24,6 +24,7 @@ import { Toolbar } from "./parts/toolbar.mjs";
 import { keepTouches } from "./input/touch.mjs";
 import { Transport } from "./input/transport.mjs";
 import { FILM, minHeight } from "./view/view.mjs";
+import { PresetMenu } from "./menus/preset_menu.mjs";
 import { Windows } from "./parts/windows.mjs";
 
 const BAR = 36; // the toolbar in one row
@@ -38,6 +39,7 @@ const FOOT = 28;
  * @property {(event: WheelEvent) => void} wheelToGraph
  * @property {(event: PointerEvent) => void} pointerToGraph
  * @property {(by?: number) => void} resized the least height is another, by so many pixels on the user's word
+ * @property {import("./editing/presets.mjs").Shelf} presets that the user saved
  * @property {{read: () => object, write: (settings: object) => void}} settings how the user likes to look at pictures
  */
 
@@ -83,6 +85,13 @@ export class TimelineWidget {
     this.windows = new Windows(this.editor, this.popups, words, this.pictures, {
       paste: (text) => this.paste(text),
       complain: (message) => this.complain(message),
+      presets: (x, y) => this.shelf.open(x, y),
+    });
+    this.shelf = new PresetMenu(this.editor, this.popups, words, {
+      shelf: host.presets,
+      paste: (text) => this.paste(text),
+      tell: (message) => this.tell(message),
+      place: (event) => this.rowUnder(event),
     });
     this.popups.pointed = (id) => this.pointed(id);
     this.script = new ScriptTab(this.editor, words);
@@ -229,6 +238,23 @@ export class TimelineWidget {
     if (wrong !== null) this.complain(this.words("paste.bad", { message: wrong.split("\n")[0] }));
   }
 
+  /** The row of the lanes under a pointer, null elsewhere. @param {PointerEvent} event */
+  rowUnder(event) {
+    const box = this.canvas.getBoundingClientRect();
+    const inside = event.clientX >= box.left && event.clientX < box.right;
+    if (!inside || event.clientY < box.top || event.clientY >= box.bottom) return null;
+    const { x, y } = this.pointers.point(event);
+    const hit = this.editor.view.hit(this.editor.doc, x, y);
+    return hit.header ? null : hit.t;
+  }
+
+  /** Say something good until the next edit. @param {string} message */
+  tell(message) {
+    this.editor.told = message;
+    this.live.textContent = message;
+    this.redraw();
+  }
+
   /** Show a message until the next edit. @param {string} message */
   complain(message) {
     this.complaint = message;
@@ -281,6 +307,7 @@ export class TimelineWidget {
       this.host.changed();
       void this.pictures.askOther();
     }
+    this.pictures.keep();
     this.redraw();
   }
 

@@ -179,4 +179,4 @@ def compare(page: Any, project: str) -> None:
     page.locator(".mg-menu").get_by_text("Picture at the playhead").click()
     until(page, "() => document.querySelector('.mg-monitor').hidden", 30)
     kept = page.evaluate("() => localStorage.getItem('matrixgame.timeline.pictures')")
-    assert json.loads(kept) == {"show": False, "film": True, "mode": "wipe"}
+    assert json.loads(kept) == {"show": False, "film": True, "mode": "wipe", "unit": "frames"}

@@ -227,6 +227,6 @@ test("two branches: the other is asked for only while it is looked at", async ()
       ["main", "p/k0/480"],
     ],
   );
-  assert.deepEqual(written.at(-1), { show: true, film: false, mode: "wipe" });
+  assert.deepEqual(written.at(-1), { show: true, film: false, mode: "wipe", unit: "frames" });
   assert.equal(await desk.pictureOfBranch(null), "p/k3");
 });

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
+from comfyui_matrixgame.actions.ready_made.presets import preset_script, presets_of
 from comfyui_matrixgame.actions.script.printer import print_script
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.variants import VARIANTS, block_of_input, first_input_of_block
@@ -40,6 +41,15 @@ process.stdout.write(JSON.stringify({
 """
 
 
+PRESETS = """
+const { VARIANTS } = await import(`${process.argv[1]}/model/variants.mjs`);
+const { presetsOf } = await import(`${process.argv[1]}/timeline/editing/presets.mjs`);
+const shelf = { read: () => null };
+const all = Object.values(VARIANTS).map((variant) => [variant.name, presetsOf(variant, shelf).map((p) => p.script)]);
+process.stdout.write(JSON.stringify(Object.fromEntries(all)));
+"""
+
+
 def _node(code: str, text: str = "") -> Any:
     assert NODE is not None
     command = [NODE, "--input-type=module", "-e", code, str(WEB)]
@@ -59,6 +69,7 @@ def test_no_line_is_longer_than_120() -> None:
     """The formatter leaves comments and texts as they are."""
     files = [path for path in WEB.rglob("*") if path.suffix in (".js", ".mjs", ".css", ".html")]
     files += WEB.parent.joinpath("tests").rglob("*.mjs")
+    files.remove(WEB / "model" / "variants.generated.mjs")  # its presets are texts of the descriptions
     lines = [
         (path, i, line) for path in files for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
     ]
@@ -84,6 +95,16 @@ def test_variants_and_blocks_are_those_of_python() -> None:
     assert set(facts["variants"]) == set(VARIANTS)
     assert facts["blocks"] == [block_of_input(t) for t in range(500)]
     assert facts["starts"] == [first_input_of_block(b) for b in range(50)]
+
+
+def test_presets_are_those_of_python() -> None:
+    theirs = _node(PRESETS)
+    assert set(theirs) == set(VARIANTS)
+    for name, variant in VARIANTS.items():
+        ours = [parse_script(preset_script(preset, variant)).document for preset in presets_of(variant)]
+        got = [parse_script(f"@variant {name}\n{script}").document for script in theirs[name]]
+        assert [each.lanes for each in got] == [each.lanes for each in ours]
+        assert len(got) > 1
 
 
 def _random_timeline(rng: np.random.Generator, name: str) -> Timeline:

@@ -3,7 +3,11 @@
 import { MAX_FRAMES, blockOfInput, blocksOfFrames, framesOfBlocks, secondsOf } from "../../model/variants.mjs";
 import { copyScript, pasteText, repeatSelection } from "./clipboard.mjs";
 import { activeTracks } from "../../model/document.mjs";
+import { changeText } from "./changes.mjs";
+import { UNITS, readPlace } from "../../model/places.mjs";
 import { costOf, costText } from "./cost.mjs";
+import { degreesText, signed, turnOf } from "../../model/turns.mjs";
+import { valueAt } from "../../model/tracks.mjs";
 import { EditorState } from "./state.mjs";
 import { branchOf, canFork, fork, removeBranch, renameBranch } from "./branches.mjs";
 import * as edit from "../../model/edit.mjs";
@@ -13,9 +17,15 @@ import * as signs from "../../model/edit_signs.mjs";
 /** @typedef {import("./state.mjs").Selection} Selection */
 /** @typedef {import("./state.mjs").Problem} Problem */
 
+const MOST_CHANGES = 30; // that are listed
+
 export class Editor extends EditorState {
   /** How far a run is, while one goes on. @type {import("./cost.mjs").Pace | null} */
   pace = null;
+  /** What stands at the pointer. @type {import("../view/readout.mjs").Readout | null} */
+  readout = null;
+  /** The camera value that a drag gives, where it is not that of the pointer's height. @type {number | null} */
+  drawn = null;
 
   // ---- cursor and selection
 
@@ -187,6 +197,32 @@ export class Editor extends EditorState {
     else this.say("say.noloop");
   }
 
+  /** Go to a place, or select a stretch. @param {string} text @returns {boolean} whether it can be read */
+  goTo(text) {
+    const place = readPlace(text, this.doc);
+    if (!place) return false;
+    this.moveTo(place.a);
+    if (place.range) this.select(place.a, place.b);
+    return true;
+  }
+
+  /** The steps of undo, newest first: what each changed. @returns {{at: number, text: string}[]} */
+  get changes() {
+    const { states } = this.history;
+    const names = {
+      lane: (/** @type {string} */ id) => this.nameOf(id),
+      branch: (/** @type {import("../../model/document.mjs").Timeline} */ doc) =>
+        branchOf(doc, doc.active)?.name ?? this.words("branch.main"),
+    };
+    const text = (/** @type {number} */ at) =>
+      at ? changeText(states[at - 1].doc, states[at].doc, this.words, names) : this.words("change.first");
+    return states
+      .map((_, at) => at)
+      .slice(-MOST_CHANGES)
+      .reverse()
+      .map((at) => ({ at, text: text(at) }));
+  }
+
   /** The marker before or after the cursor; the ends count as markers. @param {number} direction */
   jump(direction) {
     const places = [0, ...this.doc.markers.map((m) => m.t), this.doc.length - 1];
@@ -277,6 +313,13 @@ export class Editor extends EditorState {
     this.say("say.tool", { name: this.words(`tool.${tool}`) });
   }
 
+  /** The ruler in the next unit. */
+  nextUnit() {
+    this.view.unit = UNITS[(UNITS.indexOf(this.view.unit) + 1) % UNITS.length];
+    this.emit("view");
+    this.say(`ruler.${this.view.unit}`);
+  }
+
   nextSnap() {
     super.nextSnap();
     this.emit("view");
@@ -303,6 +346,38 @@ export class Editor extends EditorState {
     this.emit("view");
   }
 
+  /** What the camera does where a command acts: the value under the cursor, how far a selection turns. */
+  get camera() {
+    const { a, b, lanes } = this.target;
+    const { camera } = this.variant;
+    return lanes.filter(edit.isAxis).map((id) => {
+      const entries = activeTracks(this.doc)[id];
+      const lane = this.nameOf(id);
+      if (this.selection) return this.words("status.turn", { lane, turn: degreesText(turnOf(entries, camera, a, b)) });
+      const value = valueAt(entries, a);
+      return this.words("status.value", { lane, value: signed(value), degrees: degreesText(value * camera.unit) });
+    });
+  }
+
+  /** Raise the end of the ramp under the cursor, or make one that ends so much higher. @param {number} by */
+  raiseEnd(by) {
+    const { a, b, lanes } = this.target;
+    const axes = lanes.filter(edit.isAxis);
+    if (!axes.length) return;
+    const raised = (/** @type {number} */ value) => Math.round((value + by) * 1e4) / 1e4;
+    this.apply((doc) =>
+      axes.reduce((now, axis) => {
+        const ramp = edit.rampAt(now, axis, a);
+        if (ramp?.length === 5 && (!this.selection || (ramp[0] === a && ramp[0] + ramp[3] === b)))
+          return edit.moveRampEnd(now, axis, ramp, "stop", ramp[0] + ramp[3], raised(ramp[4]));
+        const entries = activeTracks(now)[axis];
+        const [from, to] = [valueAt(entries, a), valueAt(entries, b - 1)];
+        return edit.rampAxis(now, axis, a, b, from, raised(to), this.easing);
+      }, doc),
+    );
+    this.sayRange(axes[0], a, b);
+  }
+
   /** The line under the lanes. */
   get status() {
     const t = this.playhead ?? this.cursor.t;
@@ -316,6 +391,7 @@ export class Editor extends EditorState {
     if (cost) parts.push(costText(cost, this.words));
     if (this.difference) parts.push(`${this.branchName(this.doc.active)} ${this.difference}`);
     if (this.selection) parts.push(this.words("status.selection", { n: this.selection.b - this.selection.a }));
+    parts.push(...this.camera);
     parts.push(this.words("status.end", { frames: this.doc.length, seconds: secondsOf(this.doc.length).toFixed(2) }));
     return parts.join("  ·  ");
   }

@@ -45,14 +45,4 @@ export class History {
     this.at = this.states.length - 1;
     return this.now;
   }
-
-  undo() {
-    if (this.canUndo) this.at--;
-    return this.now;
-  }
-
-  redo() {
-    if (this.canRedo) this.at++;
-    return this.now;
-  }
 }

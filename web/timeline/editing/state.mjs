@@ -48,8 +48,7 @@ export class EditorState {
     this.rendered = null;
     /** What a cache has of the timeline, where there is one. @type {import("../view/strip.mjs").StoredBlocks | null} */
     this.storedBlocks = null;
-    /** A variant the node asks for and the timeline is not made for. @type {string | null} */
-    this.wanted = null;
+    this.wanted = /** @type {string | null} a variant the node asks for and the timeline is not made for */ (null);
     /** @type {{axis: string, a: number, v0: number, b: number, v1: number} | null} */
     this.ramp = null;
     /** The script that was written last. @type {{doc: Timeline, text: string} | null} */
@@ -69,15 +68,13 @@ export class EditorState {
     this.listeners = [];
     /** Each ends what is under way (a gesture, a take, a text) as its user would. @type {(() => void)[]} */
     this.endings = [];
-    /** What was done without a trace in the lanes, until the next edit. */
-    this.told = "";
+    this.told = ""; // what was done without a trace in the lanes, until the next edit
     this.doc = emptyDocument(variant);
     /** @type {Cursor} */
     this.cursor = { t: 0, lane: this.lanes[0].id };
     /** @type {Selection | null} */
     this.selection = null;
-    /** @type {Cursor | null} where a range begins that Shift ends */
-    this.anchor = null;
+    this.anchor = /** @type {Cursor | null} where a range begins that Shift ends */ (null);
     /** @type {History<Moment>} */
     this.history = new History(this.moment());
     this.cached = { doc: /** @type {Timeline | null} */ (null), text: "" };
@@ -370,14 +367,17 @@ export class EditorState {
     return a < this.doc.length ? { a, b: Math.min(b, this.doc.length), lanes } : null;
   }
 
-  /** @param {boolean} back */
-  travel(back) {
+  /** Go to a step of the history. @param {(at: number) => number} to from the place of the present one */
+  travel(to) {
     if (!this.editable) return;
     this.settle();
-    if (back ? !this.history.canUndo : !this.history.canRedo) return;
-    const undone = this.history.now;
-    const moment = back ? this.history.undo() : this.history.redo();
-    const { cursor, selection } = back ? undone : moment; // where the change is that is taken back, or made again
+    const { history } = this;
+    const at = to(history.at);
+    if (at === history.at || !history.states[at]) return;
+    const back = at < history.at;
+    const { cursor, selection } = history.states[back ? at + 1 : at]; // where the change is that is seen then
+    history.at = at;
+    const moment = history.now;
     const changedVariant = moment.doc.variant !== this.doc.variant;
     if (moment.doc.active !== this.doc.active) this.left = this.doc.active;
     this.doc = moment.doc;
@@ -391,10 +391,10 @@ export class EditorState {
   }
 
   undo() {
-    this.travel(true);
+    this.travel((at) => at - 1);
   }
 
   redo() {
-    this.travel(false);
+    this.travel((at) => at + 1);
   }
 }

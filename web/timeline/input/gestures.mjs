@@ -9,7 +9,7 @@ import * as signs from "../../model/edit_signs.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
 /** @typedef {import("../view/view.mjs").Hit} Hit */
-/** @typedef {{x: number, y: number, shift: boolean, alt: boolean}} Point */
+/** @typedef {{x: number, y: number, shift: boolean, alt: boolean, fine?: boolean}} Point fine: a tenth as far up */
 /** @typedef {{move: (p: Point) => void, end: (p: Point) => void}} Drag */
 /** @typedef {Extract<import("../view/areas.mjs").Area, {kind: "rampEnd"}>} RampEnd */
 
@@ -17,6 +17,15 @@ const SLOP = 3;
 
 /** @param {Editor} e @param {Point} p */
 const snapOf = (e, p) => (p.alt ? "frame" : e.snap);
+
+/**
+ * The camera value of a drag: of the pointer's height or, where it is to be exact, a little from where it began.
+ * @param {Editor} e @param {import("../view/view.mjs").Row} row @param {Point} p @param {Point} start
+ * @param {number} from the value that it began with
+ */
+function valueNear(e, row, p, start, from) {
+  return p.fine ? e.view.fineValue(e.doc, row, from, start.y, p.y) : e.view.valueOf(e.doc, row, p.y);
+}
 
 /**
  * Toggle-paint in one lane: the first cell decides, what the pointer jumps over is filled.
@@ -66,7 +75,7 @@ export function drawDrag(e, hit, start) {
       moving ||= Math.hypot(p.x - start.x, p.y - start.y) > SLOP;
       if (!moving) return;
       const t = e.view.hit(base, p.x, start.y).t;
-      const value = p.shift ? hit.value : e.view.valueOf(base, row, p.y);
+      const value = (e.drawn = p.shift ? hit.value : valueNear(e, row, p, start, hit.value));
       const steps = Math.max(1, Math.abs(t - last.t));
       for (let i = 0; i <= steps; i++) {
         const between = last.value + ((value - last.value) * i) / steps;
@@ -101,7 +110,7 @@ export function rampDrag(e, hit, start) {
     move: (p) => {
       const to = e.view.hit(e.doc, p.x, start.y);
       ramp.b = snapNear(e.doc, snapOf(e, p), to.edge);
-      ramp.v1 = hit.row ? e.view.valueOf(e.doc, hit.row, p.y) : 0;
+      ramp.v1 = hit.row ? valueNear(e, hit.row, p, start, hit.value) : 0;
       e.emit("view");
     },
     end: () => {
@@ -129,7 +138,7 @@ export function handleDrag(e, hit, start, { ramp, end, value }) {
       moved ||= Math.hypot(p.x - start.x, p.y - start.y) > SLOP;
       if (!moved || !row) return;
       const t = snapNear(base, snapOf(e, p), e.view.hit(base, p.x, start.y).edge);
-      const v = p.shift ? value : Math.round(e.view.valueOf(base, row, p.y) * 1000) / 1000;
+      const v = (e.drawn = p.shift ? value : valueNear(e, row, p, start, value));
       e.cursor = { t: Math.min(t, base.length - 1), lane: axis };
       e.preview(edit.moveRampEnd(base, axis, ramp, end, t, v));
     },

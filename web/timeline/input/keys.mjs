@@ -1,6 +1,6 @@
 // @ts-check
 /** The keyboard of the lanes. What is not listed here is left to the page: Ctrl+Enter still queues. */
-import { firstInputOfBlock, blockOfInput } from "../../model/variants.mjs";
+import { FPS, blockOfInput, firstInputOfBlock } from "../../model/variants.mjs";
 import * as edit from "../../model/edit.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
@@ -13,6 +13,9 @@ import * as edit from "../../model/edit.mjs";
  * @property {() => void} record
  * @property {() => void} branches
  * @property {() => void} more
+ * @property {() => void} presets
+ * @property {() => void} askPlace
+ * @property {() => void} changes
  * @property {import("../pictures/desk.mjs").PictureDesk} pictures
  * @property {() => boolean} escape whether there was something to close
  * @property {() => void} leave
@@ -20,9 +23,9 @@ import * as edit from "../../model/edit.mjs";
 
 const WIPE_STEP = 0.05; // of the picture's width
 
-/** @param {Editor} editor @param {number} by in blocks */
-function byBlock(editor, by) {
-  const block = blockOfInput(editor.cursor.t);
+/** @param {Editor} editor @param {number} by in blocks @param {number} after rows after the cursor to count from */
+function byBlock(editor, by, after) {
+  const block = blockOfInput(editor.cursor.t + after);
   const start = firstInputOfBlock(block);
   return by > 0
     ? firstInputOfBlock(block + 1)
@@ -34,16 +37,20 @@ function byBlock(editor, by) {
 /** @param {Editor} editor @param {KeyboardEvent} event */
 function move(editor, event) {
   const sign = event.key === "ArrowRight" ? 1 : -1;
-  const extend = event.shiftKey && event.altKey;
-  const t = event.shiftKey && !event.altKey ? byBlock(editor, sign) : editor.cursor.t + sign;
-  editor.moveTo(t, editor.cursor.lane, extend);
+  const control = event.ctrlKey || event.metaKey;
+  const extend = [event.shiftKey, event.altKey, control].filter(Boolean).length > 1;
+  const block = event.shiftKey && !event.altKey;
+  const last = extend && block && sign > 0 ? 1 : 0; // a selection ends with the last row of a block
+  const t = block ? byBlock(editor, sign, last) : editor.cursor.t + sign * (control ? FPS : 1);
+  editor.moveTo(t - last, editor.cursor.lane, extend);
 }
 
 /** @param {Editor} editor @param {KeyboardEvent} event */
 function moveLane(editor, event) {
   const sign = event.key === "ArrowDown" ? 1 : -1;
   if (event.altKey) {
-    nudge(editor, -sign * 0.01);
+    if (event.shiftKey) editor.raiseEnd(-sign * 0.01);
+    else nudge(editor, -sign * 0.01);
     return;
   }
   const ids = editor.lanes.map((lane) => lane.id);
@@ -122,6 +129,10 @@ const COMMANDS = {
   g: (_, __, host) => host.pictures.toggle(),
   "Shift+g": (_, __, host) => host.pictures.toggleFilm(),
   c: (_, __, host) => host.pictures.compare(),
+  "/": (_, __, host) => host.presets(),
+  u: (e) => e.nextUnit(),
+  j: (_, __, host) => host.askPlace(),
+  "Shift+u": (_, __, host) => host.changes(),
   a: (_, __, host) => host.more(),
   ",": (_, __, host) => host.pictures.setWipe(host.pictures.wipe - WIPE_STEP),
   ".": (_, __, host) => host.pictures.setWipe(host.pictures.wipe + WIPE_STEP),
@@ -171,7 +182,7 @@ export function handleKey(editor, event, host) {
   /** @type {Command | null} */
   let command = null;
   if (event.key === "Escape") command = () => host.escape() || host.leave();
-  else if (!control && /^Arrow(Left|Right)$/.test(event.key)) command = move;
+  else if (/^Arrow(Left|Right)$/.test(event.key)) command = move;
   else if (!control && /^Arrow(Up|Down)$/.test(event.key)) command = moveLane;
   else if (said) command = said;
   else if (digit && !control && !event.altKey) {

@@ -1,6 +1,7 @@
 // @ts-check
 /** Events of the canvas: which press begins what, two fingers, long press, wheel. Works at any zoom of the graph. */
 import { begin, shapeAt } from "./press.mjs";
+import { readoutAt } from "../view/readout.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
 /** @typedef {import("./gestures.mjs").Point} Point */
@@ -46,7 +47,7 @@ export class Pointers {
     on("pointermove", (event) => this.move(event), undefined);
     on("pointerup", (event) => this.up(event, false), undefined);
     on("pointercancel", (event) => this.up(event, true), undefined);
-    on("pointerleave", () => this.host.pointed(null), undefined);
+    on("pointerleave", () => this.leave(), undefined);
     on("contextmenu", (event) => this.context(event), undefined);
     on("wheel", (event) => this.wheel(event), { passive: false });
   }
@@ -59,7 +60,7 @@ export class Pointers {
     const box = this.canvas.getBoundingClientRect();
     const x = ((event.clientX - box.left) * this.canvas.clientWidth) / (box.width || 1);
     const y = ((event.clientY - box.top) * this.canvas.clientHeight) / (box.height || 1);
-    return { x, y, shift: event.shiftKey, alt: event.altKey };
+    return { x, y, shift: event.shiftKey, alt: event.altKey, fine: event.ctrlKey || event.metaKey };
   }
 
   /** @param {PointerEvent} event */
@@ -128,6 +129,19 @@ export class Pointers {
     const { view, doc } = this.editor;
     const hit = view.hit(doc, p.x, p.y);
     this.host.pointed(hit.header || hit.area === "minimap" ? null : hit.t);
+    this.read(readoutAt(this.editor, p, this.drag !== null));
+  }
+
+  /** @param {import("../view/readout.mjs").Readout | null} readout at the pointer */
+  read(readout) {
+    if (!readout && !this.editor.readout) return;
+    this.editor.readout = readout;
+    this.editor.emit("view");
+  }
+
+  leave() {
+    this.host.pointed(null);
+    if (!this.drag) this.read(null);
   }
 
   /** Scroll when a drag leaves the lanes. @param {Point} p */
@@ -144,7 +158,8 @@ export class Pointers {
   up(event, cancelled) {
     window.clearTimeout(this.press);
     this.fingers.delete(event.pointerId);
-    if (event.pointerType === "touch") this.host.pointed(null); // a finger that is lifted points nowhere
+    const lifted = event.pointerType === "touch"; // it points nowhere
+    if (lifted) this.leave();
     if (this.pinch) {
       if (!this.fingers.size) this.pinch = null;
       return;
@@ -153,6 +168,8 @@ export class Pointers {
     this.at = this.point(event);
     if (cancelled) this.cancel();
     else this.finish();
+    this.editor.drawn = null;
+    this.read(lifted ? null : readoutAt(this.editor, this.at, false));
   }
 
   /** End the gesture under way where its pointer is. */

@@ -3,6 +3,7 @@
 import { firstInputOfBlock } from "../../model/variants.mjs";
 import * as edit from "../../model/edit.mjs";
 import { areaAt } from "../view/areas.mjs";
+import { RULER } from "../view/view.mjs";
 import * as drags from "./gestures.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
@@ -49,6 +50,7 @@ export function begin(e, start) {
   if (area.kind === "arm") e.arm(area.row.id);
   else if (area.kind === "name" && e.selection) e.toggle(area.row.id);
   else if (area.kind === "name") e.moveTo(e.cursor.t, area.row.id);
+  else if (area.kind === "corner" && hit.area === "corner" && start.y < RULER) e.nextUnit();
   else if (e.editable) return beginEdit(e, area, hit, start);
   return null;
 }

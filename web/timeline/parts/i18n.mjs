@@ -1,7 +1,10 @@
 // @ts-check
 /** The words of the editor. Where a language has none for something, English is shown. */
 import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
+import { EN as CHANGES_EN, ZH as CHANGES_ZH } from "../editing/changes.mjs";
 import { EN as COST_EN, ZH as COST_ZH } from "../editing/cost.mjs";
+import { EN as EXACT_EN, ZH as EXACT_ZH } from "../editing/exact.mjs";
+import { EN as PRESETS_EN, ZH as PRESETS_ZH } from "../editing/presets.mjs";
 import { EN as PICTURES_EN, ZH as PICTURES_ZH } from "../pictures/words.mjs";
 
 const EN = {
@@ -117,8 +120,7 @@ const EN = {
   "warn.fast-camera": "Camera speed beyond ±{tested} is untested",
   "warn.sustained-up": "Looking up for long can make the picture go black",
   "value.title": "Value for {lane}, frames {a} to {b}",
-  "value.hint": "{value} ≈ {degrees}° a frame",
-  "value.bad": "Write a number such as 0.1 or 1.5deg",
+  "value.bad": "Write a number such as 0.1 or 1.5deg, a ramp such as 0 -> 0.1, or a turn such as 90 deg in 2 s",
   "value.range": "{value} is outside −{limit} to {limit} ({degrees}deg)",
   "value.pitch": "This variant never uses pitch",
   "marker.title": "Name of frame {t} (empty: no marker)",
@@ -152,6 +154,9 @@ const EN = {
   ...HELP_EN,
   ...PICTURES_EN,
   ...COST_EN,
+  ...PRESETS_EN,
+  ...CHANGES_EN,
+  ...EXACT_EN,
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -281,8 +286,7 @@ const OTHERS = {
     "say.full": "时间轴到此结束；请先加长",
     "say.longest": "时间轴已达最大长度",
     "value.title": "{lane} 的数值，第 {a} 至 {b} 帧",
-    "value.hint": "{value} ≈ 每帧 {degrees}°",
-    "value.bad": "请输入数字，例如 0.1 或 1.5deg",
+    "value.bad": "请输入数字（例如 0.1 或 1.5deg）、渐变（例如 0 -> 0.1）或转角（例如 90 deg in 2 s）",
     "value.range": "{value} 超出 −1 至 1（15deg）",
     "value.pitch": "此变体不使用俯仰",
     "marker.title": "第 {t} 帧的名称（留空则无标记）",
@@ -300,6 +304,9 @@ const OTHERS = {
     ...HELP_ZH,
     ...PICTURES_ZH,
     ...COST_ZH,
+    ...PRESETS_ZH,
+    ...CHANGES_ZH,
+    ...EXACT_ZH,
     "live.label": "时间轴编辑器",
     "live.role": "时间轴",
   },

@@ -6,24 +6,46 @@ import { LINES } from "./help.mjs";
 /** @typedef {import("./i18n.mjs").Translate} Translate */
 /**
  * @typedef {{label: string, keys?: string, run: () => void, off?: boolean, chosen?: boolean, checked?: boolean,
- *   picture?: Promise<string | null>}} MenuItem chosen: one of several, and whether it is the one. checked: whether it
- *   is on. picture: the address of one that is shown beside it
+ *   picture?: Promise<string | null>, drop?: Drop}} MenuItem chosen: one of several, and whether it is the one.
+ *   checked: whether it is on. picture: the address of one that is shown beside it. drop: it can be dragged out of the
+ *   menu
  */
 
+/** @typedef {{over: (event: PointerEvent) => void, drop: (event: PointerEvent) => void}} Drop */
+
+const SLOP = 6; // pixels that a press may move
+
 /**
- * A camera value as people write it: `0.1`, `-.05`, `1.5deg`, `2°`.
- * @param {string} text @param {Translate} words @param {import("../../model/variants.mjs").Camera} camera
- * @returns {{value: number} | {error: string}}
+ * Let a button be dragged: its text follows the pointer until it is let go. A press that stays is a click.
+ * @param {HTMLElement} button @param {Drop} drop @param {() => void} close what it lies in
  */
-export function readCamera(text, words, camera) {
-  const match = /^\s*([+\-−]?)\s*(\d+(?:[.,]\d*)?|[.,]\d+)\s*(deg|°)?\s*$/i.exec(text);
-  if (!match) return { error: words("value.bad") };
-  const size = Number(match[2].replace(",", ".")) / (match[3] ? camera.unit : 1);
-  const value = Math.round((match[1] && match[1] !== "+" ? -size : size) * 1e6) / 1e6 + 0;
-  const { limit, unit } = camera;
-  return Math.abs(value) > limit
-    ? { error: words("value.range", { value: text.trim().slice(0, 20), limit, degrees: limit * unit }) }
-    : { value };
+function makeDraggable(button, drop, close) {
+  button.style.touchAction = "none";
+  button.addEventListener("pointerdown", (down) => {
+    if (down.button !== 0) return;
+    /** @type {HTMLElement | null} */
+    let ghost = null;
+    const move = (/** @type {PointerEvent} */ event) => {
+      const far = Math.hypot(event.clientX - down.clientX, event.clientY - down.clientY) > SLOP;
+      if (!ghost && !far) return;
+      ghost ??= document.body.appendChild(element("div", { class: "mg-ghost" }, button.innerText.split("\n")[0]));
+      ghost.style.left = `${event.clientX + 10}px`;
+      ghost.style.top = `${event.clientY + 10}px`;
+      drop.over(event);
+    };
+    const end = (/** @type {PointerEvent} */ event) => {
+      button.removeEventListener("pointermove", move);
+      if (!ghost) return;
+      ghost.remove();
+      button.addEventListener("click", (click) => click.stopImmediatePropagation(), { capture: true, once: true });
+      if (event.type === "pointerup") drop.drop(event);
+      close();
+    };
+    button.setPointerCapture(down.pointerId);
+    button.addEventListener("pointermove", move);
+    for (const kind of ["pointerup", "pointercancel"])
+      button.addEventListener(/** @type {"pointerup"} */ (kind), end, { once: true });
+  });
 }
 
 export class Popups {
@@ -136,7 +158,7 @@ export class Popups {
   }
 
   /** @param {MenuItem} item @param {number} i */
-  menuItem({ label, keys, run, off, chosen, checked, picture }, i) {
+  menuItem({ label, keys, run, off, chosen, checked, picture, drop }, i) {
     const radio = chosen !== undefined;
     const on = chosen ?? checked;
     const attributes = {
@@ -156,6 +178,7 @@ export class Popups {
       element("kbd", {}, keys ?? ""),
     );
     button.addEventListener("mousedown", (event) => event.preventDefault());
+    if (drop) makeDraggable(button, drop, () => this.close());
     void picture?.then((src) => src && button.prepend(element("img", { src, alt: "", class: "mg-thumb" })));
     return button;
   }

@@ -2,9 +2,10 @@
 /** What the popups ask and offer here: a camera value, the name of a frame, the menu. */
 import { copyScript } from "../editing/clipboard.mjs";
 import { activeTracks } from "../../model/document.mjs";
-import { MAX_FRAMES, blocksOfFrames } from "../../model/variants.mjs";
+import { MAX_FRAMES, blocksOfFrames, secondsOf } from "../../model/variants.mjs";
 import { stretchAt } from "../input/gestures.mjs";
-import { readCamera } from "./popups.mjs";
+import { readExact } from "../editing/exact.mjs";
+import { degreesText, signed, turnOf } from "../../model/turns.mjs";
 import { valueAt } from "../../model/tracks.mjs";
 import * as edit from "../../model/edit.mjs";
 import { setMarker } from "../../model/edit_signs.mjs";
@@ -14,7 +15,8 @@ export class Windows {
    * @param {import("../editing/editor.mjs").Editor} editor @param {import("./popups.mjs").Popups} popups
    * @param {import("./i18n.mjs").Translate} words
    * @param {import("../pictures/desk.mjs").PictureDesk} desk
-   * @param {{paste: (text: string) => void, complain: (message: string) => void}} host
+   * @param {{paste: (text: string) => void, complain: (message: string) => void,
+   *   presets: (x: number, y: number) => void}} host
    */
   constructor(editor, popups, words, desk, host) {
     this.editor = editor;
@@ -41,27 +43,49 @@ export class Windows {
     if (!row || row.kind !== "axis" || !editor.editable) return;
     const [a, b] = stretchAt(editor, lane, t);
     const { camera } = editor.variant;
+    const ramp = edit.rampAt(editor.doc, lane, t);
     const now = valueAt(activeTracks(editor.doc)[lane], t);
+    const number = (/** @type {number} */ value) => String(Number(value.toFixed(4)));
+    /** What is written, and the rows that it is for. @param {string} text */
+    const read = (text) => {
+      const exact = readExact(text, words, camera, b - a);
+      if ("error" in exact) return exact;
+      const stop = exact.rows === null ? b : a + exact.rows;
+      return stop > editor.doc.length
+        ? { error: words("exact.late", { n: stop - editor.doc.length }) }
+        : { ...exact, stop };
+    };
     editor.select(a, b, [lane]);
     this.popups.ask({
       title: words("value.title", { lane: editor.nameOf(lane), a, b: b - 1 }),
-      value: String(Number(now.toFixed(4))),
+      value: ramp?.length === 5 && ramp[0] === a ? `${number(ramp[1])} -> ${number(ramp[4])}` : number(now),
       chips: [-camera.speed, 0, camera.speed].map(String),
       x: at?.x ?? editor.view.x(t),
       y: at ? at.y + 8 : row.top + row.height,
       hint: (text) => {
-        const read = readCamera(text, words, camera);
-        return "value" in read
-          ? words("value.hint", { value: read.value, degrees: Number((read.value * camera.unit).toFixed(3)) })
-          : "";
+        const exact = read(text);
+        if ("error" in exact) return "";
+        const { v0, v1, easing, stop } = exact;
+        const s = secondsOf(stop - a).toFixed(2);
+        const turned = [[0, v0, easing || editor.easing, stop - a, v1]];
+        const turn = degreesText(turnOf(/** @type {any} */ (turned), camera, 0, stop - a));
+        if (easing !== null) return words("exact.ramp", { v0: signed(v0), v1: signed(v1), turn, s });
+        return words("exact.hold", { value: v0, degrees: degreesText(v0 * camera.unit), turn, s });
       },
       done: (text) => {
-        const read = readCamera(text, words, camera);
-        if ("error" in read) return read.error;
+        const exact = read(text);
+        if ("error" in exact) return exact.error;
         // the lane is one of the variant that was shown when it was asked
         if (!editor.lanes.some((each) => each.id === lane)) return null;
-        editor.apply((doc) => edit.holdAxis(doc, lane, a, b, read.value));
-        editor.sayRange(lane, a, b);
+        const { v0, v1, stop } = exact;
+        const easing = exact.easing || (ramp?.length === 5 ? ramp[2] : editor.easing);
+        editor.apply((doc) =>
+          exact.easing === null
+            ? edit.holdAxis(doc, lane, a, stop, v0)
+            : edit.rampAxis(doc, lane, a, stop, v0, v1, easing),
+        );
+        editor.select(a, stop, [lane]);
+        editor.sayRange(lane, a, stop);
         return null;
       },
     });
@@ -123,6 +147,14 @@ export class Windows {
           "Shift+M",
           () => editor.pin(),
         ),
+        item("menu.presets", "/", () => this.host.presets(p.x, p.y)),
+        item("menu.go", "J", () => this.askPlace(p.x, p.y)),
+        item(
+          "menu.changes",
+          "Shift+U",
+          () => this.changes(p.x, p.y),
+          !editor.history.canUndo && !editor.history.canRedo,
+        ),
         item("menu.fork", "B", () => editor.fork()),
         item("menu.in", "I", () => editor.loop("in")),
         item("menu.out", "O", () => editor.loop("out")),
@@ -131,6 +163,30 @@ export class Windows {
       p.x,
       p.y,
     );
+  }
+
+  /** Where to go, or what to select. @param {number} x @param {number} y */
+  askPlace(x, y) {
+    const { editor, words } = this;
+    this.popups.ask({
+      title: words("go.title"),
+      value: "",
+      x,
+      y,
+      done: (text) => (editor.goTo(text) ? null : words("go.bad", { last: blocksOfFrames(editor.doc.length) - 1 })),
+    });
+  }
+
+  /** All steps of undo; the one that is shown has the dot. @param {number} x @param {number} y */
+  changes(x, y) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const items = editor.changes.map(({ at, text }) => ({
+      label: text,
+      run: () => editor.travel(() => at),
+      chosen: at === editor.history.at,
+    }));
+    this.popups.menu(items, x, y, words("change.title"));
   }
 
   /** How many blocks there shall be more. @param {number} x @param {number} y */

@@ -1,5 +1,6 @@
 // @ts-check
 /** What pictures of the timeline are seen, and which are asked for. Knows nothing of the page. */
+import { UNITS } from "../../model/places.mjs";
 import { secondsOf } from "../../model/variants.mjs";
 import { blocksAhead, frameAt, lastStored, shownAt, shownIn } from "./frames.mjs";
 import { Pictures } from "./loaded.mjs";
@@ -25,7 +26,8 @@ import { FILM } from "../view/view.mjs";
  * @property {string} url
  * @property {string} note what there is to say of it
  */
-/** @typedef {{show: boolean, film: boolean, mode: Mode}} Settings */
+/** @typedef {import("../../model/places.mjs").Unit} Unit */
+/** @typedef {{show: boolean, film: boolean, mode: Mode, unit: Unit}} Settings unit: of the ruler */
 
 export const MONITOR = 206; // height of the picture in a node
 export const HEIGHTS = [240, 480]; // that the server has
@@ -47,7 +49,9 @@ export class PictureDesk {
     this.show = kept.show === true;
     this.film = kept.film === true;
     this.mode = MODES.find((mode) => mode === kept.mode) ?? "one";
+    editor.view.unit = UNITS.find((unit) => unit === kept.unit) ?? "frames";
     this.wipe = 0.5;
+    this.kept = JSON.stringify({ show: this.show, film: this.film, mode: this.mode, unit: editor.view.unit });
     /** @type {Source | null} */
     this.source = null;
     /** The row under the pointer, and where the cursor was then. @type {{t: number, cursor: number} | null} */
@@ -69,13 +73,22 @@ export class PictureDesk {
 
   // ---- ways of looking
 
-  /** @param {Partial<Settings>} what */
+  /** @param {Partial<Omit<Settings, "unit">>} what */
   set(what) {
-    const settings = { show: this.show, film: this.film, mode: this.mode, ...what };
-    Object.assign(this, settings);
-    this.host.settings.write(settings);
+    Object.assign(this, what);
+    this.keep();
     this.host.changed();
     void this.askOther();
+  }
+
+  /** Keep how its user looks at things for the next time, where that changed. */
+  keep() {
+    const { show, film, mode } = this;
+    const { unit } = this.editor.view;
+    const text = JSON.stringify({ show, film, mode, unit });
+    if (text === this.kept) return;
+    this.kept = text;
+    this.host.settings.write({ show, film, mode, unit });
   }
 
   toggle() {

@@ -1,12 +1,14 @@
 // @ts-check
 /** The picture of the timeline: only the columns that are seen, so that its cost does not grow with the length. */
-import { VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock, secondsOf } from "../../model/variants.mjs";
+import { VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock } from "../../model/variants.mjs";
+import { placeText, ticks } from "../../model/places.mjs";
 import { activeTracks } from "../../model/document.mjs";
-import { entryAt, sampleCurve } from "../../model/tracks.mjs";
 import { drawDivergence, drawOther } from "./draw_branches.mjs";
 import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
 import { MINIMAP, RULER, STRIP } from "./view.mjs";
 import { drawBlock, labelOf } from "./strip.mjs";
+import { drawCurve } from "./draw_camera.mjs";
+import { drawReadout } from "./readout.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("./view.mjs").View} View */
@@ -29,6 +31,7 @@ import { drawBlock, labelOf } from "./strip.mjs";
  * @property {{axis: string, a: number, v0: number, b: number, v1: number} | null} ramp a ramp while it is drawn
  * @property {(id: string) => string} name of a lane
  * @property {((ctx: CanvasRenderingContext2D, p: Picture) => void) | null} film draws its row, where it is shown
+ * @property {import("./readout.mjs").Readout | null} readout what stands at the pointer
  * @property {string} pinned the word for a marker whose state is kept
  * @property {import("./draw_branches.mjs").Comparison | null} other the branch that is compared with
  */
@@ -57,20 +60,16 @@ export function draw(ctx, p) {
   drawDivergence(ctx, p);
   drawRamp(ctx, p);
   drawCursor(ctx, p);
+  drawReadout(ctx, p);
   ctx.restore();
   drawHead(ctx, p);
   drawMinimap(ctx, p);
 }
 
-/** First and last row that are seen. @param {Picture} p @returns {[number, number]} */
-function seen({ doc, view }) {
-  return [Math.max(0, Math.floor(view.scroll)), Math.min(doc.length, Math.ceil(view.scroll + view.span))];
-}
-
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
 function drawBands(ctx, p) {
   const { doc, view, theme } = p;
-  const [from, to] = seen(p);
+  const [from, to] = view.seen(doc);
   const top = RULER;
   const height = view.lanesBottom - top;
   for (let block = blockOfInput(from); firstInputOfBlock(block) < to; block++) {
@@ -142,125 +141,26 @@ function drawIdle(ctx, p, row) {
   }
 }
 
-/** @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row */
-function drawCurve(ctx, p, row) {
-  const { doc, view, theme } = p;
-  const [from, to] = seen(p);
-  const ink = theme.lane(row.colour);
-  const entries = activeTracks(doc)[row.id];
-  const y = (/** @type {number} */ value) => view.yOf(doc, row, value);
-  const zero = y(0);
-  ctx.fillStyle = theme.strong;
-  ctx.globalAlpha = 0.5;
-  ctx.fillRect(view.head, Math.round(zero), view.width, 1);
-  ctx.globalAlpha = 1;
-  const values = sampleCurve(entries, from, to);
-  const columns = columnsOf(values, (i) => view.x(from + i), y);
-  ctx.fillStyle = ink.fill;
-  ctx.globalAlpha = 0.3;
-  for (const { x, width, low, high } of columns) {
-    const top = Math.min(zero, high);
-    ctx.fillRect(x, top, width, Math.max(zero, low) - top);
-  }
-  ctx.globalAlpha = 1;
-  let before = columns[0];
-  for (const column of columns) {
-    // up or down from where the last one ended, so that the line is whole; rectangles are far cheaper than a stroke
-    const top = Math.min(column.high, before.last);
-    const bottom = Math.max(column.low, before.last);
-    if (bottom - top > column.low - column.high + 0.5) ctx.fillRect(column.x - 1, top - 1, 2, bottom - top + 2);
-    ctx.fillRect(column.x, column.high - 1, column.width, column.low - column.high + 2);
-    before = column;
-  }
-  drawKnots(ctx, p, row, entries, from, to);
-}
-
-/** @typedef {{x: number, width: number, low: number, high: number, last: number}} Column low is lower on the canvas */
-
-/**
- * Stretches of one value, or where rows are narrower than a pixel, what lies in each pixel.
- * @param {number[]} values @param {(i: number) => number} x @param {(value: number) => number} y @returns {Column[]}
- */
-function columnsOf(values, x, y) {
-  /** @type {Column[]} */
-  const out = [];
-  values.forEach((value, i) => {
-    const [left, right, at] = [Math.round(x(i)), Math.round(x(i + 1)), y(value)];
-    const now = out[out.length - 1];
-    const joins = now && (now.x + 1 >= right || (now.low === now.high && now.last === at));
-    if (!joins) {
-      out.push({ x: left, width: right - left, low: at, high: at, last: at });
-      return;
-    }
-    now.width = right - now.x;
-    now.low = Math.max(now.low, at);
-    now.high = Math.min(now.high, at);
-    now.last = at;
-  });
-  return out;
-}
-
-/**
- * Handles of ramps, and the value of holds that are wide enough to carry it.
- * @param {CanvasRenderingContext2D} ctx @param {Picture} p @param {Row} row @param {Entry[]} entries
- * @param {number} from @param {number} to
- */
-function drawKnots(ctx, p, row, entries, from, to) {
-  const { doc, view, theme } = p;
-  const ink = theme.lane(row.colour);
-  for (let i = Math.max(0, entryAt(entries, from)); i < entries.length && entries[i][0] < to; i++) {
-    const entry = entries[i];
-    const next = entries[i + 1]?.[0] ?? doc.length;
-    const wide = (next - entry[0]) * view.perFrame;
-    if (entry.length === 5) {
-      for (const [t, value] of [
-        [entry[0], entry[1]],
-        [entry[0] + entry[3], entry[4]],
-      ]) {
-        ctx.fillStyle = theme.bg;
-        ctx.strokeStyle = ink.edge;
-        ctx.lineWidth = 1.5;
-        ctx.beginPath();
-        ctx.arc(view.x(t), view.yOf(doc, row, value), 3, 0, 7);
-        ctx.fill();
-        ctx.stroke();
-      }
-    } else if (wide > 40 && entry[1] !== 0) {
-      const above = entry[1] < 0;
-      ctx.fillStyle = theme.text;
-      const label = `${entry[1] > 0 ? "+" : "−"}${Math.abs(entry[1])}`;
-      const y = view.yOf(doc, row, entry[1]) + (above ? -8 : 9);
-      ctx.fillText(
-        label,
-        Math.max(view.x(entry[0]), view.head) + 5,
-        Math.max(row.top + 7, Math.min(row.top + row.height - 8, y)),
-      );
-    }
-  }
-}
-
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
 function drawRuler(ctx, p) {
   const { doc, view, theme } = p;
-  const [from, to] = seen(p);
+  const [from, to] = view.seen(doc);
   ctx.fillStyle = theme.head;
   ctx.fillRect(view.head, 0, view.width, RULER);
-  const step = [1, 2, 4, 12, 24, 48, 120, 240, 600, 1200, 3000, 12000].find((n) => n * view.perFrame >= 52) ?? 30000;
-  const minor = step >= 12 ? step / 4 : 1;
+  const { major, minor } = ticks(view.unit, from, to, view.perFrame);
   ctx.fillStyle = theme.strong;
-  for (let t = from - (from % minor); t <= to; t += minor) {
-    if (minor * view.perFrame >= 4) ctx.fillRect(Math.round(view.x(t)), RULER - 3, 1, 3);
-  }
-  for (let t = from - (from % step); t <= to; t += step) {
+  for (const t of minor) ctx.fillRect(Math.round(view.x(t)), RULER - 3, 1, 3);
+  for (const { t, label } of major) {
     const x = Math.round(view.x(t));
     ctx.fillStyle = theme.strong;
     ctx.fillRect(x, RULER - 7, 1, 7);
     ctx.fillStyle = theme.text;
-    ctx.fillText(String(t), x + 3, 7);
-    const width = ctx.measureText(String(t)).width;
-    if (step * view.perFrame > 84 && t && x + width + 46 < view.width) {
+    ctx.fillText(label, x + 3, 7);
+    const width = ctx.measureText(label).width;
+    const room = view.unit === "seconds" ? 0 : (major[1]?.t - major[0].t) * view.perFrame;
+    if (room > 84 && t && x + width + 46 < view.width) {
       ctx.fillStyle = theme.dim;
-      ctx.fillText(`${Number(secondsOf(t).toFixed(2))}s`, x + width + 8, 7);
+      ctx.fillText(placeText(t, "seconds"), x + width + 8, 7);
     }
   }
   const end = Math.round(view.x(doc.length));
@@ -276,7 +176,7 @@ function drawRuler(ctx, p) {
  */
 function drawStrip(ctx, p) {
   const { doc, view, theme, blocks: states } = p;
-  const [from, to] = seen(p);
+  const [from, to] = view.seen(doc);
   const blocks = blocksOfFrames(doc.length);
   for (let block = blockOfInput(from); block < blocks && firstInputOfBlock(block) <= to; block++) {
     const left = view.x(firstInputOfBlock(block));
@@ -305,7 +205,7 @@ function drawHead(ctx, p) {
   ctx.fillStyle = theme.strong;
   ctx.fillRect(view.head - 1, 0, 1, view.lanesBottom);
   ctx.fillStyle = theme.dim;
-  ctx.fillText(`${p.playhead ?? cursor.t}`, 8, RULER / 2);
+  ctx.fillText(placeText(p.playhead ?? cursor.t, view.unit), 8, RULER / 2);
   for (const row of view.rows) {
     if (focused && row.id === cursor.lane) {
       ctx.fillStyle = theme.select;

@@ -60,6 +60,7 @@ export class Painter {
       armed: editor.armed,
       blocks: editor.blocks,
       ramp: editor.ramp,
+      readout: editor.readout,
       name: (id) => editor.nameOf(id),
       other: editor.comparison,
       pinned: this.words("state.pin"),

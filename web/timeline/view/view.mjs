@@ -26,6 +26,7 @@ export const MINIMAP = 22;
 const KEY_MIN = 24;
 const KEY_MAX = 34;
 const AXIS_MIN = 52;
+const FINE = 0.1; // of a drag that is to be exact
 const SCALES = { min: 0.05, max: 40 };
 /**
  * The range of each camera lane that was looked at; lanes are never changed in place.
@@ -51,6 +52,8 @@ export class View {
     this.film = 0;
     /** Whether the whole document fills the width, as long as the user does not zoom. */
     this.all = true;
+    /** Of the ruler. @type {"frames"|"seconds"|"blocks"} */
+    this.unit = "frames";
     /** @type {Row[]} */
     this.rows = [];
   }
@@ -91,6 +94,11 @@ export class View {
   /** Rows that fit. */
   get span() {
     return (this.width - this.head) / this.perFrame;
+  }
+
+  /** First and last row that are seen. @param {Timeline} doc @returns {[Frame, Frame]} */
+  seen(doc) {
+    return [Math.max(0, Math.floor(this.scroll)), Math.min(doc.length, Math.ceil(this.scroll + this.span))];
   }
 
   /** Where a row begins. @param {Frame} t @returns {Pixel} */
@@ -153,11 +161,21 @@ export class View {
     return row.top + row.height / 2 - (value / this.range(doc, row.id)) * (row.height / 2 - 5);
   }
 
-  /** @param {Timeline} doc @param {Row} row @param {number} y */
+  /** The camera value at a height, to two places. @param {Timeline} doc @param {Row} row @param {number} y */
   valueOf(doc, row, y) {
     const range = this.range(doc, row.id);
     const value = ((row.top + row.height / 2 - y) / (row.height / 2 - 5)) * range;
     return Math.round(Math.max(-range, Math.min(range, value)) * 100) / 100 + 0;
+  }
+
+  /**
+   * The value of a drag that went from height y0 to y: a tenth as far, to four places.
+   * @param {Timeline} doc @param {Row} row @param {number} from the value at y0 @param {number} y0 @param {number} y
+   */
+  fineValue(doc, row, from, y0, y) {
+    const range = this.range(doc, row.id);
+    const by = ((y0 - y) / (row.height / 2 - 5)) * range * FINE;
+    return Math.round(Math.max(-range, Math.min(range, from + by)) * 1e4) / 1e4 + 0;
   }
 
   /** What is at a point of the canvas. @param {Timeline} doc @param {Pixel} x @param {Pixel} y @returns {Hit} */
