@@ -1,13 +1,14 @@
-"""What the fast modes change: `python bench/drift.py -o bench/results/drift-NAME`.
+"""What the fast modes change, and what another window does: `python bench/drift.py -o bench/results/drift-NAME`.
 
 - a minute of play with the demo world in each mode, beside exact mode (float32) with the same seeds and inputs:
   brightness, saturation and sharpness of the last ten seconds, and of the whole second after the start;
 - one pass of a network of the published sizes with random weights, fed what exact mode made (teacher-forced): relative
   RMS error of the velocity, for every mode;
-- frames of 640x352 decoded in tiles beside the same frames decoded whole.
+- frames of 640x352 decoded in tiles beside the same frames decoded whole;
+- what stays in the window (see drifting/windows.py).
 
 A mode computes what its GPU kernel computes, with the same scales and rounding and float32 or integer sums; only the
-order of the sums differs. Under five minutes of one core.
+order of the sums differs. Five minutes of one core, and the windows about fifteen; `--parts` takes some of them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.demo_world import look
+from bench.drifting.windows import as_lines, measure_windows
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.checkpoints.builtin import FOLDER, demo_world, start_images
 from comfyui_matrixgame.checkpoints.load import DTYPES
@@ -51,6 +53,7 @@ EXACT = "float32"
 ROLLOUT_MODES = (EXACT, "bfloat16", "fp8", "int8")
 PASS_MODES = (*ROLLOUT_MODES, "stored float8_e4m3fn")
 WINDOW = 10  # seconds at the end that are looked at
+PARTS = ("tiles", "pass", "rollouts", "windows")
 TIMESTEPS = (1000.0, 666.0, 333.0, 0.0)
 
 
@@ -199,13 +202,21 @@ def note(text: str) -> None:
 
 
 def as_text(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    rollouts, one, about = report["rollouts"], report["pass"], report["machine"]
+    """The parts of a report as Markdown."""
+    about = report["machine"]
     lines = [
-        f"# Drift of the modes that are not exact ({report['date']})",
+        f"# Drift ({report['date']})",
         "",
         f"{about['processor']}, {about['threads']} thread, torch {about['torch']}; `python bench/drift.py`.",
-        "",
+    ]
+    for name, lines_of in (("rollouts", _rollouts), ("windows", _windows), ("pass", _one_pass), ("tiles", _tiles)):
+        if name in report:
+            lines += ["", *lines_of(report[name])]
+    return "\n".join(lines) + "\n"
+
+
+def _rollouts(rollouts: dict[str, Any]) -> list[str]:
+    lines = [
         f"## {rollouts['seconds']} seconds of the demo world, {len(rollouts['seeds'])} seeds, {rollouts['size']}",
         f"Change of the last {WINDOW} seconds against float32, mean of the seeds (furthest seed), in percent.",
         "",
@@ -219,23 +230,42 @@ def as_text(report: dict[str, Any]) -> str:
         cells += [f"{entry['psnr_first_second_db']} dB", f"{entry['psnr_last_seconds_db']} dB"]
         lines.append(f"| {mode} | {' | '.join(cells)} |")
     spread = rollouts["spread_of_exact_seeds_percent"]
-    lines += [
+    return [
+        *lines,
         f"| seeds of float32 lie apart by | {' | '.join(f'{spread[n]:.2f}' for n in spread)} | | |",
         "",
         "Frames part from those of float32 in every mode, bfloat16 too: a rollout feeds on itself. What counts is",
         "whether the picture as a whole goes astray more than bfloat16's does.",
+    ]
+
+
+def _windows(windows: dict[str, Any]) -> list[str]:
+    return [
+        "## What stays in the window, the demo world",
+        "Still: no input, PSNR against the frame after one second. Signs and *moving on*, PSNR against the game over a",
+        "second: one control a block, after 8 blocks of standing still. The rest: a minute of random play, its last",
+        "ten seconds against the game's.",
         "",
+        *as_lines(windows),
+    ]
+
+
+def _one_pass(one: dict[str, Any]) -> list[str]:
+    return [
         f"## One pass at {one['size']}, {one['layers']} layers of the published width, random weights, teacher-forced",
         "| mode | relative RMS error of the velocity |",
         "|---|---|",
         *(f"| {mode} | {error}% |" for mode, error in one["velocity_rms_error_percent"].items()),
-        "",
+    ]
+
+
+def _tiles(tiles: dict[str, Any]) -> list[str]:
+    return [
         "## Frames of 640x352 in tiles, the demo world's VAE",
         "| tiles | PSNR against whole frames | largest difference |",
         "|---|---|---|",
-        *(f"| {n} | {e['psnr_db']} dB | {e['largest_of_255']} of 255 |" for n, e in report["tiles"].items()),
+        *(f"| {n} | {e['psnr_db']} dB | {e['largest_of_255']} of 255 |" for n, e in tiles.items()),
     ]
-    return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -244,6 +274,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of a demo world (default: the built-in)")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--rollouts", type=int, default=16, help="after a pause, of each window")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--layers", type=int, default=4, help="of the full-size pass")
     parser.add_argument("-o", "--output", type=report_argument(".json", ".md"), help="write NAME.json and NAME.md")
     options = parser.parse_args(arguments)
@@ -253,9 +285,10 @@ def main(arguments: list[str] | None = None) -> None:
         "tiles": lambda: measure_tiles(options.models),
         "pass": lambda: measure_pass(options.layers),
         "rollouts": lambda: measure_rollouts(options.models, range(options.seeds), options.seconds),
+        "windows": lambda: measure_windows(options.models, options.rollouts, options.seeds),
     }
     report: dict[str, Any] = {"date": time.strftime("%Y-%m-%d"), "machine": machine(torch.device("cpu"))}
-    report |= {name: part() for name, part in parts.items()}
+    report |= {name: part() for name, part in parts.items() if name in options.parts}
     report["cpu_seconds"] = round(time.process_time() - began, 1)
     print(as_text(report))
     if options.output:

@@ -182,6 +182,7 @@ def test_no_tooltip_opens_over_the_lanes(page: Page) -> None:
     assert page.locator("[role=tooltip]").filter(has_text="timeline document").count() == 0
 
 
+@pytest.mark.alternates
 def test_nodes_of_every_workflow_can_be_copied(page: Page) -> None:
     for path in WORKFLOWS:
         workflow = read_workflow(path)
