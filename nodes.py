@@ -6,33 +6,17 @@ from typing import Any
 
 from comfy_api.latest import ComfyExtension, io, ui
 
-from .comfyui_matrixgame.actions.drawing.overlay import POSITIONS, STYLES
-from .comfyui_matrixgame.cache.kept_worlds import problem_with_name
-from .comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
-from .comfyui_matrixgame.host import (
-    action_overlay,
-    action_timeline,
-    bench_inputs,
-    camera_paths,
-    foundation_conditioning,
-    live_play,
-    roll_out,
-    saved_worlds,
-    start_world,
-    world_cache,
-)
-from .comfyui_matrixgame.host.loaders import load_generator, load_lora, load_vae
-from .comfyui_matrixgame.host.models.layers import ATTENTION_CHOICES
-from .comfyui_matrixgame.host.routes import blocks, panel, player, strip
-from .comfyui_matrixgame.host.routes import doctor as doctor_routes
-from .comfyui_matrixgame.host.routes import variants as variant_routes
+from .comfyui_matrixgame import host
+from .comfyui_matrixgame.actions.drawing import POSITIONS, STYLES
+from .comfyui_matrixgame.compute.choices import EXACT, PRECISIONS
+from .comfyui_matrixgame.host import choices, routes
 from .comfyui_matrixgame.host.running import checking
 from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
 from .comfyui_matrixgame.host.running.variants import variant_choices
-from .comfyui_matrixgame.media.fitting import HEIGHT, WIDTH
-from .comfyui_matrixgame.play.held_inputs import MODES
-from .comfyui_matrixgame.variants import MOST_WINDOW, NEWEST, SAME_VIEW
+from .comfyui_matrixgame.play import MODES
+from .comfyui_matrixgame.variants import MOST_WINDOW, NEWEST, SAME_VIEW, default_variant
 
+HEIGHT, WIDTH = default_variant().size
 CATEGORY = "MatrixGame"
 Actions = io.Custom("MATRIXGAME_ACTIONS")
 World = io.Custom("MATRIXGAME_WORLD")
@@ -99,13 +83,13 @@ class LoadGenerator(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=load_generator.generator_choices(),
+                    options=choices.generator_choices(),
                     tooltip="A Matrix-Game 2.0 file in models/diffusion_models, or the small demo world that comes "
                     "with the nodes. The variant is read from the file.",
                 ),
                 io.Combo.Input(
                     "dtype",
-                    options=list(load_generator.DTYPE_CHOICES),
+                    options=list(choices.DTYPE_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16. "
@@ -113,7 +97,7 @@ class LoadGenerator(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "attention",
-                    options=list(ATTENTION_CHOICES),
+                    options=list(choices.ATTENTION_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The attention kernels. auto: PyTorch's own, or those ComfyUI was started with "
@@ -159,8 +143,8 @@ class LoadGenerator(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "variant",
-                    options=[load_generator.AUTO, *variant_choices()],
-                    default=load_generator.AUTO,
+                    options=[choices.AUTO, *variant_choices()],
+                    default=choices.AUTO,
                     optional=True,
                     advanced=True,
                     tooltip="What the generator runs as. auto: as its file is described or, without that, as its "
@@ -182,11 +166,11 @@ class LoadGenerator(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str | None = None, **_: Any) -> str:
-        return load_generator.generator_state(file)
+        return host.loaders.load_generator.generator_state(file)
 
     @classmethod
     def validate_inputs(cls, steps: str | None = "") -> bool | str:
-        return load_generator.problem_with_steps(steps) or True
+        return host.loaders.load_generator.problem_with_steps(steps) or True
 
     @classmethod
     def execute(
@@ -198,11 +182,12 @@ class LoadGenerator(io.ComfyNode):
         steps: str = "",
         window: int = 0,
         sink: int = -1,
-        variant: str = load_generator.AUTO,
+        variant: str = choices.AUTO,
         keeps: str = NEWEST,
     ) -> io.NodeOutput:
-        model = load_generator.load_generator(file, dtype, attention, precision, steps, window, sink, variant, keeps)
-        return io.NodeOutput(model, ui=load_generator.shown(model, file))
+        loader = host.loaders.load_generator
+        model = loader.load_generator(file, dtype, attention, precision, steps, window, sink, variant, keeps)
+        return io.NodeOutput(model, ui=loader.shown(model, file))
 
 
 class LoadLora(io.ComfyNode):
@@ -220,7 +205,7 @@ class LoadLora(io.ComfyNode):
                 io.Model.Input("model", tooltip="The generator, from Load Matrix-Game Generator or another LoRA."),
                 io.Combo.Input(
                     "file",
-                    options=load_lora.lora_choices(),
+                    options=choices.lora_choices(),
                     tooltip="A LoRA in models/loras that was trained for this generator. Each of its tensors must "
                     "belong to it.",
                 ),
@@ -245,12 +230,12 @@ class LoadLora(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return load_lora.lora_state(file)
+        return host.loaders.load_lora.lora_state(file)
 
     @classmethod
     def execute(cls, model: Any, file: str, strength: float, bypass: bool) -> io.NodeOutput:
-        patched = load_lora.load_lora(model, file, strength, bypass)
-        return io.NodeOutput(patched, ui=load_lora.shown(patched))
+        patched = host.loaders.load_lora.load_lora(model, file, strength, bypass)
+        return io.NodeOutput(patched, ui=host.loaders.load_lora.shown(patched))
 
 
 class LoadVAE(io.ComfyNode):
@@ -268,20 +253,20 @@ class LoadVAE(io.ComfyNode):
             inputs=[
                 io.Combo.Input(
                     "file",
-                    options=load_vae.vae_choices(),
+                    options=choices.vae_choices(),
                     tooltip="wan_2.1_vae.safetensors (or Wan2.1_VAE.pth) in models/vae; for the demo world's "
                     "generator, the demo world's own.",
                 ),
                 io.Combo.Input(
                     "decoder",
-                    options=load_vae.decoder_choices(),
-                    default=load_vae.FULL_DECODER,
+                    options=choices.decoder_choices(),
+                    default=choices.FULL_DECODER,
                     tooltip="What turns latents into frames. full: the VAE's own decoder. taew2_1 and lighttaew2_1 in "
                     "models/vae_approx change the look a little and never the world.",
                 ),
                 io.Combo.Input(
                     "dtype",
-                    options=list(load_vae.DTYPE_CHOICES),
+                    options=list(choices.VAE_DTYPE_CHOICES),
                     default="auto",
                     advanced=True,
                     tooltip="The number format the weights are kept in. auto: as in the file, float32 as bfloat16.",
@@ -292,7 +277,7 @@ class LoadVAE(io.ComfyNode):
 
     @classmethod
     def execute(cls, file: str, decoder: str, dtype: str) -> io.NodeOutput:
-        return io.NodeOutput(load_vae.load_vae(file, decoder, dtype))
+        return io.NodeOutput(host.loaders.load_vae.load_vae(file, decoder, dtype))
 
 
 class ActionTimeline(io.ComfyNode):
@@ -332,11 +317,11 @@ class ActionTimeline(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, script: str) -> bool | str:
-        return action_timeline.problem_with_script(script, checking.other_input("variant")) or True
+        return host.action_timeline.problem_with_script(script, checking.other_input("variant")) or True
 
     @classmethod
     def execute(cls, variant: str, script: str) -> io.NodeOutput:
-        return io.NodeOutput(action_timeline.read_inputs(script, variant))
+        return io.NodeOutput(host.action_timeline.read_inputs(script, variant))
 
 
 class CameraPaths(io.ComfyNode):
@@ -368,8 +353,8 @@ class CameraPaths(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "file",
-                    options=camera_paths.path_file_choices(),
-                    default=camera_paths.NO_FILE,
+                    options=choices.path_file_choices(),
+                    default=choices.NO_FILE,
                     tooltip="A file of ComfyUI's input folder with more scripts (.mgs, .txt), a timeline (.json), a "
                     "recording (.jsonl) or a table (.csv, .tsv). Its scripts follow those of the text.",
                 ),
@@ -389,15 +374,15 @@ class CameraPaths(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, scripts: str) -> bool | str:
         variant, file = checking.other_input("variant"), checking.other_input("file")
-        return camera_paths.problem_with_paths(variant, scripts, file) or True
+        return host.camera_paths.problem_with_paths(variant, scripts, file) or True
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return camera_paths.path_file_state(file)
+        return host.camera_paths.path_file_state(file)
 
     @classmethod
     def execute(cls, variant: str, scripts: str, file: str) -> io.NodeOutput:
-        return io.NodeOutput(*camera_paths.camera_paths(variant, scripts, file))
+        return io.NodeOutput(*host.camera_paths.camera_paths(variant, scripts, file))
 
 
 class BenchInputs(io.ComfyNode):
@@ -428,7 +413,7 @@ class BenchInputs(io.ComfyNode):
 
     @classmethod
     def execute(cls, variant: str, blocks: int, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(bench_inputs.bench_inputs(variant, blocks, seed))
+        return io.NodeOutput(host.bench_inputs.bench_inputs(variant, blocks, seed))
 
 
 class StartWorld(io.ComfyNode):
@@ -490,7 +475,9 @@ class StartWorld(io.ComfyNode):
         clip_actions: Any = None,
     ) -> io.NodeOutput:
         size = (height, width)
-        return io.NodeOutput(start_world.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions))
+        return io.NodeOutput(
+            host.start_world.start_world(model, vae, seed, size, clip_vision, image, clip, clip_actions)
+        )
 
 
 class FoundationConditioning(io.ComfyNode):
@@ -518,9 +505,9 @@ class FoundationConditioning(io.ComfyNode):
                 _side_input("height"),
                 io.Int.Input(
                     "blocks",
-                    default=foundation_conditioning.BLOCKS,
+                    default=choices.FOUNDATION_BLOCKS,
                     min=1,
-                    max=foundation_conditioning.MOST_BLOCKS,
+                    max=choices.MOST_FOUNDATION_BLOCKS,
                     tooltip="How long the clip is: 9 frames, and 12 for each block more. 5 are the 57 frames that the "
                     "model was trained with.",
                 ),
@@ -546,7 +533,7 @@ class FoundationConditioning(io.ComfyNode):
         blocks: int,
     ) -> io.NodeOutput:
         size = (height, width)
-        made = foundation_conditioning.foundation_conditioning(model, vae, actions, size, blocks, clip_vision, image)
+        made = host.foundation_conditioning.foundation_conditioning(model, vae, actions, size, blocks, clip_vision, image)
         return io.NodeOutput(*made)
 
 
@@ -601,7 +588,7 @@ class RollOut(io.ComfyNode):
     def execute(cls, world: Any, actions: Any, images: str, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = wanted_outputs(images, node, cls.hidden.dynprompt)
-        result, shown = roll_out.roll_out(world, actions, wanted, node, cache, cls.hidden.dynprompt)
+        result, shown = host.roll_out.roll_out(world, actions, wanted, node, cache, cls.hidden.dynprompt)
         return io.NodeOutput(*result, ui=shown)
 
 
@@ -675,7 +662,7 @@ class LivePlay(io.ComfyNode):
     def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int, cache: Any = None) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = wanted_outputs(images, node, cls.hidden.dynprompt).images
-        played, shown = live_play.play(world, mode, idle, blocks, wanted, node, cache)
+        played, shown = host.live_play.play(world, mode, idle, blocks, wanted, node, cache)
         return io.NodeOutput(*played, ui=shown)
 
 
@@ -702,8 +689,8 @@ class WorldCache(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "mode",
-                    options=list(world_cache.CACHE_CHOICES),
-                    default=world_cache.CACHE_CHOICES[0],
+                    options=list(choices.CACHE_CHOICES),
+                    default=choices.CACHE_CHOICES[0],
                     tooltip="What to do with the world. automatic: restore it if the graph before this node is the "
                     "one it was made with, else make and keep it. keep: always make it anew. restore: take whatever "
                     "is kept. forget: delete it and the project's blocks, and pass the world on.",
@@ -743,15 +730,17 @@ class WorldCache(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, name: str | None) -> bool | str:
+        from .comfyui_matrixgame.cache.kept_worlds import problem_with_name  # of what the first run needs all the same
+
         return True if name is None else problem_with_name(name) or True  # None: linked, so its value comes later
 
     @classmethod
     def fingerprint_inputs(cls, name: str | None, mode: str, **_: Any) -> str:
-        return world_cache.cache_state(name, mode)
+        return host.world_cache.cache_state(name, mode)
 
     @classmethod
     def check_lazy_status(cls, name: str, mode: str, **others: Any) -> list[str]:
-        return world_cache.inputs_to_run(name, mode, others, cls.hidden.unique_id, cls.hidden.dynprompt)
+        return host.world_cache.inputs_to_run(name, mode, others, cls.hidden.unique_id, cls.hidden.dynprompt)
 
     @classmethod
     def execute(
@@ -765,8 +754,8 @@ class WorldCache(io.ComfyNode):
         memory_gb: float = 2.0,
     ) -> io.NodeOutput:
         node, graph = cls.hidden.unique_id, cls.hidden.dynprompt
-        cache = world_cache.open_cache(name, mode, memory_gb, limit_gb)
-        return io.NodeOutput(world_cache.cached_world(model, vae, name, mode, limit_gb, world, node, graph), cache)
+        cache = host.world_cache.open_cache(name, mode, memory_gb, limit_gb)
+        return io.NodeOutput(host.world_cache.cached_world(model, vae, name, mode, limit_gb, world, node, graph), cache)
 
 
 class SaveWorld(io.ComfyNode):
@@ -796,7 +785,7 @@ class SaveWorld(io.ComfyNode):
 
     @classmethod
     def execute(cls, world: Any, filename_prefix: str) -> io.NodeOutput:
-        return io.NodeOutput(ui=ui.PreviewText(saved_worlds.save_world(world, filename_prefix)))
+        return io.NodeOutput(ui=ui.PreviewText(host.saved_worlds.save_world(world, filename_prefix)))
 
 
 class LoadWorld(io.ComfyNode):
@@ -815,18 +804,18 @@ class LoadWorld(io.ComfyNode):
                     "model", tooltip="The generator, from Load Matrix-Game Generator; its variant must be the world's."
                 ),
                 Vae.Input("vae", tooltip="The VAE, from Load Matrix-Game VAE."),
-                io.Combo.Input("file", options=saved_worlds.world_choices(), tooltip="A file in output/matrixgame."),
+                io.Combo.Input("file", options=choices.world_choices(), tooltip="A file in output/matrixgame."),
             ],
             outputs=[World.Output(display_name="world", tooltip="The world as it was saved, for Roll Out.")],
         )
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return saved_worlds.world_file_state(file)
+        return host.saved_worlds.world_file_state(file)
 
     @classmethod
     def execute(cls, model: Any, vae: Any, file: str) -> io.NodeOutput:
-        return io.NodeOutput(saved_worlds.load_world(model, vae, file))
+        return io.NodeOutput(host.saved_worlds.load_world(model, vae, file))
 
 
 class ActionOverlay(io.ComfyNode):
@@ -892,7 +881,7 @@ class ActionOverlay(io.ComfyNode):
 
     @classmethod
     def execute(cls, images: Any, actions: Any, **look: Any) -> io.NodeOutput:
-        return io.NodeOutput(action_overlay.draw_overlay(images, actions, **look))
+        return io.NodeOutput(host.action_overlay.draw_overlay(images, actions, **look))
 
 
 class MatrixGameExtension(ComfyExtension):
@@ -901,12 +890,7 @@ class MatrixGameExtension(ComfyExtension):
     async def on_load(self) -> None:
         """Offer what the panel of World Cache, the timeline's strip and the player ask for; look at prompts."""
         checking.watch_prompts()
-        panel.add_routes()
-        strip.add_routes()
-        blocks.add_routes()
-        variant_routes.add_routes()
-        player.add_routes()
-        doctor_routes.add_routes()
+        routes.add_routes()
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return [

@@ -11,14 +11,14 @@ from ..errors import ActionError
 from ..system.files import TooLarge
 from ..system.text_files import cannot_be_read, read_text_file
 from ..variants import FPS, Variant
-from .formats.all_formats import TEXT_ENDINGS, Sample, certain_kind
+from .formats import PATH_ENDINGS
+from .formats.all_formats import Sample, certain_kind
 from .read import Loaded, Part, read_part, split_texts
 from .script.lexer import MAX_TEXT, ScriptError
 from .track import ActionTrack
 
 MAX_PATHS = 256  # scripts of a batch
 MAX_ROWS = 500_000  # of all of them together
-PATH_ENDINGS = (*TEXT_ENDINGS, ".txt")
 _NAME = re.compile(r"\w[\w .\-]{0,99}")
 
 

@@ -10,6 +10,7 @@ import torch
 import torch.nn as nn
 from torch import Tensor
 
+from ..compute.choices import DTYPE_NAMES
 from ..compute.devices import multiplies_bfloat16
 from ..compute.ops import Operations, OperationsLike, cpu_multiplies_bfloat16
 from ..compute.quantise import EXACT, can_be_quantised, check_precision, named_layers, quantise, quantised_size
@@ -27,12 +28,7 @@ from .reader import VAE, VISION, WeightsFile, open_weights
 from .tables.vision_names import vision_name
 
 log = logging.getLogger(__name__)
-DTYPES = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-    "float8_e4m3fn": torch.float8_e4m3fn,
-}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
 _KEEP_WIDE = ("patch_embedding", "time_", "head.", "img_emb", "keyboard_embed", "mouse_mlp.0")
 
 

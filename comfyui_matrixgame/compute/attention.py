@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..errors import BackendError
+from .choices import BACKENDS
 from .devices import prefers_cudnn_attention
 from .faults import is_out_of_memory
 from .ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
@@ -37,7 +38,6 @@ class Attention:
 
 
 _MODULES = {"flash2": "flash_attn", "flash3": "flash_attn_interface", "sage": "sageattention"}
-BACKENDS = ("sdpa", *_MODULES)
 log = logging.getLogger(__name__)
 
 CUDNN_KEYS = 1024  # fewer are left to torch's choice (measured on an H100: 257 keys 0.073 ms against 0.091)

@@ -21,12 +21,11 @@ from torch import Tensor
 
 from ..errors import BackendError
 from .attention import Attention
+from .choices import EXACT, PRECISIONS
 from .fused import quantise_rows, residual_norm, residual_norm_rows, scale_product
 from .ops import GELU_BEFORE, is_wrapped
 from .trials import chosen
 
-EXACT = "exact"
-PRECISIONS = (EXACT, "fp8", "int8")
 _LARGEST = {torch.float8_e4m3fn: 448.0, torch.int8: 127.0}
 _DTYPES = {"fp8": torch.float8_e4m3fn, "int8": torch.int8}
 _SMALLEST_SCALE = 1e-12  # of a row of zeros

@@ -2,5 +2,41 @@
 
 Weights live behind core's ModelPatcher and are loaded with `load_models_gpu`, with core's cast-on-the-fly layers,
 so that low memory modes, --reserve-vram, LoRA patches, "Unload models" and "Free" work as for core's own models.
-Nothing else of the package imports this folder.
+Nothing else of the package imports this folder. What stands behind a node is imported when the node first runs.
 """
+
+from typing import TYPE_CHECKING
+
+from ..system.lazily import lazily
+
+if TYPE_CHECKING:
+    from . import (
+        action_overlay,
+        action_timeline,
+        bench_inputs,
+        camera_paths,
+        doctor,
+        foundation_conditioning,
+        live_play,
+        loaders,
+        roll_out,
+        saved_worlds,
+        start_world,
+        world_cache,
+    )
+
+__all__ = [
+    "action_overlay",
+    "action_timeline",
+    "bench_inputs",
+    "camera_paths",
+    "doctor",
+    "foundation_conditioning",
+    "live_play",
+    "loaders",
+    "roll_out",
+    "saved_worlds",
+    "start_world",
+    "world_cache",
+]
+__getattr__ = lazily(__name__, **dict.fromkeys(__all__, ""))

@@ -10,21 +10,13 @@ from pathlib import Path
 import folder_paths
 
 from ..actions.document import MAX_FILE
-from ..actions.named_scripts import PATH_ENDINGS, Source, file_source, read_paths
+from ..actions.named_scripts import Source, file_source, read_paths
 from ..actions.track import ActionTrack
 from ..errors import ActionError, MatrixGameError
 from ..system.files import read_bytes
 from ..variants import VARIANTS
+from .choices import NO_FILE, path_file_choices
 from .running.notes import say
-
-NO_FILE = "(none)"
-
-
-def path_file_choices() -> list[str]:
-    """Files of the input folder that may hold scripts, after `NO_FILE`."""
-    folder = Path(folder_paths.get_input_directory())
-    found = (path.name for path in folder.iterdir() if path.suffix.lower() in PATH_ENDINGS and path.is_file())
-    return [NO_FILE, *sorted(found, key=str.lower)]
 
 
 def path_file_state(file: str) -> str:

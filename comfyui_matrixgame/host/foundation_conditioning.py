@@ -26,8 +26,6 @@ from .models.on_device import VaeOnDevice
 from .models.vision import image_features
 from .running.images import pixels_of
 
-BLOCKS, MOST_BLOCKS = 5, 20  # 57 frames, as it was trained; 237
-
 
 def foundation_conditioning(
     model: comfy.model_patcher.ModelPatcher,

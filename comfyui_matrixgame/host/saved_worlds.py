@@ -16,12 +16,6 @@ from .running.folders import WORLD_FOLDER, why_not_written, world_folder
 from .running.live_world import LiveWorld, live
 
 
-def world_choices() -> list[str]:
-    """Saved worlds, the newest first."""
-    files = [path for path in world_folder().glob("*.safetensors") if path.is_file()]
-    return [path.name for path in sorted(files, key=lambda path: path.stat().st_mtime, reverse=True)]
-
-
 def world_file_state(file: str) -> str:
     """Changes when a saved world is written again."""
     path = _saved_world(file)

@@ -25,8 +25,6 @@ from .running.signature import signature_of
 
 log = logging.getLogger(__name__)
 
-CACHE_CHOICES = ("automatic", "keep", "restore", "forget")
-
 # Weak, so that what is in memory goes when core lets go of a node's outputs: on "Free", or when the node does.
 _open: WeakValueDictionary[str, BlockCache] = WeakValueDictionary()
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from ..actions.track import ActionTrack
 from ..actions.vocabulary import camera_axes, held_keys
 from ..variants import FPS, Variant
+from . import FAITHFUL, RESPONSIVE
 
-RESPONSIVE, FAITHFUL = "responsive", "faithful"
-MODES = (RESPONSIVE, FAITHFUL)
 LOOK_LIMIT = 0.2  # of pitch and yaw while playing: twice what the model was benchmarked with
 SILENCE = 1.0  # seconds without a word from the player after which nothing counts as held
 MOST_NOTES = 600  # changes remembered between two blocks: ten seconds of 60 a second

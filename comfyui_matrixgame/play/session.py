@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import MatrixGameError
 from ..variants import FPS, frames_of_blocks
+from . import MODES, RESPONSIVE
 from .early_frames import Frames
-from .held_inputs import MODES, RESPONSIVE, HeldInputs
+from .held_inputs import HeldInputs
 from .played_world import Playable
 from .take import Take
 

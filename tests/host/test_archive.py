@@ -19,7 +19,7 @@ pytest.importorskip("pathspec", reason="pathspec is not installed")
 from .archive import packed_files, write_archive
 
 pytestmark = pytest.mark.filterwarnings("ignore:GitWildMatchPattern")
-MOST_MB = 40
+MOST_MB = 30
 FOR_OTHERS = ("tests", "bench", "demo_world", "script", ".ci")
 # as comfy-cli reads `requires-comfyui`; a value of another form is dropped with a warning
 PART = re.compile(r"((==|>=|<=|!=|~=|>|<|<>|=)\s*)?(\d+\.\d+\.\d+(-[a-zA-Z0-9]+)?)?")

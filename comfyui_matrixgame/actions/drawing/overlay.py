@@ -17,11 +17,9 @@ from ...errors import ImageError
 from ...variants import Key, block_of_input
 from ..track import ActionTrack
 from ..vocabulary import camera_axes, held_keys
-from . import sprites
+from . import POSITIONS, STYLES, sprites
 from .sprites import LEVELS, STEPS
 
-STYLES = ("keys", "history", "dots", "none")
-POSITIONS = ("bottom", "top", "bottom_left", "bottom_right", "top_left", "top_right")
 HISTORY = 48  # rows that the history shows
 FULL = 2.0  # times the usual camera speed, at which the stick reaches its rim
 SMALL = 96  # frames of fewer rows of pixels get the dots style

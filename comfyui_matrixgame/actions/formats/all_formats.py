@@ -257,7 +257,6 @@ FORMATS = (
 BY_NAME = {each.name: each for each in FORMATS}
 KINDS = tuple(BY_NAME)
 ENDINGS = {ending: each.name for each in FORMATS for ending in each.endings}
-TEXT_ENDINGS = tuple(ending for ending, name in ENDINGS.items() if BY_NAME[name].read is not None)
 # The formats that say more about a text come before those that take any.
 _LAST = ("timeline", "csv", "script")
 _ORDER = [each for each in FORMATS if each.name not in _LAST] + [BY_NAME[name] for name in _LAST]

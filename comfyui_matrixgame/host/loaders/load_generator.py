@@ -16,26 +16,19 @@ from ...checkpoints import load_generator as read_generator
 from ...checkpoints.builtin import NAME as DEMO_WORLD
 from ...checkpoints.builtin import demo_world
 from ...checkpoints.formats import FOUNDATION
-from ...checkpoints.load import DTYPES, compute_dtype
+from ...checkpoints.load import compute_dtype
 from ...checkpoints.sizes import variant_of
 from ...compute.quantise import EXACT, check_precision
 from ...errors import VariantError
 from ...variants import NEWEST, Tried, default_variant, get_variant, steps_of_text
+from ..choices import AUTO
 from ..models.core_values import MatrixGameModel
 from ..models.foundation import FoundationModel
 from ..models.layers import HostOperations, attention_function, quantise_when_run, quantised_bytes
 from ..models.loras import watch_loras
 from ..models.residency import bytes_to_stay, patcher_for
-from ..running.folders import demo_choice, model_path, states_of
+from ..running.folders import model_path, states_of
 from .load_foundation import load_foundation
-
-DTYPE_CHOICES = ("auto", *DTYPES)
-AUTO = "auto"  # of the variant: what is said of the file, or its shapes
-
-
-def generator_choices() -> list[str]:
-    """Entries of the generator loader: what is in models/diffusion_models, and the demo world."""
-    return [*folder_paths.get_filename_list("diffusion_models"), *demo_choice()]
 
 
 def generator_state(file: str | None) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 import comfy.model_patcher
 import comfy.sd
-import folder_paths
 
 from ...checkpoints.lora.merging import open_lora
 from ...errors import CheckpointError
@@ -17,11 +16,6 @@ from ..models.loras import attach_lora, lora_names, variant_with_loras
 from ..running.folders import model_path, states_of
 
 _BYPASSED = "bypass_lora"  # core's name of what it puts into layers
-
-
-def lora_choices() -> list[str]:
-    """Entries of the LoRA loader: what is in models/loras."""
-    return folder_paths.get_filename_list("loras")
 
 
 def lora_state(file: str) -> str:

@@ -7,32 +7,19 @@ from __future__ import annotations
 from typing import Any
 
 import comfy.model_management as memory
-import folder_paths
 
 from ...checkpoints import load_decoder as read_decoder
 from ...checkpoints import load_vae as read_vae
 from ...checkpoints.builtin import NAME as DEMO_WORLD
 from ...checkpoints.builtin import demo_world
-from ...checkpoints.load import DTYPES, compute_dtype, generator_bytes
+from ...checkpoints.load import compute_dtype, generator_bytes
 from ...media.fitting import HEIGHT, WIDTH
 from ...networks.generator import GeneratorConfig
+from ..choices import FULL_DECODER
 from ..models.core_values import HostVae
 from ..models.layers import HostOperations
 from ..models.residency import bytes_to_stay, patcher_for
-from ..running.folders import demo_choice, model_path
-
-DTYPE_CHOICES = ("auto", *DTYPES)[:-1]  # no float8
-FULL_DECODER = "full"
-
-
-def vae_choices() -> list[str]:
-    """Entries of the VAE loader: what is in models/vae, and the demo world's."""
-    return [*folder_paths.get_filename_list("vae"), *demo_choice()]
-
-
-def decoder_choices() -> list[str]:
-    """Entries for the decoder: the VAE's own, or a tiny one in models/vae_approx."""
-    return [FULL_DECODER, *folder_paths.get_filename_list("vae_approx")]
+from ..running.folders import model_path
 
 
 def load_vae(file: str, decoder: str, dtype: str) -> HostVae:

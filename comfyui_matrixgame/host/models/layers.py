@@ -13,7 +13,7 @@ import torch
 from comfy.cli_args import args
 from torch import Tensor, nn
 
-from ...compute.attention import BACKENDS, Attention, get_attention
+from ...compute.attention import Attention, get_attention
 from ...compute.ops import GELU_AFTER, GELU_BEFORE, convolve2d, convolve3d, linear
 from ...compute.quantise import (
     Quantised,
@@ -24,7 +24,6 @@ from ...compute.quantise import (
     quantised_size,
 )
 
-ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
 # of core's attentions, those that compute in 8 bits
 _APPROXIMATIONS = {"attention_sage": "sage", "attention_comfy_kitchen_int8": "int8"}
 

@@ -13,7 +13,6 @@ import re
 from collections.abc import Callable
 
 from aiohttp import web
-from server import PromptServer
 from torch import Tensor
 
 from ...cache.projects import FRAMES, file_name, project_folder
@@ -28,20 +27,13 @@ _KEY = re.compile(r"[0-9a-f]{40}-[0-9a-f]{16}")
 _KEPT = "private, max-age=31536000, immutable"
 
 
-def add_routes() -> None:
-    """Offer the routes; once, before the server starts."""
-    routes = PromptServer.instance.routes
-    routes.get("/matrixgame/cache/{project}/frame/{key}")(_frame)
-    routes.get("/matrixgame/cache/{project}/frames/{key}")(_sheet)
-
-
-async def _frame(request: web.Request) -> web.Response:
+async def frame(request: web.Request) -> web.Response:
     """A JPEG of the frame in the middle of a block."""
     size = (4 * FRAME_HEIGHT, FRAME_HEIGHT)
     return await _answer(request, "frame", lambda frames: frame_picture(frames, len(frames) // 2, size))
 
 
-async def _sheet(request: web.Request) -> web.Response:
+async def sheet(request: web.Request) -> web.Response:
     """A JPEG of all frames of a block, one below the other. height: one of SHEET_HEIGHTS, the most that each has."""
     asked = request.query.get("height", str(SHEET_HEIGHTS[0]))
     if asked not in map(str, SHEET_HEIGHTS):

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
-from server import PromptServer
 
 from ...cache.blocks import BlockCache
 from ...cache.projects import FILM, FRAMES, LATENTS, PINNED, SNAPSHOT, forget_project, list_projects, project_files
@@ -20,16 +19,6 @@ from .pictures import frame_picture, frames_of_file
 from .requests import read_object
 
 THUMBNAIL = (160, 88)
-ROOT = "/matrixgame/cache"
-
-
-def add_routes() -> None:
-    """Offer the routes; once, before the server starts."""
-    routes = PromptServer.instance.routes
-    routes.get(ROOT)(list_all)
-    routes.get(ROOT + "/{project}/thumbnail")(thumbnail)
-    routes.post(ROOT + "/{project}/free")(free)
-    routes.post(ROOT + "/{project}/forget")(forget)
 
 
 async def list_all(_: web.Request) -> web.Response:

@@ -5,42 +5,18 @@
 from __future__ import annotations
 
 import hmac
-import inspect
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from aiohttp import web
 from server import PromptServer
 
 from ...play.wire.hub import Hub
-from ...play.wire.server import ROUTE, Sockets
+from ...play.wire.server import Sockets
 from . import takes
-
-log = logging.getLogger(__name__)
 
 BEGUN = "matrixgame.play"  # the event that tells the page of a session
 _hubs: list[Hub] = []  # of the sessions that run: core runs one node at a time
-
-
-def add_routes() -> None:
-    """Offer the player's socket, and the takes; once, before the server starts."""
-    _look_for_another_copy()
-    PromptServer.instance.routes.get(ROUTE)(Sockets(_find).handle)
-    takes.add_routes(lambda token: _find(token) is not None)
-
-
-def _look_for_another_copy() -> None:
-    """Say where this pack is installed twice: the page would reach the routes of one and the sessions of the other."""
-    for route in PromptServer.instance.routes:
-        if isinstance(route, web.RouteDef) and route.path == ROUTE:
-            other = Path(inspect.getfile(type(getattr(route.handler, "__self__", route.handler)))).parents[3]
-            here = Path(__file__).parents[3]
-            log.error(
-                "Matrix-Game is installed twice, in %s and in %s; Live Play and World Cache work in neither. Delete "
-                "one of the two folders and start ComfyUI again.", other, here,
-            )  # fmt: skip
 
 
 @contextmanager
@@ -57,3 +33,16 @@ def offered(hub: Hub, node_id: str, page: str | None) -> Iterator[None]:
 
 def _find(token: str) -> Hub | None:
     return next((hub for hub in _hubs if hmac.compare_digest(hub.token.encode(), token.encode())), None)
+
+
+_sockets = Sockets(_find)
+
+
+async def socket(request: web.Request) -> web.StreamResponse:
+    """The player's socket."""
+    return await _sockets.handle(request)
+
+
+async def take(request: web.Request) -> web.Response:
+    """The take of a session that may have ended, for a page that was away."""
+    return await takes.answer(request, lambda token: _find(token) is not None)

@@ -99,12 +99,7 @@ class StripOfRun:
             self._strip.at = None
 
 
-def add_routes() -> None:
-    """Offer the route; once, before the server starts."""
-    PromptServer.instance.routes.post("/matrixgame/strip")(_states)
-
-
-async def _states(request: web.Request) -> web.Response:
+async def states(request: web.Request) -> web.Response:
     """{node, script, variant} -> {project, first, blocks: [{state, key}], seconds}; no blocks where nothing is known of
     the node. first: block of the world's life. seconds: that making one block takes, null where nobody knows."""
     asked = await read_object(request)

@@ -29,20 +29,16 @@ REMEMBERED = 16  # takes for pages that come back
 _ended: OrderedDict[str, dict[str, Any]] = OrderedDict()  # by the token of their session
 
 
-def add_routes(runs: Callable[[str], bool]) -> None:
-    """Offer takes to a page that was away when its session ended. runs: whether a token's session still does."""
-
-    async def take(request: web.Request) -> web.Response:
-        """{token} -> {state: "playing" | "over" | "unknown"}, with node and timeline where one is over."""
-        token = (await read_object(request)).get("token")
-        if not isinstance(token, str):
-            raise web.HTTPBadRequest(text="A session is asked for by its token.")
-        if runs(token):
-            return web.json_response({"state": "playing"})
-        ended = _ended.get(token)
-        return web.json_response({"state": "unknown"} if ended is None else {"state": "over", **ended})
-
-    PromptServer.instance.routes.post("/matrixgame/take")(take)
+async def answer(request: web.Request, runs: Callable[[str], bool]) -> web.Response:
+    """{token} -> {state: "playing" | "over" | "unknown"}, with node and timeline where one is over: for a page that was
+    away when its session ended. runs: whether a token's session still does."""
+    token = (await read_object(request)).get("token")
+    if not isinstance(token, str):
+        raise web.HTTPBadRequest(text="A session is asked for by its token.")
+    if runs(token):
+        return web.json_response({"state": "playing"})
+    ended = _ended.get(token)
+    return web.json_response({"state": "unknown"} if ended is None else {"state": "over", **ended})
 
 
 def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from aiohttp import web
-from server import PromptServer
 
 from ...variants import VARIANTS
 from ...variants.browser import for_browser
@@ -13,12 +12,7 @@ from ..running.variants import variant_choices
 from .requests import own_page
 
 
-def add_routes() -> None:
-    """Offer the route; once, before the server starts."""
-    PromptServer.instance.routes.get("/matrixgame/variants")(_variants)
-
-
-async def _variants(request: web.Request) -> web.Response:
+async def variants(request: web.Request) -> web.Response:
     """-> {variants: [description]}, the default first."""
     own_page(request)
     return web.json_response({"variants": [for_browser(VARIANTS[name]) for name in variant_choices()]})

@@ -8,17 +8,7 @@ from pathlib import Path
 
 import folder_paths
 
-from ...checkpoints.builtin import FOLDER as BUILTIN_FOLDER
-from ...checkpoints.builtin import MANIFEST
-from ...checkpoints.builtin import NAME as DEMO_WORLD
-from ...checkpoints.described import path_beside
-
 WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
-
-
-def demo_choice() -> list[str]:
-    """The demo world as an entry of a loader, where it is there."""
-    return [DEMO_WORLD] if (BUILTIN_FOLDER / MANIFEST).exists() else []
 
 
 def model_path(folder: str, name: str) -> Path:
@@ -28,6 +18,8 @@ def model_path(folder: str, name: str) -> Path:
 
 def states_of(path: Path) -> str:
     """When a file of weights, and what describes it beside it, were changed last."""
+    from ...checkpoints.described import path_beside  # which brings torch's layers along, and ComfyUI starts without
+
     states = (one.stat().st_mtime_ns for one in (path, path_beside(path)) if one.is_file())
     return "/".join(map(str, states))
 

@@ -17,8 +17,9 @@ from typing import Any
 from PIL import Image
 
 from ...errors import MatrixGameError
+from .. import MODES
 from ..early_frames import Frames
-from ..held_inputs import MODES, Snapshot
+from ..held_inputs import Snapshot
 from ..session import FramesMade
 
 VERSION = 1

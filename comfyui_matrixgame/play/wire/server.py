@@ -15,11 +15,11 @@ from aiohttp import WSMsgType, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ...errors import MatrixGameError
+from .. import ROUTE
 from .hub import Client, Hub
 from .origin import is_loopback, name_of, same_origin
 from .protocol import BAD_TOKEN, MAX_MESSAGE, TIMED_OUT, ProtocolError, read_message
 
-ROUTE = "/matrixgame/play"
 HELLO_SECONDS = 5.0  # a socket that says nothing for so long is closed
 HEARTBEAT = 10.0  # seconds between pings; a client that does not answer is lost
 STRANGERS = 32  # sockets that have not said hello yet; one more takes the place of the oldest of the busiest address

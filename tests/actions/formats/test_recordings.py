@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfyui_matrixgame.actions.check_document import MAX_FRAMES
-from comfyui_matrixgame.actions.formats import all_formats
+from comfyui_matrixgame.actions.formats import TEXT_ENDINGS, all_formats
 from comfyui_matrixgame.actions.formats.poses import poses_of_track
 from comfyui_matrixgame.actions.named_scripts import file_source, read_paths
 from comfyui_matrixgame.actions.read import ENDINGS, KINDS, load_actions, read_text
@@ -39,6 +39,8 @@ def test_everything_follows_from_the_list_of_formats() -> None:
     import argparse
 
     assert [each.name for each in all_formats.FORMATS] == list(KINDS)
+    texts = [ending for ending, name in ENDINGS.items() if all_formats.BY_NAME[name].read is not None]
+    assert list(TEXT_ENDINGS) == texts
     assert {ENDINGS[e] for e in (".json", ".jsonl", ".mgs", ".csv", ".npz")} == {
         "timeline",
         "vpt",

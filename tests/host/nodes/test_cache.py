@@ -131,7 +131,7 @@ STATES = """
 import os
 from types import SimpleNamespace
 import folder_paths
-from comfyui_matrixgame.host import world_cache
+from comfyui_matrixgame.host import choices, world_cache
 from comfyui_matrixgame.host.running.folders import cache_folder
 from comfyui_matrixgame.host.running.signature import signature_of
 nodes = {
@@ -152,7 +152,7 @@ touch(folder + "/state.png", 2)
 assert signature_of("2", graph) != before
 
 cache_folder().mkdir(parents=True)
-states = {mode: [world_cache.cache_state(None, mode)] for mode in world_cache.CACHE_CHOICES}
+states = {mode: [world_cache.cache_state(None, mode)] for mode in choices.CACHE_CHOICES}
 touch(cache_folder() / "linked.safetensors", 1)
 for mode, seen in states.items():
     changed = world_cache.cache_state(None, mode) != seen[0]
