@@ -29,17 +29,18 @@ def about_memory(name: str | None, plan: Callable[[], Iterable[tuple[str, str]]]
         yield from plan()
         return
     for what, tiny in (("plan", False), ("tiny decoder", True)):
-        yield what, str(published_plan(device, tiny))
+        yield what, str(published_plan(device, tiny, free))
 
 
-def published_plan(device: torch.device, tiny: bool) -> MemoryPlan:
+def published_plan(device: torch.device, tiny: bool, free: int | None) -> MemoryPlan:
     """How `matrixgame render` fits a published generator in bfloat16 into a device, with frames of 640x352. tiny:
-    with a tiny decoder in place of the VAE's."""
+    with a tiny decoder in place of the VAE's. free: bytes of the device that can be had; None where nothing limits
+    them."""
     import torch
 
     from ..checkpoints.load import compute_dtype, generator_bytes
     from ..media.fitting import HEIGHT, WIDTH
-    from ..memory import MemoryEstimate, estimate_memory, free_memory, plan_memory
+    from ..memory import MemoryEstimate, estimate_memory, plan_memory
     from ..networks.generator import GeneratorConfig
     from ..networks.vae import WanVAE
 
@@ -56,7 +57,7 @@ def published_plan(device: torch.device, tiny: bool) -> MemoryPlan:
         )  # fmt: skip
 
     weights = {"full": full + vae, "stream": streamed + vae, "fp8": stored_fp8 + vae}
-    return plan_memory("auto", free_memory(device), weights, rest, tiny)
+    return plan_memory("auto", free, weights, rest, tiny)
 
 
 def _total(device: torch.device) -> int:

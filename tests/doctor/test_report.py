@@ -21,6 +21,7 @@ from comfyui_matrixgame.doctor.files import about_files, models_folders
 from comfyui_matrixgame.doctor.memory import published_plan
 from comfyui_matrixgame.doctor.report import report
 from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.memory import free_memory
 from comfyui_matrixgame.system.machine import main_memory
 from comfyui_matrixgame.terminal.main import main
 
@@ -175,7 +176,10 @@ def test_what_a_gpu_can_do_is_asked(gpus: Any) -> None:
 
 @pytest.mark.card(total=8 << 30)
 def test_the_plan_is_that_of_the_card(gpus: Any) -> None:
-    assert published_plan(torch.device("cuda"), tiny=False).mode == "stream"
+    device = torch.device("cuda")
+    plan = published_plan(device, tiny=False, free=free_memory(device))
+    assert plan.mode == "stream"
+    assert str(plan) in report(device="cuda")
 
 
 def test_main_memory_is_known() -> None:
