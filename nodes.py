@@ -533,7 +533,9 @@ class FoundationConditioning(io.ComfyNode):
         blocks: int,
     ) -> io.NodeOutput:
         size = (height, width)
-        made = host.foundation_conditioning.foundation_conditioning(model, vae, actions, size, blocks, clip_vision, image)
+        made = host.foundation_conditioning.foundation_conditioning(
+            model, vae, actions, size, blocks, clip_vision, image
+        )
         return io.NodeOutput(*made)
 
 

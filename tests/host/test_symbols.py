@@ -1,4 +1,4 @@
-"""What the pack uses of ComfyUI is there, in the host at hand: `script/test --host PATH -k symbols` asks another one."""
+"""What the pack uses of ComfyUI is there in the host at hand; `script/test --host PATH -k symbols` asks another one."""
 
 from __future__ import annotations
 
