@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import sys
 import time
 from dataclasses import dataclass
@@ -76,13 +75,14 @@ def render_blocks(models: Models, world: World, span: Span) -> int:
     begins, keep = _place_in_video(span, world.block)
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
-    bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
-    show = functools.partial(_show, bar, world.block, span)
-    run = rollout(models, world, span.rows_from(world.block), left, on_pass=show)
+    rows = span.rows_from(world.block)
+    run = rollout(models, world, rows, left, on_pass=lambda at: _show(bar, world.block, span, at))
     if run.repeated:
         say(
             f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
         )
+    # once it is known that the world fits: an empty bar before an error says nothing
+    bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
     with bar:
         frames = _write_blocks(run, span, world.size, begins, keep)
     seconds = time.perf_counter() - began

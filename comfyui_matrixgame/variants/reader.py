@@ -65,13 +65,15 @@ def read_description(value: Any, origin: str) -> Variant:
         controls=_controls(fields, exclusive),
         exclusive=exclusive,
         camera=_camera(fields.inner("camera")),
-        block=fields.whole("block", LATENTS_PER_BLOCK, LATENTS_PER_BLOCK, LATENTS_PER_BLOCK),
+        block=_only(
+            fields, "block", LATENTS_PER_BLOCK, "latent frames, by which inputs, caches and worlds are laid out"
+        ),
         window=fields.whole("window", LATENTS_PER_BLOCK, MOST_WINDOW),
         sink=fields.whole("sink", 0, MOST_WINDOW, 0),
         steps=_steps(fields),
         shift=fields.number("shift", 0.01, 1000, 5.0),
         size=_size(fields.inner("size")),
-        fps=fields.whole("fps", FPS, FPS, FPS),
+        fps=_only(fields, "fps", FPS, "frames a second, in which scripts, rulers, clips and films count"),
         action_layers=fields.items(
             "action_layers", "a list of layers from 0", lambda v: whole(v, 0, 999), tuple(range(15))
         ),
@@ -86,6 +88,11 @@ def read_description(value: Any, origin: str) -> Variant:
         fields.fail("sink", need, variant.sink)
     _check_bench(variant, fields)
     return variant
+
+
+def _only(fields: Fields, name: str, value: int, why: str) -> int:
+    """A field that has one value in this version, and says why where it is another one."""
+    return fields.take(name, f"{value} {why}", lambda said: whole(said, value, value), value)
 
 
 def _controls(fields: Fields, exclusive: bool) -> tuple[Key, ...]:

@@ -28,6 +28,10 @@ from comfyui_matrixgame.batch.jobs.start_sources import Start
 from comfyui_matrixgame.batch.plan import Measured, make_plan
 from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.media.video import VideoWriter
+from comfyui_matrixgame.variants import VARIANTS
+from comfyui_matrixgame.variants.like import _learned
+
+from ..weights.files import generator_tensors, save
 
 NOTHING = Measured(None, {})
 ROOT = Path(__file__).resolve().parents[2]
@@ -196,6 +200,24 @@ def test_files_that_are_no_job_files(folder: Path) -> None:
         read_job_file(folder / "none.yaml")
     with pytest.raises(BatchError, match="both sides must be multiples of 16"):
         read_job_file(write(folder, "size: 20x20\n"))
+
+
+def test_without_a_size_jobs_have_the_one_that_the_generator_was_trained_at(folder: Path) -> None:
+    def size(text: str) -> tuple[int, int]:
+        return read_job_file(write(folder, f"images: a.png\nscripts: w 9f\nmodels: {{{text}, vae: v}}\n")).size
+
+    weights = save(folder / "mine.safetensors", generator_tensors())
+    about = {"format": "matrixgame.variant", "version": 1, "like": "universal", "name": "wide", "title": "Wide"}
+    assert size("generator: mine.safetensors") == (352, 640)
+    described = json.dumps({**about, "size": {"height": 480, "width": 832}})
+    weights.with_name("mine.matrixgame.json").write_text(described)
+    try:
+        assert size("generator: mine.safetensors") == (480, 832)
+        with pytest.raises(BatchError, match="line 3: its generators were trained at different sizes; say `size`"):
+            size("generator: {universal: g.safetensors, wide: mine.safetensors}")
+    finally:
+        VARIANTS.pop("wide", None)
+        _learned.discard("wide")
 
 
 def test_a_million_products_are_planned_without_visiting_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

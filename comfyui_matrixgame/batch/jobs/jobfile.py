@@ -14,7 +14,7 @@ from ...actions.track import blocks_of_rows
 from ...checkpoints.builtin import demo_world, start_images
 from ...errors import BatchError, ImageError
 from ...media.fitting import HEIGHT, WIDTH, check_size
-from ...variants import FPS, MOST_BLOCKS, VARIANTS, default_variant
+from ...variants import FPS, MOST_BLOCKS, VARIANTS, default_variant, get_variant
 from .job_text import read_values
 from .located_values import Value, shown
 from .models import variant_in_file
@@ -51,7 +51,7 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
         top["version"].fail(f"this program reads version 1 of job files, got {shown(top['version'].data)}.")
     folder = path.parent
     models = _models(top["models"]) if "models" in top else ModelPaths({})
-    size = _size(top.get("size"), models)
+    size = _size(top["size"]) if "size" in top else _trained_size(top.get("models"), models, folder)
     overlay = _overlay(top.get("overlay"))
     keep = _keep(top.get("keep"), overlay)
     where = top["output"].text("output") if "output" in top else path.stem
@@ -197,12 +197,19 @@ def _models(value: Value) -> ModelPaths:
     return ModelPaths(generators, **texts, loras=loras, line=value.line)
 
 
-def _size(value: Value | None, models: ModelPaths) -> tuple[int, int]:
-    if value is None and models.is_demo:
+def _trained_size(value: Value | None, models: ModelPaths, folder: Path) -> tuple[int, int]:
+    """Height and width that the generators were trained at, where no size is said."""
+    if models.is_demo:
         demo = demo_world()
         return demo.height, demo.width
-    if value is None:
-        return HEIGHT, WIDTH
+    named = [name or variant_in_file(file, folder) for name, file in models.generators.items()]
+    sizes = {get_variant(name).size for name in named if name is not None}
+    if len(sizes) > 1 and value is not None:
+        value.fail("its generators were trained at different sizes; say `size` of the jobs.")
+    return sizes.pop() if sizes else (HEIGHT, WIDTH)
+
+
+def _size(value: Value) -> tuple[int, int]:
     parts = value.text("size").lower().replace("\u00d7", "x").split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
         value.fail(f"size is WIDTHxHEIGHT such as {WIDTH}x{HEIGHT}, got {shown(value.data)}.")
