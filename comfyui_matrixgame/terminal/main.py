@@ -112,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     from . import describe as describe_cli
     from . import doctor as doctor_cli
     from . import play as play_cli
+    from . import score as score_cli
 
     top = Parser(prog="matrixgame", description="Matrix-Game 2.0: an image and inputs become a video.")
     top.add_argument("--version", action="version", version=__version__)
@@ -126,6 +127,7 @@ def parser() -> argparse.ArgumentParser:
     batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
     doctor_cli.add_parser(commands).set_defaults(run=doctor_cli.run)
     play_cli.add_parser(commands).set_defaults(run=play_cli.run)
+    score_cli.add_parser(commands).set_defaults(run=score_cli.run)
     return top
 
 

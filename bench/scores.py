@@ -1,0 +1,208 @@
+"""What the scores of films can tell, and what those of the demo world are.
+
+    python bench/scores.py calibrate                            # the estimator's own error, where the motion is known
+    python bench/scores.py demo -o bench/results/scores-NAME    # the demo world, its fast modes, its window policies
+
+`calibrate` plays the demo game in worlds and at places of its own, at several sizes, fields of view and textures, with
+one and with two inputs at a time; a block counts where the true pose moved as asked. It writes
+`comfyui_matrixgame/scores/measures/calibration.json`, which every report shows beside its scores, and with -o the
+figures of each set. About ten minutes of one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import demo_world.render as renderer
+from bench.demo_world import CONTROLS
+from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.measure.reports import report_argument, report_in, write_text
+from comfyui_matrixgame.scores.measures.asked import asked_of, signs_of_blocks
+from comfyui_matrixgame.scores.measures.lag import find_lag
+from comfyui_matrixgame.scores.measures.signs import CALIBRATION
+from comfyui_matrixgame.scores.motion.camera import AXES
+from comfyui_matrixgame.scores.motion.meter import MotionMeter
+from comfyui_matrixgame.variants import FPS, UNIVERSAL, first_input_of_block, frames_of_blocks
+from demo_world.game import Pose, play
+from demo_world.inputs import random_track
+
+BLOCKS = 5
+LEAST = (0.1, 0.1, 0.5, 0.5)  # radians, units: a block that moved by less was blocked
+WORLD = 5000  # the first; training plays others
+LAGS = range(-3, 4)
+MIXED = 100  # times that the inputs are shuffled
+PLAIN = ((0.46, 0.62, 0.30), (0.43, 0.58, 0.28))  # hardly any pattern on the ground
+
+
+@dataclass(frozen=True)
+class Set:
+    """Films of one kind. at_once: inputs that a block has at most. field: of view, in degrees."""
+
+    name: str
+    width: int
+    height: int
+    films: int
+    at_once: int = 1
+    field: float = 78.0
+    plain: bool = False
+
+
+SETS = (
+    Set("80x48", 80, 48, 40),
+    Set("320x176", 320, 176, 24),
+    Set("640x352", 640, 352, 12),
+    Set("80x48, two inputs at a time", 80, 48, 24, 2),
+    Set("320x176, two inputs at a time", 320, 176, 16, 2),
+    Set("320x176, field of view 60 degrees", 320, 176, 10, 1, 60.0),
+    Set("320x176, field of view 100 degrees", 320, 176, 10, 1, 100.0),
+    Set("320x176, a plain ground", 320, 176, 10, 1, 78.0, True),
+)
+
+
+def tracks(count: int, at_once: int, seed: int) -> list[ActionTrack]:
+    """Tracks whose blocks each hold up to `at_once` inputs, drawn from the seed."""
+    rng = np.random.default_rng([seed, 0x5C0])
+    made = []
+    for _ in range(count):
+        rows: list[dict[str, float]] = []
+        for block in range(BLOCKS):
+            row: dict[str, float] = {}
+            for name in rng.choice(list(CONTROLS), int(rng.integers(1, at_once + 1)), replace=False):
+                row |= CONTROLS[name][int(rng.integers(2))]
+            rows += [row] * (first_input_of_block(block + 1) - first_input_of_block(block))
+        made.append(ActionTrack.from_rows(UNIVERSAL, rows))
+    return made
+
+
+@contextlib.contextmanager
+def game_of(kind: Set) -> Iterator[None]:
+    """The game as a set shows it."""
+    field, grass = renderer.FOV, renderer.GRASS
+    renderer.FOV, renderer.GRASS = math.radians(kind.field), PLAIN if kind.plain else grass
+    try:
+        yield
+    finally:
+        renderer.FOV, renderer.GRASS = field, grass
+
+
+def metered(frames: Tensor) -> MotionMeter:
+    """Frames [N, H, W, 3] measured."""
+    meter = MotionMeter()
+    for chunk in frames.split(FPS):
+        meter.add(chunk)
+    meter.end()
+    return meter
+
+
+def true_motion(a: Pose, b: Pose) -> tuple[float, float, float, float]:
+    """Of AXES, between two poses: radians, then units."""
+    yaw = (b.yaw - a.yaw + math.pi) % (2 * math.pi) - math.pi
+    middle, dx, dy = a.yaw + yaw / 2, b.x - a.x, b.y - a.y
+    s, c = math.sin(middle), math.cos(middle)
+    return yaw, b.pitch - a.pitch, dx * s + dy * c, dx * c - dy * s
+
+
+def judged(kind: Set, seed: int) -> dict[str, dict[str, float]]:
+    """Of each axis: blocks that moved as asked, and of them those that were judged, right, and right by inputs of
+    another block drawn at random."""
+    counts: dict[str, dict[str, float]] = {}
+    rng = np.random.default_rng([seed, 0x5F])
+    seen: dict[str, list[tuple[int, int]]] = {axis: [] for axis in AXES}
+    with game_of(kind):
+        for number, track in enumerate(tqdm(tracks(kind.films, kind.at_once, seed), desc=kind.name)):
+            count, world = frames_of_blocks(BLOCKS), WORLD + 100 * seed + number
+            frames, poses = play(world, track, count, kind.height, kind.width, place=number, samples=1)
+            asked = signs_of_blocks(asked_of(track), BLOCKS)
+            for block in metered(frames).blocks:
+                start, stop = max(0, frames_of_blocks(block.block) - 1), frames_of_blocks(block.block + 1) - 1
+                true = true_motion(poses[start], poses[stop])
+                for index, axis in enumerate(AXES):
+                    wanted = int(asked[block.block, index])
+                    if wanted and true[index] * wanted > LEAST[index]:
+                        seen[axis].append((wanted, block.signs[index]))
+    for axis, pairs in seen.items():
+        wanted, signs = (np.array([pair[part] for pair in pairs], int) for part in (0, 1))
+        mixed = [int((signs * rng.permutation(wanted) > 0).sum()) for _ in range(MIXED)]
+        counts[axis] = {
+            "blocks": len(pairs), "judged": int((signs != 0).sum()), "right": int((signs * wanted > 0).sum()),
+            "shuffled_right": round(float(np.mean(mixed)), 2),
+        }  # fmt: skip
+    return counts
+
+
+def lags(films: int) -> dict[str, Any]:
+    """Ten seconds of random play, with inputs that are early or late by up to three frames, mirrored, and swapped."""
+    exact = total = named = faults = 0
+    for number in tqdm(range(films), desc="lag"):
+        width, height = ((80, 48), (320, 176))[number % 2]
+        count = 10 * FPS
+        track = random_track(np.random.default_rng([number, 0x1A6]), count)
+        frames, _ = play(WORLD + 9000 + number, track, count, height, width, place=number, samples=1)
+        series, asked = metered(frames).series, asked_of(track)
+        for lag in LAGS:
+            rows = np.arange(count).clip(0) + lag  # row t of these acts `lag` frames late
+            exact += find_lag(series, asked[rows.clip(0, count - 1)]).frames == lag
+            total += 1
+        swapped = asked[:, [1, 0, 2, 3]]
+        for wrong, word in ((asked * [-1, 1, 1, 1], "yaw is mirrored"), (swapped, "asks for yaw moves pitch")):
+            named += any(word in fault for fault in find_lag(series, wrong).faults)
+            faults += 1
+    return {"clips": total, "exact": exact, "faults": faults, "named": named}
+
+
+def shares(counts: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+    """Counts in percent."""
+    return {
+        axis: {
+            "percent": round(100 * part["right"] / max(1, part["judged"]), 1),
+            "judged_percent": round(100 * part["judged"] / max(1, part["blocks"]), 1),
+            "shuffled_percent": round(100 * part["shuffled_right"] / max(1, part["judged"]), 1),
+            "blocks": part["blocks"],
+        }
+        for axis, part in counts.items()
+    }
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    found = {kind.name: judged(kind, seed) for seed, kind in enumerate(SETS)}
+    total = {axis: {n: sum(c[axis][n] for c in found.values()) for n in found[SETS[0].name][axis]} for axis in AXES}
+    about = {"of": "the demo game, all sets of bench/scores.py together", "axes": shares(total)}
+    CALIBRATION.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    report = about | {"sets": {name: shares(counts) for name, counts in found.items()}, "lag": lags(options.clips)}
+    if options.output:
+        write_text(options.output.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
+    print(json.dumps(report, indent=2))
+
+
+def is_scores(path: Path) -> bool:
+    """Whether this program wrote a file."""
+    return "scores" in report_in(path) or "sets" in report_in(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=["calibrate"])
+    parser.add_argument("--clips", type=int, default=12, help="of ten seconds, for the lag")
+    parser.add_argument("-o", "--output", type=report_argument(".json", is_report=is_scores))
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    calibrate(options)
+
+
+if __name__ == "__main__":
+    main()

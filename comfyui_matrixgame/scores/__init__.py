@@ -1,0 +1,1 @@
+"""Scores of films, from their frames and inputs alone."""

@@ -1,0 +1,1 @@
+"""Films and their inputs: where they are, and how they are read."""

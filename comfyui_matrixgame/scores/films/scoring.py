@@ -1,0 +1,87 @@
+"""A film scored, whatever is wrong with it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from ...actions.read import Loaded
+from ...errors import ActionError, MatrixGameError
+from ..film import FilmScore, score_frames
+from .found import Film
+from .reading import chunks_of, facts_of, frames_at, rows_for
+
+THUMBNAIL = (192, 128)
+MOST_THUMBNAILS = 8
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A film's score, or why there is none. pictures: frame -> JPEG, of the worst moments."""
+
+    name: str
+    key: str
+    score: FilmScore | None
+    error: str = ""
+    pictures: dict[int, bytes] = field(default_factory=dict)
+
+    def about(self) -> dict[str, Any]:
+        """As JSON."""
+        found = {"name": self.name, "key": self.key, "error": self.error}
+        return found | (asdict(self.score) if self.score else {})
+
+
+def score_film(
+    film: Film, reference: Path | None = None, on_frames: Callable[[int, int], object] = lambda done, of: None
+) -> Scored:
+    """Score a film. on_frames: called with how many frames of how many are measured. A film that cannot be read, or
+    whose reference cannot, is a score with an error and never an exception of this package."""
+    notes: list[str] = []
+    try:
+        with film.place() as place:
+            facts = facts_of(place)
+            loaded = _inputs(film, notes)
+            track = None
+            if loaded is not None:
+                notes += loaded.notes
+                track = rows_for(loaded.track, facts, notes.append)
+            if not facts.even:
+                notes.append("The film has a variable frame rate; seconds are those of its mean.")
+            others: Iterator[Tensor] | None = chunks_of(reference) if reference else None
+            score = score_frames(
+                chunks_of(place, lambda text: notes.append(f"{text}.")), track, frames=facts.frames, rate=facts.rate,
+                reference=others, on_frames=lambda done: on_frames(done, facts.frames),
+            )  # fmt: skip
+            score.notes = [*notes, *score.notes]
+            if not score.frames:
+                return Scored(film.name, film.key, None, "It has no frames that can be decoded; is the file complete?")
+            wanted = [frame for frame, _ in score.worst[:MOST_THUMBNAILS]]
+            pictures = {frame: _thumbnail(pixels) for frame, pixels in frames_at(place, wanted)}
+    except MatrixGameError as error:
+        return Scored(film.name, film.key, None, str(error))
+    except OSError as error:
+        return Scored(film.name, film.key, None, f"It cannot be read: {error.strerror or error}.")
+    return Scored(film.name, film.key, score, "", pictures)
+
+
+def _inputs(film: Film, notes: list[str]) -> Loaded | None:
+    """The inputs of a film; a film whose inputs cannot be used is scored without them."""
+    try:
+        return film.inputs()
+    except ActionError as error:
+        notes.append(f"Its inputs cannot be used: {error}")
+        return None
+
+
+def _thumbnail(pixels: Any) -> bytes:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail(THUMBNAIL)
+    data = io.BytesIO()
+    picture.save(data, format="JPEG", quality=80)
+    return data.getvalue()

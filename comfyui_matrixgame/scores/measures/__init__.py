@@ -1,0 +1,1 @@
+"""What is measured of frames, and of frames beside their inputs."""

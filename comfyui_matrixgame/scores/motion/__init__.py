@@ -1,0 +1,1 @@
+"""How a camera moved, from frames alone: flow, a camera fitted to it, signs."""

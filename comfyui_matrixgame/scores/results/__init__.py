@@ -1,0 +1,1 @@
+"""Scores kept, and shown: JSON, CSV and a page."""

@@ -1,0 +1,146 @@
+"""`matrixgame score`: does a film obey its inputs, and how long does it hold."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from ..actions.read import KINDS, Loaded
+from ..errors import MatrixGameError, TargetError
+from ..system.files import path_argument, readable_path, write_whole
+from ..system.targets import check_target
+from ..system.words import counted
+from ..variants import VARIANTS, default_variant
+from .shared.inputs import load_inputs
+
+FOLDER = "scores"
+
+
+def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
+    """Add the command `score` to a program's commands; imports nothing that a film would need."""
+    text = "Score films: do they move as their inputs ask, and do their colours and sharpness hold."
+    command = commands.add_parser("score", help=text, description=text)
+    command.add_argument(
+        "source", nargs="?", type=path_argument, metavar="FILM_OR_FOLDER",
+        help="a video, a folder of them, the output of `batch run`, or a dataset; inputs of a video are those of a "
+        "file beside it of the same name (walk.mp4, walk.mgs)",
+    )  # fmt: skip
+    command.add_argument(
+        "-o", "--output", type=path_argument, metavar="FOLDER",
+        help="for the page, the table and what is kept (default: scores in the folder, or NAME.scores beside a film)",
+    )  # fmt: skip
+    command.add_argument("--actions", type=path_argument, metavar="FILE|TEXT", help="the inputs of all these films")
+    command.add_argument("--from", dest="kind", choices=KINDS, help="format of --actions, instead of recognising it")
+    command.add_argument(
+        "--variant", choices=VARIANTS, help="game variant of inputs that do not say it, and of --template"
+    )
+    command.add_argument(
+        "--reference", type=path_argument, metavar="FILM_OR_FOLDER",
+        help="a film to compare with, or a folder with one of the same name for each",
+    )  # fmt: skip
+    command.add_argument(
+        "--template", type=path_argument, metavar="JOBS.yaml",
+        help="write a job file for `batch run` whose films go a way and come back, for scenario consistency, and end",
+    )  # fmt: skip
+    return command
+
+
+def run(args: argparse.Namespace) -> int:
+    """Score what was named; 0, or 1 where a film could not be scored. Raises MatrixGameError."""
+    if args.template:
+        return _template(args)
+    if not args.source:
+        raise MatrixGameError("Name a film or a folder of films to score.")
+    return _score(args)
+
+
+def _score(args: argparse.Namespace) -> int:
+    from tqdm import tqdm
+
+    from ..scores.films.found import find_films
+    from ..scores.films.scoring import score_film
+    from ..scores.results.kept import KeptScores
+    from ..scores.results.shown import check_files, text_table, write_all
+
+    source = Path(args.source)
+    films = find_films(source, _inputs_of_all(args), _text_of_inputs(args), args.variant)
+    folder = _folder(args, source)
+    check_files(folder)
+    kept, found, known = KeptScores(folder, source), [], 0
+    try:
+        with tqdm(total=len(films), unit="film", file=sys.stderr, dynamic_ncols=True) as bar:
+            for film in films:
+                values = kept.read(film)
+                if values is None:
+                    scored = score_film(film, _reference(args, film.name), lambda done, of: _show(bar, done, of))
+                    values = kept.keep(film, scored)
+                else:
+                    known += 1
+                found.append(values)
+                bar.update()
+    finally:
+        if found:
+            videos = {film.key: film.video for film in films}
+            write_all(folder, found, videos, readable_path(source))
+    print(text_table(found))
+    if known:
+        print(f"{counted(known, 'film')} scored before", file=sys.stderr)
+    print(f"look at {folder / 'index.html'}", file=sys.stderr)
+    return int(any(values["error"] for values in found))
+
+
+def _show(bar: Any, done: int, of: int) -> None:
+    bar.set_postfix_str(f"frame {done} of {of}")
+
+
+def _inputs_of_all(args: argparse.Namespace) -> Any:
+    if not args.actions:
+        return None
+
+    @lru_cache(maxsize=1)
+    def load() -> Loaded:
+        return load_inputs(args.actions, args.variant, args.kind, text=True)
+
+    load()  # what is wrong with them is said before anything is scored
+    return load
+
+
+def _text_of_inputs(args: argparse.Namespace) -> str:
+    """What changes when --actions or --reference say something else."""
+    parts = [args.reference or "", args.variant or ""]
+    if args.actions:
+        loaded = load_inputs(args.actions, args.variant, args.kind, text=True)
+        mouse = loaded.track.mouse
+        parts += [loaded.track.variant.name, loaded.track.keyboard.tobytes().hex()]
+        parts.append("" if mouse is None else mouse.tobytes().hex())
+    return "\n".join(parts).strip()
+
+
+def _folder(args: argparse.Namespace, source: Path) -> Path:
+    if args.output:
+        folder = Path(args.output)
+        if folder.is_file():
+            raise TargetError(f"-o {readable_path(folder)} is a file; name a folder.")
+        return folder
+    return source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}.{FOLDER}")
+
+
+def _reference(args: argparse.Namespace, name: str) -> Path | None:
+    if not args.reference:
+        return None
+    path = Path(args.reference)
+    return path / name if path.is_dir() else path
+
+
+def _template(args: argparse.Namespace) -> int:
+    from ..scores.template import scenario_jobs
+
+    path = Path(args.template)
+    marks = b"# Films that go a way and come back"
+    check_target(path, "--template", replaceable=lambda p: p.read_bytes().startswith(marks), what="job file")
+    write_whole(path, scenario_jobs(args.variant or default_variant().name).encode())
+    print(f"{path}: run it with `matrixgame batch run {path}`, then `matrixgame score` its output")
+    return 0
