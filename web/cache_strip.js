@@ -8,6 +8,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { rangesOf, stateOf } from "./timeline/view/strip.mjs";
 import { hasPictures, keysBefore } from "./timeline/pictures/frames.mjs";
+import { fileOf } from "./server_files.mjs";
 import { blockOfInput } from "./model/variants.mjs";
 import { writeDocument } from "./model/document.mjs";
 
@@ -52,6 +53,8 @@ class StripOf {
     timeline.pictures.connect({
       stored: (/** @type {any} */ doc) => this.stored(doc, writeDocument(doc)),
       frame: (/** @type {string} */ project, /** @type {string} */ key) => addressOf(project, `frame/${key}`),
+      result: (/** @type {string} */ script, /** @type {string} */ variant, /** @type {string} */ kind) =>
+        fileOf("/matrixgame/result", { node: this.id, script, variant, kind }),
       frames: (/** @type {string} */ project, /** @type {string} */ key, /** @type {number} */ height) =>
         addressOf(project, `frames/${key}?height=${height}`),
     });

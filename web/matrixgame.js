@@ -9,6 +9,7 @@ import "./live_play.mjs";
 import { defaultVariant } from "./model/variants.mjs";
 import { addElement } from "./node_widget.mjs";
 import { nameOptions } from "./option_names.mjs";
+import { serverFiles } from "./server_files.mjs";
 import { learnVariants } from "./server_variants.mjs";
 import { translator } from "./timeline/parts/i18n.mjs";
 import { TimelineWidget } from "./timeline/widget.mjs";
@@ -94,6 +95,7 @@ function timelineOf(input, changed, resized) {
     resized,
     settings: storeOf(LOOKS, {}),
     presets: storeOf(PRESETS, []),
+    files: serverFiles,
   });
 }
 

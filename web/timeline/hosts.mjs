@@ -28,6 +28,7 @@ export function barHost(widget) {
     shown: () => widget.tab,
     recording: () => widget.transport.take !== null,
     branches: (below) => widget.showBranches(below.offsetLeft),
+    files: (below) => widget.files.open(below.offsetLeft, 0),
     more: (below) => widget.windows.askMore(below.offsetLeft, 0),
     pictures: (below) => widget.windows.pictures(below.offsetLeft),
   };
@@ -58,6 +59,7 @@ export function keyHost(widget) {
     play: () => widget.play(false, false),
     record: () => widget.play(true, false),
     branches: () => widget.showBranches(editor.view.head),
+    files: () => widget.files.open(editor.view.head, 0),
     presets: () => widget.shelf.open(editor.view.head, 0),
     askPlace: () => windows.askPlace(editor.view.head, 0),
     changes: () => windows.changes(editor.view.head, 0),

@@ -24,6 +24,7 @@ import { Toolbar } from "./parts/toolbar.mjs";
 import { keepTouches } from "./input/touch.mjs";
 import { Transport } from "./input/transport.mjs";
 import { FILM, minHeight } from "./view/view.mjs";
+import { FileMenu } from "./menus/files.mjs";
 import { PresetMenu } from "./menus/preset_menu.mjs";
 import { Windows } from "./parts/windows.mjs";
 
@@ -40,6 +41,7 @@ const FOOT = 28;
  * @property {(event: PointerEvent) => void} pointerToGraph
  * @property {(by?: number) => void} resized the least height is another, by so many pixels on the user's word
  * @property {import("./editing/presets.mjs").Shelf} presets that the user saved
+ * @property {import("./menus/files.mjs").Server} files what reads and writes them
  * @property {{read: () => object, write: (settings: object) => void}} settings how the user likes to look at pictures
  */
 
@@ -80,13 +82,23 @@ export class TimelineWidget {
       settings: host.settings,
     });
     this.picturesTake = this.pictures.height;
-    this.monitor = new Monitor(this.pictures, words);
+    this.monitor = new Monitor(this.pictures, words, (x) => this.files.openResults(x));
     this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
     this.windows = new Windows(this.editor, this.popups, words, this.pictures, {
       paste: (text) => this.paste(text),
       complain: (message) => this.complain(message),
       presets: (x, y) => this.shelf.open(x, y),
+      files: (x, y) => this.files.open(x, y),
     });
+    this.files = new FileMenu(this.editor, this.popups, words, {
+      server: host.files,
+      desk: this.pictures,
+      tell: (message) => this.tell(message),
+      complain: (message) => this.complain(message),
+      sent: () => this.sent,
+      takes: (text) => this.paste(text),
+    });
+    this.files.listen(this.root);
     this.shelf = new PresetMenu(this.editor, this.popups, words, {
       shelf: host.presets,
       paste: (text) => this.paste(text),

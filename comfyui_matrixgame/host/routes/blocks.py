@@ -53,13 +53,13 @@ async def _answer(request: web.Request, kind: str, draw: Callable[[Tensor], byte
 
 
 def _drawn(project: str, key: str, draw: Callable[[Tensor], bytes]) -> bytes:
-    frames = _frames(project, key)
+    frames = frames_of_block(project, key)
     if frames is None:
         raise web.HTTPNotFound(text="There is no picture of this block.")
     return draw(frames)
 
 
-def _frames(project: str, key: str) -> Tensor | None:
+def frames_of_block(project: str, key: str) -> Tensor | None:
     """The frames [N, H, W, 3] of a stored block: from memory, where a disk that is full left them, or from its file."""
     try:
         path = project_folder(cache_folder(), project) / file_name(FRAMES, key)

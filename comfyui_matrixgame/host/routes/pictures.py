@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -10,8 +12,13 @@ from PIL import Image
 from torch import Tensor
 
 from ...cache.records import DamagedRecord, OtherVersion, Record, read_record
-from ...variants import FRAMES_PER_BLOCK
+from ...variants import FPS, FRAMES_PER_BLOCK
 from ...world.check import LARGEST_SIDE
+
+KINDS_OF_RESULT = {"gif": "image/gif", "webp": "image/webp", "sheet": "image/png"}
+RESULT_SIZE = (640, 640)
+SHEET_CELL = (320, 320)
+GAP = 4  # pixels between the pictures of a sheet
 
 
 def frame_picture(frames: Tensor, index: int, size: tuple[int, int]) -> bytes:
@@ -64,3 +71,38 @@ def _jpeg(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=85)
     return buffer.getvalue()
+
+
+def result_picture(blocks: Iterator[Tensor], kind: str) -> bytes | None:
+    """Frames [N, H, W, 3] of one block after the other as an animation, or as a sheet with the middle one of each
+    block; kind: one of KINDS_OF_RESULT. None where there is none."""
+    first = next(blocks, None)
+    if first is None:
+        return None
+    rest = chain([first], blocks)
+    buffer = io.BytesIO()
+    if kind == "sheet":
+        _contact_sheet([_fitted(block[len(block) // 2], SHEET_CELL) for block in rest]).save(buffer, "PNG")
+        return buffer.getvalue()
+    frames = (_fitted(frame, RESULT_SIZE) for block in rest for frame in block)
+    more = {"quality": 80, "method": 2} if kind == "webp" else {}
+    shown = next(frames)
+    shown.save(buffer, kind, save_all=True, append_images=frames, duration=round(1000 / FPS), loop=0, **more)
+    return buffer.getvalue()
+
+
+def _fitted(frame: Tensor, size: tuple[int, int]) -> Image.Image:
+    picture = Image.fromarray(frame.numpy())
+    picture.thumbnail(size)
+    return picture
+
+
+def _contact_sheet(pictures: list[Image.Image]) -> Image.Image:
+    """Pictures of one size, in as many columns as make the sheet about as wide as high."""
+    width, height = pictures[0].size
+    columns = max(1, min(len(pictures), round((len(pictures) * height / width) ** 0.5 + 0.49)))
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP), (24, 24, 24))
+    for index, each in enumerate(pictures):
+        sheet.paste(each, (index % columns * (width + GAP), index // columns * (height + GAP)))
+    return sheet

@@ -9,11 +9,13 @@ of that timeline is found without a run: the keys are hashes of the inputs.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from weakref import ReferenceType, ref
 
 from aiohttp import web
 from server import PromptServer
+from torch import Tensor
 
 from ...actions.track import blocks_of_rows, rows_of_blocks
 from ...cache import BlockCache, CachedRollout
@@ -24,6 +26,7 @@ from ...errors import MatrixGameError
 from ..action_timeline import read_inputs
 from ..running.folders import cache_folder
 from ..running.pace import kind_of_run, seconds_a_block
+from .blocks import frames_of_block
 from .requests import read_object
 
 EVENT = "matrixgame.strip"
@@ -114,6 +117,19 @@ async def states(request: web.Request) -> web.Response:
         raise web.HTTPBadRequest(text=f"The cache cannot be read: {error.strerror or error}.") from None
     about = {"project": strip.project, "first": strip.world_keys.first, "seconds": seconds_a_block(strip.kind_of_run)}
     return web.json_response({**about, "blocks": blocks})
+
+
+def stored_frames(node: str, script: str, variant: str) -> Iterator[Tensor]:
+    """The frames [N, H, W, 3] of the blocks of a timeline that its cache has, up to the first that it has not. Raises
+    MatrixGameError."""
+    strip = _strips.get(node)
+    if strip is None:
+        return
+    for block in _look(strip, script, variant):
+        frames = frames_of_block(strip.project, block["key"])
+        if frames is None:
+            return
+        yield frames
 
 
 def _look(strip: Strip, script: str, variant: str) -> list[dict[str, str]]:

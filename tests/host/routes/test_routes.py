@@ -12,7 +12,7 @@ from PIL import Image
 from ...conftest import skip_or_fail
 from ..server import PACK, Host, run_in_core, why_no_host
 
-CHANGING = ("strip", "take", "cache/none/free", "cache/none/forget")
+CHANGING = ("strip", "take", "cache/none/free", "cache/none/forget", "inputs/write", "result")
 
 
 def ask(host: Host, route: str, body: bytes, **headers: str) -> tuple[int, str]:

@@ -14,6 +14,7 @@ import * as edit from "../../model/edit.mjs";
  * @property {() => void} branches
  * @property {() => void} more
  * @property {() => void} presets
+ * @property {() => void} files
  * @property {() => void} askPlace
  * @property {() => void} changes
  * @property {import("../pictures/desk.mjs").PictureDesk} pictures
@@ -129,6 +130,7 @@ const COMMANDS = {
   g: (_, __, host) => host.pictures.toggle(),
   "Shift+g": (_, __, host) => host.pictures.toggleFilm(),
   c: (_, __, host) => host.pictures.compare(),
+  "Shift+o": (_, __, host) => host.files(),
   "/": (_, __, host) => host.presets(),
   u: (e) => e.nextUnit(),
   j: (_, __, host) => host.askPlace(),

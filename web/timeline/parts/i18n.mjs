@@ -5,6 +5,7 @@ import { EN as CHANGES_EN, ZH as CHANGES_ZH } from "../editing/changes.mjs";
 import { EN as COST_EN, ZH as COST_ZH } from "../editing/cost.mjs";
 import { EN as EXACT_EN, ZH as EXACT_ZH } from "../editing/exact.mjs";
 import { EN as PRESETS_EN, ZH as PRESETS_ZH } from "../editing/presets.mjs";
+import { EN as FILES_EN, ZH as FILES_ZH } from "../menus/files.mjs";
 import { EN as PICTURES_EN, ZH as PICTURES_ZH } from "../pictures/words.mjs";
 
 const EN = {
@@ -154,6 +155,7 @@ const EN = {
   ...HELP_EN,
   ...PICTURES_EN,
   ...COST_EN,
+  ...FILES_EN,
   ...PRESETS_EN,
   ...CHANGES_EN,
   ...EXACT_EN,
@@ -304,6 +306,7 @@ const OTHERS = {
     ...HELP_ZH,
     ...PICTURES_ZH,
     ...COST_ZH,
+    ...FILES_ZH,
     ...PRESETS_ZH,
     ...CHANGES_ZH,
     ...EXACT_ZH,

@@ -18,6 +18,7 @@ const ICONS = {
   stop: ".M4 4h8v8H4z",
   record: ".M8 3.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9z",
   picture: "M2 3.5h12v9H2zM2 10l3.5-3 3 2.5 2.5-2L14 10",
+  file: "M4 1.5h5l3 3v10H4zM9 1.5v3h3M8 7v5M6 10l2 2 2-2",
   fork: "M4 2v12M4 10c5 0 8-1.5 8-7M9.5 5.5L12 3l2.5 2.5",
 };
 
@@ -45,6 +46,7 @@ function icon(name) {
  * @property {(below: HTMLElement) => void} branches
  * @property {(below: HTMLElement) => void} pictures
  * @property {(below: HTMLElement) => void} more
+ * @property {(below: HTMLElement) => void} files
  */
 
 export class Toolbar {
@@ -72,6 +74,10 @@ export class Toolbar {
     this.record.classList.add("mg-rec");
     this.picture = this.button(icon("picture"), "picture", () => host.pictures(this.picture), {
       "data-act": "picture",
+      "aria-haspopup": "menu",
+    });
+    this.file = this.button(icon("file"), "file.title", () => host.files(this.file), {
+      "data-act": "file",
       "aria-haspopup": "menu",
     });
     this.fork = this.button(icon("fork"), "fork", () => e.fork(), { "data-act": "fork" });
@@ -119,6 +125,7 @@ export class Toolbar {
       this.play,
       this.record,
       this.picture,
+      this.file,
       separator(),
       this.fork,
       this.branch,

@@ -16,7 +16,7 @@ export class Windows {
    * @param {import("./i18n.mjs").Translate} words
    * @param {import("../pictures/desk.mjs").PictureDesk} desk
    * @param {{paste: (text: string) => void, complain: (message: string) => void,
-   *   presets: (x: number, y: number) => void}} host
+   *   presets: (x: number, y: number) => void, files: (x: number, y: number) => void}} host
    */
   constructor(editor, popups, words, desk, host) {
     this.editor = editor;
@@ -147,6 +147,7 @@ export class Windows {
           "Shift+M",
           () => editor.pin(),
         ),
+        item("menu.files", "Shift+O", () => this.host.files(p.x, p.y)),
         item("menu.presets", "/", () => this.host.presets(p.x, p.y)),
         item("menu.go", "J", () => this.askPlace(p.x, p.y)),
         item(

@@ -15,6 +15,7 @@ import { FILM } from "../view/view.mjs";
  * @property {(doc: Timeline) => Promise<StoredBlocks | null | undefined>} stored what there is of a timeline
  * @property {(project: string, key: string) => string} frame the address of a block's middle frame
  * @property {(project: string, key: string, height: number) => string} frames of all its frames, one below the other
+ * @property {(script: string, variant: string, kind: string) => Promise<Blob>} result all that is stored, as a picture
  */
 /**
  * @typedef {object} Seen one picture that is looked at

@@ -12,8 +12,11 @@ const PIXELS_A_FRAME = 4; // of a drag that scrubs
 const MARGIN = 6;
 
 export class Monitor {
-  /** @param {import("./desk.mjs").PictureDesk} desk @param {import("../parts/i18n.mjs").Translate} words */
-  constructor(desk, words) {
+  /**
+   * @param {import("./desk.mjs").PictureDesk} desk @param {import("../parts/i18n.mjs").Translate} words
+   * @param {(x: number) => void} menu opens what can be done with the result
+   */
+  constructor(desk, words, menu) {
     this.desk = desk;
     this.words = words;
     this.canvas = element("canvas", { class: "mg-picture", role: "img" });
@@ -33,6 +36,11 @@ export class Monitor {
     this.drag = null;
     this.canvas.addEventListener("pointerdown", (event) => this.down(event));
     this.canvas.addEventListener("pointermove", (event) => this.move(event));
+    this.canvas.addEventListener("contextmenu", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      menu(this.x(event));
+    });
     for (const end of ["pointerup", "pointercancel"]) this.canvas.addEventListener(end, () => (this.drag = null));
   }
 
@@ -64,7 +72,7 @@ export class Monitor {
     }
   }
 
-  /** In pixels of the canvas, whatever the graph's zoom. @param {PointerEvent} event */
+  /** In pixels of the canvas, whatever the graph's zoom. @param {MouseEvent} event */
   x(event) {
     const box = this.canvas.getBoundingClientRect();
     return ((event.clientX - box.left) * this.canvas.clientWidth) / (box.width || 1);
