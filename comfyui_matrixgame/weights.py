@@ -37,7 +37,8 @@ STORED_FP8 = "float8_e4m3fn"
 class Files:
     """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
     is_demo: whether they are those of the demo world. precision: one of quantise.PRECISIONS. memory: one of
-    memory.MODES. loras: that are merged into the generator."""
+    memory.MODES. loras: that are merged into the generator. chosen: what the generator is to
+    run as, whatever its file says here; None: what that says."""
 
     generator: FileReport
     vae: FileReport
@@ -50,6 +51,7 @@ class Files:
     precision: str = EXACT
     memory: str = "auto"
     loras: tuple[Lora, ...] = ()
+    chosen: Variant | None = None
 
     @property
     def variant(self) -> Variant:
@@ -84,9 +86,10 @@ def find_files(
     dtype: str,
     device: torch.device,
     whole_clips: bool = False,
+    chosen: Variant | None = None,
 ) -> Files:
     """The weights of a render, looked at but not loaded; without any, those of the demo world. whole_clips: whether the
-    generator may be one that makes a clip at once.
+    generator may be one that makes a clip at once. chosen: see Files.
 
     Raises MatrixGameError that names the option.
     """
@@ -100,7 +103,7 @@ def find_files(
             "Name the weights with --generator, --vae and --clip, which "
             f"`matrixgame download {default_variant().name}` fetches, or none of them for the demo world."
         )
-    reports = inspect_file(generator), inspect_file(vae)
+    reports = inspect_file(generator, chosen=chosen), inspect_file(vae)
     for report, kind, option in zip(reports, ("generator", "vae"), ("--generator", "--vae"), strict=True):
         if report.kind != kind and not (whole_clips and (kind, report.kind) == ("generator", FOUNDATION)):
             raise MatrixGameError(f"{option}: {report.path.name} is {report.title}. {report.advice}".rstrip())
@@ -109,7 +112,7 @@ def find_files(
     fit_threads(device, reports[0].parameters)
     vision, decoder = Path(vision) if vision else None, Path(decoder) if decoder else None
     size = size or (reports[0].variant or default_variant()).size
-    return Files(*reports, vision, decoder, dtype, device, size, is_demo)
+    return Files(*reports, vision, decoder, dtype, device, size, is_demo, chosen=chosen)
 
 
 def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None = None) -> Models:
@@ -120,7 +123,9 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     dtype = STORED_FP8 if mode == "fp8" else files.dtype
     streamed = mode == "stream"
     here = place if streamed else device
-    generator = load_generator(files.generator.path, dtype, here, precision=files.precision, loras=files.loras)
+    generator = load_generator(
+        files.generator.path, dtype, here, precision=files.precision, loras=files.loras, variant=files.chosen
+    )
     generator.run_as(files.variant)
     generator.attention = get_attention(attention)
     vae: Any = load_vae(files.vae.path, files.dtype, place)

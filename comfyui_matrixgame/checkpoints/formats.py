@@ -103,11 +103,11 @@ class FileReport:
         )
 
 
-def inspect_file(path: str | Path, part: str = GENERATOR) -> FileReport:
-    """Recognise a weights file. part: which folder of a Diffusers model. Raises CheckpointError where it cannot be read
-    at all, or where its shapes are those of no model."""
+def inspect_file(path: str | Path, part: str = GENERATOR, chosen: Variant | None = None) -> FileReport:
+    """Recognise a weights file. part: which folder of a Diffusers model. chosen: see recognise. Raises CheckpointError
+    where it cannot be read at all, or where its shapes are those of no model."""
     with open_weights(path, part) as file:
-        return recognise(file)
+        return recognise(file, chosen=chosen)
 
 
 def recognise(file: WeightsFile, described: bool = True, chosen: Variant | None = None) -> FileReport:

@@ -5,22 +5,31 @@ BATCH_KILLS=50 BATCH_JOBS=200 kills workers of the whole backend that often, in 
 
 from __future__ import annotations
 
+import json
 import os
+import pickle
 import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
+from comfyui_matrixgame.batch.jobs.models import files_for
 from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.terminal.main import main
+from comfyui_matrixgame.variants import VARIANTS, like
 
-from .jobs import one_thread, write_files, write_jobs
+from ..weights.files import save
+from ..weights.loras import lora
+from .jobs import GENERATOR, MODELS, one_thread, write_files, write_jobs
 
 ray = pytest.importorskip("ray")
 
@@ -63,6 +72,45 @@ def kill_a_worker(rng: random.Random, title: str) -> bool:
     if mine:
         rng.choice(mine).kill()
     return bool(mine)
+
+
+@pytest.fixture
+def forgetful() -> Iterator[Callable[[], None]]:
+    """Forgets the variant `mine`, now and after the test."""
+
+    def forget() -> None:
+        VARIANTS.pop("mine", None)
+        like._learned.discard("mine")
+
+    yield forget
+    forget()
+
+
+MINE = {"format": "matrixgame.variant", "version": 1, "like": "universal", "name": "mine", "title": "Mine", "sink": 1}
+
+
+@pytest.mark.parametrize(
+    ("described", "text", "variant"),
+    [(GENERATOR, MINE, "mine"), ("fast.safetensors", {"steps": [1000, 500]}, "universal")],
+)
+def test_what_describes_weights_travels_to_machines_where_it_does_not_lie(
+    folder: Path, described: str, text: dict[str, Any], variant: str, forgetful: Callable[[], None]
+) -> None:
+    from comfyui_matrixgame.batch.backends.ray_backend import Worker
+
+    weights = {name.removeprefix("model."): tensor for name, tensor in load_file(folder / GENERATOR).items()}
+    save(folder / "fast.safetensors", lora(weights))
+    path = write_jobs(folder, "travels.json", models=MODELS | {"lora": "fast.safetensors"})
+    beside = (folder / described).with_suffix(".matrixgame.json")
+    beside.write_text(json.dumps(text))
+    jobs = read_job_file(path)
+    found = files_for(jobs, variant, torch.device("cpu")).variant
+    assert (found.steps, found.sink) != (VARIANTS["universal"].steps, 0)
+    beside.unlink()
+    forgetful()
+    there = Worker(jobs, pickle.loads(pickle.dumps(found)), "cpu", "there")._models.variant
+    assert (there.name, there.steps, there.sink) == (found.name, found.steps, found.sink)
+    assert variant in VARIANTS
 
 
 def test_the_same_files_as_in_one_process_whatever_is_killed(

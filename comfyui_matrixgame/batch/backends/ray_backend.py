@@ -15,6 +15,7 @@ import torch
 
 from ...compute.devices import find_device
 from ...errors import BatchError
+from ...variants import Variant, is_packaged, learn
 from ..jobs.models import files_for, ids_of, load_all, timing_signature
 from ..jobs.products import Job
 from ..jobs.settings import JobFile
@@ -40,9 +41,12 @@ CPUS_EACH = 4  # of a worker without a GPU, where --workers does not say otherwi
 
 
 class Worker:
-    """An actor: the models of a variant on a device of its node."""
+    """An actor: the models of a variant on a device of its node. variant: as the machine that sends the jobs found it,
+    since what describes weights need not lie beside them here."""
 
-    def __init__(self, jobs: JobFile, variant: str, device: str, name: str) -> None:
+    def __init__(self, jobs: JobFile, variant: Variant, device: str, name: str) -> None:
+        if not is_packaged(variant.own):
+            learn(variant.own, jobs.path.name)
         self._store = open_store(jobs.output)
         self._models = load_all(files_for(jobs, variant, find_device(device)), jobs.models.attention)
         self._renderer = Renderer(self._models, jobs.worlds, open_cache(jobs))
@@ -97,7 +101,7 @@ class RayBackend:
         devices: list[str] | None,
         retries: int,
     ) -> None:
-        self.jobs, self.variant, self.store = jobs, variant, store
+        self.jobs, self.store = jobs, store
         connect(address, workers)
         resources = ray.cluster_resources()
         on_gpu = resources.get("GPU", 0) >= 1 and (not devices or devices[0].startswith("cuda"))
@@ -133,7 +137,7 @@ class RayBackend:
             self._pool.close()
 
     def _start(self, number: int) -> Any:
-        return self._remote.remote(self.jobs, self.variant, self._device, f"worker {number + 1}")
+        return self._remote.remote(self.jobs, self._files.variant, self._device, f"worker {number + 1}")
 
     def _send(self, actor: Any, groups: list[list[Task]]) -> Any:
         """Tasks without their starts, which go through the object store: once to a node, not once for each job."""

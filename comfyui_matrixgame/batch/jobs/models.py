@@ -14,7 +14,7 @@ from ...checkpoints.reader import open_weights
 from ...checkpoints.tables.vision_names import vision_name
 from ...errors import BatchError, MatrixGameError
 from ...memory import MemoryEstimate
-from ...variants import Tried
+from ...variants import Tried, Variant
 from ...weights import Files, estimate_for, find_files, load_models
 from ...world import Models
 from ...world.models import network_id
@@ -23,8 +23,13 @@ from .settings import JobFile
 from .task import ModelIds
 
 
-def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
-    """The weights for a variant, looked at; raises BatchError that names the job file's line."""
+def files_for(jobs: JobFile, wanted: str | Variant, device: torch.device) -> Files:
+    """The weights for a variant, looked at; raises BatchError that names the job file's line.
+
+    wanted: its name; or the variant that another machine found, which may have a description that is not here.
+    """
+    chosen = wanted.own if isinstance(wanted, Variant) else None
+    variant = wanted if isinstance(wanted, str) else wanted.name
     paths, where = jobs.models, f"{jobs.path.name}, line {jobs.models.line}"
     generator = paths.generators.get(variant) or paths.generators.get("")
     if paths.is_demo:
@@ -43,8 +48,9 @@ def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
             _locate(paths.decoder, folder),
             paths.dtype,
             device,
+            chosen=chosen,
         )
-        files = files.with_loras([str(_locate(lora, folder)) for lora in paths.loras]).trying(Tried())
+        files = files.with_loras([str(_locate(lora, folder)) for lora in paths.loras]).trying(_tried(wanted))
         found = files.variant.name
         if files.vision is not None and not _tower_weights(files.vision):
             raise MatrixGameError(f"clip: {files.vision.name} is not a CLIP image tower (clip_vision_h).")
@@ -58,6 +64,13 @@ def files_for(jobs: JobFile, variant: str, device: torch.device) -> Files:
             f"`variants: {found}`, or name another file."
         )
     return files
+
+
+def _tried(wanted: str | Variant) -> Tried:
+    """What is in place of the variant's own where another machine found it: steps of a LoRA."""
+    if isinstance(wanted, str) or wanted.described_as is None:
+        return Tried()
+    return Tried(wanted.steps, wanted.window, wanted.sink, wanted.keeps)
 
 
 def variant_in_file(path: str, folder: Path) -> str | None:
