@@ -16,6 +16,7 @@ from typing import Any
 from ..errors import VariantError
 from ..networks.generator import GeneratorConfig
 from ..system.files import readable_name
+from ..system.state import recall, remember
 from ..system.words import counted
 from ..variants import VARIANTS, Variant, learn, read_like
 from ..variants.reader import read_json
@@ -28,6 +29,8 @@ ENDING = ".matrixgame.json"
 IN_METADATA = "matrixgame"  # the key of a description in a safetensors file
 CONVERTED_FROM = "matrixgame.variant"  # and of the variant's name in one that was made from a published file
 _PART = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
+_CHECKSUMS = "checksums"  # what they are kept as
+_SLOW = 1 << 28  # bytes of a file whose checksum is worth keeping
 _NEARLY = 0.01  # of a published size, which is rounded
 # published weights in the layout of another program: FastVideo/Matrix-Game-2.0-Base-Distilled-Diffusers
 _IN_OTHER_LAYOUTS = {"1a8976aeac99a9ee62f3c51c6a359cb9cc2a52264eeff745deef1413a50dbd12"}
@@ -126,13 +129,21 @@ def _is_published(path: Path) -> bool:
         for variant in VARIANTS.values()
         if variant.published and abs(state.st_size - variant.published.size) <= _NEARLY * variant.published.size
     }
-    return bool(sums) and _sha256(path, state.st_size, state.st_mtime_ns) in sums | _IN_OTHER_LAYOUTS
+    if not sums:
+        return False
+    return _sha256(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns) in sums | _IN_OTHER_LAYOUTS
 
 
 @functools.lru_cache(maxsize=64)
-def _sha256(path: Path, _size: int, _changed: int) -> str:
-    """The checksum of a file as it was changed last: seconds for a published one, so once a process."""
+def _sha256(path: Path, size: int, *changed: int) -> str:
+    """The checksum of a file as it was changed last; of a large one it is kept, since it takes seconds to work out."""
+    key = "/".join(map(str, (path.absolute(), size, *changed)))
+    if size >= _SLOW and (known := recall(_CHECKSUMS).get(key)):
+        return known
     try:
-        return sha256_of(path)
+        found = sha256_of(path)
     except OSError:
         return ""
+    if size >= _SLOW:
+        remember(_CHECKSUMS, key, found)
+    return found

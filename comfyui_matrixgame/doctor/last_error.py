@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 import traceback
-from pathlib import Path
 
 from .. import __version__
 from ..errors import MatrixGameError
+from ..system.state import state_folder
 from .privacy import without_paths
 
-FOLDER = "MATRIXGAME_STATE"  # another folder for it
 _NAME = "last_error.txt"
 _MOST = 8000  # characters
 
@@ -39,14 +37,3 @@ def read_last_error() -> str:
         return (state_folder() / _NAME).read_text(encoding="utf-8", errors="replace").strip()[:_MOST]
     except (OSError, RuntimeError):
         return ""
-
-
-def state_folder() -> Path:
-    """Where the system wants such files of a program. Raises RuntimeError for a user without a home."""
-    if named := os.environ.get(FOLDER):
-        return Path(named)
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "matrixgame"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Logs" / "matrixgame"
-    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "matrixgame"

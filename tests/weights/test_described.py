@@ -18,8 +18,10 @@ from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints import convert_generator, inspect_file, load_generator
+from comfyui_matrixgame.checkpoints import described as described_module
 from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.checkpoints.describing import draft_description
+from comfyui_matrixgame.checkpoints.download import sha256_of
 from comfyui_matrixgame.checkpoints.names import to_layout
 from comfyui_matrixgame.checkpoints.untrained import small_config
 from comfyui_matrixgame.errors import CheckpointError, MatrixGameError, VariantError, WorldError
@@ -103,6 +105,33 @@ def test_published_files_and_the_demo_world_are_not_doubted(tmp_path: Path, monk
     other = {name: tensor + 1 for name, tensor in generator_tensors().items()}
     assert inspect_file(save(tmp_path / "other.safetensors", other)).doubt == DOUBT
     assert inspect_file(demo_world().generator).doubt == ""
+
+
+def test_a_checksum_is_worked_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_out: list[Path] = []
+    monkeypatch.setenv("MATRIXGAME_STATE", str(tmp_path / "state"))
+    monkeypatch.setattr(described_module, "_SLOW", 0)
+    monkeypatch.setattr(described_module, "sha256_of", lambda path: worked_out.append(path) or sha256_of(path))
+    path = save(tmp_path / "base_distill.safetensors", generator_tensors())
+    assert UNIVERSAL.published is not None
+    file = replace(UNIVERSAL.published, sha256=sha256_of(path), size=path.stat().st_size)
+    monkeypatch.setitem(VARIANTS, "universal", replace(UNIVERSAL, published=file))
+
+    def doubt() -> str:
+        described_module._sha256.cache_clear()  # as in another process
+        return inspect_file(path).doubt
+
+    assert [doubt(), doubt()] == ["", ""]
+    assert len(worked_out) == 1
+    first = next(iter(generator_tensors()))
+    save(path, {**generator_tensors(), first: generator_tensors()[first] + 1})  # of the same size
+    assert [doubt(), doubt()] == [DOUBT, DOUBT]
+    assert len(worked_out) == 2
+    (kept,) = (tmp_path / "state").iterdir()
+    kept.write_text("[1")
+    assert (doubt(), len(worked_out)) == (DOUBT, 3)
+    monkeypatch.setenv("MATRIXGAME_STATE", str(path / "no folder"))
+    assert (doubt(), len(worked_out)) == (DOUBT, 4)
 
 
 def test_a_converted_file_keeps_what_is_known_of_it(tmp_path: Path) -> None:
