@@ -21,6 +21,7 @@ const CAPTURE_MS = 300; // after the last edit, the workflow's own record of cha
 /** @type {Set<TimelineWidget>} */
 const open = new Set();
 const LOOKS = "matrixgame.timeline.pictures"; // where the browser keeps how its user looks at them
+const RECORDING = "matrixgame.timeline.recording"; // how it begins
 const PRESETS = "matrixgame.timeline.presets"; // and the presets that were saved
 const SENT = 8; // timelines that are remembered until their run has ended
 
@@ -69,10 +70,11 @@ function storeOf(name, initial) {
 const variantInput = (node) => node.widgets?.find((/** @type {any} */ w) => w.name === "variant");
 
 /**
- * A timeline whose variant is that of a widget. @param {() => any} input the widget @param {() => void} changed
+ * A timeline whose variant is that of a widget.
+ * @param {any} node that it is on @param {() => any} input the widget @param {() => void} changed
  * @param {(by?: number) => void} resized
  */
-function timelineOf(input, changed, resized) {
+function timelineOf(node, input, changed, resized) {
   return new TimelineWidget({
     variant: () => input()?.value ?? null,
     words: translator(locale()),
@@ -95,6 +97,8 @@ function timelineOf(input, changed, resized) {
     resized,
     settings: storeOf(LOOKS, {}),
     presets: storeOf(PRESETS, []),
+    recording: storeOf(RECORDING, {}),
+    players: () => (node.graph?._nodes ?? []).flatMap((/** @type {any} */ each) => each.matrixGamePlay?.root ?? []),
     files: serverFiles,
   });
 }
@@ -132,6 +136,7 @@ function makeWidget(node, name, inputData) {
     node.graph?.setDirtyCanvas?.(true, true);
   };
   const timeline = timelineOf(
+    node,
     () => variantInput(node),
     changed,
     (by) => growNode(node, widget, by),
@@ -182,6 +187,7 @@ function promotedWidget(host, input, source) {
   let stored = "";
   const keep = (/** @type {string} */ text) => (kept.value = stored = text);
   const timeline = timelineOf(
+    host,
     variant,
     () => keep(timeline.value),
     (by) => growNode(host, widget, by),

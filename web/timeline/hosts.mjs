@@ -1,6 +1,9 @@
 // @ts-check
 /** What the parts of a timeline may ask of it: each gets what it needs, and no more. */
 import { codeOfKey } from "./input/record.mjs";
+import { FileMenu } from "./menus/files.mjs";
+import { PresetMenu } from "./menus/preset_menu.mjs";
+import { RecordMenu } from "./menus/record_menu.mjs";
 
 /** @typedef {import("./widget.mjs").TimelineWidget} Widget */
 /** @typedef {import("./input/gestures.mjs").Point} Point */
@@ -28,7 +31,9 @@ export function barHost(widget) {
     shown: () => widget.tab,
     recording: () => widget.transport.take !== null,
     branches: (below) => widget.showBranches(below.offsetLeft),
-    files: (below) => widget.files.open(below.offsetLeft, 0),
+    recordMenu: (below) => widget.menus.recording.open(below.offsetLeft, 0),
+    room: () => widget.room.toggle(),
+    files: (below) => widget.menus.files.open(below.offsetLeft, 0),
     more: (below) => widget.windows.askMore(below.offsetLeft, 0),
     pictures: (below) => widget.windows.pictures(below.offsetLeft),
   };
@@ -37,7 +42,7 @@ export function barHost(widget) {
 /** @param {Widget} widget @returns {import("./input/pointer.mjs").PointerHost} */
 export function pointerHost(widget) {
   return {
-    focused: () => widget.root.contains(document.activeElement),
+    focused: () => widget.room.isOpen || widget.root.contains(document.activeElement),
     focus: () => (widget.popups.close(false), widget.proxy.focus()),
     recording: () => widget.transport.take !== null,
     look: (dx, dy) => widget.transport.take?.move(dx, dy),
@@ -58,14 +63,39 @@ export function keyHost(widget) {
     help: () => widget.popups.help(),
     play: () => widget.play(false, false),
     record: () => widget.play(true, false),
+    recordMenu: () => widget.menus.recording.open(editor.view.head, 0),
     branches: () => widget.showBranches(editor.view.head),
-    files: () => widget.files.open(editor.view.head, 0),
-    presets: () => widget.shelf.open(editor.view.head, 0),
+    room: () => widget.room.toggle(),
+    files: () => widget.menus.files.open(editor.view.head, 0),
+    presets: () => widget.menus.presets.open(editor.view.head, 0),
     askPlace: () => windows.askPlace(editor.view.head, 0),
     changes: () => windows.changes(editor.view.head, 0),
     more: () => windows.askMore(editor.view.width, 0),
     pictures: widget.pictures,
     escape: () => widget.escape(),
     leave: () => widget.proxy.blur(),
+  };
+}
+
+/** The menus that do more than list what the editor can do. @param {Widget} widget */
+export function menusOf(widget) {
+  const { editor, popups, words, host } = widget;
+  const tell = (/** @type {string} */ message) => widget.tell(message);
+  return {
+    presets: new PresetMenu(editor, popups, words, {
+      tell,
+      shelf: host.presets,
+      paste: (text) => widget.paste(text),
+      place: (event) => widget.rowUnder(event),
+    }),
+    files: new FileMenu(editor, popups, words, {
+      tell,
+      server: host.files,
+      desk: widget.pictures,
+      complain: (message) => widget.complain(message),
+      sent: () => widget.sent,
+      takes: (text) => widget.paste(text),
+    }),
+    recording: new RecordMenu(editor, popups, words, host.recording),
   };
 }

@@ -7,7 +7,7 @@ import { Banner } from "./parts/banner.mjs";
 import { Editor } from "./editing/editor.mjs";
 import { Foot } from "./parts/foot.mjs";
 import { FocusProxy } from "./parts/focus.mjs";
-import { barHost, focusHost, keyHost, pointerHost } from "./hosts.mjs";
+import { barHost, focusHost, keyHost, menusOf, pointerHost } from "./hosts.mjs";
 import { handleKey } from "./input/keys.mjs";
 import { Pointers } from "./input/pointer.mjs";
 import { codeOfKey } from "./input/record.mjs";
@@ -21,11 +21,10 @@ import { drawFilm } from "./pictures/film.mjs";
 import { PictureDesk } from "./pictures/desk.mjs";
 import { Monitor } from "./pictures/monitor.mjs";
 import { Toolbar } from "./parts/toolbar.mjs";
+import { Room } from "./room.mjs";
 import { keepTouches } from "./input/touch.mjs";
 import { Transport } from "./input/transport.mjs";
 import { FILM, minHeight } from "./view/view.mjs";
-import { FileMenu } from "./menus/files.mjs";
-import { PresetMenu } from "./menus/preset_menu.mjs";
 import { Windows } from "./parts/windows.mjs";
 
 const BAR = 36; // the toolbar in one row
@@ -41,6 +40,8 @@ const FOOT = 28;
  * @property {(event: PointerEvent) => void} pointerToGraph
  * @property {(by?: number) => void} resized the least height is another, by so many pixels on the user's word
  * @property {import("./editing/presets.mjs").Shelf} presets that the user saved
+ * @property {{read: () => object, write: (recording: object) => void}} recording how it begins
+ * @property {() => HTMLElement[]} players of the graph that the node is in
  * @property {import("./menus/files.mjs").Server} files what reads and writes them
  * @property {{read: () => object, write: (settings: object) => void}} settings how the user likes to look at pictures
  */
@@ -82,29 +83,20 @@ export class TimelineWidget {
       settings: host.settings,
     });
     this.picturesTake = this.pictures.height;
-    this.monitor = new Monitor(this.pictures, words, (x) => this.files.openResults(x));
+    this.monitor = new Monitor(this.pictures, words, (x) => this.menus.files.openResults(x));
+    this.room = new Room(this.root, words, {
+      players: host.players,
+      changed: (open) => this.moved(open),
+    });
     this.popups = new Popups(this.root, this.stage, words, () => this.proxy.focus());
     this.windows = new Windows(this.editor, this.popups, words, this.pictures, {
       paste: (text) => this.paste(text),
       complain: (message) => this.complain(message),
-      presets: (x, y) => this.shelf.open(x, y),
-      files: (x, y) => this.files.open(x, y),
+      presets: (x, y) => this.menus.presets.open(x, y),
+      files: (x, y) => this.menus.files.open(x, y),
     });
-    this.files = new FileMenu(this.editor, this.popups, words, {
-      server: host.files,
-      desk: this.pictures,
-      tell: (message) => this.tell(message),
-      complain: (message) => this.complain(message),
-      sent: () => this.sent,
-      takes: (text) => this.paste(text),
-    });
-    this.files.listen(this.root);
-    this.shelf = new PresetMenu(this.editor, this.popups, words, {
-      shelf: host.presets,
-      paste: (text) => this.paste(text),
-      tell: (message) => this.tell(message),
-      place: (event) => this.rowUnder(event),
-    });
+    this.menus = menusOf(this);
+    this.menus.files.listen(this.root);
     this.popups.pointed = (id) => this.pointed(id);
     this.script = new ScriptTab(this.editor, words);
     this.banner = new Banner(this.editor, words, { setVariant: host.setVariant });
@@ -137,6 +129,7 @@ export class TimelineWidget {
   /** Let go of the page for good. */
   dispose() {
     this.transport.stop();
+    this.room.leave();
     this.pictures.end();
     this.sizes?.disconnect();
     this.palette?.disconnect();
@@ -230,7 +223,7 @@ export class TimelineWidget {
     else if (editor.ramp || editor.selection) {
       editor.ramp = editor.selection = editor.anchor = null;
       editor.emit("view");
-    } else return false;
+    } else return this.room.leave();
     return true;
   }
 
@@ -344,6 +337,14 @@ export class TimelineWidget {
     this.redraw();
   }
 
+  /** It is in the room now, or back in its node. @param {boolean} open */
+  moved(open) {
+    this.pictures.inRoom = open;
+    this.editor.view.all = true;
+    this.redraw();
+    this.proxy.focus();
+  }
+
   /** Draw at the next frame. */
   redraw() {
     this.frame ||= requestAnimationFrame(() => this.draw());
@@ -387,6 +388,7 @@ export class TimelineWidget {
     this.bar.refresh();
     this.banner.refresh();
     this.script.refresh();
-    this.foot.refresh(this.complaint, this.transport.take ? (this.transport.from ?? 0) : null);
+    const { take, from, prelude } = this.transport;
+    this.foot.refresh(this.complaint, take ? from : null, prelude);
   }
 }

@@ -22,6 +22,8 @@ const MOST_CHANGES = 30; // that are listed
 export class Editor extends EditorState {
   /** How far a run is, while one goes on. @type {import("./cost.mjs").Pace | null} */
   pace = null;
+  /** How a recording begins. @type {import("../menus/record_menu.mjs").Recording} */
+  recording = { start: "now", quantise: false };
   /** What stands at the pointer. @type {import("../view/readout.mjs").Readout | null} */
   readout = null;
   /** The camera value that a drag gives, where it is not that of the pointer's height. @type {number | null} */

@@ -98,6 +98,18 @@ export class HeldInputs {
     this.look.pitch -= dy * UNITS_PER_PIXEL;
   }
 
+  /** Whether anything is done. */
+  get busy() {
+    const moves = [this.look, this.stick].some(({ yaw, pitch }) => yaw !== 0 || pitch !== 0);
+    return this.held.size > 0 || this.taps.length > 0 || moves;
+  }
+
+  /** What was done before it counts is forgotten; what is held goes on. */
+  begin() {
+    this.taps = [];
+    this.look = { yaw: 0, pitch: 0 };
+  }
+
   /** Nothing is held any more: the page lost the focus. */
   release() {
     this.held.clear();

@@ -1,9 +1,13 @@
 // @ts-check
 /** Play and record: a playhead that runs at 25 frames a second, and the take that lands under it. */
 import { putRange } from "../../model/edit.mjs";
+import { quantised } from "./quantise.mjs";
 import { SAMPLE_MS, Take } from "./record.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
+
+const COUNTS = 3;
+const COUNT_MS = 600;
 
 export class Transport {
   /** @param {Editor} editor @param {(playing: boolean) => void} changed */
@@ -17,6 +21,8 @@ export class Transport {
     this.rows = 0;
     this.from = 0;
     this.to = 0;
+    /** @type {import("../menus/record_menu.mjs").Start} */
+    this.waits = "now";
     this.base = editor.doc;
     editor.endings.push(() => this.take && this.stop());
     this.hidden = () => document.hidden && this.stop();
@@ -46,7 +52,8 @@ export class Transport {
     }
     this.take = record ? new Take(editor.variant, [...editor.armed]) : null;
     this.rows = 0;
-    this.begun = performance.now();
+    this.waits = record ? editor.recording.start : "now";
+    this.begun = performance.now() + (this.waits === "count" ? COUNTS * COUNT_MS : 0);
     editor.playhead = this.from;
     editor.selection = null;
     editor.say(record ? "say.recording" : "say.playing", { t: this.from });
@@ -55,9 +62,32 @@ export class Transport {
     this.frame = requestAnimationFrame(() => this.tick());
   }
 
+  /** What there is to say before a recording begins, null once it has. @returns {{key: string, n: number} | null} */
+  get prelude() {
+    if (!this.take || this.waits === "now") return null;
+    if (this.waits === "key") return { key: "record.waits", n: 0 };
+    return { key: "record.counts", n: Math.max(1, Math.ceil((this.begun - performance.now()) / COUNT_MS)) };
+  }
+
+  /** Whether the recording has not begun; where it is to begin now, it does. */
+  isWaiting() {
+    const { take } = this;
+    if (!take || this.waits === "now") return false;
+    if (this.waits === "key" ? !take.busy : performance.now() < this.begun) return true;
+    if (this.waits === "key") this.begun = performance.now();
+    else take.begin();
+    this.waits = "now";
+    return false;
+  }
+
   tick() {
     const { editor } = this;
     if (!this.running) return;
+    if (this.isWaiting()) {
+      editor.emit("view");
+      this.frame = requestAnimationFrame(() => this.tick());
+      return;
+    }
     const due = Math.floor((performance.now() - this.begun) / SAMPLE_MS);
     const last = this.to - this.from;
     if (this.take) {
@@ -89,6 +119,10 @@ export class Transport {
     editor.cursor = { ...editor.cursor, t: take ? Math.max(0, t - 1) : t };
     this.take = null;
     this.changed(false);
+    if (take && this.rows && editor.recording.quantise) {
+      const tracks = quantised(take.tracks(), this.from, this.rows, editor.variant.exclusive);
+      editor.preview(putRange(this.base, tracks, this.from, this.rows));
+    }
     if (!take) {
       editor.emit("view");
       editor.say("say.stopped", { t });

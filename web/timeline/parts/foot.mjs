@@ -26,8 +26,11 @@ export class Foot {
     return this.warned.list;
   }
 
-  /** @param {string} complaint until the next edit @param {number | null} recording the frame where a take began */
-  refresh(complaint, recording) {
+  /**
+   * @param {string} complaint until the next edit @param {number | null} recording the frame where a take began
+   * @param {{key: string, n: number} | null} prelude what there is to say before it begins
+   */
+  refresh(complaint, recording, prelude) {
     const { editor, words } = this;
     const { status } = editor;
     const { tested } = editor.variant.camera;
@@ -35,7 +38,8 @@ export class Foot {
     const [first] = this.warnings;
     const faulty = editor.scriptError;
     const bad = complaint || (faulty ? `${faulty.line}:${faulty.column} ${faulty.reason}` : "");
-    const take = recording === null ? "" : words("say.recording", { t: recording });
+    const begun = recording === null ? "" : words("say.recording", { t: recording });
+    const take = prelude ? words(prelude.key, { n: prelude.n }) : begun;
     const soft = first ? `${words(`warn.${first.code}`, { tested })} (${secondsOf(first.t).toFixed(2)} s)` : "";
     const pace = editor.pace ? paceText(editor.pace, words) : "";
     const text = take || bad || pace || editor.told || soft;

@@ -24,6 +24,7 @@ export const EN = {
   "help.clipboard": "Ctrl+C X V · Ctrl+D · Ctrl+A|copy, cut, paste as script · repeat the selection · select all",
   "help.clear": "Delete|clear",
   "help.time": "Insert · Shift+Delete|insert · delete a block, or what is selected; all later frames move",
+  "help.room": "Z|a room: timeline, picture and player over the whole page",
   "help.files": "Shift+O, drop a file|open and save inputs in any format; the result as GIF, WebP or contact sheet",
   "help.presets": "/|presets: click, or drag into the lanes; save a selection as one",
   "help.more": "A · drag the end in the ruler|more blocks at the end; only those are made",
@@ -33,7 +34,7 @@ export const EN = {
   "help.branch": "B · X · Shift+B|fork a branch here · flip A/B · all branches",
   "help.view": "N · F · + −|snap · show all · zoom",
   "help.picture": "G · Shift+G · C · , .|picture · filmstrip · one branch, side by side, wipe · move the wipe",
-  "help.play": "R · K · Esc|record · play or stop · stop, close, leave",
+  "help.play": "R · Shift+R · K · Esc|record · how it begins, quantise · play or stop · stop, close, leave",
 };
 
 /** @type {Record<string, string>} */
@@ -59,6 +60,7 @@ export const ZH = {
   "help.clipboard": "Ctrl+C X V · Ctrl+D · Ctrl+A|以脚本复制、剪切、粘贴 · 重复所选 · 全选",
   "help.clear": "Delete|清除",
   "help.time": "Insert · Shift+Delete|插入 · 删除一块或所选帧；后面的帧随之移动",
+  "help.room": "Z|编辑室：时间轴、画面和播放器占满页面",
   "help.files": "Shift+O、拖入文件|以任何格式打开和保存输入；结果存为 GIF、WebP 或缩略图表",
   "help.presets": "/|预设：点击或拖入轨道；可将所选保存为预设",
   "help.more": "A · 在标尺中拖动末端|在末尾增加块；只生成新增的块",
@@ -68,7 +70,7 @@ export const ZH = {
   "help.branch": "B · X · Shift+B|在此分叉 · A/B 切换 · 所有分支",
   "help.view": "N · F · + −|吸附 · 显示全部 · 缩放",
   "help.picture": "G · Shift+G · C · , .|画面 · 胶片条 · 单个分支、并排、划像 · 移动划像线",
-  "help.play": "R · K · Esc|录制 · 播放或停止 · 停止、关闭、离开",
+  "help.play": "R · Shift+R · K · Esc|录制 · 如何开始、对齐到块 · 播放或停止 · 停止、关闭、离开",
 };
 
 /** The names of the lines, in order. */

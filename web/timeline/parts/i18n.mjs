@@ -6,6 +6,7 @@ import { EN as COST_EN, ZH as COST_ZH } from "../editing/cost.mjs";
 import { EN as EXACT_EN, ZH as EXACT_ZH } from "../editing/exact.mjs";
 import { EN as PRESETS_EN, ZH as PRESETS_ZH } from "../editing/presets.mjs";
 import { EN as FILES_EN, ZH as FILES_ZH } from "../menus/files.mjs";
+import { EN as RECORD_EN, ZH as RECORD_ZH } from "../menus/record_menu.mjs";
 import { EN as PICTURES_EN, ZH as PICTURES_ZH } from "../pictures/words.mjs";
 
 const EN = {
@@ -67,7 +68,7 @@ const EN = {
   "strip.apart": "not shared with {name}",
   play: "Play; records where a lane is armed",
   stop: "Stop",
-  record: "Record from here (R)",
+  record: "Record from here (R); right click: how it begins (Shift+R)",
   help: "Keys and gestures (?)",
   "tab.lanes": "Lanes",
   "tab.script": "Script",
@@ -155,6 +156,7 @@ const EN = {
   ...HELP_EN,
   ...PICTURES_EN,
   ...COST_EN,
+  ...RECORD_EN,
   ...FILES_EN,
   ...PRESETS_EN,
   ...CHANGES_EN,
@@ -222,7 +224,7 @@ const OTHERS = {
     "strip.apart": "与 {name} 不同",
     play: "播放；已预备的轨道会录制",
     stop: "停止",
-    record: "从此处录制 (R)",
+    record: "从此处录制 (R)；右键：如何开始 (Shift+R)",
     help: "按键与手势 (?)",
     "tab.lanes": "轨道",
     "tab.script": "脚本",
@@ -306,6 +308,7 @@ const OTHERS = {
     ...HELP_ZH,
     ...PICTURES_ZH,
     ...COST_ZH,
+    ...RECORD_ZH,
     ...FILES_ZH,
     ...PRESETS_ZH,
     ...CHANGES_ZH,

@@ -19,6 +19,7 @@ const ICONS = {
   record: ".M8 3.5a4.5 4.5 0 100 9 4.5 4.5 0 000-9z",
   picture: "M2 3.5h12v9H2zM2 10l3.5-3 3 2.5 2.5-2L14 10",
   file: "M4 1.5h5l3 3v10H4zM9 1.5v3h3M8 7v5M6 10l2 2 2-2",
+  room: "M2 6V2h4M14 6V2h-4M2 10v4h4M14 10v4h-4",
   fork: "M4 2v12M4 10c5 0 8-1.5 8-7M9.5 5.5L12 3l2.5 2.5",
 };
 
@@ -47,6 +48,8 @@ function icon(name) {
  * @property {(below: HTMLElement) => void} pictures
  * @property {(below: HTMLElement) => void} more
  * @property {(below: HTMLElement) => void} files
+ * @property {() => void} room
+ * @property {(below: HTMLElement) => void} recordMenu
  */
 
 export class Toolbar {
@@ -72,6 +75,11 @@ export class Toolbar {
       { "data-act": "record" },
     );
     this.record.classList.add("mg-rec");
+    this.record.addEventListener("contextmenu", (event) => {
+      event.preventDefault();
+      event.stopPropagation();
+      host.recordMenu(this.record);
+    });
     this.picture = this.button(icon("picture"), "picture", () => host.pictures(this.picture), {
       "data-act": "picture",
       "aria-haspopup": "menu",
@@ -114,6 +122,7 @@ export class Toolbar {
       this.button(words(`tab.${tab}`), `tab.${tab}`, () => host.tab(tab), { "data-tab": tab }),
     );
     for (const tab of this.tabs) tab.classList.add("mg-text");
+    this.room = this.button(icon("room"), "room", () => host.room(), { "data-act": "room" });
     this.help = this.button("?", "help", () => host.help(), { "data-act": "help" });
     const separator = () => element("span", { class: "mg-sep" });
     this.lanesOnly = [
@@ -143,7 +152,7 @@ export class Toolbar {
       element("span", { class: "mg-gap" }),
       element("label", { class: "mg-length" }, this.length, this.unit),
       this.more,
-      element("span", { class: "mg-ends" }, ...this.tabs, this.help),
+      element("span", { class: "mg-ends" }, ...this.tabs, this.room, this.help),
     );
   }
 

@@ -53,6 +53,7 @@ export class PictureDesk {
     editor.view.unit = UNITS.find((unit) => unit === kept.unit) ?? "frames";
     this.wipe = 0.5;
     this.kept = JSON.stringify({ show: this.show, film: this.film, mode: this.mode, unit: editor.view.unit });
+    this.inRoom = false; // which always shows the picture
     /** @type {Source | null} */
     this.source = null;
     /** The row under the pointer, and where the cursor was then. @type {{t: number, cursor: number} | null} */
@@ -65,6 +66,11 @@ export class PictureDesk {
     this.compared = { doc: /** @type {Timeline | null} */ (null), other: /** @type {Timeline | null} */ (null) };
     /** @type {string[]} */
     this.wantedFrames = [];
+  }
+
+  /** Whether the picture is seen. */
+  get visible() {
+    return this.show || this.inRoom;
   }
 
   /** What picture and filmstrip take of the node's height. */
@@ -120,7 +126,7 @@ export class PictureDesk {
     const { t: cursor } = this.editor.cursor;
     const same = t === (this.hovered?.t ?? null) && cursor === this.hovered?.cursor;
     this.hovered = t === null ? null : { t, cursor };
-    if (this.show && !same) this.host.arrived();
+    if (this.visible && !same) this.host.arrived();
   }
 
   // ---- what is stored
@@ -141,7 +147,7 @@ export class PictureDesk {
   /** Ask what is stored of the branch that is compared with, where it is looked at. */
   async askOther() {
     const { other } = this.editor;
-    if (!this.source || !this.show || this.mode === "one" || other === undefined) return;
+    if (!this.source || !this.visible || this.mode === "one" || other === undefined) return;
     await this.askBranch(other);
   }
 

@@ -81,9 +81,9 @@ export class Monitor {
   /** @param {import("../view/theme.mjs").Theme | null} theme */
   draw(theme) {
     const { desk, canvas } = this;
-    update(this.root, { hidden: !desk.show });
+    update(this.root, { hidden: !desk.visible });
     const { clientWidth: width, clientHeight: height } = canvas;
-    if (!desk.show || !theme || !width || !height) return;
+    if (!desk.visible || !theme || !width || !height) return;
     const scale = scaleOf(canvas);
     const ctx = contextFor(canvas, width, height, scale);
     if (!ctx) return;

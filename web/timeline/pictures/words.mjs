@@ -1,5 +1,5 @@
 // @ts-check
-/** What is said of the pictures. */
+/** What is said of the pictures, and of the room that they are seen in. */
 
 /** @type {Record<string, string>} */
 export const EN = {
@@ -27,6 +27,11 @@ export const EN = {
   "say.picture.off": "Picture at the playhead is hidden",
   "say.film.on": "Filmstrip is shown",
   "say.film.off": "Filmstrip is hidden",
+  room: "Room: timeline, picture and player over the whole page (Z)",
+  "room.title": "Action Timeline",
+  "room.full": "Full screen",
+  "room.leave": "Back to the graph (Esc)",
+  "room.away": "Shown over the whole page. Click here to bring it back.",
 };
 
 /** @type {Record<string, string>} */
@@ -54,4 +59,9 @@ export const ZH = {
   "say.picture.off": "已隐藏播放头处的画面",
   "say.film.on": "已显示胶片条",
   "say.film.off": "已隐藏胶片条",
+  room: "编辑室：时间轴、画面和播放器占满页面 (Z)",
+  "room.title": "动作时间线",
+  "room.full": "全屏",
+  "room.leave": "返回图 (Esc)",
+  "room.away": "正以整页显示。点击此处返回。",
 };
