@@ -14,6 +14,7 @@ from typing import Any
 from bench.demo_world import GamePlayer, ModelPlayer, measure_control, measure_endurance, psnr, squared_error
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.variants import FPS, SAME_VIEW, UNIVERSAL, Tried
+from comfyui_matrixgame.world import Models
 from demo_world.train.config import CPU
 
 WAYS = {
@@ -36,8 +37,9 @@ def measure_windows(folder: Path, rollouts: int, minutes: int) -> dict[str, dict
     report = {}
     for name, tried in WAYS.items():
         player = ModelPlayer(folder, game)
-        generator = player.models.generator
-        generator.run_as(tried.of(UNIVERSAL))
+        made = player.models
+        made.generator.run_as(tried.of(UNIVERSAL))
+        player.models = Models(made.generator, made.vae, vision=made.vision)  # which know what is tried from now on
         control, moving = measure_control(player, game, rollouts, STILL_BLOCKS)
         report[name] = {
             "still_db": dict(zip(map(str, AT), _still(player), strict=True)),

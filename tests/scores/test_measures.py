@@ -202,3 +202,12 @@ def test_a_measure_that_cannot_be_computed_says_why() -> None:
     assert "only 5 frames" in short.notes[-1]
     other = score_frames(iter(frames[:9].split(9)), None, reference=iter(frames[:9, :16].split(2)))
     assert "psnr" in other.without
+
+
+def test_a_few_inputs_show_no_axis_swapped_or_mirrored() -> None:
+    """As a blurred film shows them: walking along a wall looks like a step to its side."""
+    asked = np.zeros((144, 4))
+    asked[:48, 2], asked[48:72, 3], asked[72:96, 0], asked[96:120, 0], asked[120:, 2] = 1, 1, 0.1, -0.1, -1
+    series = asked.reshape(-1, 2, 4).sum(axis=1)
+    series[:, [2, 3]] = -series[:, [3, 2]] + 0.1 * np.random.default_rng(0).normal(size=(72, 2))
+    assert find_lag(series, asked).faults == ()

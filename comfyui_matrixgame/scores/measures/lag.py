@@ -23,6 +23,7 @@ LEAST = 20.0  # of log likelihood that the best lag must gain over no connection
 ORDERS = ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))  # as they should be, yaw and pitch swapped, forward and right
 NAMED = 0.3  # correlation from which an axis is called mirrored, or another's
 CLEAR = 6.0  # of log likelihood by which the best lag must be better than those that are not its neighbours
+LEAST_CHANGES = 3  # of an axis' inputs, from which it may be called mirrored; of two axes twice that for swapped
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,9 @@ def find_lag(series: NDArray[np.float64], asked: NDArray[np.float64]) -> Lag:
     gains = np.array(
         [[sum(_gain(table, order, count) for table, count in of_lag) for order in ORDERS] for of_lag in tables]
     )
+    changes = (np.diff(_sums(asked, pairs, 0), axis=0) != 0).sum(axis=0)
+    moved = [[i for i in range(len(AXES)) if order[i] != i] for order in ORDERS]
+    gains[:, [changes[axes].sum() < LEAST_CHANGES * len(axes) for axes in moved]] = 0.0
     best, order = (int(i) for i in np.unravel_index(gains.argmax(), gains.shape))
     if gains[best, order] < LEAST:
         return Lag(None, "picture and inputs have too little in common")
@@ -57,7 +61,7 @@ def find_lag(series: NDArray[np.float64], asked: NDArray[np.float64]) -> Lag:
         return Lag(None, "the inputs change too little, or the motion is too unclear")
     table, moves = tables[best][-1][0], ORDERS[order]
     own = {axis: round(float(table[moves[i], i]), 3) for i, axis in enumerate(AXES) if table[:, i].any()}
-    return Lag(lags[best], "", _faults(table, moves), own)
+    return Lag(lags[best], "", _faults(table, moves, changes), own)
 
 
 def _sums(asked: NDArray, pairs: int, lag: int) -> NDArray:
@@ -98,12 +102,12 @@ def _gain(table: NDArray, order: tuple[int, ...], count: int) -> float:
     return float(-0.5 * count * np.log(1 - (own**2).clip(0, 0.9999)).sum())
 
 
-def _faults(table: NDArray, order: tuple[int, ...]) -> tuple[str, ...]:
+def _faults(table: NDArray, order: tuple[int, ...], changes: NDArray) -> tuple[str, ...]:
     found = []
     for index, axis in enumerate(AXES):
         value = table[order[index], index]
         if abs(value) >= NAMED and order[index] != index:
             found.append(f"what asks for {axis} moves {AXES[order[index]]}{', mirrored' if value < 0 else ''}")
-        elif value <= -NAMED:
+        elif value <= -NAMED and changes[index] >= LEAST_CHANGES:
             found.append(f"{axis} is mirrored")
     return tuple(found)
