@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from comfyui_matrixgame.batch.backends.comfyui.workflow import default_workflow, fill, model_values
 from comfyui_matrixgame.batch.jobs import scripts
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.batch.jobs.output_names import check_names, default_template, parse_template
@@ -200,6 +201,16 @@ def test_files_that_are_no_job_files(folder: Path) -> None:
         read_job_file(folder / "none.yaml")
     with pytest.raises(BatchError, match="both sides must be multiples of 16"):
         read_job_file(write(folder, "size: 20x20\n"))
+
+
+def test_comfyui_servers_are_asked_for_the_loras(folder: Path) -> None:
+    models = 'models: {generator: g, vae: v, clip: c, lora: [a.safetensors, "b.safetensors:0.5"]}'
+    jobs = read(folder, f"images: a.png\nscripts: w 9f\n{models}\n")
+    workflow = fill(default_workflow(jobs, False, ("mp4",)), {**model_values(jobs, "universal"), "name": "n"})
+    chain = [("world", "lora2"), ("lora2", "lora1"), ("lora1", "generator")]
+    assert all(workflow[node]["inputs"]["model"] == [before, 0] for node, before in chain)
+    asked = [(workflow[f"lora{i}"]["inputs"]["file"], workflow[f"lora{i}"]["inputs"]["strength"]) for i in (1, 2)]
+    assert asked == [("a.safetensors", 1.0), ("b.safetensors", 0.5)]
 
 
 def test_without_a_size_jobs_have_the_one_that_the_generator_was_trained_at(folder: Path) -> None:
