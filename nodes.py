@@ -886,6 +886,49 @@ class ActionOverlay(io.ComfyNode):
         return io.NodeOutput(host.action_overlay.draw_overlay(images, actions, **look))
 
 
+class ScoreVideo(io.ComfyNode):
+    """See web/docs/MatrixGameScoreVideo.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameScoreVideo",
+            display_name="Score Video",
+            category=CATEGORY,
+            description="Measures whether a film moves as its inputs ask, and how its colours and sharpness hold.",
+            search_aliases=["matrix game benchmark", "evaluate video", "action accuracy", "drift", "gameworld score"],
+            inputs=[
+                io.MultiType.Input(
+                    "film", [io.Video, io.Image], tooltip="The film to measure; images count as 25 frames a second."
+                ),
+                Actions.Input(
+                    "actions",
+                    optional=True,
+                    tooltip="What the player did, from the film's first frame on; without it only colours, sharpness "
+                    "and change are measured.",
+                ),
+                io.MultiType.Input(
+                    "reference",
+                    [io.Video, io.Image],
+                    optional=True,
+                    tooltip="A film to compare with frame by frame, of the same size: PSNR and SSIM.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            outputs=[
+                io.String.Output(display_name="report", tooltip="The scores as text, with what they mean."),
+                io.String.Output(display_name="json", tooltip="All of it as JSON, with the curves."),
+                io.Image.Output(display_name="curves", tooltip="The inputs above what was seen, over time."),
+            ],
+        )
+
+    @classmethod
+    def execute(cls, film: Any, actions: Any = None, reference: Any = None) -> io.NodeOutput:
+        text, data, curves = host.score_video.score_video(film, actions, reference, cls.hidden.unique_id)
+        return io.NodeOutput(text, data, curves, ui=ui.PreviewText(text))
+
+
 class MatrixGameExtension(ComfyExtension):
     """All nodes of the pack."""
 
@@ -910,4 +953,5 @@ class MatrixGameExtension(ComfyExtension):
             SaveWorld,
             LoadWorld,
             ActionOverlay,
+            ScoreVideo,
         ]

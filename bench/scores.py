@@ -7,6 +7,10 @@
 one and with two inputs at a time; a block counts where the true pose moved as asked. It writes
 `comfyui_matrixgame/scores/measures/calibration.json`, which every report shows beside its scores, and with -o the
 figures of each set. About ten minutes of one core.
+
+`demo` scores films of the demo world as `matrixgame score` does: inputs one at a time, and play without a pause, in
+each fast mode and under window policies; the game's own frames for the same inputs are the reference. Ten minutes of
+one core.
 """
 
 from __future__ import annotations
@@ -17,7 +21,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +33,37 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import demo_world.render as renderer
-from bench.demo_world import CONTROLS
+from bench.demo_world import CONTROLS, GamePlayer, ModelPlayer
+from bench.drift import EXACT, ROLLOUT_MODES, in_mode
 from comfyui_matrixgame.actions.track import ActionTrack
+from comfyui_matrixgame.checkpoints.builtin import FOLDER
+from comfyui_matrixgame.checkpoints.load import load_generator
+from comfyui_matrixgame.measure import machine
 from comfyui_matrixgame.measure.reports import report_argument, report_in, write_text
+from comfyui_matrixgame.scores import protocol
+from comfyui_matrixgame.scores.film import score_frames
 from comfyui_matrixgame.scores.measures.asked import asked_of, signs_of_blocks
 from comfyui_matrixgame.scores.measures.lag import find_lag
 from comfyui_matrixgame.scores.measures.signs import CALIBRATION
 from comfyui_matrixgame.scores.motion.camera import AXES
 from comfyui_matrixgame.scores.motion.meter import MotionMeter
-from comfyui_matrixgame.variants import FPS, UNIVERSAL, first_input_of_block, frames_of_blocks
+from comfyui_matrixgame.scores.results.shown import summary
+from comfyui_matrixgame.variants import FPS, SAME_VIEW, UNIVERSAL, Tried, first_input_of_block, frames_of_blocks
+from demo_world.export import FILES
 from demo_world.game import Pose, play
 from demo_world.inputs import random_track
+from demo_world.train.config import CPU
 
 BLOCKS = 5
 LEAST = (0.1, 0.1, 0.5, 0.5)  # radians, units: a block that moved by less was blocked
 WORLD = 5000  # the first; training plays others
 LAGS = range(-3, 4)
 MIXED = 100  # times that the inputs are shuffled
+POLICIES = {
+    "newest, window 12": Tried(window=12),
+    "newest, window 18": Tried(window=18),
+    "same view, window 12": Tried(window=12, keeps=SAME_VIEW),
+}
 PLAIN = ((0.46, 0.62, 0.30), (0.43, 0.58, 0.28))  # hardly any pattern on the ground
 
 
@@ -189,19 +207,81 @@ def calibrate(options: argparse.Namespace) -> None:
     print(json.dumps(report, indent=2))
 
 
+def demo(options: argparse.Namespace) -> None:
+    """Films of the demo world scored, in each mode and under each window policy."""
+    game = GamePlayer(CPU.height, CPU.width, CPU.world)
+    generator = load_generator(FOLDER / FILES[0], EXACT)
+    report: dict[str, Any] = protocol.about() | {"machine": machine(torch.device("cpu")), "scores": {}}
+    report["films"] = f"{options.films} of {BLOCKS} blocks, {options.long} of {options.seconds} s"
+    ways = {f"{mode}, newest, window 6": (mode, Tried()) for mode in ROLLOUT_MODES}
+    ways |= {f"{EXACT}, {name}": (EXACT, tried) for name, tried in POLICIES.items()}
+    report["scores"]["the game itself"] = scored_films(game, game, options)
+    for name, (mode, tried) in ways.items():
+        player = ModelPlayer(FOLDER, game)
+        made = in_mode(generator, mode)
+        made.run_as(tried.of(UNIVERSAL))
+        player.models = replace(player.models, generator=made)
+        report["scores"][name] = scored_films(player, game, options)
+        if options.output:
+            write_text(options.output.with_suffix(".json"), json.dumps(report, indent=2) + "\n")
+            write_text(options.output.with_suffix(".md"), as_table(report))
+    print(as_table(report))
+
+
+def scored_films(player: GamePlayer | ModelPlayer, game: GamePlayer, options: argparse.Namespace) -> dict[str, Any]:
+    """The summary of the scores of a player's films."""
+    long = options.seconds * FPS
+    plans = [(number, track, frames_of_blocks(BLOCKS)) for number, track in enumerate(tracks(options.films, 1, 99))]
+    plans += [(100 + n, random_track(np.random.default_rng([n, 0x10]), long), long) for n in range(options.long)]
+    found = []
+    for number, track, count in tqdm(plans, desc="films"):
+        made, true = (each.frames([number], [track], count)[0] for each in (player, game))
+        score = score_frames(iter(made.split(FPS)), track, frames=count, reference=iter(true.split(FPS)))
+        found.append(asdict(score) | {"error": "", "name": str(number)})
+    return summary(found)
+
+
+def as_table(report: dict[str, Any]) -> str:
+    """A report of the demo world as Markdown."""
+    ways, rest = report["scores"], ("lag", "flicker", "sharpness_drift", "saturation_drift", "brightness_drift", "psnr")
+    heads = [*(f"{axis}, right (judged)" for axis in AXES), *(name.replace("_", " ") for name in rest)]
+    lines = [
+        f"# Scores of the demo world ({report['protocol']}, version {report['version']})", "",
+        f"Films: {report['films']}. Machine: {report['machine']['processor']}. Drift is the last "
+        "second against the first, in %; flicker in grey levels; PSNR against the game's own frames, in dB.", "",
+        f"| films of | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|",
+    ]  # fmt: skip
+    for name, part in ways.items():
+        cells = [_of_axis(part[axis]) for axis in AXES]
+        cells += [f"{part[each]['mean']:.4g}" if each in part else "not computed" for each in rest]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, "", *(f"- {text}" for text in report["deviations"]), ""])
+
+
+def _of_axis(part: dict[str, Any]) -> str:
+    """Signs of an axis: right, and of how many."""
+    if part["percent"] is None:
+        return f"not computed ({part['why']})"
+    return f"{part['percent']}% ({part['judged_percent']}% of {part['asked']})"
+
+
 def is_scores(path: Path) -> bool:
     """Whether this program wrote a file."""
-    return "scores" in report_in(path) or "sets" in report_in(path)
+    found = report_in(path.with_suffix(".json"))
+    return "scores" in found or "sets" in found
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["calibrate"])
+    parser.add_argument("what", choices=["calibrate", "demo"])
     parser.add_argument("--clips", type=int, default=12, help="of ten seconds, for the lag")
-    parser.add_argument("-o", "--output", type=report_argument(".json", is_report=is_scores))
+    parser.add_argument("-o", "--output", type=report_argument(".json", ".md", is_report=is_scores))
+    parser.add_argument("--films", type=int, default=20, help="of the demo world with inputs one at a time")
+    parser.add_argument("--long", type=int, default=2, help="of play without a pause")
+    parser.add_argument("--seconds", type=int, default=20, help="of each of these")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    calibrate(options)
+    {"calibrate": calibrate, "demo": demo}[options.what](options)
 
 
 if __name__ == "__main__":

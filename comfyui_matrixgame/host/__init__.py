@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         loaders,
         roll_out,
         saved_worlds,
+        score_video,
         start_world,
         world_cache,
     )
@@ -36,6 +37,7 @@ __all__ = [
     "loaders",
     "roll_out",
     "saved_worlds",
+    "score_video",
     "start_world",
     "world_cache",
 ]

@@ -1,0 +1,40 @@
+"""Score Video in a real ComfyUI: what it says of a rollout is what the engine says of the same frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from comfyui_matrixgame.actions.read import read_text
+from comfyui_matrixgame.scores.film import score_frames
+from comfyui_matrixgame.scores.results.shown import text_table
+from comfyui_matrixgame.world import Models
+
+from ..graphs import Graph
+from ..server import Host
+from ..worlds import add_models, add_world
+from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
+
+SCRIPT = "w+right(0.1) 20f"
+
+
+def test_the_report_of_a_rollout(host: Host, base: Path, models: Models) -> None:  # noqa: F811
+    graph = Graph()
+    world = add_world(graph, *add_models(graph), seed=7)
+    actions = graph.add("MatrixGameActionTimeline", variant="universal", script=SCRIPT)
+    rolled = graph.add("MatrixGameRollOut", world=world, actions=actions, images="when connected")
+    scored = graph.add("MatrixGameScoreVideo", film=rolled[0], actions=actions, reference=rolled[0])
+    video = graph.add("MatrixGameScoreVideo", film=rolled[1], actions=actions)
+    save_images(graph, scored[2], "curves")
+    run = succeed(host, graph)
+    frames = torch.from_numpy(engine_frames(models, base, SCRIPT, seed=7))
+    track = read_text(SCRIPT, "universal").track
+    expected = score_frames(iter(frames.split(25)), track, frames=len(frames), reference=iter(frames.split(25)))
+    (said,) = run.outputs[scored.node]["text"]
+    assert said == text_table([vars(expected) | {"name": "video", "error": ""}])
+    assert "psnr                   100 dB" in said
+    assert "none of the" in said or "% right" in said
+    assert saved_images(host, "curves").shape[2] == 1200
+    (of_video,) = run.outputs[video.node]["text"]
+    assert "psnr                   not computed: no reference film was named" in of_video
