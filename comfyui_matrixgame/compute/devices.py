@@ -7,6 +7,7 @@ are on. `computing_on` sets it, and everything that computes runs inside: no thr
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 import warnings
@@ -16,6 +17,8 @@ from functools import cache
 from typing import Any, TypeVar
 
 import torch
+import torch.nn.functional as functional
+from torch import Tensor
 
 from ..errors import BackendError
 from .faults import reason_of
@@ -23,6 +26,8 @@ from .trials import chosen
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+OTHERS = ("xpu", "mps")  # kinds of devices that are taken where they have every operation
+log = logging.getLogger(__name__)
 BFLOAT16_FROM = (8, 0)  # compute capability: older cards have no products in it, and Triton none of its instructions
 SMALL = 50_000_000  # parameters up to which one thread of a CPU is enough
 CUDNN_ATTENTION = (9, 10)  # major capabilities on which cuDNN's attention is ahead (Hopper; data centre Blackwell)
@@ -32,7 +37,7 @@ def find_device(name: str | None) -> torch.device:
     """The device called `name`, or the best there is, which becomes this thread's current one. Raises BackendError,
     with the reason, where it does not work."""
     if name is None:
-        name = "cuda" if _cuda_works() else "mps" if torch.backends.mps.is_available() else "cpu"
+        name = "cuda" if _cuda_works() else next((kind for kind in OTHERS if _serves(kind)), "cpu")
     try:
         device = torch.device(name)
         if device.type == "meta":
@@ -44,6 +49,68 @@ def find_device(name: str | None) -> torch.device:
         why = _why_not(name, error)
         raise BackendError(f"The device '{name}' is not available here: {why}. Use --device cpu.") from None
     return device
+
+
+def _serves(kind: str) -> bool:
+    """Whether a device other than NVIDIA's is there and has every operation that the networks use; where one lacks,
+    the log says so."""
+    module = getattr(torch, kind, None)
+    if module is None or not module.is_available():
+        return False
+    why = missing_operation(torch.device(kind))
+    if why:
+        log.warning("The device '%s' is there, but %s; the CPU is used. --device %s insists.", kind, why, kind)
+    return not why
+
+
+def missing_operation(device: torch.device) -> str:
+    """The first of the networks' operations that a device does not have, as a clause; empty where it has all."""
+    for name, run in _OPERATIONS.items():
+        try:
+            if not bool(torch.isfinite(run(device).float()).all()):
+                return f"its {name} gives no numbers"
+        except (RuntimeError, NotImplementedError, TypeError) as error:
+            return f"it has no {name} ({reason_of(error)})"
+    return ""
+
+
+def _rotation(device: torch.device) -> Tensor:
+    pairs = torch.view_as_complex(torch.ones(4, 2, 2, device=device))
+    return torch.view_as_real(pairs * torch.polar(torch.ones(2), torch.ones(2)).to(torch.complex64).to(device))
+
+
+def _attention(device: torch.device) -> Tensor:
+    q = torch.ones(1, 2, 8, 16, device=device, dtype=torch.bfloat16 if multiplies_bfloat16(device) else torch.float32)
+    return functional.scaled_dot_product_attention(q, q, q)
+
+
+_OPERATIONS: dict[str, Callable[[torch.device], Tensor]] = {
+    "convolution in space and time": lambda device: functional.conv3d(
+        torch.ones(1, 2, 3, 4, 4, device=device), torch.ones(2, 2, 3, 3, 3, device=device), padding=1
+    ),
+    "convolution": lambda device: functional.conv2d(
+        torch.ones(1, 2, 4, 4, device=device), torch.ones(2, 2, 3, 3, device=device), padding=1
+    ),
+    "complex product": _rotation,
+    "attention": _attention,
+    "enlarging": lambda device: functional.interpolate(
+        torch.ones(1, 2, 4, 4, device=device), scale_factor=2.0, mode="nearest-exact"
+    ),
+    "norm": lambda device: functional.layer_norm(torch.ones(2, 8, device=device), (8,)),
+}
+"""What the networks compute with beside sums and products, each as small as it can be."""
+
+
+@cache
+def widest_float(device: torch.device) -> torch.dtype:
+    """float64 where a device has it, else float32: MPS has none, and neither have XPUs of some cards."""
+    if device.type in ("cpu", "cuda", "meta"):
+        return torch.float64
+    try:
+        torch.ones(1, dtype=torch.float64, device=device).add(1).item()
+    except (RuntimeError, TypeError):
+        return torch.float32
+    return torch.float64
 
 
 def fit_threads(device: torch.device, parameters: int) -> None:

@@ -155,7 +155,7 @@ def count_episodes(root: Path) -> int:
         raise MatrixGameError(
             f"There is no recording in {root}; `python -m demo_world.record` and `matrixgame batch export` make them."
         )
-    return int(json.loads(path.read_text())["total_episodes"])
+    return int(json.loads(path.read_text(encoding="utf-8"))["total_episodes"])
 
 
 def read_episode(root: Path, number: int, variant: Variant | None = None) -> tuple[NDArray[np.uint8], ActionTrack]:

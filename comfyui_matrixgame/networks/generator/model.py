@@ -18,6 +18,7 @@ from einops import rearrange
 from torch import Tensor
 
 from ...compute.attention import Attention, sdpa
+from ...compute.devices import widest_float
 from ...compute.joined import lay_together, outputs_of
 from ...compute.ops import Operations, OperationsLike, cast, feed_forward, is_wrapped, upload
 from ...compute.quantise import QuantisedRows
@@ -350,8 +351,9 @@ class Generator(nn.Module):
 
     def _time_embedding(self, timesteps: Sequence[float] | Tensor, like: Tensor) -> Tensor:
         half = TIME_FREQUENCIES // 2
-        times = torch.as_tensor(timesteps, dtype=torch.float64)
-        frequencies = 10000.0 ** (-torch.arange(half, dtype=torch.float64, device=times.device) / half)
+        place = timesteps.device if isinstance(timesteps, Tensor) else torch.device("cpu")
+        times = torch.as_tensor(timesteps, dtype=widest_float(place))
+        frequencies = 10000.0 ** (-torch.arange(half, dtype=times.dtype, device=times.device) / half)
         angles = torch.outer(times, frequencies)
         waves = upload(torch.cat([angles.cos(), angles.sin()], dim=1).to(like.dtype), like.device)
         return self.time_embedding["2"](F.silu(self.time_embedding["0"](waves)))

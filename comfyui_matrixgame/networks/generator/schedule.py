@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...compute.devices import widest_float
+
 TABLE_SIZE = 1000
 SHIFT = 5.0
 
@@ -38,7 +40,7 @@ class Schedule:
 
 def clean_latents(noisy: Tensor, velocity: Tensor, sigma: float) -> Tensor:
     """x0 = x_t - sigma v, in float64 where the device has it; returns float32."""
-    exact = torch.float32 if noisy.device.type == "mps" else torch.float64
+    exact = widest_float(noisy.device)
     return (noisy.to(exact) - sigma * velocity.to(exact)).float()
 
 

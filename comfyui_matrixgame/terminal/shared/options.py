@@ -67,7 +67,7 @@ def add_models(command: argparse.ArgumentParser) -> None:
         help="auto (the first that fits of full and stream), full, stream (weights come from main memory layer by "
         "layer), or fp8 (weights stored as float8: no faster, other frames)",
     )
-    models.add_argument("--device", default=None, help="cuda, cpu, mps; default: the best there is")
+    models.add_argument("--device", default=None, help="cuda, cpu, mps, xpu; default: the best there is")
     models.add_argument("--attention", default="sdpa", help="sdpa, flash2, flash3, or sage, which approximates")
     tried = command.add_argument_group(
         "to try", "Another rollout than the published one; a world goes on only with those it was made with."

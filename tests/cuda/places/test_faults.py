@@ -194,8 +194,8 @@ def test_a_device_that_fails_in_the_middle(
     assert rendered(folder, tmp_path / "whole") == 0
     show = span._show
 
-    def fails(bar: Any, first: int, at: PassProgress) -> None:
-        show(bar, first, at)
+    def fails(bar: Any, first: int, part: Any, at: PassProgress) -> None:
+        show(bar, first, part, at)
         if (at.done, at.step) == (1, 2):
             if fault == "lost":
                 gpus.lose(0)
