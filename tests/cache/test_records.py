@@ -22,7 +22,7 @@ from comfyui_matrixgame.cache.kept_worlds import WorldStore
 from comfyui_matrixgame.cache.projects import CONDITION, FRAMES, LATENTS, SNAPSHOT
 from comfyui_matrixgame.cache.records import MAGIC, DamagedRecord, Record, claim, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
-from comfyui_matrixgame.host.routes.pictures import frame_picture
+from comfyui_matrixgame.host.routes.pictures import frames_of_file
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import start_world
 
@@ -243,7 +243,7 @@ def test_a_forged_record_of_many_gigabytes_is_refused_by_its_header(
         path = cache.folder / f"{'0' * 40}.{kind}"
         forge_large(path, entries)
         if kind == FRAMES:
-            assert frame_picture(path, "last", (16, 16)) is None
+            assert frames_of_file(path) is None
         assert cache.get(kind, "0" * 40, fits) is None
         assert not path.exists()
         assert "was damaged; it is made again" in cache.take_notices()[0]

@@ -42,7 +42,7 @@ def is_left_out(item: pytest.Item) -> bool:
     if item.get_closest_marker("alternates") is None:
         return False
     chosen = item.callspec.params  # type: ignore[attr-defined]
-    return (chosen["page_host"], chosen["renderer"]) not in ALTERNATING
+    return (chosen["page_host"], chosen.get("renderer") or chosen["page"]) not in ALTERNATING
 
 
 def make_base(folder: Path) -> Path:

@@ -11,7 +11,6 @@ from importlib import import_module
 from pathlib import Path
 
 from aiohttp import web
-from server import PromptServer
 
 from ...play import ROUTE
 
@@ -37,9 +36,12 @@ ROUTES = (
 
 def add_routes() -> None:
     """Offer them; once, before the server starts."""
-    _look_for_another_copy()
+    from server import PromptServer  # ComfyUI's; files of this folder are read without it too
+
+    routes: web.RouteTableDef = PromptServer.instance.routes
+    _look_for_another_copy(routes)
     for method, path, module, name in ROUTES:
-        PromptServer.instance.routes.route(method, path)(_later(module, name))
+        routes.route(method, path)(_later(module, name))
 
 
 def _later(module: str, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -49,9 +51,9 @@ def _later(module: str, name: str) -> Callable[[web.Request], Awaitable[web.Stre
     return handler
 
 
-def _look_for_another_copy() -> None:
+def _look_for_another_copy(routes: web.RouteTableDef) -> None:
     """Say where this pack is installed twice: the page would reach the routes of one and the sessions of the other."""
-    for route in PromptServer.instance.routes:
+    for route in routes:
         if isinstance(route, web.RouteDef) and route.path == ROUTE:
             owner = getattr(route.handler, "__self__", None)  # a method in versions before 0.2
             other = Path(inspect.getfile(route.handler if owner is None else type(owner))).parents[3]
