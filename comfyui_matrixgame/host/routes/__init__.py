@@ -38,10 +38,9 @@ def add_routes() -> None:
     """Offer them; once, before the server starts."""
     from server import PromptServer  # ComfyUI's; files of this folder are read without it too
 
-    routes: web.RouteTableDef = PromptServer.instance.routes
-    _look_for_another_copy(routes)
+    _look_for_another_copy(PromptServer.instance.routes)
     for method, path, module, name in ROUTES:
-        routes.route(method, path)(_later(module, name))
+        PromptServer.instance.routes.route(method, path)(_later(module, name))
 
 
 def _later(module: str, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

@@ -112,9 +112,9 @@ def test_steps_window_and_sink_are_tried_as_in_the_engine(host: Host, base: Path
         graph, rolled = simple(script, seed=7)
         loader = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameLoadGenerator")
         loader["inputs"].update(said)
-        save_images(graph, rolled[0], name)
+        save_images(graph, rolled[0], f"steps {name}")
         succeed(host, graph)
-        made[name] = saved_images(host, name)
+        made[name] = saved_images(host, f"steps {name}")
     np.testing.assert_array_equal(made["own"], engine_frames(models, base, script, seed=7))
     generator = copy.copy(models.generator)
     generator.run_as(Tried((1000, 500), 5, 1).of(models.variant))
@@ -202,10 +202,10 @@ def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) ->
     kept = {path: path.stat().st_mtime_ns for path in (host.base / "temp" / "matrixgame").glob("latents_*/[01].npy")}
     kept = {path: made for path, made in kept.items() if made > began}
     assert len(kept) == 2
-    assert re.fullmatch(
-        "Cancelled in block 3 of 26; 2 blocks kept until the world before is made anew, and Run goes on from there",
-        run.texts[-1][1],
-    )
+    rest = "until the world before is made anew, and Run goes on from there"
+    where = re.fullmatch(rf"Cancelled in block (\d+) of 26; (\d+) blocks kept {rest}", run.texts[-1][1])
+    assert where, run.texts[-1]
+    assert int(where[1]) - 1 == int(where[2]) >= 2  # a busy host is told late
     graph, rolled = simple(script, seed=13)
     save_images(graph, rolled[0], "resumed")
     succeed(host, graph)
@@ -433,7 +433,8 @@ def save_one(path, latents):
     save(path, latents)
 with torch.inference_mode():
     def roll_out(world):
-        result, _ = node.roll_out(world, track, all_outputs, "1", None, None)
+        graph = types.SimpleNamespace(get_node=lambda name: {"inputs": {}})
+        result, _ = node.roll_out(world, track, all_outputs, "1", None, graph)
         return result.images, result.world.world.block
     whole, block = roll_out(start_world(*loaded, 1, (0, 0), None, None, None, None))
     world = start_world(*loaded, 1, (0, 0), None, None, None, None)

@@ -36,7 +36,8 @@ EDIT = """(block) => { const editor = window.timeline.editor; const t = 12 * blo
 STRIP_POINT = """(block) => { const { canvas, editor } = window.timeline; const box = canvas.getBoundingClientRect();
   const scale = box.width / canvas.clientWidth;
   return [box.left + (editor.view.x(12 * block) + 1) * scale, box.top + 25 * scale]; }"""
-PLAYHEAD = """(t) => { const { editor, proxy } = window.timeline; proxy.focus(); editor.moveTo(t, 'w'); }"""
+MOVE_TO = """(t) => { const { editor, proxy } = window.timeline; proxy.focus(); editor.moveTo(t, 'w');
+  return document.activeElement === proxy.area; }"""
 INTO_SUBGRAPH = """() => {
   const { node, subgraph } = window.app.graph.convertToSubgraph(
     new Set(window.app.graph.nodes.filter((each) => each.type === 'MatrixGameActionTimeline')));
@@ -48,6 +49,11 @@ INTO_SUBGRAPH = """() => {
 }"""
 OUTER = "() => !!(window.timeline = window.outer.widgets?.find((w) => w.timeline)?.timeline)"
 HOVERED = "() => { const i = document.querySelector('.mg-hover img'); return !!i && i.complete && i.naturalWidth > 0 }"
+
+
+def move_to(page: Any, t: int) -> None:
+    """The cursor at a row of lane w, and the keyboard with the timeline: it can take it once the frontend shows it."""
+    until(page, MOVE_TO, 30, t)
 
 
 @pytest.fixture(params=RENDERERS)
@@ -66,7 +72,7 @@ def screenshot(page: Any, name: str) -> None:
 def branch_off(page: Any, blocks: int) -> None:
     """Fork at the playhead, pin the place, edit, run: only what is not shared is made; flip back, run: nothing is."""
     states = STATES[6:]
-    page.evaluate(PLAYHEAD, 12 * 2 - 4)
+    move_to(page, 12 * 2 - 4)
     page.keyboard.press("b")
     page.keyboard.press("Shift+M")
     page.keyboard.press("1")
@@ -77,7 +83,7 @@ def branch_off(page: Any, blocks: int) -> None:
     page.wait_for_timeout(300)
     until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
     page.screenshot_of("branch")
-    page.evaluate(PLAYHEAD, 12 * 2 - 4)
+    move_to(page, 12 * 2 - 4)
     page.keyboard.press("x")
     until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
     page.screenshot_of("main")

@@ -13,7 +13,7 @@ from ..browser import RENDERERS, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
 from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, PLAYHEAD
+from .test_cache_page import CONNECT, move_to
 from .test_pictures import AWAY, SHOW, shot
 
 pytestmark = pytest.mark.alternates
@@ -52,7 +52,7 @@ def test_files_come_in_by_drop_and_go_out_by_button(page: Any, page_host: Host) 
     page.evaluate(DROP, ["keys.csv", "w,s,a,d\n" + "1,0,0,0\n" * 21])
     until(page, f"() => {NOTE}.startsWith('keys.csv opened (csv)')", 30)
     assert page.evaluate(f"() => {LENGTH}") == 21
-    page.evaluate(PLAYHEAD, 0)
+    move_to(page, 0)
     page.keyboard.press("Control+z")
     assert page.evaluate(f"() => {LENGTH}") == 33
     page.evaluate(DROP, ["broken.mgs", "fwd 12"])

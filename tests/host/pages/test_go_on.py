@@ -12,7 +12,7 @@ from ..browser import RENDERERS, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
 from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, PLAYHEAD
+from .test_cache_page import CONNECT, move_to
 from .test_pictures import AWAY, SHOW, shot
 
 pytestmark = pytest.mark.alternates
@@ -44,7 +44,7 @@ def test_going_on_makes_only_what_is_new(page: Any, page_host: Host) -> None:
     until(page, f"() => {STATUS}.includes('nothing to make: all 3 blocks are stored')", 30)
 
     # two blocks more by keyboard, one more by its end
-    page.evaluate(PLAYHEAD, 0)
+    move_to(page, 0)
     page.keyboard.press("a")
     page.keyboard.type("2")
     page.keyboard.press("Enter")

@@ -11,7 +11,7 @@ from ..browser import RENDERERS, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
 from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, PLAYHEAD
+from .test_cache_page import CONNECT, move_to
 from .test_pictures import AWAY, SHOW, SHOWN, shot
 
 pytestmark = pytest.mark.alternates
@@ -37,7 +37,7 @@ def test_the_room_takes_the_page_and_gives_everything_back(page: Any, page_host:
     page.evaluate(QUEUE)
     until(page, QUEUE_EMPTY, 240)
     before = page.evaluate(WIDTHS)
-    page.evaluate(PLAYHEAD, 12)
+    move_to(page, 12)
     page.keyboard.press("z")
     until(page, SHOWN, 30, 12)
     assert page.evaluate(PLACES) == [1, 0]
@@ -56,7 +56,7 @@ def test_the_room_takes_the_page_and_gives_everything_back(page: Any, page_host:
     until(page, "() => !document.querySelector('.mg-room')", 30)
     until(page, f"(width) => Math.abs(({WIDTHS})()[0] - width) < 2", 30, before[0])
     until(page, "() => window.timeline.monitor.root.hidden", 30)  # the picture is as it was
-    page.evaluate(PLAYHEAD, 3)
+    move_to(page, 3)
     page.keyboard.press("ArrowRight")
     assert page.evaluate("() => window.timeline.editor.cursor.t") == 4
 

@@ -29,9 +29,10 @@ const label = node.widgets[0].options.getOptionLabel;
 const others = node.widgets.slice(1).map((w) => w.options?.getOptionLabel ?? null);
 const labels = ["keep", "new", "", null].map(label);
 nameOptions({ widgets: [variants] }, "zh");
-const variant = ["universal", "flight"].map(variants.options.getOptionLabel);
+const variant = ["universal", "flight", "auto"].map(variants.options.getOptionLabel);
 process.stdout.write(JSON.stringify({ french, labels, others, variant, value: node.widgets[0].value }));
 """
+AUTO = ("variant", "auto")  # called as that of dtype
 OWN = {"comfyui", "sdpa", "flash2", "flash3", "sage", "fp8", "int8", "(files)"}
 OWN |= {"float32", "bfloat16", "float16", "float8_e4m3fn"}
 ELSEWHERE = {("file", "(none)"), ("file", DEMO_WORLD)}  # among files, which differ from machine to machine
@@ -48,6 +49,7 @@ def choices() -> set[tuple[str, str]]:
 
 def test_every_word_has_a_name_and_no_name_is_left_over() -> None:
     wanted = {(name, choice) for name, choice in choices() if choice not in OWN} | ELSEWHERE
+    wanted -= {AUTO}
     for language, words in _node(NAMES).items():
         assert {(name, choice) for name, names in words.items() for choice in names} == wanted, language
         shown = [text for names in words.values() for text in names.values()]
@@ -59,5 +61,5 @@ def test_only_lists_of_ours_are_named_and_values_stay() -> None:
     assert told["french"] == [None, None, None]
     assert told["labels"] == ["重新生成并保存 (keep)", "new", "", ""]
     assert told["others"] == [None, None]
-    assert told["variant"] == ["通用 (universal)", "flight"]
+    assert told["variant"] == ["通用 (universal)", "flight", "自动 (auto)"]
     assert told["value"] == "keep"

@@ -385,7 +385,7 @@ def test_fingers_paint_pinch_and_open_the_menu(timeline: TimelinePage) -> None:
     assert page.evaluate("() => app.canvas.ds.scale") == scale
     timeline.press("f")
     timeline.touch("touchStart", timeline.place(100, "a"))
-    page.wait_for_timeout(700)
+    page.locator(".mg-menu").wait_for()
     timeline.touch("touchEnd")
     assert page.locator(".mg-menu").is_visible()
     assert timeline.tracks == {"w": [[20, 41]]}
