@@ -22,6 +22,19 @@ const LONG_PRESS = 550;
 const DOUBLE = 400;
 const SLOP = 6;
 
+/** Let the finger that is down be lifted without a click, which would press what has come to lie under it. */
+function withoutClick() {
+  const stop = (/** @type {Event} */ event) =>
+    (event.preventDefault(), event.stopImmediatePropagation());
+  const done = () => {
+    window.removeEventListener("click", stop, true);
+    window.removeEventListener("pointerdown", done, true);
+  };
+  window.addEventListener("click", stop, true);
+  window.addEventListener("pointerdown", done, true);
+  window.addEventListener("pointerup", () => setTimeout(done, 400), { capture: true, once: true });
+}
+
 export class Pointers {
   /** @param {HTMLCanvasElement} canvas @param {Editor} editor @param {PointerHost} host */
   constructor(canvas, editor, host) {
@@ -212,6 +225,7 @@ export class Pointers {
   longPress(p) {
     this.cancel();
     this.host.menu(p);
+    withoutClick();
   }
 
   /** @param {MouseEvent} event */
