@@ -8,13 +8,15 @@ import pytest
 import torch
 
 from comfyui_matrixgame.actions.track import rows_of_blocks
-from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.world import PassProgress, load_world, rollout, save_world, start_world
+from comfyui_matrixgame.variants import SAME_VIEW, UNIVERSAL, Tried
+from comfyui_matrixgame.world import Models, PassProgress, load_world, rollout, save_world, start_world
+from comfyui_matrixgame.world.block import views
 from comfyui_matrixgame.world.files import state_tensors
 
 from ...cache.blocks import same
 from ...pretend_gpu import Machine
 from ...support.networks import random_track, small_image
+from ...worlds.test_same_view import AT_TIMES
 from ..networks import BLOCKS, CUDA, at_home, begin, blocks_of, on_both, reference, small_on, track_of, without_graphs
 
 SLOTS = 2  # where a block of the universal variant can begin in its window, so many kinds of passes are recorded
@@ -118,3 +120,36 @@ def test_a_batch_of_worlds(two_gpus: Machine) -> None:
     with without_graphs():
         assert same(first, make(CUDA[0]))
     assert not torch.equal(first[0].frames[0], first[0].frames[1])
+
+
+def test_a_window_that_keeps_the_same_view(
+    two_gpus: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Recorded on both devices and called on one; from a file on the other; and a block taken back."""
+    monkeypatch.setattr(views, "ALIKE", AT_TIMES)
+    count = 7
+
+    def keeping(device: torch.device) -> Models:
+        models = small_on(device)
+        models.generator.run_as(Tried(window=9, keeps=SAME_VIEW).of(models.variant))
+        return Models(models.generator, models.vae, None, None)
+
+    with without_graphs():
+        called = blocks_of(keeping(CUDA[0]), blocks=count)
+    for recorded in on_both(lambda device: blocks_of(keeping(device), blocks=count)):
+        assert same(recorded, called)
+    here, there = (keeping(device) for device in CUDA)
+    track = track_of(here, count)
+    run, made = rollout(here, begin(here), track, count), []
+    for index in range(5):
+        block = at_home(next(run))
+        before = run.world_before
+        assert before is not None
+        again = rollout(there, before, track.slice(rows_of_blocks(index)), 1)
+        assert same([at_home(next(again))], [block])
+        assert run.step_back()
+        made.append(at_home(next(run)))
+    assert same(made, called[:5])
+    kept = load_world(save_world(run.world, tmp_path / "world.safetensors"))
+    rest = rollout(there, kept, track.slice(rows_of_blocks(5)), 2)
+    assert same([at_home(block) for block in rest], called[5:])
