@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from aiohttp import web
 
 from ...actions.document import Timeline
 from ...actions.formats.exporters import KINDS, TEXTS, write_actions
+from ...actions.named_scripts import plain_name
 from ...actions.read import read_file, read_text
 from ...errors import MatrixGameError
 from ...variants import VARIANTS
@@ -29,7 +31,8 @@ async def read_inputs_file(request: web.Request) -> web.Response:
     own_page(request)
     if request.content_type != "application/octet-stream":
         raise web.HTTPUnsupportedMediaType(text="Send the file's bytes, with Content-Type: application/octet-stream.")
-    name, variant = Path(request.query.get("name", "")).name[-100:], request.query.get("variant")
+    name, variant = Path(request.query.get("name", "")), request.query.get("variant")
+    name = plain_name(name.stem)[:60] + re.sub(r"[^\w.]", "", name.suffix)[:20]  # such as every system takes
     if variant not in VARIANTS:
         raise web.HTTPBadRequest(text=f"There is no variant '{str(variant)[:80]}'.")
     body = bytearray()
@@ -43,7 +46,7 @@ async def read_inputs_file(request: web.Request) -> web.Response:
 def _opened(name: str, body: bytes, variant: str) -> dict[str, Any]:
     """What a file says, as a timeline. It is read from a folder of its own, as its ending tells what it may be."""
     with tempfile.TemporaryDirectory(prefix="matrixgame_") as folder:
-        path = Path(folder) / (name or "inputs")
+        path = Path(folder) / name
         path.write_bytes(body)
         loaded = read_file(path, variant)
     timeline = loaded.timeline or Timeline.from_track(loaded.track)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
 from ...cache.records import DamagedRecord, OtherVersion, Record, read_record
+from ...media.gif import GifWriter
 from ...variants import FPS, FRAMES_PER_BLOCK
 from ...world.check import LARGEST_SIDE
 
@@ -85,10 +88,23 @@ def result_picture(blocks: Iterator[Tensor], kind: str) -> bytes | None:
         _contact_sheet([_fitted(block[len(block) // 2], SHEET_CELL) for block in rest]).save(buffer, "PNG")
         return buffer.getvalue()
     frames = (_fitted(frame, RESULT_SIZE) for block in rest for frame in block)
-    more = {"quality": 80, "method": 2} if kind == "webp" else {}
+    if kind == "gif":
+        return _gif(frames)
     shown = next(frames)
-    shown.save(buffer, kind, save_all=True, append_images=frames, duration=round(1000 / FPS), loop=0, **more)
+    more = {"duration": round(1000 / FPS), "loop": 0, "quality": 80, "method": 2}
+    shown.save(buffer, kind, save_all=True, append_images=frames, **more)
     return buffer.getvalue()
+
+
+def _gif(frames: Iterator[Image.Image]) -> bytes:
+    """Frame by frame, in memory that does not grow with their number. Raises VideoError."""
+    first = next(frames)
+    with tempfile.TemporaryDirectory(prefix="matrixgame_") as folder:
+        path = Path(folder) / "result.gif"
+        with GifWriter(path, first.height, first.width) as writer:
+            for frame in chain([first], frames):
+                writer.write(np.asarray(frame)[None])
+        return path.read_bytes()
 
 
 def _fitted(frame: Tensor, size: tuple[int, int]) -> Image.Image:

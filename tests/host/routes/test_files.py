@@ -65,6 +65,8 @@ def test_what_cannot_be_opened_is_said_in_words(host: Host) -> None:
         assert len(text) > 20
     assert b"did you mean 'forward'" in opened(host, "walk.mgs", b"w 12\nfwd 3")[1]
     assert opened(host, "../../walk.mgs", b"w 12")[0] == 200, "the name says only what it may be"
+    for name in ("..", ".", "a%00b.mgs", "CON:x.mgs", "w" * 300 + ".mgs", "%2F", "%E2%80%AEx.mgs"):
+        assert opened(host, name, b"w 12")[0] == 200, name  # no name of a user's is one on this disk
     assert opened(host, "w.mgs", b"w 12", variant="none")[0] == 400
     assert opened(host, "w.mgs", b"w 12", Content_Type="text/plain")[0] == 415
     assert opened(host, "w.mgs", b"w 12", Origin="http://evil.example")[0] == 403
