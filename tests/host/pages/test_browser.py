@@ -16,6 +16,7 @@ from ..browser import RENDERERS, bounds, double_click, load_workflow, open_page,
 from ..graphs import WORKFLOWS, read_workflow
 from ..nodes.test_workflows import SMALL, write_clip
 from ..server import PACK, Host
+from .on_page import QUEUE, QUEUE_EMPTY
 
 PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
 PLAYS = """async ([name, width]) => {
@@ -27,11 +28,6 @@ PLAYS = """async ([name, width]) => {
   await saved.play().catch(() => {});
   return saved.readyState >= 2 && saved.videoWidth === width && saved.currentTime > 0;
 }"""
-QUEUE_EMPTY = """async () => {
-  const queue = await (await fetch('/queue')).json();
-  return !queue.queue_running.length && !queue.queue_pending.length;
-}"""
-QUEUE = "async () => { await window.app.queuePrompt(0) }"
 DROP = """async (place) => {
   const answer = await fetch('/view?' + new URLSearchParams(place));
   const file = new File([await answer.blob()], place.filename, { type: 'video/mp4' });

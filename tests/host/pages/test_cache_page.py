@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, load_workflow, open_page, picture, until
+from ..browser import RENDERERS, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..nodes.test_workflows import SMALL
 from ..server import Host
-from .test_browser import QUEUE, QUEUE_EMPTY, SHRINK
+from .on_page import CONNECT, QUEUE, QUEUE_EMPTY, move_to, shot
+from .test_browser import SHRINK
 
-CONNECT = """(project) => {
-  const find = (type) => window.app.graph.nodes.find((node) => node.type === type);
-  const cache = window.LiteGraph.createNode('MatrixGameWorldCache');
-  cache.pos = [460, 620];
-  window.app.graph.add(cache);
-  cache.setSize([420, 420]);
-  cache.widgets.find((w) => w.name === 'name').value = project;
-  cache.connect(1, find('MatrixGameRollOut'), 'cache');
-  const node = find('MatrixGameActionTimeline');
-  window.timeline = node.widgets.find((w) => w.timeline).timeline;
-  window.told = [];
-  const tell = ({ detail }) => window.told.push([detail.block, detail.state]);
-  window.app.api.addEventListener('matrixgame.strip', tell);
-}"""
 STATES = "() => window.timeline.editor.blocks.map((state) => (state === 'resumable' ? 'cached' : state)).join(' ')"
 EDIT = """(block) => { const editor = window.timeline.editor; const t = 12 * block - 4;
   editor.doc = { ...editor.doc, tracks: { ...editor.doc.tracks, s: [[t, 3]] } }; editor.commit(); }"""
 STRIP_POINT = """(block) => { const { canvas, editor } = window.timeline; const box = canvas.getBoundingClientRect();
   const scale = box.width / canvas.clientWidth;
   return [box.left + (editor.view.x(12 * block) + 1) * scale, box.top + 25 * scale]; }"""
-MOVE_TO = """(t) => { const { editor, proxy } = window.timeline; proxy.focus(); editor.moveTo(t, 'w');
-  return document.activeElement === proxy.area; }"""
 INTO_SUBGRAPH = """() => {
   const { node, subgraph } = window.app.graph.convertToSubgraph(
     new Set(window.app.graph.nodes.filter((each) => each.type === 'MatrixGameActionTimeline')));
@@ -51,22 +34,11 @@ OUTER = "() => !!(window.timeline = window.outer.widgets?.find((w) => w.timeline
 HOVERED = "() => { const i = document.querySelector('.mg-hover img'); return !!i && i.complete && i.naturalWidth > 0 }"
 
 
-def move_to(page: Any, t: int) -> None:
-    """The cursor at a row of lane w, and the keyboard with the timeline: it can take it once the frontend shows it."""
-    until(page, MOVE_TO, 30, t)
-
-
 @pytest.fixture(params=RENDERERS)
 def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
     with open_page(browser, host, RENDERERS[request.param]) as opened:
         opened.renderer = request.param
-        opened.screenshot_of = lambda name: screenshot(opened, name)
         yield opened
-
-
-def screenshot(page: Any, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOT_FOLDER"):
-        picture(page, Path(folder) / f"cache_{name}_{page.renderer}.png")
 
 
 def branch_off(page: Any, blocks: int) -> None:
@@ -82,11 +54,11 @@ def branch_off(page: Any, blocks: int) -> None:
     assert run(page) == f"{blocks - 2} blocks made, 2 reused"
     page.wait_for_timeout(300)
     until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
-    page.screenshot_of("branch")
+    shot(page, "cache_branch")
     move_to(page, 12 * 2 - 4)
     page.keyboard.press("x")
     until(page, f"{states} === 'cached pinned {' '.join(['cached'] * (blocks - 2))}'", 30)
-    page.screenshot_of("main")
+    shot(page, "cache_main")
     assert run(page) == f"0 blocks made, {blocks} reused"
 
 
@@ -129,7 +101,7 @@ def test_strip_and_list(page: Any, host: Host) -> None:
     listed.wait_for(timeout=30_000)
     assert f"{2 * blocks - 2} blocks" in listed.inner_text()
     assert "1 pinned" in listed.inner_text()
-    page.screenshot_of("list")
+    shot(page, "cache_list")
     page.evaluate(INTO_SUBGRAPH)  # the strip is there too, on the subgraph's own node
     until(page, OUTER, 30)
     page.evaluate("() => window.timeline.editor.flip()")  # or the host has nothing to run

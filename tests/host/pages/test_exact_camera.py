@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,30 +9,13 @@ import pytest
 from comfyui_matrixgame.actions.document import Timeline
 from tests.web.page import TimelinePage
 
-from ..browser import RENDERERS
-from ..server import Host
+from .on_page import shot
 
 pytestmark = pytest.mark.alternates
 
 
-@pytest.fixture
-def timeline(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
-    page_host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
-    page = TimelinePage(context.new_page(), None, page_host.url, node="TimelineHostProbe").open()
-    page.renderer = renderer  # type: ignore[attr-defined]
-    yield page
-    context.close()
-    assert not page.errors
-
-
 def yaw(timeline: TimelinePage) -> list[Any]:
     return timeline.value["tracks"]["yaw"]
-
-
-def shot(timeline: TimelinePage, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOT_FOLDER"):
-        timeline.page.screenshot(path=str(Path(folder) / f"exact_{name}_{timeline.renderer}.png"))  # type: ignore[attr-defined]
 
 
 def test_a_quarter_turn_is_typed_and_the_camera_turns_it(timeline: TimelinePage) -> None:
@@ -77,7 +57,7 @@ def test_a_quarter_turn_is_typed_and_the_camera_turns_it(timeline: TimelinePage)
     page.mouse.move(*timeline.place(15, "pitch", 0.2), steps=3)
     timeline.settle()
     coarse = timeline.js("editor.readout.text")
-    shot(timeline, "drawing")
+    shot(timeline.page, "exact_drawing")
     assert coarse.endswith("° a frame · 0.60 s")
     page.keyboard.down("Control")
     page.mouse.move(*timeline.place(16, "pitch", 0.2), steps=2)
@@ -97,7 +77,7 @@ def test_a_quarter_turn_is_typed_and_the_camera_turns_it(timeline: TimelinePage)
     assert timeline.js("[editor.selection.a, editor.selection.b]") == [20, 44]
     timeline.press("Shift+U")
     items = page.locator(".mg-menu [role=menuitemradio]").all_inner_texts()
-    shot(timeline, "steps")
+    shot(timeline.page, "exact_steps")
     assert any("yaw · frame 81 · 3.24 s" in item for item in items), items
     page.locator(".mg-menu [role=menuitemradio]").last.tap()
     timeline.settle()
@@ -114,7 +94,7 @@ def test_presets_are_dragged_in_and_a_selection_becomes_one(timeline: TimelinePa
     page.mouse.move(box["x"] + 10, box["y"] + 5)
     page.mouse.down()
     page.mouse.move(*timeline.place(60, "a"), steps=4)
-    shot(timeline, "preset")
+    shot(timeline.page, "exact_preset")
     assert page.locator(".mg-ghost").inner_text() == "pan right"
     page.mouse.up()
     timeline.settle()

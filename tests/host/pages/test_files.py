@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from ..browser import RENDERERS, load_workflow, open_page, until
+from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, move_to
-from .test_pictures import AWAY, SHOW, shot
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
 
 pytestmark = pytest.mark.alternates
 DROP = """([name, text]) => { const data = new DataTransfer(); data.items.add(new File([text], name));
@@ -23,13 +20,6 @@ DROP = """([name, text]) => { const data = new DataTransfer(); data.items.add(ne
     over.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true })); }"""
 NOTE = "document.querySelector('.mg-note').textContent"
 LENGTH = "window.timeline.editor.doc.length"
-
-
-@pytest.fixture
-def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
-    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
-        opened.label = renderer
-        yield opened
 
 
 def saved(page: Any, item: str) -> bytes:
@@ -42,7 +32,7 @@ def saved(page: Any, item: str) -> bytes:
 
 def test_files_come_in_by_drop_and_go_out_by_button(page: Any, page_host: Host) -> None:
     load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
-    page.evaluate(CONNECT, f"files {page.label}")
+    page.evaluate(CONNECT, f"files {page.renderer}")
     page.evaluate(AWAY)
     page.evaluate(SHOW, ["idle 33f", 1.0])
     nodes = page.evaluate("() => window.app.graph.nodes.length")

@@ -12,7 +12,7 @@ from playwright.sync_api import Page
 from ..browser import RENDERERS, SETTLED, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .test_browser import QUEUE_EMPTY
+from .on_page import QUEUE_EMPTY
 from .test_live_play import demo_graph, show_node
 
 FIRST = next(path for path in WORKFLOWS if "First steps" in path.stem)

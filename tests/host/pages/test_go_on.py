@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, load_workflow, open_page, until
+from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, move_to
-from .test_pictures import AWAY, SHOW, shot
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
 
 pytestmark = pytest.mark.alternates
 NOTE = "document.querySelector('.mg-note').textContent"
@@ -26,16 +23,9 @@ END = """(t) => { const { canvas, editor } = window.timeline; const box = canvas
   return [box.left + editor.view.x(t) * scale, box.top + 8 * scale]; }"""
 
 
-@pytest.fixture
-def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
-    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
-        opened.label = renderer
-        yield opened
-
-
 def test_going_on_makes_only_what_is_new(page: Any, page_host: Host) -> None:
     load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
-    page.evaluate(CONNECT, f"go on {page.label}")
+    page.evaluate(CONNECT, f"go on {page.renderer}")
     page.evaluate(AWAY)
     page.evaluate(SHOW, ["w 33f", 1.0])
     page.evaluate(LISTEN)

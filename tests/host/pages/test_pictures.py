@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,20 +13,13 @@ from playwright.sync_api import Request
 from comfyui_matrixgame.cache.records import read_record
 from comfyui_matrixgame.variants import frames_of_blocks
 
-from ..browser import RENDERERS, load_workflow, open_page, picture, until
+from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, move_to
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
 
 pytestmark = pytest.mark.alternates
 SCRIPT = "w+d 21; w+d+yaw(0.1) 24"  # 45 rows, 4 blocks, which no other test of the page makes
-SHOW = """([script, scale]) => { const { timeline, app } = window;
-  timeline.editor.load(script); timeline.host.changed();
-  const view = app.canvas.ds; view.scale = scale;
-  const node = app.graph.nodes.find((each) => each.type === 'MatrixGameActionTimeline');
-  view.offset = [80 / scale - node.pos[0], 110 / scale - node.pos[1]]; app.canvas.setDirty(true, true); }"""
-AWAY = "() => { window.app.graph.nodes.find((n) => n.type === 'MatrixGameWorldCache').pos = [460, 1200]; }"
 NOTE = "() => document.querySelector('.mg-picture-note').textContent"
 SHOWN = """(t) => { const { pictures, monitor } = window.timeline; return pictures.row === t
   && !!monitor.last[0]?.loaded && document.querySelector('.mg-picture-note').textContent === ''; }"""
@@ -57,22 +47,16 @@ FILM_Y = 22 + 14 + 20
 
 
 @pytest.fixture
-def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
-    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
-        opened.asked = []
-        opened.on("request", lambda request: _note(opened.asked, request))
-        opened.label = renderer
-        yield opened
+def page(page: Any) -> Any:
+    """One that notes which pictures it asks for."""
+    page.asked = []
+    page.on("request", lambda request: _note(page.asked, request))
+    return page
 
 
 def _note(asked: list[str], request: Request) -> None:
     if "/matrixgame/cache/" in request.url and "/frame" in request.url:
         asked.append(request.url)
-
-
-def shot(page: Any, name: str) -> None:
-    if folder := os.environ.get("SCREENSHOT_FOLDER"):
-        picture(page, Path(folder) / f"picture_{name}_{page.label}.png")
 
 
 def run(page: Any) -> None:
@@ -98,7 +82,7 @@ def drawn(page: Any, *means: np.ndarray) -> None:
 
 
 def test_the_picture_follows_playhead_and_pointer(page: Any, page_host: Host) -> None:
-    project = f"picture {page.label}"
+    project = f"picture {page.renderer}"
     workflow = read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem))
     load_workflow(page, workflow)
     page.evaluate(CONNECT, project)

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
 
 from tests.web.page import TimelinePage
 
-from ..browser import RENDERERS
-from ..server import Host
-
 pytestmark = pytest.mark.alternates
-
-
-@pytest.fixture
-def timeline(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
-    page_host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
-    page = TimelinePage(context.new_page(), None, page_host.url, node="TimelineHostProbe").open()
-    yield page
-    context.close()
-    assert not page.errors
 
 
 def test_a_recording_begins_with_the_first_key_and_is_quantised(timeline: TimelinePage) -> None:

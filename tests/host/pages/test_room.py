@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, load_workflow, open_page, until
+from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .test_browser import QUEUE, QUEUE_EMPTY
-from .test_cache_page import CONNECT, move_to
-from .test_pictures import AWAY, SHOW, SHOWN, shot
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
+from .test_pictures import SHOWN
 
 pytestmark = pytest.mark.alternates
 PLAYER = """() => { const node = window.LiteGraph.createNode('MatrixGameLivePlay'); node.pos = [1200, 1200];
@@ -22,16 +20,9 @@ PLACES = """() => ['.mg-timeline', '.mg-player, .mg-place, [data-matrixgame=play
 WIDTHS = "() => [window.timeline.root, window.timeline.monitor.root].map((each) => each.getBoundingClientRect().width)"
 
 
-@pytest.fixture
-def page(browser: Any, page_host: Host, renderer: str) -> Iterator[Any]:
-    with open_page(browser, page_host, RENDERERS[renderer]) as opened:
-        opened.label = renderer
-        yield opened
-
-
 def test_the_room_takes_the_page_and_gives_everything_back(page: Any, page_host: Host) -> None:
     load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
-    page.evaluate(CONNECT, f"room {page.label}")
+    page.evaluate(CONNECT, f"room {page.renderer}")
     page.evaluate(AWAY)
     page.evaluate(SHOW, ["w 21; w+right(0.1) 12", 0.8])
     page.evaluate(QUEUE)
