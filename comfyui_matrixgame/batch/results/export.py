@@ -24,12 +24,9 @@ from ...system.files import read_start, write_whole, written_whole
 from ...system.targets import check_target
 from ...variants import FPS, first_input_of_block, frames_of_blocks, get_variant
 from ..jobs.output_names import parse_template
-from ..jobs.settings import is_url
-from .folder_store import FolderStore
-from .ledger import Ledger, LedgerRow
+from .ledger import LedgerRow
 from .result import Result
-from .store import Store
-from .url_store import UrlStore
+from .store import Store, finished_jobs
 
 NUMBERS = "batch.json"  # which episode is which result, so that an export can be extended
 INDEX = "index.csv"
@@ -116,18 +113,12 @@ def rows_of_frames(result: Result) -> ActionTrack:
 
 def _finished(folder: Path, variant: str | None) -> tuple[Store, list[LedgerRow], int]:
     """Where the results lie, the finished jobs that have frames, and how many have none."""
-    ledger = Ledger(folder, write=False)
-    try:
-        where = str(ledger.note("output") or "")
-        done = [entry for entry in ledger.entries() if entry.result is not None]
-    finally:
-        ledger.close()
+    store, done = finished_jobs(folder)
     if variant is not None:
         done = [entry for entry in done if _result(entry).variant == get_variant(variant).name]
     found = [entry for entry in done if {"mp4", "png", "jpeg"} & _result(entry).items.keys()]
     if not found:
         raise BatchError(f"No finished job in {folder} has a video or frames; keep mp4 or png.")
-    store = UrlStore(where, write=False) if is_url(where) else FolderStore(folder)
     return store, found, len(done) - len(found)
 
 

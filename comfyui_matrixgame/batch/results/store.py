@@ -15,6 +15,7 @@ from ...errors import BatchError
 from ...system.targets import fault_of
 from ..jobs.settings import is_url
 from .folder_store import FolderStore
+from .ledger import Ledger, LedgerRow
 from .result import Result
 from .url_store import UrlStore
 
@@ -59,6 +60,17 @@ def open_store(where: str) -> Store:
     if is_url(where):
         return UrlStore(where)
     return FolderStore(Path(where))
+
+
+def finished_jobs(folder: Path) -> tuple[Store, list[LedgerRow]]:
+    """Where the results of a run lie, to be read, and its finished jobs. Raises BatchError where nothing ran."""
+    ledger = Ledger(folder, write=False)
+    try:
+        where = str(ledger.note("output") or "")
+        done = [row for row in ledger.entries() if row.result is not None]
+    finally:
+        ledger.close()
+    return UrlStore(where, write=False) if is_url(where) else FolderStore(folder), done
 
 
 def check_writable(where: str) -> None:

@@ -14,12 +14,9 @@ from pathlib import Path
 from ...actions.formats.all_formats import ENDINGS
 from ...actions.read import Loaded, read_file
 from ...actions.track import ActionTrack
-from ...batch.jobs.settings import is_url
 from ...batch.results.export import rows_of_frames
-from ...batch.results.folder_store import FolderStore
-from ...batch.results.ledger import FILE, Ledger, LedgerRow
-from ...batch.results.store import Store
-from ...batch.results.url_store import UrlStore
+from ...batch.results.ledger import FILE, LedgerRow
+from ...batch.results.store import Store, finished_jobs
 from ...errors import MatrixGameError, VideoError
 from ...media.dataset import action_names, count_episodes, table_path, video_path
 from ...variants import VARIANTS, get_variant
@@ -82,13 +79,7 @@ def _film(path: Path, name: str, actions: Callable[[], Loaded] | None, text: str
 
 
 def _of_ledger(folder: Path) -> list[Film]:
-    ledger = Ledger(folder, write=False)
-    try:
-        where = str(ledger.note("output") or "")
-        rows = [row for row in ledger.entries() if row.result is not None]
-    finally:
-        ledger.close()
-    store = UrlStore(where, write=False) if is_url(where) else FolderStore(folder)
+    store, rows = finished_jobs(folder)
     found = []
     for row in rows:
         assert row.result is not None
