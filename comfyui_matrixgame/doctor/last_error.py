@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 import traceback
 
 from .. import __version__
 from ..errors import MatrixGameError
+from ..system.files import write_whole
 from ..system.state import state_folder
 from .privacy import without_paths
 
@@ -26,9 +26,7 @@ def keep_error(error: BaseException, command: str) -> None:
         text = f"{type(error).__name__}: {error}"
         if not isinstance(error, MatrixGameError):
             text = "".join(traceback.format_exception(error))
-        part = folder / f"{_NAME}.{os.getpid()}.part"
-        part.write_text(f"{head}\n{without_paths(text)[-_MOST:]}", encoding="utf-8", errors="backslashreplace")
-        os.replace(part, folder / _NAME)
+        write_whole(folder / _NAME, f"{head}\n{without_paths(text)[-_MOST:]}".encode(errors="backslashreplace"))
 
 
 def read_last_error() -> str:

@@ -22,7 +22,7 @@ def state_folder() -> Path:
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "matrixgame"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Logs" / "matrixgame"
+        return Path.home() / "Library" / "Application Support" / "matrixgame"
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "matrixgame"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from torch import Tensor
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.errors import VariantError, WorldError
+from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.variants import SAME_VIEW, UNIVERSAL, Tried
 from comfyui_matrixgame.world import Models, World, load_world, rollout, save_world, stack_worlds, start_world
 from comfyui_matrixgame.world.block import views
@@ -166,3 +168,23 @@ def test_a_world_goes_on_only_with_what_it_was_made_with(models: Models) -> None
         world = start_world(here, small_image(16, 16), 3)
         with pytest.raises(WorldError, match="keeps the same view"):
             rollout(there, world, random_track(UNIVERSAL, 8))
+
+
+@pytest.mark.usefixtures("at_times")
+@pytest.mark.parametrize("world_bytes", [0, 1 << 30])
+def test_going_back_in_play(models: Models, world_bytes: int, tmp_path: Path) -> None:
+    """From worlds that were kept, from latents, and over stored blocks."""
+    track = random_track(UNIVERSAL, rows_of_blocks(BLOCKS))
+    start = start_world(models, small_image(16, 16), seed=3)
+    whole = plain(models, start, track)
+    for _ in range(2):  # the second time all of it is stored
+        cache = BlockCache(tmp_path, "played")
+        played = PlayedWorld(models, start, cache=cache, keep_frames=True, world_bytes=world_bytes)
+        for block in (*range(6), 3, 4, 1, *range(2, BLOCKS)):
+            if block != played.block:
+                played.go_to(block)
+            played.make(track.slice(rows_of_blocks(block)), lambda *_: None)
+        for block, frames in zip(whole, played.frames(), strict=True):
+            assert np.array_equal(frames, block.frames[0].numpy()), block.index
+        assert played.world.names == whole[-1].names
+        played.close()

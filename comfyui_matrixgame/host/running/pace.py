@@ -24,8 +24,8 @@ _measured: OrderedDict[str, dict[str, float]] = OrderedDict()  # seconds of one 
 
 
 def kind_of_run(world: World) -> str:
-    """What decides how long a block takes here: the models and the size."""
-    return f"{world.models_id}/{world.size}"
+    """What decides how long a block takes here: the models, the size, and how many passes see how much."""
+    return f"{world.models_id}/{world.size}/{world.variant.settings}"
 
 
 def seconds_a_block(kind: str) -> float | None:
