@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.containers.tensors import Damaged, checked_shape
-from ..system.files import NotARegularFile, open_regular
+from ..system.files import NotARegularFile, new_locked, open_regular, try_lock
 
 try:
     import fcntl
@@ -109,8 +109,7 @@ def write_record(path: Path, record: Record) -> int:
     """Write a record so that it is there whole or not at all; returns its size in bytes. Raises OSError."""
     part = path.with_name(f"{uuid.uuid4().hex}{PART}")
     try:
-        with part.open("xb") as file:
-            _lock(file)
+        with _new_locked(part) as file:
             size = _write(file, record, path.name)
             file.flush()
             os.fsync(file.fileno())
@@ -173,7 +172,7 @@ def sweep_parts(folder: Path, ours: str = f"*{PART}") -> int:
             continue
         try:
             with open_regular(part) as file:
-                _lock(file, wait=False)
+                try_lock(file)
                 if fcntl is not None:
                     part.unlink()  # while it is locked: from then on it may be another process's
             if fcntl is None:
@@ -202,11 +201,9 @@ def claim(path: Path) -> BinaryIO | None:
     death. None where another process has it. The name must end with PART. Raises OSError."""
     sweep_parts(path.parent, path.name)
     try:
-        file = path.open("xb")
+        return _new_locked(path)
     except FileExistsError:
         return None
-    _lock(file)
-    return file
 
 
 def _write(file: BinaryIO, record: Record, key: str) -> int:
@@ -251,9 +248,10 @@ def _take(file: BinaryIO, count: int, digest: Any) -> bytes:
     return data
 
 
-def _lock(file: BinaryIO, wait: bool = True) -> None:
-    if fcntl is not None:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+def _new_locked(path: Path) -> BinaryIO:
+    while (file := new_locked(path)) is None:
+        continue
+    return file
 
 
 def _sync_folder(folder: Path) -> None:

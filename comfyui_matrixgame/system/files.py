@@ -136,16 +136,14 @@ def _locked_folder(path: Path, mode: int) -> tuple[Path, BinaryIO]:
         folder = path.with_name(f".{_shortened(path)}.{secrets.token_hex(4)}{PART}")
         os.mkdir(folder, mode)
         try:
-            lock = open(folder / _LOCK, "xb")  # noqa: SIM115  it is open for as long as the folder is there
-        except FileNotFoundError:  # swept before it had a lock
+            lock = new_locked(folder / _LOCK)
+        except (FileNotFoundError, FileExistsError):  # others delete it already
             continue
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        _lock(lock, wait=True)
-        if fcntl is None or os.fstat(lock.fileno()).st_nlink:
+        if lock is not None:
             return folder, lock
-        lock.close()  # swept before it was locked
         shutil.rmtree(folder, ignore_errors=True)
     raise OSError(errno.EBUSY, "other processes delete what is begun", str(path))
 
@@ -162,33 +160,44 @@ def sweep_parts(path: Path) -> None:
         with contextlib.suppress(OSError):
             if entry.is_file(follow_symlinks=False):  # of a version that made no folders
                 os.unlink(entry.path)
-            elif entry.is_dir(follow_symlinks=False) and _is_left(Path(entry.path)):
-                shutil.rmtree(entry.path, ignore_errors=True)
+            elif entry.is_dir(follow_symlinks=False):
+                _delete_left(Path(entry.path))
 
 
-def _is_left(folder: Path) -> bool:
-    """Whether no living process writes in a folder of `own_folder`."""
-    try:
-        with open_regular(folder / _LOCK) as file:
-            _lock(file, wait=False)
-        if fcntl is None:
-            (folder / _LOCK).unlink()
-    except FileNotFoundError:
-        return True
-    except OSError:
-        return False
-    return True
+def _delete_left(folder: Path) -> None:
+    """Delete a folder of `own_folder`; raises OSError where a living process writes in it.
 
-
-def _lock(file: BinaryIO, wait: bool) -> None:
-    """Raises OSError where another process has it, or the disk knows no locks and `wait` is not set."""
+    Nobody can begin to write in it meanwhile: its lock is held until it is gone, or it has another name.
+    """
     if fcntl is None:
+        gone = folder.with_name(folder.name[: -len(PART) - 8] + secrets.token_hex(4) + PART)
+        os.rename(folder, gone)  # refused while a file in it is open
+        shutil.rmtree(gone, ignore_errors=True)
         return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except OSError:
-        if not wait:
-            raise
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(folder / _LOCK, flags, 0o666), "rb+") as file:
+        try_lock(file)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def new_locked(path: Path) -> BinaryIO | None:
+    """A new file to write to, locked while it is open, so that others see that a living process has it; None where
+    one who swept deleted it before it was locked. Raises OSError, FileExistsError where there is such a file."""
+    file = open(path, "xb")  # noqa: SIM115  it is open for as long as it is in use
+    if fcntl is None:
+        return file
+    with contextlib.suppress(OSError):  # the disk knows no locks
+        fcntl.flock(file, fcntl.LOCK_EX)
+    if os.fstat(file.fileno()).st_nlink:
+        return file
+    file.close()
+    return None
+
+
+def try_lock(file: BinaryIO) -> None:
+    """Lock an open file until it is closed. Raises OSError where another process has it, or the disk knows no locks."""
+    if fcntl is not None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _shortened(path: Path) -> str:

@@ -17,6 +17,7 @@ from comfyui_matrixgame.cache.blocks import SNAPSHOTS_ON_DISK, BlockCache
 from comfyui_matrixgame.cache.projects import forget_project, list_projects
 from comfyui_matrixgame.cache.records import DamagedRecord, OtherVersion, Record, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.system.files import try_lock
 
 KILOBYTE = 1024
 ROOT = Path(__file__).resolve().parents[2]
@@ -266,7 +267,7 @@ def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_not(tmp
     BlockCache(tmp_path, "p").put("latents", "00", record(0))
     (tmp_path / "p" / "dead.part").write_bytes(b"half")
     with (tmp_path / "p" / "living.part").open("xb") as living:
-        records._lock(living)
+        try_lock(living)
         code = "import sys; from pathlib import Path; from comfyui_matrixgame.cache.records import sweep_parts as s; "
         subprocess.run([sys.executable, "-c", code + "s(Path(sys.argv[1]))", str(tmp_path / "p")], cwd=ROOT, check=True)
         assert {path.name for path in (tmp_path / "p").glob("*.part")} == {"living.part"}

@@ -74,6 +74,27 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").is_symlink()
 
 
+MANY = """
+import sys; from pathlib import Path; from comfyui_matrixgame.system.files import written_whole
+sys.stdin.readline()
+for _ in range(1500):
+    with written_whole(Path(sys.argv[1])) as part:
+        part.write_text("whole")
+"""
+
+
+def test_processes_that_write_the_same_file_leave_each_other_alone(tmp_path: Path) -> None:
+    """None sweeps what another has just begun."""
+    command = [sys.executable, "-c", MANY, str(tmp_path / "out")]
+    writers = [subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    for writer in writers:
+        assert writer.stdin is not None
+        writer.stdin.write("\n")
+        writer.stdin.flush()
+    assert [writer.communicate(timeout=60)[1] for writer in writers] == [""] * 4
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
 def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
     path = tmp_path / "out.safetensors"
     write = (

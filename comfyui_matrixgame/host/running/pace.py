@@ -37,6 +37,7 @@ class PaceOfRun:
     """A context in which it is told how a run stands at each block, and what is kept of one that is cancelled.
 
     timeline: the node that the inputs come from, where there is one. where: finished blocks are kept ("in ...").
+    It holds no run, as the run holds it.
     """
 
     def __init__(self, progress: Progress, timeline: str | None, where: str) -> None:
@@ -46,8 +47,8 @@ class PaceOfRun:
 
     def begin(self, run: CachedRollout) -> None:
         """Before the first block that is looked at."""
-        self._run, self._kind = run, kind_of_run(run.block_keys.world)
-        self._known = _measured.setdefault(self._kind, {})
+        self._done, self._blocks, self._counts = run.done, run.blocks, run.counts
+        self._known = _measured.setdefault(kind_of_run(run.block_keys.world), {})
         while len(_measured) > MOST:
             _measured.popitem(last=False)
         due = [run.due(block) for block in range(run.next_block, run.block_keys.last)]
@@ -71,6 +72,7 @@ class PaceOfRun:
     def after(self, frames: int) -> None:
         """A block of so many frames is finished, and written."""
         assert self._pace is not None
+        self._done += 1
         now = time.monotonic()
         self._pace.done(self._what, frames, now - self._began)
         self._began = now
@@ -88,11 +90,11 @@ class PaceOfRun:
         if self._pace is None:
             return
         if isinstance(error, memory.InterruptProcessingException):
-            self._progress.tell(kept(self._run.done, self._run.blocks, self._where))
-            self._send({"cancelled": self._run.done, "of": self._run.blocks})
+            self._progress.tell(kept(self._done, self._blocks, self._where))
+            self._send({"cancelled": self._done, "of": self._blocks})
         rate = self._pace.outlook.rate
         if error is None and rate is not None:
-            self._progress.tell(f"{self._run.counts}, {rate:.3g} frames/s\n{self._plan}".strip())
+            self._progress.tell(f"{self._counts}, {rate:.3g} frames/s\n{self._plan}".strip())
 
     def _say(self) -> None:
         if self._pace is None:

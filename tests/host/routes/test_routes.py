@@ -119,6 +119,8 @@ class Run:
         first, last, world_keys = 0, 2, "keys"
         class world:
             models_id, size = "models", (48, 96)
+            class variant:
+                settings = "3 steps"
         frames_key = staticmethod(str)
 
 class Cache:
