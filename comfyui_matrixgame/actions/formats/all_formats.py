@@ -249,9 +249,9 @@ FORMATS = (
     Format("gf_minecraft", "GF-Minecraft", _is_gf, _of_object(recordings.read_gf_minecraft, "actions")),
     Format("minerl", "MineRL actions", _has({"camera"}, "step"), _of_steps(recordings.minerl_of)),
     Format("biome", "Biome's logs", lambda s: s.step.get("type") in ("session_start", "frame_input"),
-           _of_steps(recordings.biome_of)),
+           _of_steps(recordings.biome_of), write=writers.write_biome),
     Format("flashdreams", "FlashDreams controls", _has({"buttons", "mouse_dx", "schema_version"}, "step", "object"),
-           _of_object(recordings.read_controls, "actions")),
+           _of_object(recordings.read_controls, "actions"), write=writers.write_flashdreams),
     Format("npy", "arrays", lambda s: False, None, (".npy", ".npz")),
 )  # fmt: skip
 BY_NAME = {each.name: each for each in FORMATS}

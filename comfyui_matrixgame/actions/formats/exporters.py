@@ -12,10 +12,21 @@ from ..script.printer import print_script
 from ..track import ActionTrack
 from .all_formats import FORMATS
 from .poses import write_realestate
-from .writers import write_arrays, write_csv, write_gamecraft, write_hy, write_npz, write_vpt
+from .writers import (
+    write_arrays,
+    write_biome,
+    write_csv,
+    write_flashdreams,
+    write_gamecraft,
+    write_hy,
+    write_npz,
+    write_vpt,
+)
 
-__all__ = ["ALL_KINDS", "KINDS", "TEXTS", "write_actions", "write_arrays", "write_csv", "write_gamecraft", "write_hy",
-           "write_npz", "write_realestate", "write_vpt"]  # fmt: skip
+__all__ = [
+    "ALL_KINDS", "KINDS", "TEXTS", "write_actions", "write_arrays", "write_biome", "write_csv", "write_flashdreams",
+    "write_gamecraft", "write_hy", "write_npz", "write_realestate", "write_vpt",
+]  # fmt: skip
 TEXTS = {each.name: each.write for each in FORMATS if each.write is not None}
 KINDS = {each.endings[0]: each.name for each in FORMATS if each.endings and (each.write or each.name == "timeline")}
 KINDS |= {".npz": "npz", ".txt": "script", "": "npy"}

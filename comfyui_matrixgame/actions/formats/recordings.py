@@ -37,8 +37,8 @@ DOJO_STILL, DOJO_DEGREES = 12, 15  # MineDojo's camera: 25 bins of 15 degrees, t
 _MINERL = {"forward": "w", "back": "s", "left": "a", "right": "d"}
 _MINERL_OTHER = ("jump", "sneak", "sprint", "attack", "use", "drop", "inventory", "pickItem", "swapHands", "ESC")
 _VIEWS = {"ll": "left", "lr": "right", "lu": "up", "ld": "down"}  # HY-WorldPlay's names of turns
-_CODES = {1: "left mouse button", 2: "right mouse button", 4: "middle mouse button", 16: "shift", 17: "ctrl",
-          32: "space"}  # fmt: skip
+KEY_CODES = {1: "left mouse button", 2: "right mouse button", 4: "middle mouse button", 16: "shift", 17: "ctrl",
+             32: "space"}  # fmt: skip
 _NO_RATE = "it says no frame rate, so an entry is a row of 1/25 s"
 
 
@@ -271,7 +271,7 @@ def _key_of_code(code: Any, where: str) -> str:
     if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code < 256:
         raise ActionError(f"{where} has a button that is no key code from 0 to 255.")
     letter = chr(code).lower()
-    return letter if letter.isascii() and letter.isalnum() else _CODES.get(code, f"code {code}")
+    return letter if letter.isascii() and letter.isalnum() else KEY_CODES.get(code, f"code {code}")
 
 
 def _mouse_units(moved: list, variant: Variant, notes: Notes) -> Numbers:

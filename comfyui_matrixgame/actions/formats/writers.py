@@ -7,6 +7,7 @@ import io
 import json
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from ..track import ActionTrack
 from ..vocabulary import CAMERA
 from .importers import GAMECRAFT_FRAMES, GAMECRAFT_SPEED, HY_DEGREES, NPY_NAMES
 from .poses import poses_of_track
-from .recordings import VPT_DEGREES, VPT_FPS
+from .recordings import CONTROL_FPS, KEY_CODES, VPT_DEGREES, VPT_FPS
 
 
 def write_csv(track: ActionTrack) -> str:
@@ -34,10 +35,7 @@ def write_csv(track: ActionTrack) -> str:
 
 def write_vpt(track: ActionTrack, fps: float = VPT_FPS) -> str:
     """JSON lines as VPT and MineRL record them, at `fps`: keys, and mouse movement in pixels (dy > 0 is down)."""
-    letters = {key: key for key in track.variant.keys}
-    for word, key in track.variant.aliases.items():
-        if len(word) == 1:
-            letters[key] = word
+    letters = _letters(track)
     keyboard = nearest(track.keyboard, FPS, fps)
     units = np.zeros((len(track), 2)) if track.mouse is None else track.mouse.astype(np.float64)
     pixels = spread(units, FPS, fps) * track.variant.camera.unit / VPT_DEGREES
@@ -51,6 +49,54 @@ def write_vpt(track: ActionTrack, fps: float = VPT_FPS) -> str:
         }
         lines.append(json.dumps(step))
     return "\n".join(lines) + "\n"
+
+
+def write_flashdreams(track: ActionTrack, fps: float = CONTROL_FPS) -> str:
+    """A control file of FlashDreams: an action for each 1/15 s, with the codes of the keys that are held in its middle
+    and the camera's speed there. Raises ActionError for a key that no code stands for."""
+    return json.dumps({"schema_version": 1, "actions": _controls(track, fps)}) + "\n"
+
+
+def write_biome(track: ActionTrack) -> str:
+    """The log of a session of Biome, JSON lines: an input for each row, so that reading it gives the same track. Raises
+    as `write_flashdreams`."""
+    frames = [
+        {"type": "frame_input", "ts": round(row / FPS, 6), "frame_id": row, **controls, "client_ts": 0.0}
+        for row, controls in enumerate(_controls(track, FPS))
+    ]
+    start = {"type": "session_start", "ts": 0.0, "frame_id": 0, "n_frames": 4, "has_prompt_conditioning": False}
+    end = {"type": "session_end", "ts": round(len(track) / FPS, 6)}
+    return "".join(json.dumps(line) + "\n" for line in (start, *frames, end))
+
+
+def _controls(track: ActionTrack, fps: float) -> list[dict[str, Any]]:
+    """What is held, and the speed of the camera (right and down), at `fps`."""
+    letters, idle = _letters(track), np.zeros((len(track), 2), np.float32)
+    keyboard = nearest(track.keyboard, FPS, fps)
+    speeds = nearest(idle if track.mouse is None else track.mouse, FPS, fps)
+    actions = []
+    for held, (pitch, yaw) in zip(keyboard, speeds, strict=True):
+        names = [letters[key] for key, on in zip(track.variant.keys, held, strict=True) if on and key != "idle"]
+        turn = {name: float(_digits(value)) + 0.0 for name, value in (("mouse_dx", yaw), ("mouse_dy", -pitch))}
+        actions.append({"buttons": [_code(name) for name in names], **turn, "scroll_wheel": 0})
+    return actions
+
+
+def _code(key: str) -> int:
+    """The Windows key code of a letter, digit or named key."""
+    if len(key) == 1 and key.isascii() and key.isalnum():
+        return ord(key.upper())
+    code = next((code for code, name in KEY_CODES.items() if name == key), None)
+    if code is None:
+        raise ActionError(f"The key '{key}' has no key code; name it after one key of a keyboard in its variant.")
+    return code
+
+
+def _letters(track: ActionTrack) -> dict[str, str]:
+    """What a keyboard calls each key of the track's variant: its alias of one letter, where it has one."""
+    letters = {key: key for key in track.variant.keys}
+    letters.update({key: word for word, key in track.variant.aliases.items() if len(word) == 1})
+    return letters
 
 
 def write_hy(track: ActionTrack) -> str:

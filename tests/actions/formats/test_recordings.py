@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import random
 import struct
 import zipfile
 from pathlib import Path
@@ -15,14 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfyui_matrixgame.actions.check_document import MAX_FRAMES
-from comfyui_matrixgame.actions.formats import TEXT_ENDINGS, all_formats
+from comfyui_matrixgame.actions.formats import TEXT_ENDINGS, all_formats, exporters
 from comfyui_matrixgame.actions.formats.poses import poses_of_track
 from comfyui_matrixgame.actions.named_scripts import file_source, read_paths
 from comfyui_matrixgame.actions.read import ENDINGS, KINDS, load_actions, read_text
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.terminal.actions import add_parser
-from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL
+from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
+
+from .. import generate
 
 FILES = Path(__file__).parents[1] / "files"
 FORWARD = {"kitti.txt": "kitti", "tum.txt": "tum", "transforms.json": "transforms"}
@@ -329,6 +332,26 @@ def test_a_session_of_biome() -> None:
     assert (loaded.kind, len(loaded.track)) == ("biome", 50)
     assert loaded.track.keyboard[:, 0].tolist() == [1] * 25 + [0] * 25
     assert loaded.notes == ("Changes of the scene by text were left out.",)
+
+
+def test_a_track_is_the_same_when_it_comes_back_from_a_log_of_biome() -> None:
+    for variant in VARIANTS.values():
+        for seed in range(3):
+            track = generate.track(random.Random(seed), 50, variant)
+            loaded = read_text(exporters.write_biome(track), variant.name)
+            assert (loaded.kind, loaded.track) == ("biome", track)
+
+
+def test_a_control_file_says_what_is_held_and_how_fast_the_camera_turns() -> None:
+    track = parse_script("w+right 25; d 25").track
+    text = exporters.write_flashdreams(track)
+    assert json.loads(text)["actions"][0] == {"buttons": [87], "mouse_dx": 0.1, "mouse_dy": 0.0, "scroll_wheel": 0}
+    assert len(json.loads(text)["actions"]) == 30  # 15 a second
+    loaded = read_text(text)
+    assert (loaded.kind, loaded.track) == ("flashdreams", track)
+    assert json.loads(exporters.write_flashdreams(parse_script("@variant templerun\njump 25").track))["actions"][0][
+        "buttons"
+    ] == [87]
 
 
 def test_rows_of_the_network_as_json() -> None:
