@@ -38,7 +38,7 @@ def _checkout() -> None:
 def test_what_runs_is_in_it_and_nothing_else() -> None:
     files = set(packed_files())
     runs = {"__init__.py", "nodes.py", "requirements.txt", "pyproject.toml", "README.md", "LICENSE", "NOTICE"}
-    runs |= tracked("comfyui_matrixgame", "web", "workflows", "locales") - {"web/jsconfig.json"}
+    runs |= tracked("comfyui_matrixgame", "web", "workflows", "subgraphs", "locales") - {"web/jsconfig.json"}
     assert runs - files == set()
     assert files - runs == set()
     assert not [path for path in files if path.split("/")[0] in FOR_OTHERS]
