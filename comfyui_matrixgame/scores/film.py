@@ -16,7 +16,6 @@ from ..actions.drawing.chart import lane_names, lane_values
 from ..actions.track import ActionTrack
 from ..system.words import counted
 from ..variants import FPS, blocks_of_frames, first_input_of_block
-from . import protocol
 from .measures.asked import asked_of, axes_of, signs_of_blocks
 from .measures.lag import find_lag
 from .measures.looks import MOST_POINTS, Looks
@@ -25,6 +24,8 @@ from .measures.scenario import MOST_FRAMES, NOT_MIRRORED, Scenario, is_mirrored
 from .measures.signs import count_signs
 from .motion.camera import AXES
 from .motion.meter import STEP, MotionMeter
+from .weighted import registry
+from .weighted.weights import WeightedFilm
 
 CHUNK = 25  # frames at a time
 SMALLEST = 16  # pixels of a side
@@ -64,13 +65,14 @@ def score_frames(
     frames: int | None = None,
     rate: float = FPS,
     reference: Iterator[Tensor] | None = None,
+    weighted: WeightedFilm | None = None,
     on_frames: Callable[[int], object] = lambda done: None,
 ) -> FilmScore:
     """Score frames that come in chunks [N, H, W, 3] of 8 bits.
 
     track: a row for each frame, what is held while it is on screen; None: signs, lag and stillness are not computed.
-    frames: how many there will be, where that is known. reference: chunks of a film to compare with. on_frames: called
-    with how many were measured.
+    frames: how many there will be, where that is known. reference: chunks of a film to compare with. weighted: the
+    measures whose weights are at hand. on_frames: called with how many were measured.
     """
     score = FilmScore(rate=rate, variant=track.variant.name if track else None)
     meter, looks = MotionMeter(), Looks()
@@ -82,6 +84,8 @@ def score_frames(
             score.notes.append(f"Frames of {chunk.shape[2]}x{chunk.shape[1]} are too small to tell motion.")
         score.size = (chunk.shape[1], chunk.shape[2])
         looks.add(chunk)
+        if weighted is not None:
+            weighted.add(chunk)
         if min(score.size) >= SMALLEST:
             meter.add(chunk)
         if scenario is not None:
@@ -105,8 +109,11 @@ def score_frames(
         score.put(name, value, others.fault or "no reference film was named")
     if compared.psnr and len(compared.psnr) < score.frames:
         score.notes.append(f"The reference has only {counted(len(compared.psnr), 'frame')}; the rest is not compared.")
-    for name in protocol.BY_WEIGHTS:
-        score.put(name, None, "it needs weights, which this command does not load")
+    found = weighted.about() if weighted else {}
+    for measure in registry.ALL:
+        given = measure.name in found
+        why = "the film has one frame" if given else registry.why_missing(measure)
+        score.put(measure.name, found.get(measure.name), why)
     score.curves = looks.curves() | _motion_curves(meter) | _psnr_curve(compared) | _lanes(track, score.frames)
     score.worst = _worst(looks, meter, track, score.frames)
     return score

@@ -257,8 +257,14 @@ def _convert(args: argparse.Namespace) -> int:
 
 
 def _add_download(commands: argparse._SubParsersAction) -> None:
-    command = _add(commands, "download", _download, "Fetch a variant's published files (about 8 GB).")
-    command.add_argument("variant", choices=list(VARIANTS))
+    command = _add(
+        commands, "download", _download, "Fetch a variant's published files (about 8 GB), or weights of scores."
+    )
+    command.add_argument(
+        "variant",
+        choices=[*VARIANTS, "scores"],
+        help="a variant, or `scores`: the CLIPs of `matrixgame score` (2.3 GB)",
+    )
     command.add_argument(
         "--folder", type=path_argument, default="models", help="a ComfyUI models folder, or one of yours"
     )
@@ -267,10 +273,17 @@ def _add_download(commands: argparse._SubParsersAction) -> None:
 
 def _download(args: argparse.Namespace) -> int:
     from ..checkpoints.download import download, files_for
+    from ..scores.weighted import fetched
 
-    for file in files_for(args.variant):
+    of_scores = args.variant == "scores"
+    if of_scores:
+        print(f"Licence: {fetched.LICENCE}.", flush=True)
+    for file in fetched.FILES if of_scores else files_for(args.variant):
         print(f"{file.name} ({file.size / 1e9:.2f} GB) from {file.repo}")
         print(f"  {download(file, Path(args.folder), args.endpoint)}")
+    if of_scores:
+        folders = " ".join(f"--clip {folder}" for folder in fetched.folders(Path(args.folder)))
+        print(f"Use them with `matrixgame score FILM {folders}`. {fetched.BY_HAND}")
     return 0
 
 

@@ -42,6 +42,17 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="a film to compare with, or a folder with one of the same name for each",
     )  # fmt: skip
     command.add_argument(
+        "--clip", type=path_argument, action="append", default=[], metavar="FOLDER",
+        help="a CLIP in transformers' format, also several times: ViT-B/32 for temporal consistency, ViT-L/14 for "
+        "--aesthetic (`matrixgame download scores`)",
+    )  # fmt: skip
+    command.add_argument(
+        "--tower", type=path_argument, metavar="FILE",
+        help="the image tower that the model uses (clip_vision_h), for temporal consistency as a measure of its own",
+    )  # fmt: skip
+    command.add_argument("--aesthetic", type=path_argument, metavar="FILE", help="LAION's sa_0_4_vit_l_14_linear.pth")
+    command.add_argument("--device", help="for networks of --clip and --tower, such as cuda, cuda:1 or cpu")
+    command.add_argument(
         "--template", type=path_argument, metavar="JOBS.yaml",
         help="write a job file for `batch run` whose films go a way and come back, for scenario consistency, and end",
     )  # fmt: skip
@@ -66,16 +77,20 @@ def _score(args: argparse.Namespace) -> int:
     from ..scores.results.shown import check_files, text_table, write_all
 
     source = Path(args.source)
-    films = find_films(source, _inputs_of_all(args), _text_of_inputs(args), args.variant)
+    weights = _weights(args)
+    text = "\n".join(part for part in (_text_of_inputs(args), weights.signature if weights else "") if part)
+    films = find_films(source, _inputs_of_all(args), text, args.variant)
     folder = _folder(args, source)
     check_files(folder)
+    files = weights.files if weights else {}
     kept, found, known = KeptScores(folder, source), [], 0
     try:
         with tqdm(total=len(films), unit="film", file=sys.stderr, dynamic_ncols=True) as bar:
             for film in films:
                 values = kept.read(film)
                 if values is None:
-                    scored = score_film(film, _reference(args, film.name), lambda done, of: _show(bar, done, of))
+                    reference = _reference(args, film.name)
+                    scored = score_film(film, reference, weights, lambda done, of: _show(bar, done, of))
                     values = kept.keep(film, scored)
                 else:
                     known += 1
@@ -84,8 +99,8 @@ def _score(args: argparse.Namespace) -> int:
     finally:
         if found:
             videos = {film.key: film.video for film in films}
-            write_all(folder, found, videos, readable_path(source))
-    print(text_table(found))
+            write_all(folder, found, videos, readable_path(source), files)
+    print(text_table(found, files))
     if known:
         print(f"{counted(known, 'film')} scored before", file=sys.stderr)
     print(f"look at {folder / 'index.html'}", file=sys.stderr)
@@ -94,6 +109,17 @@ def _score(args: argparse.Namespace) -> int:
 
 def _show(bar: Any, done: int, of: int) -> None:
     bar.set_postfix_str(f"frame {done} of {of}")
+
+
+def _weights(args: argparse.Namespace) -> Any:
+    """The weights that were named, loaded; None where there are none."""
+    if not (args.clip or args.tower or args.aesthetic):
+        return None
+    from ..compute.devices import find_device
+    from ..scores.weighted.weights import load_weights
+
+    tower, head = (Path(path) if path else None for path in (args.tower, args.aesthetic))
+    return load_weights([Path(folder) for folder in args.clip], tower, head, find_device(args.device))
 
 
 def _inputs_of_all(args: argparse.Namespace) -> Any:

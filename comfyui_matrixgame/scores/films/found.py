@@ -49,9 +49,9 @@ def find_films(
     if not source.is_dir():
         raise VideoError(f"There is no film or folder {source}; check the path.")
     if (source / FILE).exists():
-        found = _of_ledger(source)
+        found = _of_ledger(source, text)
     elif (source / "meta" / "info.json").exists():
-        found = _of_dataset(source)
+        found = _of_dataset(source, text)
     else:
         paths = sorted(
             path for path in source.rglob("*") if path.suffix.lower() in VIDEOS and not _hidden(path, source)
@@ -78,7 +78,7 @@ def _film(path: Path, name: str, actions: Callable[[], Loaded] | None, text: str
     return Film(name, lambda: contextlib.nullcontext(path), read, _key(name, *stamps), path)
 
 
-def _of_ledger(folder: Path) -> list[Film]:
+def _of_ledger(folder: Path, text: str) -> list[Film]:
     store, rows = finished_jobs(folder)
     found = []
     for row in rows:
@@ -90,7 +90,7 @@ def _of_ledger(folder: Path) -> list[Film]:
                 row.name,
                 partial(_here, store, row, item),
                 partial(_of_result, row),
-                _key(row.key, row.key),
+                _key(row.key, row.key, *_also(text)),
                 video,
             )
             found.append(film)
@@ -109,11 +109,11 @@ def _of_result(row: LedgerRow) -> Loaded:
     return Loaded(rows_of_frames(row.result), "ledger")
 
 
-def _of_dataset(root: Path) -> list[Film]:
+def _of_dataset(root: Path, text: str) -> list[Film]:
     found = []
     for number in range(count_episodes(root)):
         path = video_path(root, number)
-        key = _key(path.name, _stamp(path), _stamp(table_path(root, number)))
+        key = _key(path.name, _stamp(path), _stamp(table_path(root, number)), *_also(text))
         read = partial(_of_episode, root, number)
         found.append(Film(path.stem, partial(contextlib.nullcontext, path), read, key, path))
     return found
@@ -143,6 +143,11 @@ def _of_episode(root: Path, number: int) -> Loaded:
 
 def _nothing() -> None:
     return None
+
+
+def _also(text: str) -> tuple[str, ...]:
+    """What else a key is made of; nothing where there is nothing, so that what was kept is found."""
+    return (text,) if text else ()
 
 
 def _hidden(path: Path, root: Path) -> bool:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...actions.read import Loaded
 from ...errors import ActionError, MatrixGameError
 from ..film import FilmScore, score_frames
+from ..weighted.weights import Weights
 from .found import Film
 from .reading import chunks_of, facts_of, frames_at, rows_for
 
@@ -38,10 +39,14 @@ class Scored:
 
 
 def score_film(
-    film: Film, reference: Path | None = None, on_frames: Callable[[int, int], object] = lambda done, of: None
+    film: Film,
+    reference: Path | None = None,
+    weights: Weights | None = None,
+    on_frames: Callable[[int, int], object] = lambda done, of: None,
 ) -> Scored:
-    """Score a film. on_frames: called with how many frames of how many are measured. A film that cannot be read, or
-    whose reference cannot, is a score with an error and never an exception of this package."""
+    """Score a film. weights: of measures that need some. on_frames: called with how many frames of how many are
+    measured. A film that cannot be read, or whose reference cannot, is a score with an error and never an exception of
+    this package."""
     notes: list[str] = []
     try:
         with film.place() as place:
@@ -56,7 +61,8 @@ def score_film(
             others: Iterator[Tensor] | None = chunks_of(reference) if reference else None
             score = score_frames(
                 chunks_of(place, lambda text: notes.append(f"{text}.")), track, frames=facts.frames, rate=facts.rate,
-                reference=others, on_frames=lambda done: on_frames(done, facts.frames),
+                reference=others, weighted=weights.of_film() if weights else None,
+                on_frames=lambda done: on_frames(done, facts.frames),
             )  # fmt: skip
             score.notes = [*notes, *score.notes]
             if not score.frames:

@@ -18,14 +18,16 @@ from ...system.targets import check_target
 from .. import protocol
 from ..measures.signs import Signs, calibration, wilson
 from ..motion.camera import AXES
+from ..weighted import registry
 
 PAGE, TABLE, ALL = "index.html", "scores.csv", "scores.json"
 TITLE = b"<title>Matrix-Game: scores</title>"
 TEMPLATE = Path(__file__).with_name("page.html")
-COLUMNS = ("name", "error", "variant", "frames", "rate", *protocol.MEASURES)
+COLUMNS = ("name", "error", "variant", "frames", "rate", *protocol.MEASURES, *registry.NAMES)
 SHOWN = ("yaw", "pitch", "forward", "right", "lag", "scenario_consistency", "standing_still", "flicker",
          "black_percent", "frozen_percent", "brightness_drift", "saturation_drift", "sharpness_drift",
          "psnr", "ssim")  # fmt: skip
+NO_WEIGHTS: Mapping[str, Any] = {}
 Values = dict[str, Any]
 
 
@@ -37,10 +39,18 @@ def check_files(folder: Path) -> None:
     check_target(folder / ALL, "-o", replaceable=lambda path: marks in _start(path), what="list of scores")
 
 
-def write_all(folder: Path, films: Sequence[Values], videos: Mapping[str, Path | None], source: str) -> list[Path]:
-    """Write JSON, CSV and page. videos: key -> file that the page plays. Returns what was written."""
+def write_all(
+    folder: Path,
+    films: Sequence[Values],
+    videos: Mapping[str, Path | None],
+    source: str,
+    files: Mapping[str, Any] = NO_WEIGHTS,
+) -> list[Path]:
+    """Write JSON, CSV and page. videos: key -> file that the page plays. files: measure -> the weights that it was
+    computed with. Returns what was written."""
     short = [_short(film) for film in films]
     about = protocol.about() | {"estimator": calibration(), "summary": summary(films)}
+    about |= {"weighted": registry.about(files, files), "published": protocol.PUBLISHED}
     made = [
         write_whole(folder / ALL, (json.dumps(about | {"films": short}, indent=1, ensure_ascii=False) + "\n").encode()),
         write_whole(folder / TABLE, _csv(films).encode()),
@@ -48,7 +58,8 @@ def write_all(folder: Path, films: Sequence[Values], videos: Mapping[str, Path |
     data = about | {
         "source": source,
         "written": time.time(),
-        "shown": SHOWN,
+        "shown": [*SHOWN, *(name for name in registry.NAMES if name in about["summary"])],
+        "measures": protocol.MEASURES | registry.MEANS,
         "films": [_line(f, videos, folder) for f in films],
     }
     text = json.dumps(data, separators=(",", ":"), ensure_ascii=False).replace("<", "\\u003c")
@@ -64,15 +75,16 @@ def summary(films: Sequence[Values]) -> Values:
         parts = [film["signs"][axis] for film in whole if axis in film["signs"]]
         total = Signs(*(sum(part[name] for part in parts) for name in ("asked", "right", "wrong", "still", "unclear")))
         found[axis] = total.about(axis)
-    for name in SHOWN[len(AXES) :]:
+    for name in (*SHOWN[len(AXES) :], *registry.NAMES):
         values = [film["values"][name] for film in whole if name in film["values"]]
         if values:
             found[name] = {"mean": round(sum(values) / len(values), 4), "films": len(values)}
     return found
 
 
-def text_table(films: Sequence[Values]) -> str:
-    """For a terminal: all films together, or one film with everything that was not computed, and why."""
+def text_table(films: Sequence[Values], files: Mapping[str, Any] = NO_WEIGHTS) -> str:
+    """For a terminal: all films together, or one film with everything that was not computed, and why. files: measure ->
+    the weights that it was computed with."""
     total, lines = summary(films), []
     lines.append(f"{total['scored']} of {total['films']} scored; {protocol.NAME}, version {protocol.VERSION}")
     for axis in AXES:
@@ -90,16 +102,28 @@ def text_table(films: Sequence[Values]) -> str:
             f"  {axis:<22} {part['percent']:g}% right ({low:g} to {high:g}) of {part['judged_percent']:g}% judged of "
             f"{part['asked']} blocks{own}"
         )
-    for name in SHOWN[len(AXES) :]:
+    lines += _measured(SHOWN[len(AXES) :], films, total)
+    lines.append(f"with weights; {registry.NAME}, version {registry.VERSION}")
+    lines += _measured(registry.NAMES, films, total)
+    for file in {file["sha256"]: file for parts in files.values() for file in parts}.values():
+        lines.append(f"  {file['file']}, sha256 {file['sha256'][:12]}...: {file['licence']}")
+    lines += [f"  {film['name']}: {film['error']}" for film in films if film["error"]][:20]
+    if len(films) == 1:
+        lines += [f"  {note}" for note in films[0].get("notes", ())]
+    notes = (*protocol.DEVIATIONS, *registry.deviations(name for name in registry.NAMES if name in total))
+    return "\n".join([*lines, *(f"  Note: {text}" for text in notes)])
+
+
+def _measured(names: Sequence[str], films: Sequence[Values], total: Values) -> list[str]:
+    """A line for each measure: its mean, or why there is none."""
+    lines = []
+    for name in names:
         if name in total:
             lines.append(f"  {name:<22} {total[name]['mean']:g}{_unit(name)}")
         else:
             why = {f["without"][name] for f in films if name in f.get("without", {})}
             lines.append(f"  {name:<22} not computed: {'; '.join(sorted(why)) or 'no film was scored'}")
-    lines += [f"  {film['name']}: {film['error']}" for film in films if film["error"]][:20]
-    if len(films) == 1:
-        lines += [f"  {note}" for note in films[0].get("notes", ())]
-    return "\n".join([*lines, *(f"  Note: {text}" for text in protocol.DEVIATIONS)])
+    return lines
 
 
 def _unit(name: str) -> str:
