@@ -16,24 +16,25 @@ CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networki
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
-HOST = "tests/host/"
+PAGES, HOST = "tests/host/pages/", "tests/host/"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a ComfyUI comes first: it stays in one process, which is busy with it for longest."""
+    """What needs a ComfyUI comes first: it keeps its processes busy for longest."""
     items.sort(key=lambda item: not item.nodeid.startswith(HOST))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """One process for all tests of a file, so that its servers and pages are started once; and one for all that need a
-    ComfyUI. (Groups by mark, which pytest-xdist has for this, do nothing with pytest 9.2 and pytest-xdist 3.8.)"""
+    """One process for all tests of a file, so that its servers and pages are started once; one for all that need a
+    ComfyUI, and one for all that need its page. (Groups by mark, which pytest-xdist has for this, do nothing with pytest
+    9.2 and pytest-xdist 3.8.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByServer(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return HOST if nodeid.startswith(HOST) else nodeid.split("::")[0]
+            return next((each for each in (PAGES, HOST) if nodeid.startswith(each)), nodeid.split("::")[0])
 
     config.option.loadscopereorder = False
     return ByServer(config, log)
