@@ -28,6 +28,7 @@ FOUNDATION = "base_model.safetensors"
 UNIVERSAL, VAE = "base_distill.safetensors", "wan_2.1_vae.safetensors"
 TINY, CLIP = "lighttaew2_1.safetensors", "clip_vision_h.safetensors"
 LORA, UNET = "camera_lora.safetensors", "another_model.safetensors"
+UPSCALER = "RealESRGAN_x4plus.safetensors"
 VISUAL_DIM, CLIP_LAYERS, CLIP_MLP = 1024, 24, 4096
 
 
@@ -42,6 +43,7 @@ def write_models(folder: Path) -> None:
     save(folder / "vae_approx" / TINY, tiny_tensors())
     save(folder / "clip_vision" / CLIP, clip_tensors())
     save(folder / "loras" / LORA, lora_tensors())
+    save(folder / "upscale_models" / UPSCALER, upscaler_tensors())
     save(folder / "diffusion_models" / UNET, {"input_blocks.0.0.weight": torch.ones(4, 4), "out.2.bias": torch.ones(4)})
 
 
@@ -90,6 +92,22 @@ def lora_tensors(rank: int = 2) -> dict[str, Tensor]:
     down, up = torch.ones(rank, 128), torch.ones(128, rank)
     name = "diffusion_model.blocks.0.self_attn.o"
     return {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up, f"{name}.alpha": torch.tensor(float(rank))}
+
+
+def upscaler_tensors(features: int = 4, growth: int = 32) -> dict[str, Tensor]:
+    """Weights of an ESRGAN network of one block that makes pictures four times as large, in the names of its authors."""
+    sizes = {"model.0": (features, 3), "model.10": (3, features)}
+    sizes |= {f"model.{name}": (features, features) for name in ("1.sub.1", "3", "6", "8")}
+    for part in (1, 2, 3):
+        for conv in range(1, 6):
+            outputs = growth if conv < 5 else features
+            sizes[f"model.1.sub.0.RDB{part}.conv{conv}.0"] = (outputs, features + growth * (conv - 1))
+    random = torch.Generator().manual_seed(2)
+    tensors = {}
+    for name, (outputs, inputs) in sizes.items():
+        tensors[f"{name}.weight"] = torch.randn(outputs, inputs, 3, 3, generator=random) / (3 * inputs**0.5)
+        tensors[f"{name}.bias"] = torch.zeros(outputs)
+    return tensors
 
 
 def clip_tensors() -> dict[str, Tensor]:

@@ -11,11 +11,14 @@ import pytest
 
 from ..graphs import VIRTUAL, WORKFLOWS, read_workflow, to_prompt
 from ..models import GENERATORS
-from ..server import Host
+from ..server import PACK, Host
 
 ALL = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 HOSTS = ("https://huggingface.co/", "https://civitai.com/")
+FOLDERS = ("diffusion_models", "vae", "vae_approx", "clip_vision", "upscale_models")
 ENDINGS = (".safetensors", ".sft", ".ckpt", ".pth", ".pt")
+LOOP = PACK / "docs" / "workflows" / "Matrix-Game - Carry a world through a loop.json"
+LOOPS = {"StartLoop", "EndLoop"}  # core's, of hosts that are newer than the one at hand may be
 SMALL = {"width": 96, "height": 64}  # what is made smaller to run here, and shorter
 LONGEST = 3
 PREFIX = "Matrix-Game - "
@@ -42,7 +45,7 @@ def test_the_promised_workflows_exist() -> None:
     names = [path.stem for path in WORKFLOWS]
     assert {
         "Image to video (universal)", "Driving (gta_drive)", "Runner (templerun)", "Continue a clip",
-        "Continue a world and branch it", "Long video to file", "Many camera paths (universal)",
+        "Continue a world and branch it", "Long video to file", "Many camera paths (universal)", "Upsize the film",
     } <= {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}  # fmt: skip
     assert [name for name in names if not name.startswith(PREFIX)] == names[:1] == ["First steps (demo world)"]
     assert not [name for name in names if set(name) & set('<>:"/\\|?*')]  # which Windows does not take
@@ -73,7 +76,7 @@ def test_missing_models_can_be_downloaded(path: Path) -> None:
         for model in models.values():
             assert model["url"].startswith(HOSTS)
             assert model["url"].endswith("/" + model["name"])
-            assert model["directory"] in ("diffusion_models", "vae", "vae_approx", "clip_vision")
+            assert model["directory"] in FOLDERS
             assert len(model["hash"]) == 64
             assert model["hash_type"] == "SHA256"
 
@@ -95,13 +98,32 @@ def test_runs_through_the_api(path: Path, host: Host, object_info: dict[str, Any
         file = host.base / "output" / saved["subfolder"] / saved["filename"]
         with av.open(str(file)) as container:
             stream = container.streams.video[0]
-            assert (stream.width, stream.height) == (96, 64)
+            assert (stream.width, stream.height) == ((192, 128) if "Upsize" in path.stem else (96, 64))
             assert stream.average_rate == 25
             frames = sum(1 for _ in container.decode(stream))
             assert "prompt" in container.metadata  # so that the video carries its graph
         first_block = "Continue" not in path.stem
         assert (frames + (3 if first_block else 0)) % 12 == 0
         assert frames >= 9
+
+
+def test_the_loop_fits_our_nodes(object_info: dict[str, Any]) -> None:
+    """It is in the documentation and no template, as a host without loops calls them missing."""
+    workflow = read_workflow(LOOP)
+    nodes = {node["id"]: node for node in workflow["nodes"]}
+    ours = [node for node in nodes.values() if node["type"] not in LOOPS | VIRTUAL]
+    assert all(node["type"] in object_info for node in ours)
+    assert {node["type"] for node in nodes.values()} >= LOOPS
+    carried = []
+    for link_id, source, output, target, slot, _ in workflow["links"]:
+        assert nodes[target]["inputs"][slot]["link"] == link_id
+        assert link_id in nodes[source]["outputs"][output]["links"]
+        if nodes[source] in ours:
+            assert nodes[source]["outputs"][output]["type"] == object_info[nodes[source]["type"]]["output"][output]
+        if nodes[source]["outputs"][output]["type"] == "MATRIXGAME_WORLD":
+            carried.append(nodes[target]["inputs"][slot]["name"])
+    assert sorted(carried) == ["initial_iteration_value", "next_iteration_value"]
+    assert to_prompt({**workflow, "nodes": ours}, object_info)  # so that every node has a value for each of its widgets
 
 
 def test_every_variant_has_a_workflow() -> None:
