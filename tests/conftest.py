@@ -28,8 +28,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One process for all tests of a file, so that its servers and pages are started once; one for all that need a
-    ComfyUI, and one for all that need its page. (Groups by mark, which pytest-xdist has for this, do nothing with pytest
-    9.2 and pytest-xdist 3.8.)"""
+    ComfyUI, and one for all that need its page. (Groups by mark, which pytest-xdist has for this, do nothing with
+    pytest 9.2 and pytest-xdist 3.8.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByServer(LoadScopeScheduling):

@@ -95,7 +95,7 @@ def lora_tensors(rank: int = 2) -> dict[str, Tensor]:
 
 
 def upscaler_tensors(features: int = 4, growth: int = 32) -> dict[str, Tensor]:
-    """Weights of an ESRGAN network of one block that makes pictures four times as large, in the names of its authors."""
+    """Weights of an ESRGAN network of one block, in its authors' names: pictures become four times as large."""
     sizes = {"model.0": (features, 3), "model.10": (3, features)}
     sizes |= {f"model.{name}": (features, features) for name in ("1.sub.1", "3", "6", "8")}
     for part in (1, 2, 3):
