@@ -63,6 +63,10 @@ class Playable(Protocol):
         ...
 
 
+StartWorld = Callable[["str | bytes | None", int], Playable]
+"""Makes a world from a picture (a path, a file's bytes, or None for the one it was told of) and a seed."""
+
+
 class PlayedWorld:
     """A world of a model.
 

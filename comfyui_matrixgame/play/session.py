@@ -12,51 +12,38 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import MatrixGameError
-from ..variants import FPS, frames_of_blocks
+from ..system.words import counted
+from ..variants import frames_of_blocks
 from . import MODES, RESPONSIVE
 from .early_frames import Frames
+from .events import BlockParts, Event, FramesMade, Pace, StateChanged
 from .held_inputs import HeldInputs
 from .played_world import Playable
 from .take import Take
 
 READY, PLAYING, PAUSED, FINISHED = "ready", "playing", "paused", "finished"
 POLL = 0.25  # seconds between looks at limits and at the caller's wish to stop
-LEAD = 0.03  # seconds before the last picture's time is over at which the next block should be there
-MEAN = 0.3  # weight of the newest block in the running mean of what one takes
+Done = Callable[[str], None]
+"""Called when an order was obeyed, with an empty text, or with a sentence that says why it was not."""
+
+__all__ = ["FINISHED", "PAUSED", "PLAYING", "READY", "Done", "Event", "FramesMade", "Limits", "Session", "StateChanged"]
+
+
+class Refused(MatrixGameError):
+    """An order that cannot be obeyed now; everything stays as it was."""
 
 
 @dataclass(frozen=True)
-class FramesMade:
-    """Frames of one latent frame. part: which of the block's. frames: [N, H, W, 3], of which the first is frame
-    `first` of the session. rows: the input row each was made from. seq: of the player's last snapshot in them.
-    generation, decode: seconds; the generation is the whole block's."""
+class Order:
+    """What the session is to do between two blocks. makes: it makes frames, and waits until those before were taken.
+    late: it is obeyed when the session has ended, too."""
 
-    block: int
-    part: int
-    first: int
-    frames: Frames
-    rows: ActionTrack
-    seq: int
-    generation: float
-    decode: float
-
-
-@dataclass(frozen=True)
-class StateChanged:
-    """The session's state; reason: why it paused or ended, as a word for `messages`. still: the picture to show where
-    another one than the last that was made is right."""
-
-    state: str
-    reason: str
-    still: Frames | None = None
-
-
-Event = FramesMade | StateChanged
+    obey: Callable[[], None]
+    done: Done | None = None
+    makes: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,8 +61,9 @@ class Session:
     """One world being played.
 
     size: height and width of its frames. still: the last of them before the block that comes next, [H, W, 3].
-    listener: gets every event, in the thread of `run`. on_wait: called between blocks, before passes, and while
-    nothing is done at least every quarter of a second; what it raises ends the session, and the take stays.
+    listener: gets every event, in the thread of `run`. on_take: gets the new take where another world begins. on_wait:
+    called between blocks, before passes, and while nothing is done at least every quarter of a second; what it raises
+    ends the session, and the take stays.
     """
 
     def __init__(
@@ -86,6 +74,7 @@ class Session:
         mode: str = RESPONSIVE,
         limits: Limits | None = None,
         on_wait: Callable[[], None] | None = None,
+        on_take: Callable[[Take], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.played, self.listener, self.limits = played, listener, limits or Limits()
@@ -94,54 +83,71 @@ class Session:
         self.state, self.reason = READY, ""
         self.size, self.still = played.size, played.still()  # for players who join, also when what is played is closed
         self._on_wait = on_wait or (lambda: None)
+        self._on_take = on_take or (lambda _: None)
         self.clock = clock
-        self._orders: deque[Callable[[], None]] = deque()
+        self._orders: deque[Order] = deque()
         self._wake = threading.Condition()
         self._stalled = False
+        self._over = False
         self._lost_at: float | None = clock()
-        self._shown_until = 0.0  # when the last picture handed over has been on screen long enough
-        self._lead_time = 0.0  # mean seconds from the start of a block to its first frames
+        self._pace = Pace(clock)
 
     # ---- from any thread
 
     def play(self) -> None:
         """Begin, or go on after a pause."""
-        self._order(lambda: self._set(PLAYING, ""))
+        self._order(Order(lambda: self._set(PLAYING, "")))
 
     def pause(self, reason: str = "") -> None:
         """Stop after the current block, and let go of all keys."""
-        self._order(lambda: self._set(PAUSED, reason) if self.state == PLAYING else None)
+        self._order(Order(lambda: self._set(PAUSED, reason) if self.state == PLAYING else None))
 
     def stop(self, reason: str = "stopped") -> None:
         """End the session after the current block."""
-        self._order(lambda: self._set(FINISHED, reason))
+        self._order(Order(lambda: self._set(FINISHED, reason)))
 
     def rewind(self, blocks: int) -> None:
         """Go back `blocks` blocks, or as far as there are; what was played stays in the take as a branch."""
-        self._order(lambda: self._go_to(max(0, self.take.blocks - blocks)))
+        self._order(Order(lambda: self._go_to(max(0, self.take.blocks - blocks))))
 
     def reset(self) -> None:
         """Back to the beginning."""
-        self._order(lambda: self._go_to(0))
+        self._order(Order(lambda: self._go_to(0)))
 
     def set_mode(self, mode: str) -> None:
         """Sample the inputs in another way from the next block on."""
         if mode not in MODES:
             raise MatrixGameError(f"There is no way of sampling called '{mode}'; use one of {', '.join(MODES)}.")
-        self._order(lambda: self._sample(mode))
+        self._order(Order(lambda: self._sample(mode)))
 
     def mark(self, name: str) -> None:
         """Name this place in the take."""
-        self._order(lambda: self.take.mark(name))
+        self._order(Order(lambda: self.take.mark(name)))
 
     def record(self, on: bool) -> None:
         """Mark where a part that is wanted begins and ends."""
-        self._order(lambda: self._record(on))
+        self._order(Order(lambda: self._record(on)))
+
+    def make(self, rows: ActionTrack, done: Done) -> None:
+        """Make the next block from `rows`, all that it is the first to read, whenever that is done; nothing waits for a
+        clock. Refused while the session is played."""
+        self._order(Order(lambda: self._make_asked(rows), done, makes=True))
+
+    def start(self, make: Callable[[], Playable], done: Done) -> None:
+        """Play another world, with a new take. make: called in the session's thread; a MatrixGameError of it is said,
+        and the world stays."""
+        self._order(Order(lambda: self._start(make), done))
+
+    def then(self, done: Done) -> None:
+        """Say when all that was ordered before is done."""
+        self._order(Order(lambda: None, done, late=True))
 
     def connected(self, there: bool) -> None:
         """Whether a player is there; without one everything is let go, and the session pauses."""
         self._lost_at = None if there else self.clock()
         if not there:
+            with self._wake:
+                self._orders = deque(order for order in self._orders if not order.makes)
             self.held.release()
             self.pause("lost")
 
@@ -167,29 +173,46 @@ class Session:
         finally:
             if self.state != FINISHED:
                 self._set(FINISHED, "cancelled")
+            self._over = True
+            self._obey()  # what came too late is answered
         return self.take
 
-    def _order(self, order: Callable[[], None]) -> None:
+    def _order(self, order: Order) -> None:
         with self._wake:
             self._orders.append(order)
             self._wake.notify_all()
+        if self._over:
+            self._obey()
 
     def _obey(self) -> None:
-        while self._orders:
-            order = self._orders.popleft()
-            if self.state != FINISHED:
-                order()
+        while (order := self._next_order()) is not None:
+            problem = "The session has ended." if self.state == FINISHED and not order.late else ""
+            try:
+                if not problem:
+                    order.obey()
+            except Refused as error:
+                problem = str(error)
+            except BaseException:
+                if order.done is not None:
+                    order.done("The session has ended with an error, which it says where it was started.")
+                raise
+            if order.done is not None:
+                order.done(problem)
+
+    def _next_order(self) -> Order | None:
+        with self._wake:
+            return self._orders.popleft() if self._orders_to_obey() else None
+
+    def _orders_to_obey(self) -> bool:
+        return bool(self._orders) and not (self._stalled and self._orders[0].makes and self.state != FINISHED)
 
     def _wait(self, seconds: float) -> None:
         with self._wake:
-            if not self._orders:
+            if not self._orders_to_obey():
                 self._wake.wait(min(POLL, seconds))
 
     def _wait_seconds(self) -> float:
-        """How long there is nothing to do: nothing is made ahead of the picture that is on screen."""
-        if self.state != PLAYING or self._stalled:
-            return POLL
-        return max(0.0, self._shown_until - LEAD - self._lead_time - self.clock())
+        return POLL if self.state != PLAYING or self._stalled else self._pace.wait_seconds()
 
     def _check_limits(self) -> None:
         limits, now = self.limits, self.clock()
@@ -210,7 +233,7 @@ class Session:
         if state == PLAYING:
             self.held.restart()
             self.held.changed_at = self.clock()
-            self._shown_until = 0.0
+            self._pace.restart()
         elif self.state == PLAYING:
             self.held.release()
         self.state, self.reason = state, reason
@@ -232,49 +255,48 @@ class Session:
         state = PLAYING if self.state == PLAYING else PAUSED if blocks else READY
         self._set(state, "", self.still)
 
-    def _make(self) -> None:
+    def _start(self, make: Callable[[], Playable]) -> None:
+        try:
+            played = make()
+        except MatrixGameError as error:
+            raise Refused(str(error)) from error
+        before, self.played = self.played, played
+        before.close()
+        self.take = Take(played.variant, played.seed, played.block)
+        self.size, self.still = played.size, played.still()
+        self._on_take(self.take)
+        self.held.release()
+        self.state, self.reason = READY, ""
+        self.listener(StateChanged(READY, "", self.still, began=True))
+
+    def _make_asked(self, rows: ActionTrack) -> None:
         block = self.played.block
-        rows = self.held.sample(rows_of_blocks(1, block))
-        parts = _Parts(self, block, rows, self.held.seq, self.clock())
+        wanted = rows_of_blocks(1, block)
+        if self.state == PLAYING:
+            raise Refused("The session is being played; pause it before you send rows.")
+        if self.limits.blocks is not None and self.take.blocks >= self.limits.blocks:
+            raise Refused(f"This session makes {counted(self.limits.blocks, 'block')}, and they are there.")
+        if len(rows) != wanted:
+            raise Refused(f"Block {block} reads {wanted} rows, and {len(rows)} were sent.")
+        self._make(rows)
+
+    def _make(self, asked: ActionTrack | None = None) -> None:
+        """The next block, from the rows that were asked for or what is held."""
+        block = self.played.block
+        rows = self.held.sample(rows_of_blocks(1, block)) if asked is None else asked
+        parts = BlockParts(
+            block,
+            frames_of_blocks(block) - frames_of_blocks(self.take.first_block),
+            rows,
+            seq=self.held.seq if asked is None else 0,
+            asked=asked is not None,
+            still=self.still,
+            pace=self._pace,
+            clock=self.clock,
+            listener=self.listener,
+        )
         self.played.make(rows, parts.add, self._on_wait)
         self.take.add(rows)
         self.still = parts.last
-        end = parts.shown_from + parts.count / FPS
-        self._shown_until = max(end, self.clock())
-
-
-class _Parts:
-    """HeldInputs the parts of one block over."""
-
-    def __init__(self, session: Session, block: int, rows: ActionTrack, seq: int, began: float) -> None:
-        self._session, self._block, self._rows, self._seq, self._began = session, block, rows, seq, began
-        self._first = frames_of_blocks(block) - frames_of_blocks(session.take.first_block)
-        self._part = 0
-        self._generation = 0.0
-        self.count = 0
-        self.shown_from = began
-        self.last: Frames = session.still
-
-    def add(self, frames: NDArray[np.uint8], decode: float) -> None:
-        """The next latent frame was decoded."""
-        session = self._session
-        now = session.clock()
-        if self._part == 0:
-            self._generation = max(0.0, now - self._began - decode)
-            before = session._lead_time
-            session._lead_time = now - self._began if not before else before + MEAN * (now - self._began - before)
-            self.shown_from = max(now, session._shown_until)
-        lead = 1 if self._block == 0 else 0  # frame 0 is made from the first row, like the frame after it
-        indices = [max(0, self.count + i - lead) for i in range(len(frames))]
-        rows = _pick(self._rows, indices)
-        first = self._first + self.count
-        event = FramesMade(self._block, self._part, first, frames, rows, self._seq, self._generation, decode)
-        self._part += 1
-        self.count += len(frames)
-        self.last = frames[-1]
-        session.listener(event)
-
-
-def _pick(track: ActionTrack, indices: list[int]) -> ActionTrack:
-    mouse = None if track.mouse is None else track.mouse[indices]
-    return ActionTrack(track.variant, track.keyboard[indices], mouse)
+        if asked is None:
+            self._pace.finished(parts.shown_from, parts.count)

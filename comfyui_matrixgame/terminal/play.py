@@ -12,7 +12,7 @@ from ..system.targets import check_target
 from .shared.options import add_models, as_tried, seed_argument
 
 if TYPE_CHECKING:
-    from ..play.played_world import Playable
+    from ..play.played_world import Playable, StartWorld
 
 LOOPBACK = "127.0.0.1"
 
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     if not 0 <= args.port <= 65535:
         raise MatrixGameError(f"--port is a number from 1 to 65535, or 0 for a free one; got {args.port}.")
     check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep`
-    return serve(lambda: make_played_world(args), args)
+    return serve(world_starter(args), args)
 
 
 def check_address(host: str, token: str) -> None:
@@ -70,18 +70,24 @@ def check_address(host: str, token: str) -> None:
 
 def make_played_world(args: argparse.Namespace) -> Playable:
     """What the arguments say is to be played, loaded and at its start."""
+    return world_starter(args)(args.image, args.seed)
+
+
+def world_starter(args: argparse.Namespace) -> StartWorld:
+    """What makes worlds with the models that the arguments name, from a picture (a path, bytes, or None for the one
+    that they name) and a seed; the models are loaded for the first of them."""
     from .shared.console import parse_size
 
     if args.pattern:
         from ..play.pattern import TestPattern
 
-        return TestPattern(size=parse_size(args.size or "640x352"), seed=args.seed)
+        return lambda _, seed: TestPattern(size=parse_size(args.size or "640x352"), seed=seed)
     from ..compute.attention import get_attention
     from ..compute.devices import find_device
     from ..compute.quantise import check_precision
     from ..play.played_world import PlayedWorld
     from ..weights import find_files, image_features, load_models, plan_for
-    from ..world import start_world
+    from ..world import Models, start_world
     from .shared.console import say, start_picture, warm_up_with_bar
 
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
@@ -90,11 +96,19 @@ def make_played_world(args: argparse.Namespace) -> Playable:
     get_attention(args.attention)
     height, width = parse_size(args.size) if args.size else files.size
     plan = plan_for(files, height, width, played=True)
-    image = start_picture(args.image, files, height, width)
-    say(f"{files.generator.title}; {width}x{height}; {files.precision}")
-    say(f"memory, estimated: {plan}")
-    features = image_features(files, image)
-    models = load_models(files, args.attention, plan)
-    world = start_world(models, image, args.seed, features=features).to("cpu")  # on the device it would only take room
-    warm_up_with_bar(models, (height, width))
-    return PlayedWorld(models, world)
+    loaded: list[Models] = []
+
+    def start(picture: str | bytes | None, seed: int) -> Playable:
+        image = start_picture(args.image if picture is None else picture, files, height, width)
+        if not loaded:
+            say(f"{files.generator.title}; {width}x{height}; {files.precision}")
+            say(f"memory, estimated: {plan}")
+        features = image_features(files, image)
+        models = loaded[0] if loaded else load_models(files, args.attention, plan)
+        world = start_world(models, image, seed, features=features).to("cpu")  # on the device it would only take room
+        if not loaded:
+            warm_up_with_bar(models, (height, width))
+            loaded.append(models)
+        return PlayedWorld(models, world)
+
+    return start

@@ -7,14 +7,13 @@ import asyncio
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
 
 from ..actions.document import save_document
 from ..errors import MatrixGameError
-from ..play.played_world import Playable
+from ..play.played_world import StartWorld
 from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.take import Take
@@ -82,14 +81,21 @@ class Server:
         self._loop.run_until_complete(runner.cleanup())
 
 
-def serve(make_played_world: Callable[[], Playable], args: argparse.Namespace) -> int:
-    """Play until the player stops or Ctrl-C; keeps the take."""
-    played = make_played_world()
+def serve(start_world: StartWorld, args: argparse.Namespace) -> int:
+    """Play until the player stops or Ctrl-C; keeps the takes."""
+    played = start_world(args.image, args.seed)
     server = Server(args.host, args.port, args.token)
     output = Path(args.output)
-    session = Session(played, server.hub.listen, mode=args.mode, limits=Limits(), on_wait=lambda: saves.now_and_then())
-    saves = TakeSaves(session.take, lambda: _free_name(output))
-    server.hub.session = session
+    session = Session(
+        played,
+        server.hub.listen,
+        mode=args.mode,
+        limits=Limits(),
+        on_wait=lambda: kept.now_and_then(),
+        on_take=lambda take: kept.begin(take),
+    )
+    kept = KeptTakes(session.take, output)
+    server.hub.session, server.hub.start_world = session, start_world
     elsewhere = server.urls[1:]
     say(f"play at {server.url}" + "".join(f"\nfrom other machines: {url}" for url in elsewhere))
     say(f"Stop in the page, or press Ctrl-C here; your inputs are kept in {args.output}.")
@@ -102,10 +108,34 @@ def serve(make_played_world: Callable[[], Playable], args: argparse.Namespace) -
     finally:
         with finishing():  # whoever asks once more for the end waits for the take
             server.stop()
-            saves.close()
-            keep(session.take, output, saves.path)
-            played.close()
+            kept.close()
+            session.played.close()
     return 0
+
+
+class KeptTakes:
+    """The takes of a session on disk: one for each world that is played in it."""
+
+    def __init__(self, take: Take, output: Path) -> None:
+        self._output = output
+        self._take, self._saves = take, TakeSaves(take, self._free)
+
+    def now_and_then(self) -> None:
+        """See TakeSaves.now_and_then."""
+        self._saves.now_and_then()
+
+    def begin(self, take: Take) -> None:
+        """Another world is played: keep the take of the one before."""
+        self.close()
+        self._take, self._saves = take, TakeSaves(take, self._free)
+
+    def close(self) -> None:
+        """Keep the take that is played."""
+        self._saves.close()
+        keep(self._take, self._output, self._saves.path)
+
+    def _free(self) -> Path:
+        return _free_name(self._output)
 
 
 def keep(take: Take, path: Path, saved: Path | None = None) -> Path | None:

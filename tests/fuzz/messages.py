@@ -13,7 +13,8 @@ from comfyui_matrixgame.play.wire.protocol import MAX_MESSAGE, VERSION, Protocol
 
 from .damage import damaged
 
-KINDS = ("hello", "in", "ack", "play", "pause", "reset", "rewind", "mark", "record", "mode", "control", "take")
+KINDS = ("hello", "in", "ack", "play", "pause", "reset", "rewind", "mark", "record", "mode", "control", "take", "rows",
+         "start")  # fmt: skip
 WORDS = ("w", "a", "s", "d", "mark", "responsive", "faithful", "\0", "\ud800", "é" * 64, "x" * 65, "x" * 5000, "", " ",
          "‮", "__class__", "../../etc/passwd", "<script>", "%s%n", "NaN", "stop ")  # fmt: skip
 NUMBERS: tuple[Any, ...] = (
@@ -67,6 +68,8 @@ def proper(rng: random.Random, token: str) -> dict[str, Any]:
         "mark": {"name": rng.choice(("here", "", "é"))},
         "record": {"on": rng.random() < 0.5},
         "mode": {"mode": rng.choice(("responsive", "faithful"))},
+        "rows": {"ask": rng.randrange(9), "keys": [rng.sample("wasd", 1)] * rng.choice((8, 12)), "camera": None},
+        "start": {"ask": rng.randrange(9), "seed": rng.choice((0, 2**63)), "picture": rng.choice((0, 3, 70_000))},
     }  # fmt: skip
     return {"type": kind, **contents.get(kind, {})}
 
@@ -79,7 +82,9 @@ def message(rng: random.Random, token: str) -> str | bytes:
         return json.dumps(made)
     if way < 6:  # some values of other kinds
         for _ in range(rng.choice((1, 1, 2))):
-            made[rng.choice([*made, "type", "keys", "look", "stick", "seq", "batch", "blocks", "on"])] = value(rng)
+            made[
+                rng.choice([*made, "type", "keys", "look", "stick", "seq", "batch", "blocks", "on", "ask", "seed"])
+            ] = value(rng)
         return _harmless(json.dumps(made))
     if way == 6:
         text = json.dumps(made)

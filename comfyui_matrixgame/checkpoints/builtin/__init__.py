@@ -68,10 +68,10 @@ def start_images(folder: Path = FOLDER) -> list[Path]:
     return sorted((folder / "start_images").glob("*.png"))
 
 
-def is_start_image(image: str | Path) -> bool:
-    """Whether `image` is one of the pictures that come with the package, wherever its copy lies."""
+def is_start_image(image: str | Path | bytes) -> bool:
+    """Whether `image`, a file or its bytes, is one of the pictures that come with the package."""
     try:
-        data = read_bytes(image, LARGEST_START_IMAGE)
+        data = image if isinstance(image, bytes) else read_bytes(image, LARGEST_START_IMAGE)
         return hashlib.sha256(data).hexdigest() in {_sha256(path) for path in start_images()}
     except OSError:
         return False

@@ -5,122 +5,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
-import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from aiohttp import web
-
-from ...errors import MatrixGameError
+from ...actions.track import ActionTrack
+from ...errors import ActionError, MatrixGameError
 from ...variants import FPS
 from ...variants.browser import for_browser
-from ..session import FINISHED, Event, FramesMade, Session, StateChanged
-from ..take import Take
-from .protocol import FULL, ProtocolError, jpeg, pack_frames, pack_still, read_snapshot
+from ..events import Event, FramesMade, StateChanged
+from ..played_world import StartWorld
+from ..session import FINISHED, Session
+from .clients import MOST_ASKED, UNACKED, Client, Upload
+from .protocol import FULL, MINOR, MUST_ASK, VERSION, ProtocolError, encoded, read_snapshot
 
-UNACKED = 2  # batches on their way to a client; what comes meanwhile waits, thinned out
 MOST_CLIENTS = 16
-MOST_UNSENT = 256  # messages that a client has not read; one that reads nothing is closed
-TAKE_SECONDS = 1.0  # between two takes for one client: each is the whole document
-
-
-class Client:
-    """One socket that said hello. Frames go to it as it takes them."""
-
-    def __init__(self, socket: web.WebSocketResponse) -> None:
-        self.socket = socket
-        self.unacked: dict[int, float] = {}
-        self.waiting: deque[tuple[FramesMade, list[bytes]]] = deque()
-        self.transport = 0.0  # mean seconds from sending a batch to its acknowledgement
-        self.most_unacked = 0
-        self._batch = 0
-        self._refused = False
-        self._taken_at = -TAKE_SECONDS
-        self._taking: asyncio.Future[str] | None = None
-        self._closing: asyncio.Future[bool] | None = None
-        self._out: asyncio.Queue[str | bytes] = asyncio.Queue()
-        self._sender = asyncio.ensure_future(self._send())
-
-    def tell(self, message: dict[str, Any]) -> None:
-        """Send JSON."""
-        if self._out.qsize() >= MOST_UNSENT:
-            self._closing = self._closing or asyncio.ensure_future(self.socket.close(code=FULL))
-        else:
-            self._out.put_nowait(_json(message))
-
-    def refuse(self) -> None:
-        """Say that spectators do not play; once, for the client knows its role."""
-        if not self._refused:
-            self._refused = True
-            self.tell({"type": "error", "id": "spectator"})
-
-    def send_take(self, take: Take) -> None:
-        """Send the take, unless the client is being sent it or was a moment ago. That of half an hour takes seconds to
-        write, so another thread does."""
-        now = time.monotonic()
-        if now - self._taken_at < TAKE_SECONDS or not (self._taking is None or self._taking.done()):
-            return
-        self._taken_at = now
-        self._taking = asyncio.get_running_loop().run_in_executor(None, _take_message, take)
-        self._taking.add_done_callback(lambda written: self._out.put_nowait(written.result()))
-
-    def show(self, event: FramesMade, jpegs: list[bytes]) -> None:
-        """Send frames, or keep them until the client has taken what was sent before."""
-        self.waiting.append((event, jpegs))
-        self._flush()
-
-    def show_still(self, picture: Any) -> None:
-        """Send a picture in place of whatever waits."""
-        self.waiting.clear()
-        self._out.put_nowait(pack_still(picture, self._next_batch()))
-
-    def acknowledge(self, batch: int) -> None:
-        """The client has drawn a batch, and all before it."""
-        sent = self.unacked.pop(batch, None)
-        if sent is not None:
-            seconds = time.perf_counter() - sent
-            self.transport += 0.3 * (seconds - self.transport) if self.transport else seconds
-        for earlier in [number for number in self.unacked if number < batch]:
-            del self.unacked[earlier]
-        self._flush()
-
-    def close(self) -> None:
-        """Send nothing more."""
-        self._sender.cancel()
-
-    def _flush(self) -> None:
-        while self.waiting and len(self.unacked) < UNACKED:
-            event, jpegs = self.waiting.popleft()
-            every = 2 if self.waiting else 1  # behind: every second frame, rather than later and later
-            self._out.put_nowait(pack_frames(event, self._next_batch(), jpegs, every))
-
-    def _next_batch(self) -> int:
-        self._batch += 1
-        self.unacked[self._batch] = time.perf_counter()
-        self.most_unacked = max(self.most_unacked, len(self.unacked))
-        return self._batch
-
-    async def _send(self) -> None:
-        try:
-            while True:
-                message = await self._out.get()
-                if isinstance(message, bytes):
-                    await self.socket.send_bytes(message, compress=False)
-                else:
-                    await self.socket.send_str(message, compress=False)
-        except (ConnectionError, RuntimeError):
-            return  # the socket closed; whoever reads it takes the client out
+WATCHES = "Only who has the controls may do that; ask for them with `control`."
+ELSEWHERE = "This session's world comes from where it was started; start another one there."
 
 
 class Hub:
     """The clients of one session.
 
     token: what a client must know. on_finish: called in the loop when the session has ended. The session's listener
-    must be `listen`.
+    must be `listen`. start_world: where programs may start worlds of their own.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, token: str = "", on_finish: Callable[[], None] | None = None):
@@ -128,6 +37,7 @@ class Hub:
         self.clients: list[Client] = []
         self.controller: Client | None = None
         self.session: Session | None = None
+        self.start_world: StartWorld | None = None
         self._loop = loop
         self._on_finish = on_finish
         self._encoder = ThreadPoolExecutor(1, "jpeg")
@@ -136,12 +46,21 @@ class Hub:
 
     def listen(self, event: Event) -> None:
         """Hand an event of the session to all clients."""
-        self._encoder.submit(self._prepare, event)
+        self._submit(lambda: self._prepare(event))
+
+    def _submit(self, work: Callable[[], None]) -> None:
+        self._encoder.submit(work)
 
     def _prepare(self, event: Event) -> None:
-        jpegs = [jpeg(frame) for frame in event.frames] if isinstance(event, FramesMade) else []
+        pictures: dict[str, list[bytes]] = {}
+        if isinstance(event, FramesMade):
+            for form in {client.form for client in list(self.clients)}:
+                pictures[form] = [encoded(frame, form) for frame in event.frames]
+        self._in_the_loop(lambda: self._deliver(event, pictures))
+
+    def _in_the_loop(self, work: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the server is gone; the take stays with the session
-            self._loop.call_soon_threadsafe(self._deliver, event, jpegs)
+            self._loop.call_soon_threadsafe(work)
 
     # ---- in the loop
 
@@ -149,21 +68,25 @@ class Hub:
         """A client said hello with the right token; raises ProtocolError where there are too many."""
         if len(self.clients) >= MOST_CLIENTS:
             raise ProtocolError(f"{MOST_CLIENTS} players and spectators are here already.", FULL)
-        session = self._here
         self.clients.append(client)
-        take, (height, width) = session.take, session.size
-        client.tell(
-            {
-                "type": "welcome", "variant": take.variant.name, "width": width, "height": height, "fps": FPS,
-                "description": for_browser(take.variant),
-                "seed": take.seed, "most": session.limits.blocks, "finishes": session.limits.finish,
-            }
-        )  # fmt: skip
-        client.show_still(session.still)
+        self._welcome(client)
         if self.controller is None:
             self._give_control(client)
         self._tell_roles()
         client.tell(self._state())
+
+    def _welcome(self, client: Client) -> None:
+        session = self._here
+        take, (height, width) = session.take, session.size
+        client.tell(
+            {
+                "type": "welcome", "version": [VERSION, MINOR], "variant": take.variant.name, "width": width,
+                "height": height, "fps": FPS, "description": for_browser(take.variant), "seed": take.seed,
+                "most": session.limits.blocks, "finishes": session.limits.finish,
+                "starts": self.start_world is not None,
+            }
+        )  # fmt: skip
+        client.show_still(session.still)
 
     def leave(self, client: Client) -> None:
         """A client is gone."""
@@ -179,23 +102,93 @@ class Hub:
     def receive(self, client: Client, kind: str, message: dict[str, Any]) -> None:
         """Obey a message. Spectators may look, acknowledge, ask for the take, and take over. Raises ProtocolError for
         a second hello."""
-        session = self._here
+        session, ask = self._here, message.get("ask")
         if kind == "hello":
             raise ProtocolError("A player says hello once.")
         if kind == "ack":
             client.acknowledge(message["batch"])
             self._settle()
+            return
+        if ask is not None:
+            client.asked += 1
+        if client.asked > MOST_ASKED:
+            self._answer(client, ask, "Wait for the answers to what was asked before.")
         elif kind == "take":
-            client.send_take(session.take)
+            client.send_take(session.take) if ask is None else client.answer_with_take(session.take, ask)
         elif kind == "control":
             self._give_control(client)
             self._tell_roles()
+            self._answer(client, ask)
+        elif kind == "start" and message["picture"]:
+            self._await_picture(client, message)
         elif client is not self.controller:
-            client.refuse()
+            client.refuse() if ask is None else self._answer(client, ask, WATCHES)
         elif kind == "in":
             session.held.put(read_snapshot(message))
+            self._answer(client, ask)
         else:
             self._order(session, kind, message)
+            if kind == "rows":
+                self._make(client, message)
+            elif kind == "start":
+                self._start(client, message, None)
+            elif ask is not None:
+                session.then(self._answering(client, ask))
+
+    def receive_part(self, client: Client, data: bytes) -> None:
+        """A part of the picture that a client's `start` announced. Raises ProtocolError for any other."""
+        upload = client.upload
+        if upload is None or len(data) > upload.left:
+            raise ProtocolError("Players send text; only the picture that `start` announces is bytes.")
+        upload.left -= len(data)
+        if upload.data is not None:
+            upload.data += data
+        if not upload.left:
+            client.upload = None
+            if upload.data is not None:
+                self._start(client, upload.content, bytes(upload.data))
+
+    def _await_picture(self, client: Client, message: dict[str, Any]) -> None:
+        if client.upload is not None:
+            raise ProtocolError("A picture was announced before the one before it had come.")
+        problem = self._why_no_start(client)
+        client.upload = Upload(message, message["picture"], None if problem else bytearray())
+        if problem:
+            self._answer(client, message["ask"], problem)
+
+    def _why_no_start(self, client: Client) -> str:
+        return ELSEWHERE if self.start_world is None else "" if client is self.controller else WATCHES
+
+    def _make(self, client: Client, message: dict[str, Any]) -> None:
+        ask, session = message["ask"], self._here
+        try:
+            rows = [
+                {**dict.fromkeys(keys, 1.0), "pitch": pitch, "yaw": yaw}
+                for keys, (pitch, yaw) in zip(message["keys"], message["camera"], strict=True)
+            ]
+            session.make(ActionTrack.from_rows(session.take.variant, rows), self._answering(client, ask))
+        except ActionError as error:
+            self._answer(client, ask, str(error))
+
+    def _start(self, client: Client, message: dict[str, Any], picture: bytes | None) -> None:
+        ask, start_world = message["ask"], self.start_world
+        problem = self._why_no_start(client)  # others may have taken over while the picture came
+        if problem or start_world is None:
+            self._answer(client, ask, problem)
+        else:
+            self._here.start(lambda: start_world(picture, message["seed"]), self._answering(client, ask))
+
+    def _answering(self, client: Client, ask: int) -> Callable[[str], None]:
+        """What a session says its answer to: it comes after all frames that were made before."""
+        return lambda problem: self._submit(lambda: self._in_the_loop(lambda: self._answer(client, ask, problem)))
+
+    def _answer(self, client: Client, ask: int | None, problem: str = "") -> None:
+        if ask is None:
+            return
+        take = self._here.take
+        where = {"state": self._here.state, "blocks": take.blocks, "next": take.first_block + take.blocks}
+        said = {"type": "refused", "text": problem} if problem else {"type": "done", **where}
+        client.answer({**said, "ask": ask})
 
     def _order(self, session: Session, kind: str, message: dict[str, Any]) -> None:
         session.held.changed_at = session.clock()
@@ -207,7 +200,7 @@ class Hub:
             session.record(message["on"])
         elif kind == "mode":
             session.set_mode(message["mode"])
-        else:
+        elif kind not in MUST_ASK:
             {"play": session.play, "pause": session.pause, "stop": session.stop, "reset": session.reset}[kind]()
 
     @property
@@ -230,16 +223,20 @@ class Hub:
                 "controlled": self.controller is not None,
             })  # fmt: skip
 
-    def _deliver(self, event: Event, jpegs: list[bytes]) -> None:
+    def _deliver(self, event: Event, pictures: dict[str, list[bytes]]) -> None:
         for client in list(self.clients):
             if isinstance(event, StateChanged):
-                if event.still is not None:
+                if event.began:
+                    self._welcome(client)
+                elif event.still is not None:
                     client.show_still(event.still)
                 client.tell(self._state(event))
             else:
                 if client is not self.controller and len(client.unacked) >= UNACKED:
-                    client.waiting.clear()  # a client that only watches sees the newest
-                client.show(event, jpegs)
+                    client.pass_over(watches=True)  # it sees the newest
+                if client.form not in pictures:  # it came just now
+                    pictures[client.form] = [encoded(frame, client.form) for frame in event.frames]
+                client.show(event, pictures[client.form])
                 if event.part == 0:
                     client.tell({
                         "type": "stats", "generation": round(event.generation * 1000),
@@ -260,13 +257,6 @@ class Hub:
         return {
             "type": "state", "state": event.state if event else session.state,
             "reason": event.reason if event else session.reason, "mode": session.held.mode, "blocks": take.blocks,
+            "next": take.first_block + take.blocks,
             "branches": len(take.branches), "recording": take.recording is not None,
         }  # fmt: skip
-
-
-def _take_message(take: Take) -> str:
-    return _json({"type": "take", "timeline": take.timeline().to_json()})
-
-
-def _json(message: dict[str, Any]) -> str:
-    return json.dumps(message, separators=(",", ":"))

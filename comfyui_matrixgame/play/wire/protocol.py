@@ -1,8 +1,10 @@
-"""What goes over the wire: JSON from the player, JSON and pictures to it. One version for both ways.
+"""What goes over the wire: JSON from the player, JSON and pictures to it. One version for both ways; docs/protocol.md
+is its description.
 
-From the player: hello, in, ack, play, pause, stop, reset, rewind, mark, record, mode, control, take.
-To the player, as JSON: welcome, state, roles, stats, take, error. Pictures are binary: the length of a JSON header
-(unsigned 32 bits, little-endian), the header, then for each picture its length and its bytes.
+From the player: hello, in, ack, play, pause, stop, reset, rewind, mark, record, mode, control, take, rows, start, and
+after `start` the parts of its picture as binary messages. What it asks with a number (`ask`) is answered.
+To the player, as JSON: welcome, state, roles, stats, take, error, done, refused. Pictures are binary: the length of a
+JSON header (unsigned 32 bits, little-endian), the header, then for each picture its length and its bytes.
 """
 
 from __future__ import annotations
@@ -16,19 +18,27 @@ from typing import Any
 
 from PIL import Image
 
+from ...actions.track import ActionTrack
 from ...errors import MatrixGameError
+from ...variants import FRAMES_PER_BLOCK
 from .. import MODES
 from ..early_frames import Frames
+from ..events import FramesMade
 from ..held_inputs import Snapshot
-from ..session import FramesMade
 
-VERSION = 1
+VERSION = 1  # of hello: raised where an older player or server would no longer understand the other
+MINOR = 1  # told in welcome: raised where something is added that an older one does without
+JPEG, RAW = "jpeg", "raw"  # how frames are sent
 MAX_MESSAGE = 16 * 1024  # bytes of one message from a player
 MAX_REWIND = 10_000
 MAX_KEYS = 16
 MAX_WORD = 64
+MAX_PICTURE = 32 << 20  # bytes of a file
+MAX_SEED = 2**64 - 1
 LOOK_MOST = 1000.0  # of one snapshot: no hand turns further in a sixtieth of a second
 JPEG_QUALITY = 85
+
+MUST_ASK = ("rows", "start")
 
 # codes of closed sockets, in the range that is left to applications
 BAD_MESSAGE, BAD_TOKEN, TIMED_OUT, FULL, WRONG_VERSION = 4400, 4401, 4408, 4429, 4426
@@ -55,7 +65,10 @@ def read_message(text: str) -> tuple[str, Message]:
     check = _CHECKS.get(kind) if isinstance(kind, str) else None
     if check is None:
         raise ProtocolError("A message has no type that this version knows.")
-    return kind, check(message)  # type: ignore[return-value]
+    asked = {"ask": _whole(message["ask"], 2**53)} if "ask" in message else {}
+    if kind in MUST_ASK and not asked:
+        raise ProtocolError(f"A message of type {kind} has a number, `ask`, that its answer will have.")
+    return kind, {**check(message), **asked}  # type: ignore[return-value]
 
 
 def read_snapshot(message: Message) -> Snapshot:
@@ -63,9 +76,9 @@ def read_snapshot(message: Message) -> Snapshot:
     return Snapshot(message["keys"], message["taps"], message["stick"], message["look"], message["seq"])
 
 
-def pack_frames(event: FramesMade, batch: int, jpegs: Sequence[bytes], every: int = 1) -> bytes:
-    """A binary message. batch: its number, to be acknowledged. every: only each such frame is sent."""
-    keys = [[k for k, held in zip(event.rows.variant.keys, row, strict=True) if held] for row in event.rows.keyboard]
+def pack_frames(event: FramesMade, batch: int, pictures: Sequence[bytes], every: int = 1, form: str = JPEG) -> bytes:
+    """A binary message. batch: its number, to be acknowledged. every: only each such frame is sent. form: what the
+    pictures are."""
     mouse = event.rows.mouse
     header = {
         "batch": batch,
@@ -77,15 +90,26 @@ def pack_frames(event: FramesMade, batch: int, jpegs: Sequence[bytes], every: in
         "seq": event.seq,
         "generation": round(event.generation * 1000, 1),
         "decode": round(event.decode * 1000, 1),
-        "keys": keys,
+        "keys": names_held(event.rows),
         "camera": None if mouse is None else [[round(float(v), 4) for v in row] for row in mouse],
     }
-    return _pack(header, jpegs[::every])
+    return _pack(header, pictures[::every], event.frames[0], form)
 
 
-def pack_still(frame: Frames, batch: int) -> bytes:
+def pack_still(frame: Frames, batch: int, form: str = JPEG) -> bytes:
     """A picture that belongs to no block: what is seen before the first one, or after going back."""
-    return _pack({"batch": batch, "still": True, "count": 1, "every": 1}, [jpeg(frame)])
+    header = {"batch": batch, "still": True, "count": 1, "every": 1}
+    return _pack(header, [encoded(frame, form)], frame, form)
+
+
+def names_held(rows: ActionTrack) -> list[list[str]]:
+    """The names of the keys that each row holds."""
+    return [[k for k, held in zip(rows.variant.keys, row, strict=True) if held] for row in rows.keyboard]
+
+
+def encoded(frame: Frames, form: str) -> bytes:
+    """A frame [H, W, 3] as a JPEG file, or as its bytes."""
+    return frame.tobytes() if form == RAW else jpeg(frame)
 
 
 def jpeg(frame: Frames) -> bytes:
@@ -95,7 +119,9 @@ def jpeg(frame: Frames) -> bytes:
     return file.getvalue()
 
 
-def _pack(header: Mapping[str, Any], pictures: Sequence[bytes]) -> bytes:
+def _pack(header: dict[str, Any], pictures: Sequence[bytes], frame: Frames, form: str) -> bytes:
+    if form != JPEG:
+        header |= {"format": form, "size": [*frame.shape[:2]]}
     head = json.dumps(header, separators=(",", ":")).encode()
     parts = [struct.pack("<I", len(head)), head]
     for picture in pictures:
@@ -108,9 +134,14 @@ def _bare(_: Message) -> Message:
 
 
 def _hello(message: Message) -> Message:
-    if message.get("version") != VERSION:
-        raise ProtocolError(f"This server speaks version {VERSION} of the player's protocol.", WRONG_VERSION)
-    return {"token": _word(message.get("token"), 200)}
+    theirs = message.get("version")
+    if theirs != VERSION:
+        yours = f", you {theirs}" if isinstance(theirs, int) and 0 <= theirs < 10_000 else ""
+        raise ProtocolError(f"This server speaks version {VERSION} of the player's protocol{yours}.", WRONG_VERSION)
+    form = message.get("frames", JPEG)
+    if form not in (JPEG, RAW):
+        raise ProtocolError(f"Frames are sent as {JPEG} or {RAW}.")
+    return {"token": _word(message.get("token"), 200), "frames": form}
 
 
 def _in(message: Message) -> Message:
@@ -147,9 +178,24 @@ def _mode(message: Message) -> Message:
     return {"mode": message["mode"]}
 
 
+def _rows(message: Message) -> Message:
+    keys = message.get("keys")
+    if not isinstance(keys, list) or not 0 < len(keys) <= FRAMES_PER_BLOCK:
+        raise ProtocolError(f"Rows are lists of keys, at most {FRAMES_PER_BLOCK}: those of one block.")
+    camera = message.get("camera") or [[0, 0]] * len(keys)
+    if not isinstance(camera, list) or len(camera) != len(keys):
+        raise ProtocolError("The camera is a list with a pair for each row, or left out.")
+    return {"keys": [_words(row) for row in keys], "camera": [_pair(row, LOOK_MOST) for row in camera]}
+
+
+def _start(message: Message) -> Message:
+    return {"seed": _whole(message.get("seed", 0), MAX_SEED), "picture": _whole(message.get("picture", 0), MAX_PICTURE)}
+
+
 _CHECKS: dict[str, Callable[[Message], Message]] = {
     "hello": _hello, "in": _in, "ack": _ack, "play": _bare, "pause": _bare, "stop": _bare, "reset": _bare,
     "rewind": _rewind, "mark": _mark, "record": _record, "mode": _mode, "control": _bare, "take": _bare,
+    "rows": _rows, "start": _start,
 }  # fmt: skip
 
 

@@ -16,7 +16,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from ...errors import MatrixGameError
 from .. import ROUTE
-from .hub import Client, Hub
+from .clients import Client
+from .hub import Hub
 from .origin import is_loopback, name_of, same_origin
 from .protocol import BAD_TOKEN, MAX_MESSAGE, TIMED_OUT, ProtocolError, read_message
 
@@ -48,7 +49,7 @@ class Sockets:
         self._strangers.append(stranger)
         try:
             await socket.prepare(request)
-            hub = await self._greet(socket)
+            greeted = await self._greet(socket)
         except ProtocolError as error:
             await asyncio.sleep(REFUSE_SECONDS)
             await socket.close(code=error.code, message=str(error).encode()[:120])
@@ -58,8 +59,8 @@ class Sockets:
         finally:
             if stranger in self._strangers:
                 self._strangers.remove(stranger)
-        if hub is not None:
-            await self._serve(socket, hub)
+        if greeted is not None:
+            await self._serve(socket, *greeted)
         return socket
 
     def _make_room(self) -> None:
@@ -72,7 +73,8 @@ class Sockets:
         if oldest.transport is not None:
             oldest.transport.abort()
 
-    async def _greet(self, socket: web.WebSocketResponse) -> Hub | None:
+    async def _greet(self, socket: web.WebSocketResponse) -> tuple[Hub, str] | None:
+        """The hub that a stranger may join, and how it wants to be sent frames."""
         try:
             message = await socket.receive(timeout=HELLO_SECONDS)
         except asyncio.TimeoutError:
@@ -83,19 +85,22 @@ class Sockets:
         hub = self._find(hello["token"]) if kind == "hello" else None
         if hub is None:
             raise ProtocolError("This is not the token of a session that is open.", BAD_TOKEN)
-        return hub
+        return hub, hello["frames"]
 
-    async def _serve(self, socket: web.WebSocketResponse, hub: Hub) -> None:
-        client = Client(socket)
+    async def _serve(self, socket: web.WebSocketResponse, hub: Hub, form: str) -> None:
+        client = Client(socket, form)
         playing, watching = Bucket(RATE, BURST), Bucket(WATCHER_RATE, WATCHER_BURST)
         try:
             hub.join(client)
             async for message in socket:
-                if message.type != WSMsgType.TEXT:
-                    raise ProtocolError("Players send text.")
                 await (playing if client is hub.controller else watching).take()
-                kind, content = read_message(message.data)
-                hub.receive(client, kind, dict(content))
+                if message.type == WSMsgType.TEXT:
+                    kind, content = read_message(message.data)
+                    hub.receive(client, kind, dict(content))
+                elif message.type == WSMsgType.BINARY:
+                    hub.receive_part(client, message.data)
+                else:
+                    raise ProtocolError("This is no message.")
         except ProtocolError as error:
             await socket.close(code=error.code, message=str(error).encode()[:120])
         finally:

@@ -46,7 +46,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return height, width
 
 
-def start_picture(image: str | Path | None, files: Files, height: int, width: int) -> Tensor:
+def start_picture(image: str | Path | bytes | None, files: Files, height: int, width: int) -> Tensor:
     """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
     if image is None and files.is_demo:
         image = start_images()[0]
