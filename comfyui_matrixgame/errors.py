@@ -39,6 +39,10 @@ class BatchError(MatrixGameError):
     """A job file that cannot be used, or bulk rendering that cannot go on."""
 
 
+class DatasetError(MatrixGameError):
+    """A dataset, or a clip of one, that cannot be used."""
+
+
 class VariantError(MatrixGameError):
     """A description of a game variant that cannot be used."""
 

@@ -1,7 +1,7 @@
 """`python -m demo_world.record`: clips of the game, or of a user's own play, as a dataset to train on.
 
-One row of inputs per frame (`media/dataset.py` says how it lies on disk): row t holds what is pressed while frame t is
-on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
+One row of inputs per frame (`media/datasets/lerobot.py` says how it lies on disk): row t holds what is pressed while
+frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.media.dataset import (
+from comfyui_matrixgame.media.datasets.lerobot import (
     Episode,
     rate_and_length,
     read_video,
@@ -29,12 +29,12 @@ from comfyui_matrixgame.media.dataset import (
     write_table,
     write_video,
 )
+from comfyui_matrixgame.media.datasets.lines import read_lines
 from comfyui_matrixgame.variants import FPS, UNIVERSAL
 
 from .inputs import SCRIPTS, random_track, script_track
 
 TASKS = ("random", *sorted(SCRIPTS))  # what an episode's player does
-MOUSE_DEGREES = 0.15  # a pixel of VPT's mouse turns the camera by this much
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
     """Make episodes of every NAME.mp4 beside NAME.jsonl in `source`; returns how many were made now.
 
     The lines are in the style of VPT: one JSON object per frame with `keyboard.keys` (names such as
-    "key.keyboard.w") and `mouse.dx`, `mouse.dy` in pixels, or the plain keys w, s, a, d, pitch and yaw.
+    "key.keyboard.w") and `mouse.dx`, `mouse.dy` in pixels, or the plain keys w, s, a, d, pitch and yaw. While a menu is
+    open (isGuiOpen) the player stands still.
     Raises MatrixGameError where there is nothing, or where a file cannot be used.
     """
     pairs = [(v, v.with_suffix(".jsonl")) for v in sorted(source.glob("*.mp4"))]
@@ -92,37 +93,6 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
     )
     write_meta(root, len(pairs), [video.stem for video, _ in pairs])
     return len(missing)
-
-
-def read_lines(path: Path) -> ActionTrack:
-    """The inputs of a JSON-lines file, one row per line. Raises MatrixGameError that names file and line."""
-    rows: list[dict[str, float]] = []
-    with path.open(encoding="utf-8") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                rows.append(_row(json.loads(line)))
-            except (ValueError, TypeError, AttributeError, KeyError) as error:
-                raise MatrixGameError(f"{path.name}, line {number} cannot be read as inputs: {error}.") from error
-    if not rows:
-        raise MatrixGameError(f"{path.name} has no lines; it needs one JSON object per frame.")
-    return ActionTrack.from_rows(UNIVERSAL, rows)
-
-
-def _row(line: dict) -> dict[str, float]:
-    if "keyboard" in line or "mouse" in line:
-        held = {str(k).lower().rsplit(".", 1)[-1] for k in line.get("keyboard", {}).get("keys", [])}
-        mouse = line.get("mouse", {})
-        scale = MOUSE_DEGREES / UNIVERSAL.camera.unit
-        camera = {"pitch": -scale * float(mouse.get("dy", 0.0)), "yaw": scale * float(mouse.get("dx", 0.0))}
-        row = {key: 1.0 for key in UNIVERSAL.keys if key in held}
-    else:
-        row = {key: 1.0 for key in UNIVERSAL.keys if line.get(key)}
-        camera = {name: float(line.get(name, 0.0)) for name in ("pitch", "yaw")}
-    return row | {
-        name: float(np.clip(value, -UNIVERSAL.camera.limit, UNIVERSAL.camera.limit)) for name, value in camera.items()
-    }
 
 
 def _record_episode(root: Path, plan: Plan, number: int) -> None:
@@ -143,7 +113,7 @@ def _import_episode(
     root: Path, pairs: list[tuple[Path, Path]], rates: list[float], first: list[int], number: int
 ) -> None:
     video, lines = pairs[number]
-    track = read_lines(lines)
+    track = read_lines(lines, UNIVERSAL).track
     count, colours = write_video(video_path(root, number), read_video(video), rates[number])
     if abs(count - len(track)) > 1:  # a row for the last frame may be there or not
         raise MatrixGameError(

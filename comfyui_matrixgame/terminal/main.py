@@ -109,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     """The program's arguments."""
     from . import actions as actions_cli
     from . import batch as batch_cli
+    from . import dataset as dataset_cli
     from . import describe as describe_cli
     from . import doctor as doctor_cli
     from . import play as play_cli
@@ -125,6 +126,7 @@ def parser() -> argparse.ArgumentParser:
     _add_bench(commands)
     actions_cli.add_parser(commands).set_defaults(run=actions_cli.run)
     batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
+    dataset_cli.add_parser(commands).set_defaults(run=dataset_cli.run)
     doctor_cli.add_parser(commands).set_defaults(run=doctor_cli.run)
     play_cli.add_parser(commands).set_defaults(run=play_cli.run)
     score_cli.add_parser(commands).set_defaults(run=score_cli.run)

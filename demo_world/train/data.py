@@ -181,10 +181,10 @@ def write_frames(folder: Path, source: Source, clips: int, frames: int) -> None:
 
 
 class RecordingSource:
-    """Pieces of recorded episodes (comfyui_matrixgame/media/dataset.py), cut to the shape of the frames and resized."""
+    """Pieces of recorded episodes (media/datasets/lerobot.py), cut to the shape of the frames and resized."""
 
     def __init__(self, root: Path, height: int, width: int, device: str = "cpu") -> None:
-        from comfyui_matrixgame.media.dataset import count_episodes
+        from comfyui_matrixgame.media.datasets.lerobot import count_episodes
 
         self.root, self.size, self.device = root, (height, width), device
         self.episodes = count_episodes(root)
@@ -207,7 +207,7 @@ class RecordingSource:
         return pictures[rng.integers(len(pictures), size=count)].to(self.device)
 
     def _episode(self, number: int) -> tuple[Tensor, ActionTrack]:
-        from comfyui_matrixgame.media.dataset import read_episode
+        from comfyui_matrixgame.media.datasets.lerobot import read_episode
 
         frames, track = read_episode(self.root, number)
         height, width = self.size

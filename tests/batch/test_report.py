@@ -22,7 +22,7 @@ from comfyui_matrixgame.batch.results import outputs, report_files
 from comfyui_matrixgame.batch.results.report import write_report
 from comfyui_matrixgame.batch.results.result import short_lanes, track_of_short_lanes
 from comfyui_matrixgame.errors import TargetError
-from comfyui_matrixgame.media.dataset import count_episodes, read_episode
+from comfyui_matrixgame.media.datasets.lerobot import count_episodes, read_episode
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS

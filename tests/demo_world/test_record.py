@@ -9,10 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.media.dataset import VIDEO_KEY, action_names, read_episode, table_path, video_path, write_video
+from comfyui_matrixgame.media.datasets.lerobot import (
+    VIDEO_KEY,
+    action_names,
+    read_episode,
+    table_path,
+    video_path,
+    write_video,
+)
+from comfyui_matrixgame.media.datasets.lines import read_lines
 from comfyui_matrixgame.variants import UNIVERSAL
 from demo_world.game import play
-from demo_world.record import Plan, episode_track, read_lines, record, record_folder
+from demo_world.record import Plan, episode_track, record, record_folder
 
 PLAN = Plan(episodes=2, frames=12, height=32, width=48)
 
@@ -99,17 +107,29 @@ def test_a_folder_of_videos_and_lines_becomes_episodes(tmp_path):
     assert record_folder(tmp_path / "out", source) == 0
 
 
+def test_a_recording_with_its_inventory_open_does_not_turn_the_camera(tmp_path):
+    """VPT's mouse moves the cursor of an open menu."""
+    path = tmp_path / "a.jsonl"
+    line = {"mouse": {"dx": 10.0, "dy": -4.0}, "keyboard": {"keys": ["key.keyboard.w"]}}
+    path.write_text("\n".join(json.dumps(line | {"isGuiOpen": is_open}) for is_open in (False, True)))
+    inputs = read_lines(path, UNIVERSAL)
+    assert inputs.track.mouse.tolist() == [[pytest.approx(0.04), pytest.approx(0.1)], [0, 0]]
+    assert inputs.track.keyboard[:, 0].tolist() == [1, 0]
+    assert inputs.menus.tolist() == [False, True]
+    assert inputs.cursor == pytest.approx(2.1)
+
+
 def test_plain_lines_are_read_too(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('{"w": 1, "yaw": 0.1}\n{"s": true, "pitch": -9}\n')
-    track = read_lines(path)
+    track = read_lines(path, UNIVERSAL).track
     assert track.keyboard.tolist() == [[1, 0, 0, 0], [0, 1, 0, 0]]
     assert track.mouse.tolist() == [[0, pytest.approx(0.1)], [-1, 0]]
 
 
 @pytest.mark.parametrize(
     ("lines", "message"),
-    [('{"w": 1}\nnonsense\n', "line 2"), ("", "no lines"), ('{"w": 1}\n', "1 lines")],
+    [('{"w": 1}\nnonsense\n', "Line 2"), ("", "no lines"), ('{"w": 1}\n', "1 lines")],
 )
 def test_lines_that_do_not_fit_are_named(tmp_path, lines, message):
     record(tmp_path / "game", PLAN)

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from comfyui_matrixgame.errors import MatrixGameError
-from comfyui_matrixgame.media.dataset import Episode, video_path, write_meta, write_table, write_video
+from comfyui_matrixgame.media.datasets.lerobot import Episode, video_path, write_meta, write_table, write_video
 from comfyui_matrixgame.media.video import VideoWriter
 from comfyui_matrixgame.scores import protocol
 from comfyui_matrixgame.scores.films import scoring

@@ -61,8 +61,8 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
     notes, times, slots = Notes(), [], set()
     menus = 0
     for number, step in limited(steps):
-        keys, dx, dy = _vpt_step(step, number)
-        menu = step.get("isGuiOpen") is True or step.get("isGuiInventory") is True
+        keys, dx, dy = vpt_step(step, number)
+        menu = is_menu(step)
         menus += menu
         held.append([] if menu else [key.rsplit(".", 1)[-1] for key in keys])
         moved.append((0.0, 0.0) if menu else (-dy, dx))
@@ -82,7 +82,13 @@ def vpt_of(steps: Iterable[tuple[int, Any]], variant: Variant, fps: float = VPT_
     return _of_steps(held, units, _rate_of(times, fps, notes), variant, notes)
 
 
-def _vpt_step(step: Any, number: int) -> tuple[list[str], float, float]:
+def is_menu(step: Step) -> bool:
+    """Whether a menu is open in a step of VPT, so that the mouse moves its cursor."""
+    return step.get("isGuiOpen") is True or step.get("isGuiInventory") is True
+
+
+def vpt_step(step: Any, number: int) -> tuple[list[str], float, float]:
+    """Held keys and mouse movement in pixels (dx right, dy down) of a step of VPT. Raises ActionError."""
     try:
         if not step.keys() & {"keyboard", "mouse"}:
             raise ValueError

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ...actions.track import ActionTrack
 from ...errors import BatchError
-from ...media.dataset import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
+from ...media.datasets.lerobot import Episode, copy_video, table_path, video_path, write_meta, write_table, write_video
 from ...media.images import read_pixels
 from ...media.video import is_own_video
 from ...system.files import read_start, write_whole, written_whole
@@ -34,7 +34,7 @@ COLUMNS: tuple[str, ...] = ("video", "image", "action", "seed", "frames", "key")
 
 
 def export_dataset(folder: Path, target: Path, variant: str | None = None) -> tuple[int, int]:
-    """Write the results of a run as a dataset (see `dataset.py`), each once; one row of inputs for each frame.
+    """Write the results of a run as a dataset of LeRobot's, each once; one row of inputs for each frame.
 
     Returns how many episodes it has, and how many jobs have no frames to export. What was exported before stays and
     keeps its number. Raises BatchError where the jobs, or what was exported before, are of other variants or sizes.

@@ -11,18 +11,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...actions.formats.all_formats import ENDINGS
 from ...actions.read import Loaded, read_file
 from ...actions.track import ActionTrack
 from ...batch.results.export import rows_of_frames
 from ...batch.results.ledger import FILE, LedgerRow
 from ...batch.results.store import Store, finished_jobs
 from ...errors import MatrixGameError, VideoError
-from ...media.dataset import action_names, count_episodes, table_path, video_path
+from ...media.datasets.lerobot import action_names, count_episodes, table_path, video_path
+from ...media.datasets.pairs import VIDEOS, inputs_beside
 from ...variants import VARIANTS, get_variant
 from .. import protocol
 
-VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif", ".ts")
 ITEMS = ("mp4", "png", "jpeg")  # of a result: without the overlay, which would be seen to move
 
 
@@ -60,15 +59,6 @@ def find_films(
     if not found:
         raise VideoError(f"There are no films in {source}; name a film, or a folder with {', '.join(VIDEOS)} files.")
     return found
-
-
-def inputs_beside(path: Path) -> Path | None:
-    """The file or folder of inputs that has the name of a film with another ending; None where there is none."""
-    for ending in (*(e for e in ENDINGS if e not in VIDEOS), ""):
-        beside = path.with_suffix(ending)
-        if beside != path and beside.exists() and (ending or beside.is_dir()):
-            return beside
-    return None
 
 
 def _film(path: Path, name: str, actions: Callable[[], Loaded] | None, text: str, variant: str | None) -> Film:

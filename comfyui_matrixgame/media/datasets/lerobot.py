@@ -21,11 +21,11 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from ..actions.track import ActionTrack
-from ..errors import MatrixGameError, VideoError
-from ..system.files import write_whole, written_whole
-from ..variants import FPS, Variant, default_variant
-from .video_reader import open_video, read_video, url_of
+from ...actions.track import ActionTrack
+from ...errors import MatrixGameError, VideoError
+from ...system.files import write_whole, written_whole
+from ...variants import FPS, Variant, default_variant
+from ..video_reader import open_video, read_video, url_of
 
 VIDEO_KEY = "observation.images.view"
 STATE_NAMES = ("x", "y", "yaw", "pitch")

@@ -1,0 +1,1 @@
+"""Datasets to train on: read, corrected, and written as trainers take them."""
