@@ -7,6 +7,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from .graphs import WORKFLOWS
 from .server import PACK, Host
 
@@ -78,4 +80,5 @@ def test_workflows_are_in_the_template_browser(host: Host) -> None:
     assert sorted(listed) == sorted(path.stem for path in WORKFLOWS)
     assert len(WORKFLOWS) >= 6
     for path in WORKFLOWS:
-        assert (PACK / "workflows" / f"{path.stem}.jpg").exists(), f"{path.stem} has no picture"
+        with Image.open(PACK / "workflows" / f"{path.stem}.jpg") as picture:  # of script/template_pictures
+            assert picture.size == (480, 480)

@@ -1,7 +1,4 @@
-"""In a real browser, in both renderers of two frontends: search, load, run, preview, result, drag and drop.
-
-KEEP_SCREENSHOTS=1 writes each workflow's picture beside it.
-"""
+"""In a real browser, in both renderers of two frontends: search, load, run, preview, result, drag and drop."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, bounds, double_click, load_workflow, open_page, picture, reload_page, show_all, until
+from ..browser import RENDERERS, double_click, load_workflow, open_page, picture, reload_page, show_all, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..nodes.test_workflows import SMALL, write_clip
-from ..server import PACK, Host
+from ..server import Host
 from .on_page import QUEUE, QUEUE_EMPTY
 
 PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
@@ -88,8 +85,6 @@ def test_workflow_loads_without_warnings(page: Any, path: Path) -> None:
     for complaint in ("issues found", "Missing Models", "Missing Node", "missing models", "missing nodes"):
         assert complaint not in shown, complaint
     assert page.errors[before:] == []
-    if os.environ.get("KEEP_SCREENSHOTS") == "1" and page.renderer == "vue":
-        picture(page, PACK / "workflows" / f"{path.stem}.jpg", bounds(workflow))
 
 
 def run_small(page: Any, workflow: dict[str, Any]) -> None:
