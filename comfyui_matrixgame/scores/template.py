@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..errors import VariantError
 from ..variants import Variant, first_input_of_block, get_variant
 
+MARK = "# Films that go a way and come back"
 BLOCKS = 5  # 57 frames of 56 rows: 28 there, 28 back
 
 
@@ -18,7 +19,7 @@ def scenario_jobs(name: str) -> str:
     scripts = [f'  - {{name: {there}_{back}, text: "{there} {half}; {back} {half}"}}' for there, back in ways]
     return "\n".join(
         (
-            "# Films that go a way and come back: `matrixgame batch run` this, then `matrixgame score` its output.",
+            f"{MARK}: `matrixgame batch run` this, then `matrixgame score` its output.",
             "# The published benchmark's own lists are not public; these are each input and its opposite.",
             f"variants: [{variant.name}]",
             "# images: [photos/*.jpg]    # and models: without both, the demo world",

@@ -17,6 +17,7 @@ from ..variants import VARIANTS, default_variant
 from .shared.inputs import load_inputs
 
 FOLDER = "scores"
+LISTS = ("there-and-back", "actions")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -26,13 +27,18 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument(
         "source", nargs="?", type=path_argument, metavar="FILM_OR_FOLDER",
         help="a video, a folder of them, the output of `batch run`, or a dataset; inputs of a video are those of a "
-        "file beside it of the same name (walk.mp4, walk.mgs)",
+        "file beside it of the same name (walk.mp4, walk.mgs), of the workflow that ComfyUI stored in it, or its name",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=path_argument, metavar="FOLDER",
         help="for the page, the table and what is kept (default: scores in the folder, or NAME.scores beside a film)",
     )  # fmt: skip
     command.add_argument("--actions", type=path_argument, metavar="FILE|TEXT", help="the inputs of all these films")
+    command.add_argument(
+        "--named", action="store_true",
+        help="films whose names end in an action of the published benchmark (world_forward_left.mp4) have its inputs; "
+        "without it only numbered ones (0007_forward_left.mp4)",
+    )  # fmt: skip
     command.add_argument("--from", dest="kind", choices=KINDS, help="format of --actions, instead of recognising it")
     command.add_argument(
         "--variant", choices=VARIANTS, help="game variant of inputs that do not say it, and of --template"
@@ -54,7 +60,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command.add_argument("--device", help="for networks of --clip and --tower, such as cuda, cuda:1 or cpu")
     command.add_argument(
         "--template", type=path_argument, metavar="JOBS.yaml",
-        help="write a job file for `batch run` whose films go a way and come back, for scenario consistency, and end",
+        help="write a job file for `batch run`, and end; see --list",
+    )  # fmt: skip
+    command.add_argument(
+        "--list", choices=LISTS, default=LISTS[0],
+        help="films of --template: that go a way and come back, for scenario consistency, or those of the published "
+        "benchmark's 76 actions that the variant can do",
     )  # fmt: skip
     return command
 
@@ -79,7 +90,7 @@ def _score(args: argparse.Namespace) -> int:
     source = Path(args.source)
     weights = _weights(args)
     text = "\n".join(part for part in (_text_of_inputs(args), weights.signature if weights else "") if part)
-    films = find_films(source, _inputs_of_all(args), text, args.variant)
+    films = find_films(source, _inputs_of_all(args), text, args.variant, args.named)
     folder = _folder(args, source)
     check_files(folder)
     files = weights.files if weights else {}
@@ -136,7 +147,7 @@ def _inputs_of_all(args: argparse.Namespace) -> Any:
 
 def _text_of_inputs(args: argparse.Namespace) -> str:
     """What changes when --actions or --reference say something else."""
-    parts = [args.reference or "", args.variant or ""]
+    parts = [args.reference or "", args.variant or "", "named" if args.named else ""]
     if args.actions:
         loaded = load_inputs(args.actions, args.variant, args.kind, text=True)
         mouse = loaded.track.mouse
@@ -162,11 +173,12 @@ def _reference(args: argparse.Namespace, name: str) -> Path | None:
 
 
 def _template(args: argparse.Namespace) -> int:
-    from ..scores.template import scenario_jobs
+    from ..scores import benchmark, template
 
-    path = Path(args.template)
-    marks = b"# Films that go a way and come back"
+    path, variant = Path(args.template), args.variant or default_variant().name
+    text = template.scenario_jobs(variant) if args.list == LISTS[0] else benchmark.action_jobs(variant)
+    marks = tuple(mark.encode() for mark in (template.MARK, benchmark.MARK))
     check_target(path, "--template", replaceable=lambda p: p.read_bytes().startswith(marks), what="job file")
-    write_whole(path, scenario_jobs(args.variant or default_variant().name).encode())
+    write_whole(path, text.encode())
     print(f"{path}: run it with `matrixgame batch run {path}`, then `matrixgame score` its output")
     return 0

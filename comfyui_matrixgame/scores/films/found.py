@@ -19,8 +19,10 @@ from ...batch.results.store import Store, finished_jobs
 from ...errors import MatrixGameError, VideoError
 from ...media.datasets.lerobot import action_names, count_episodes, table_path, video_path
 from ...media.datasets.pairs import VIDEOS, inputs_beside
-from ...variants import VARIANTS, get_variant
+from ...variants import VARIANTS, default_variant, get_variant
 from .. import protocol
+from ..benchmark import action_of, inputs_of
+from .comfyui import inputs_in
 
 ITEMS = ("mp4", "png", "jpeg")  # of a result: without the overlay, which would be seen to move
 
@@ -28,23 +30,47 @@ ITEMS = ("mp4", "png", "jpeg")  # of a result: without the overlay, which would 
 @dataclass(frozen=True)
 class Film:
     """One film to score. name: unique among those that were found. place: a video, or a folder of pictures, while it is
-    used. inputs: None where the film has none. key: what it is kept under: the same film with the same inputs, scored
-    the same way. video: what a page can play, where there is such a file."""
+    used. inputs: those of a film of so many frames, None where it has none. key: what it is kept under: the same film
+    with the same inputs, scored the same way. video: what a page can play, where there is such a file."""
 
     name: str
     place: Callable[[], AbstractContextManager[Path]]
-    inputs: Callable[[], Loaded | None]
+    inputs: Callable[[int], Loaded | None]
     key: str
     video: Path | None = None
 
 
 def find_films(
-    source: Path, actions: Callable[[], Loaded] | None = None, text: str = "", variant: str | None = None
+    source: Path,
+    actions: Callable[[], Loaded] | None = None,
+    text: str = "",
+    variant: str | None = None,
+    named: bool = False,
 ) -> list[Film]:
     """The films of a file or folder; actions: the inputs of all of them, instead of their own. text: what else
-    decides a score. variant: of inputs that do not say it. Raises MatrixGameError where there is none."""
+    decides a score. variant: of inputs that do not say it. named: every film that ends in one of the benchmark's
+    actions has those inputs, not only one whose name begins with a number. Raises MatrixGameError where there is
+    none."""
+
+    def film(path: Path, name: str) -> Film:
+        beside = None if actions else inputs_beside(path)
+        stamps = [_stamp(path), text, _stamp(beside) if beside else "from itself"]
+        key = _key(name, *stamps)
+        return Film(name, lambda: contextlib.nullcontext(path), partial(_inputs_of, path, beside), key, path)
+
+    def _inputs_of(path: Path, beside: Path | None, frames: int) -> Loaded | None:
+        if actions:
+            return actions()
+        if beside:
+            return read_file(beside, variant)
+        action = action_of(path.name, numbered=not named)
+        stored = inputs_in(path, frames)
+        if stored is None and action is not None:
+            return inputs_of(action, get_variant(variant or default_variant().name), frames)
+        return stored
+
     if source.is_file():
-        return [_film(source, source.name, actions, text, variant)]
+        return [film(source, source.name)]
     if not source.is_dir():
         raise VideoError(f"There is no film or folder {source}; check the path.")
     if (source / FILE).exists():
@@ -55,17 +81,10 @@ def find_films(
         paths = sorted(
             path for path in source.rglob("*") if path.suffix.lower() in VIDEOS and not _hidden(path, source)
         )
-        found = [_film(path, path.relative_to(source).as_posix(), actions, text, variant) for path in paths]
+        found = [film(path, path.relative_to(source).as_posix()) for path in paths]
     if not found:
         raise VideoError(f"There are no films in {source}; name a film, or a folder with {', '.join(VIDEOS)} files.")
     return found
-
-
-def _film(path: Path, name: str, actions: Callable[[], Loaded] | None, text: str, variant: str | None) -> Film:
-    beside = None if actions else inputs_beside(path)
-    read = actions or (partial(read_file, beside, variant) if beside else _nothing)
-    stamps = [_stamp(path), text, _stamp(beside) if beside else ""]
-    return Film(name, lambda: contextlib.nullcontext(path), read, _key(name, *stamps), path)
 
 
 def _of_ledger(folder: Path, text: str) -> list[Film]:
@@ -94,7 +113,7 @@ def _here(store: Store, row: LedgerRow, item: str) -> Iterator[Path]:
         yield path
 
 
-def _of_result(row: LedgerRow) -> Loaded:
+def _of_result(row: LedgerRow, _: int) -> Loaded:
     assert row.result is not None
     return Loaded(rows_of_frames(row.result), "ledger")
 
@@ -109,7 +128,7 @@ def _of_dataset(root: Path, text: str) -> list[Film]:
     return found
 
 
-def _of_episode(root: Path, number: int) -> Loaded:
+def _of_episode(root: Path, number: int, _: int) -> Loaded:
     """The inputs of an episode; which variant's they are follows from the names of its columns."""
     import pyarrow.parquet as pq
 
@@ -129,10 +148,6 @@ def _of_episode(root: Path, number: int) -> Loaded:
         raise
     except Exception as error:  # of Parquet and JSON, whatever is wrong with them
         raise VideoError(f"The inputs of episode {number} cannot be read ({error}).") from None
-
-
-def _nothing() -> None:
-    return None
 
 
 def _also(text: str) -> tuple[str, ...]:

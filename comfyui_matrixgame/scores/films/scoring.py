@@ -51,7 +51,7 @@ def score_film(
     try:
         with film.place() as place:
             facts = facts_of(place)
-            loaded = _inputs(film, notes)
+            loaded = _inputs(film, facts.frames, notes)
             track = None
             if loaded is not None:
                 notes += loaded.notes
@@ -76,10 +76,10 @@ def score_film(
     return Scored(film.name, film.key, score, "", pictures)
 
 
-def _inputs(film: Film, notes: list[str]) -> Loaded | None:
+def _inputs(film: Film, frames: int, notes: list[str]) -> Loaded | None:
     """The inputs of a film; a film whose inputs cannot be used is scored without them."""
     try:
-        return film.inputs()
+        return film.inputs(frames)
     except ActionError as error:
         notes.append(f"Its inputs cannot be used: {error}")
         return None

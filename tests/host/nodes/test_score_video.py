@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.scores.film import score_frames
+from comfyui_matrixgame.scores.films.comfyui import inputs_in
 from comfyui_matrixgame.scores.results.shown import text_table
 from comfyui_matrixgame.world import Models
 
 from ..graphs import Graph
 from ..server import Host
-from ..worlds import add_models, add_world
+from ..worlds import add_models, add_video, add_world
 from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
 
 SCRIPT = "w+right(0.1) 20f"
@@ -27,6 +29,7 @@ def test_the_report_of_a_rollout(host: Host, base: Path, models: Models) -> None
     scored = graph.add("MatrixGameScoreVideo", film=rolled[0], actions=actions, reference=rolled[0])
     video = graph.add("MatrixGameScoreVideo", film=rolled[1], actions=actions)
     save_images(graph, scored[2], "curves")
+    add_video(graph, rolled, "scored")
     run = succeed(host, graph)
     frames = torch.from_numpy(engine_frames(models, base, SCRIPT, seed=7))
     track = read_text(SCRIPT, "universal").track
@@ -38,3 +41,7 @@ def test_the_report_of_a_rollout(host: Host, base: Path, models: Models) -> None
     assert saved_images(host, "curves").shape[2] == 1200
     (of_video,) = run.outputs[video.node]["text"]
     assert "psnr                   not computed: no reference film was named" in of_video
+    (saved,) = host.output_files("scored_*")  # the file alone tells the inputs
+    stored = inputs_in(saved, len(frames))
+    assert stored is not None
+    assert np.array_equal(stored.track.keyboard, track.padded(len(frames)).keyboard)
