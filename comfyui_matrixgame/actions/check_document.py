@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import ActionError
 from ..variants import FPS, FRAMES_PER_BLOCK, VARIANTS, Variant, frames_of_blocks, refresh
+from .track import MAX_SEED
 from .vocabulary import AXES, EASINGS, held_keys
 
 FORMAT = "matrixgame.timeline"
@@ -17,6 +18,7 @@ VERSION = 1
 MAX_FRAMES = 90_009  # one hour at 25 frames a second, and a whole number of blocks
 MAX_MARKERS = 1000
 MAX_BRANCHES = 100
+MAX_SEEDS = 1000  # changes of the seed
 MAX_NAME = 200  # characters of a marker or branch name
 _NAME = f"a name of 1 to {MAX_NAME} characters, without line breaks and tabs"
 
@@ -50,6 +52,7 @@ def check_document(data: Any) -> Mapping[str, Any]:
     if loop is not None:
         good = _list(loop) and len(loop) == 2 and all(_whole(t) for t in loop) and 0 <= loop[0] < loop[1] <= length
         _need(good, "loop", f"null or [start, stop] with 0 <= start < stop <= {length:g}")
+    _check_seeds(data.get("seeds"), "seeds", length)
     _check_branches(data, variant, length)
     return data
 
@@ -136,6 +139,20 @@ def _check_markers(markers: Any, length: int) -> None:
         _need(isinstance(marker.get("pin", False), bool), f"{place}.pin", "true or false")
 
 
+def _check_seeds(seeds: Any, path: str, length: int) -> None:
+    if seeds is None:
+        return
+    _need(_list(seeds) and len(seeds) <= MAX_SEEDS, path, f"a list of at most {MAX_SEEDS}")
+    free = 0
+    for i, change in enumerate(seeds):
+        place = f"{path}[{i}]"
+        _need(_list(change) and len(change) == 2 and all(map(_whole, change)), place, "[row, seed], whole numbers")
+        _need(0 <= change[0] < length, f"{place}[0]", f"a row from 0 to {length - 1:g}")
+        _need(change[0] >= free, f"{place}[0]", "later than the row of the change before it")
+        _need(0 <= change[1] <= MAX_SEED, f"{place}[1]", f"a seed from 0 to {MAX_SEED}")
+        free = change[0] + 1
+
+
 def _check_branches(data: Mapping[str, Any], variant: Variant, length: int) -> None:
     branches = data.get("branches")
     branches = [] if branches is None else branches
@@ -150,6 +167,7 @@ def _check_branches(data: Mapping[str, Any], variant: Variant, length: int) -> N
         fork = branch.get("fork")
         _need(_whole(fork) and 0 <= fork <= length, f"{place}.fork", f"a row from 0 to {length:g}")
         _check_tracks(branch.get("tracks"), f"{place}.tracks", variant, length)
+        _check_seeds(branch.get("seeds"), f"{place}.seeds", length)
         if variant.exclusive:
             _check_exclusive({**data["tracks"], **branch["tracks"]}, f"{place}.tracks", variant)
     active = data.get("active")

@@ -16,10 +16,10 @@ from ..system.text_files import read_text_file
 from ..variants import FPS, Variant, blocks_of_frames, frames_of_blocks, get_variant
 from . import curve
 from .check_document import FORMAT, VERSION, NewerVersionError, check_document
-from .track import ActionTrack
+from .track import ActionTrack, Seeds
 from .vocabulary import AXES, camera_axes, held_keys
 
-KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active")
+KNOWN = ("format", "version", "variant", "fps", "length", "tracks", "markers", "loop", "branches", "active", "seeds")
 MAX_FILE = 64 << 20  # bytes of a file of inputs
 MAIN = "main"  # the name of the timeline itself, among its branches
 Lanes = dict[str, list[list[Any]]]
@@ -42,7 +42,8 @@ class Timeline:
 
     length: rows, 9 + 12 n. lanes: of every held key, runs `[start, len]`; of yaw and pitch, the entries of
     `curve`. loop: `[start, stop]`. branches: as in the JSON; the lanes of one replace lanes of the same name.
-    active: id of the branch that is in use. extra: top-level JSON this version does not know, or leaves alone.
+    active: id of the branch that is in use. seeds: changes of the seed, as in ActionTrack; those of a branch that has
+    some replace them. extra: top-level JSON this version does not know, or leaves alone.
     """
 
     variant: Variant
@@ -52,6 +53,7 @@ class Timeline:
     loop: tuple[int, int] | None = None
     branches: tuple[Mapping[str, Any], ...] = ()
     active: str | None = None
+    seeds: Seeds = ()
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @staticmethod
@@ -72,6 +74,7 @@ class Timeline:
             tuple(int(t) for t in document["loop"]) if document.get("loop") else None,  # type: ignore[arg-type]
             tuple(document.get("branches") or ()),
             document.get("active"),
+            _seeds(document.get("seeds")),
             {key: value for key, value in document.items() if key not in KNOWN},
         )
 
@@ -87,7 +90,7 @@ class Timeline:
     @staticmethod
     def from_track(track: ActionTrack) -> Timeline:
         """The timeline whose first len(track) rows are exactly `track`; idle rows fill it up to 9 + 12 n."""
-        return Timeline(track.variant, legal_length(len(track)), lanes_of_track(track))
+        return Timeline(track.variant, legal_length(len(track)), lanes_of_track(track), seeds=track.seeds)
 
     def to_json(self) -> dict[str, Any]:
         """The document as plain JSON values; keys that were not known when it was read are still there."""
@@ -104,6 +107,7 @@ class Timeline:
             "loop": list(self.loop) if self.loop else None,
             "branches": list(self.branches),
             "active": self.active,
+            **({"seeds": [list(change) for change in self.seeds]} if self.seeds else {}),
             **self.extra,
         }
 
@@ -118,6 +122,13 @@ class Timeline:
                 return canonical_lanes(self.variant, {**self.lanes, **branch["tracks"]})
         return self.lanes
 
+    def active_seeds(self) -> Seeds:
+        """The changes of the seed in use: those of the active branch where it has its own, the main ones elsewhere."""
+        for branch in self.branches:
+            if branch["id"] == self.active and branch.get("seeds") is not None:
+                return _seeds(branch["seeds"])
+        return self.seeds
+
     def with_branch(self, name: str) -> Timeline:
         """The same timeline with the branch of that id or name in use; MAIN is the one without. Raises ActionError."""
         found = [b for b in self.branches if b["id"] == name] or [b for b in self.branches if b["name"] == name]
@@ -131,12 +142,18 @@ class Timeline:
         return replace(self, active=found[0]["id"] if found else None, extra=extra)
 
     def track(self, rows: int | None = None) -> ActionTrack:
-        """The first `rows` rows (default: all) of the active lanes."""
-        return track_of_lanes(self.variant, self.active_lanes(), self.length if rows is None else rows)
+        """The first `rows` rows (default: all) of the active lanes, with the seeds in use."""
+        rows = self.length if rows is None else rows
+        track = track_of_lanes(self.variant, self.active_lanes(), rows)
+        return track.with_seeds(change for change in self.active_seeds() if change[0] < rows)
 
     def with_source(self, kind: str, text: str) -> Timeline:
         """The same timeline, remembering the text it was made from."""
         return replace(self, extra={**self.extra, "source": {"kind": kind, "text": text}})
+
+
+def _seeds(changes: Sequence[Sequence[int]] | None) -> Seeds:
+    return tuple((int(row), int(seed)) for row, seed in changes or ())
 
 
 def legal_length(rows: int) -> int:

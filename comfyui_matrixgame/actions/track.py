@@ -7,8 +7,8 @@ goes on at block k it is input 12 k - 4.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK, Variant, first_input_of_block
 
 Floats = NDArray[np.float32]
+Seeds = tuple[tuple[int, int], ...]  # (row, seed)
+MAX_SEED = 2**53 - 1  # of a change: a browser keeps no larger number whole
 _EMPTY = "The track is empty; it needs at least one input row."
 
 
@@ -30,6 +32,7 @@ class ActionTrack:
         variant has no camera input.
     variant: as it is described, also where its steps, window or sink are tried.
     pins: rows before which the state of the world should be kept; of a track as it was written, not of its parts.
+    seeds: (row, seed): from the block that is the first to read the row on, noise is that of the seed; by row.
     Both arrays are float32 and read-only. Raises ActionError where a value or shape is not usable; parts of a track and
     tracks put together are not checked again.
     """
@@ -38,6 +41,7 @@ class ActionTrack:
     keyboard: Floats
     mouse: Floats | None
     pins: tuple[int, ...] = ()
+    seeds: Seeds = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "variant", self.variant.own)
@@ -53,6 +57,7 @@ class ActionTrack:
                 f"time (idle is a key), got {keyboard[row].tolist()}."
             )
         object.__setattr__(self, "keyboard", keyboard)
+        object.__setattr__(self, "seeds", _checked_seeds(self.seeds, len(keyboard)))
         if not self.variant.mouse:
             if self.mouse is not None and np.asarray(self.mouse).any():
                 raise ActionError(f"{self.variant.name} has no camera input; remove the camera movement.")
@@ -80,6 +85,11 @@ class ActionTrack:
         """Memory of the rows."""
         return self.keyboard.nbytes + (0 if self.mouse is None else self.mouse.nbytes)
 
+    @property
+    def last_seed(self) -> int | None:
+        """The seed after these rows; None where they leave it as it was."""
+        return self.seeds[-1][1] if self.seeds else None
+
     def __len__(self) -> int:
         return len(self.keyboard)
 
@@ -91,7 +101,8 @@ class ActionTrack:
             if other.mouse is None
             else self.mouse is not None and np.array_equal(self.mouse, other.mouse)
         )
-        return self.variant == other.variant and np.array_equal(self.keyboard, other.keyboard) and same_mouse
+        same_rows = self.variant == other.variant and np.array_equal(self.keyboard, other.keyboard) and same_mouse
+        return same_rows and self.seeds == other.seeds
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -100,21 +111,29 @@ class ActionTrack:
         keyboard = self.keyboard[start:stop]
         if not len(keyboard):
             raise ActionError(_EMPTY)
-        return self._of_rows(keyboard.copy(), None if self.mouse is None else self.mouse[start:stop].copy())
+        first = range(len(self))[start:stop].start
+        seeds = tuple((row - first, seed) for row, seed in self.seeds if first <= row < first + len(keyboard))
+        return self._of_rows(keyboard.copy(), None if self.mouse is None else self.mouse[start:stop].copy(), seeds)
 
     def concat(self, other: ActionTrack) -> ActionTrack:
         """This track followed by `other`, which must be of the same variant."""
         if other.variant != self.variant:
             raise ActionError(f"A {other.variant.name} track cannot follow a {self.variant.name} track.")
         mouse = None if self.mouse is None or other.mouse is None else np.concatenate([self.mouse, other.mouse])
-        return self._of_rows(np.concatenate([self.keyboard, other.keyboard]), mouse)
+        seeds = self.seeds + tuple((len(self) + row, seed) for row, seed in other.seeds)
+        return self._of_rows(np.concatenate([self.keyboard, other.keyboard]), mouse, seeds)
 
     def padded(self, length: int) -> ActionTrack:
         """At least `length` rows: the last row is repeated as often as needed."""
         if length <= len(self):
             return self
         rows = np.minimum(np.arange(length), len(self) - 1)
-        return self._of_rows(self.keyboard[rows], None if self.mouse is None else self.mouse[rows])
+        return self._of_rows(self.keyboard[rows], None if self.mouse is None else self.mouse[rows], self.seeds)
+
+    def with_seeds(self, seeds: Iterable[tuple[int, int]]) -> ActionTrack:
+        """The same rows with these changes of the seed and no others; raises ActionError where one is none."""
+        seeds = tuple(seeds)
+        return self if seeds == self.seeds else replace(self, seeds=seeds)
 
     def of_variant(self, variant: Variant) -> ActionTrack:
         """The same inputs for a variant that takes them (see Variant.takes); its further keys are not held."""
@@ -122,16 +141,16 @@ class ActionTrack:
         if variant is self.variant or variant == self.variant:
             return self
         more = len(variant.keys) - len(self.variant.keys)
-        return ActionTrack(variant, np.pad(self.keyboard, ((0, 0), (0, more))), self.mouse, self.pins)
+        return ActionTrack(variant, np.pad(self.keyboard, ((0, 0), (0, more))), self.mouse, self.pins, self.seeds)
 
-    def _of_rows(self, keyboard: Floats, mouse: Floats | None) -> ActionTrack:
+    def _of_rows(self, keyboard: Floats, mouse: Floats | None, seeds: Seeds) -> ActionTrack:
         """A track of rows that were checked when they came in; checking them again at each cut would make a long
         session slower with every block. Takes over the arrays."""
         track = object.__new__(ActionTrack)
         for array in (keyboard, mouse):
             if array is not None:
                 array.setflags(write=False)
-        vars(track).update(variant=self.variant, keyboard=keyboard, mouse=mouse, pins=())
+        vars(track).update(variant=self.variant, keyboard=keyboard, mouse=mouse, pins=(), seeds=seeds)
         return track
 
     @staticmethod
@@ -175,6 +194,25 @@ def blocks_of_rows(rows: int, first_block: int = 0) -> int:
 def rows_of_blocks(blocks: int, first_block: int = 0) -> int:
     """Input rows that `blocks` blocks read for the first time, from block `first_block` on."""
     return first_input_of_block(first_block + blocks) - first_input_of_block(first_block)
+
+
+def row_of_seed(block: int) -> int:
+    """The row with which a seed changes for the `block`-th block of a track, whether its world is new or goes on."""
+    return FRAMES_PER_BLOCK * block
+
+
+def _checked_seeds(seeds: Seeds, rows: int) -> Seeds:
+    before = -1
+    for row, seed in seeds:
+        if not before < row < rows:
+            raise ActionError(
+                f"A change of the seed stands at row {row}; it needs a row from 0 to {rows - 1}, each row "
+                "with one seed and in order."
+            )
+        if not 0 <= seed <= MAX_SEED:
+            raise ActionError(f"The seed from row {row} on is 0 to {MAX_SEED}, got {seed}.")
+        before = row
+    return tuple((int(row), int(seed)) for row, seed in seeds)
 
 
 def _rows(values: object, width: int, what: str, variant: Variant) -> Floats:

@@ -12,7 +12,7 @@ from ..actions.track import ActionTrack, rows_of_blocks
 from ..errors import WorldError
 from ..networks.generator.kv_cache import Caches
 from ..networks.vae.base import State
-from ..world.block.inputs import TAIL_ROWS
+from ..world.block.inputs import TAIL_ROWS, with_seeds
 from ..world.models import Models, network_id
 from ..world.world import World, next_name
 
@@ -103,7 +103,7 @@ class BlockKeys:
         whole = self._track.slice(0, rows_of_blocks(block - self.first, self.first))
         if self.world.tail is not None:
             whole = self.world.tail[0].concat(whole)
-        return (whole.slice(len(whole) - TAIL_ROWS),)
+        return (whole.slice(len(whole) - TAIL_ROWS).with_seeds(()),)
 
     def world_at(self, block: int, caches: Caches, decoder_state: State | None, views: Tensor | None = None) -> World:
         """The world before a block, from what changes on the way."""
@@ -111,8 +111,9 @@ class BlockKeys:
             return self.world
         names = (self.names[block - self.first],)
         tail = self.tail(block)
+        seeds = with_seeds(self.world, [self._track.slice(0, rows_of_blocks(block - self.first, self.first))]).seeds
         state = {"caches": caches, "decoder_state": decoder_state, "views": views}
-        return replace(self.world, block=block, names=names, tail=tail, **state)
+        return replace(self.world, block=block, names=names, seeds=seeds, tail=tail, **state)
 
 
 def _numbers(models: Models, world: World) -> str:

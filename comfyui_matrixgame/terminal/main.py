@@ -20,7 +20,7 @@ from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
 from ..system.targets import check_target, shown
 from ..variants import VARIANTS, default_variant
-from .shared.options import Parser, add_models, seed_argument
+from .shared.options import Parser, add_models, seed_argument, seed_change
 
 DEBUG = "MATRIXGAME_DEBUG"  # set to anything, it shows where an unexpected error came from
 
@@ -161,6 +161,10 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
     inputs.add_argument("--mouse", default="0,0", metavar="PITCH,YAW", help="camera all the time, such as 0,0.1")
     inputs.add_argument("--blocks", type=int, help="blocks of the whole rollout (9 frames, then 12 each)")
     inputs.add_argument("--seed", type=seed_argument, default=0)
+    inputs.add_argument(
+        "--seed-at", type=seed_change, action="append", default=[], metavar="BLOCK:SEED",
+        help="another seed from this block on (blocks are counted from 0); may be given several times",
+    )  # fmt: skip
     inputs.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
     inputs.add_argument(
         "--continue-clip", type=path_argument, metavar="VIDEO", help="go on from this clip of 9 + 12k frames"

@@ -30,6 +30,7 @@ from ..world import (
 )
 from ..world.block.condition import whole_condition
 from .shared.console import parse_size, say, start_picture
+from .shared.inputs import with_seeds_at
 from .shared.options import as_tried
 from .span import Span, render_blocks
 
@@ -64,6 +65,7 @@ def render(args: argparse.Namespace) -> int:
     blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
+    track = with_seeds_at(track, args.seed_at, blocks)
     frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
     say(f"{files.generator.title}; {width}x{height}, {counted(blocks, 'block')}, {frames} frames at {FPS} a second")
     if files.variant.described_as is not None:

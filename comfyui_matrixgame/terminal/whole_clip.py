@@ -24,6 +24,7 @@ from ..weights import Files, image_features
 from ..world import Models, start_world
 from ..world.whole_clip import STEPS, sample_clip
 from .shared.console import parse_size, say, start_picture
+from .shared.inputs import with_seeds_at
 
 BLOCKS = 5  # 57 frames
 
@@ -35,6 +36,7 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
     blocks, steps = BLOCKS if args.blocks is None else args.blocks, STEPS if args.steps is None else args.steps[0]
     if blocks < 1 or steps < 1:
         raise WorldError("A clip of no blocks, or in no steps, makes nothing; ask for 1 or more of each.")
+    track = with_seeds_at(track, args.seed_at, blocks)
     frames = frames_of_blocks(blocks)
     say(f"{files.generator.title}; {width}x{height}, {frames} frames at {FPS} a second, at once in {steps} steps")
     image = start_picture(args.image, files, height, width)

@@ -24,7 +24,7 @@ from ..system.resources import give_back
 from ..variants import LATENTS_PER_BLOCK, NEWEST
 from .block.condition import CONSTANT_FROM
 from .block.finish import Block, Whole, at_once, finish_block
-from .block.inputs import blocks_asked_for, repeated_rows, tracks_for
+from .block.inputs import blocks_asked_for, repeated_rows, tracks_for, with_seeds
 from .block.making import Ahead, Making
 from .block.noise import NoiseSource, named_noise, noise_of_block
 from .block.passes import OnPass, PassProgress, begin_block, new_caches, rollout_constants
@@ -259,7 +259,7 @@ class Rollout:
         if self._constants is None:
             self._constants = rollout_constants(self.models, world)
         start = begin_block(self.models, world, self._rows_of(world.block))
-        return Making(start, self._ahead.noise_of(world))
+        return Making(start, self._ahead.noise_of(start.world))
 
     def _denoise(self, making: Making) -> None:
         for step in range(len(self._schedule)):
@@ -307,7 +307,8 @@ class Rollout:
         if more and self._has_room and not self._open_ended and knows_window:
             self._ahead.begin(after)
         elif more or self._open_ended:
-            self._ahead.make_noise(after)
+            known = after.block < self._in_tracks + len(self._added)
+            self._ahead.make_noise(with_seeds(after, self._rows_of(after.block)) if known else after)
 
     def _begun(self, world: World) -> Making:
         """A world's next block with its first pass launched, beside the world that is still the rollout's."""

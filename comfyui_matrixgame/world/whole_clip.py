@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..actions.track import ActionTrack
+from ..actions.track import ActionTrack, rows_of_blocks
 from ..compute.devices import computes, computing_on
 from ..compute.ops import upload
 from ..networks.generator.action_module import ActionInputs
@@ -17,7 +17,7 @@ from ..networks.vae import VideoEncoder
 from ..networks.vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
 from .block.condition import CONSTANT_FROM, block_condition, encode_start, masked, with_condition
-from .block.inputs import block_windows, inputs_of
+from .block.inputs import block_windows, inputs_of, with_seeds
 from .block.noise import NoiseSource, named_noise
 from .models import Models
 from .world import World
@@ -61,8 +61,8 @@ def sample_clip(
     """Latents [1, 16, 3 * blocks, h, w] of a clip that begins with a world's picture, by Euler's method.
 
     models: of a FoundationGenerator. world: before its first block. track: a row for each frame; a short one repeats
-    its last. on_step: called with each step's number before it; what it raises stops all. Raises WorldError where the
-    inputs are not of the world's variant.
+    its last, and a change of its seed is one of that block's part of the noise. on_step: called with each step's number
+    before it; what it raises stops all. Raises WorldError where the inputs are not of the world's variant.
     """
     generator, frames = models.generator, LATENTS_PER_BLOCK * blocks
     assert isinstance(generator, FoundationGenerator)
@@ -74,10 +74,17 @@ def sample_clip(
     sigmas = flow_sigmas(steps, world.variant.shift)
     constants = generator.prepare_rollout(world.features, [TABLE_SIZE * sigma for sigma in sigmas[:-1]])
     shape = (LATENT_CHANNELS, LATENTS_PER_BLOCK, *size)
-    parts = [noise(world.seeds[0], block, 0, shape) for block in range(blocks)]
+    parts = [noise(seed, block, 0, shape) for block, seed in enumerate(_seeds(world, track, blocks))]
     latents = upload(torch.cat(parts, dim=1).unsqueeze(0), device)
     for step in range(steps):
         on_step(step)
         velocity = generator(latents, condition, step, constants, clip, caches)
         latents = latents + (sigmas[step + 1] - sigmas[step]) * velocity.float()
     return latents
+
+
+def _seeds(world: World, track: ActionTrack, blocks: int) -> list[int]:
+    """The seed of each block's part of the noise."""
+    rows = track.padded(rows_of_blocks(blocks))
+    parts = (rows.slice(0, rows_of_blocks(block + 1)) for block in range(blocks))
+    return [with_seeds(world, [part]).seeds[0] for part in parts]

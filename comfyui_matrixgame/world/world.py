@@ -23,7 +23,8 @@ ENGINE_VERSION = 3  # of what a block's name stands for: raise it when the same 
 class World:
     """One or more rollouts (a batch of B) stopped before block `block`.
 
-    seeds, names: one per world; a name stands for weights, image, seed, steps and every input read so far.
+    seeds, names: one per world; a name stands for weights, image, seeds, steps and every input read so far. A seed is
+    that of the next block's noise, where its inputs do not change it.
     image: [B, 3, H, W] in [-1, 1]. features: [B, 257, dim] of the image tower. condition: [B, 16, n, h, w], the
     encoded start image and zeros, as far as it was needed. encoder_state: to go on with it; None at its end or
     where it must be made again. decoder_state: of the decoder called `decoder_id`. caches: one per layer; none
@@ -105,11 +106,13 @@ def first_name(
 
 
 def next_name(name: str, rows: ActionTrack) -> str:
-    """The name after a block that was the first to read `rows`."""
+    """The name after a block that was the first to read `rows`, and was made with another seed where they say one."""
     digest = hashlib.sha256(name.encode())
     digest.update(rows.keyboard.tobytes())
     if rows.mouse is not None:
         digest.update((rows.mouse + 0.0).tobytes())  # -0 is 0
+    if rows.last_seed is not None:
+        digest.update(f"seed {rows.last_seed}".encode())
     return digest.hexdigest()
 
 

@@ -18,8 +18,8 @@ function read(script, variant) {
     const { document, frames, warnings } = parseScript(script, variant);
     const tracks = Object.fromEntries(Object.entries(document.tracks).filter(([, lane]) => lane.length));
     const told = warnings.map(({ code, line, column, width, message }) => [code, line, column, width, message]);
-    const { length, markers } = document;
-    return { frames, length, tracks, markers, warnings: told, printed: printScript(document) };
+    const { length, markers, seeds = [] } = document;
+    return { frames, length, tracks, markers, seeds, warnings: told, printed: printScript(document) };
   } catch (fault) {
     return fault instanceof ScriptError ? { error: fault.message } : { crash: String(fault) };
   }

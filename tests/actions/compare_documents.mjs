@@ -1,6 +1,6 @@
 // Reads [JSON text of a document, what Python makes of it] and prints what JavaScript makes of it where it differs.
 import { readFileSync } from "node:fs";
-import { DocumentError, canonicalDocument, rowsOf } from "../../web/model/document.mjs";
+import { DocumentError, activeSeeds, canonicalDocument, rowsOf } from "../../web/model/document.mjs";
 
 /** Whether two JSON values are equal, numbers within 1e-6. */
 function near(a, b) {
@@ -19,7 +19,7 @@ function read(text) {
     const doc = canonicalDocument(JSON.parse(text));
     const { tracks, length, markers, loop, active } = doc;
     const { keyboard, mouse } = rowsOf(doc);
-    return { tracks, length, markers, loop, active, keyboard, mouse };
+    return { tracks, length, markers, loop, active, keyboard, mouse, seeds: activeSeeds(doc) };
   } catch (fault) {
     if (!(fault instanceof DocumentError)) return { crash: String(fault) };
     return { kind: fault.kind, place: fault.message.split(/: | must| is version/)[0] };

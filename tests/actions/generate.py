@@ -55,7 +55,9 @@ def timeline(rng: random.Random) -> Timeline:
             lanes.setdefault(rng.choice(held_keys(kind)), []).append([start, count])
     lanes.update({axis: curve(rng, length) for axis in camera_axes(kind) if rng.random() < 0.7})
     marks = [Marker(rng.randint(0, length), rng.choice(NAMES), rng.random() < 0.3) for _ in range(rng.randrange(4))]
-    return Timeline(kind, length, canonical_lanes(kind, lanes), tuple(sorted(marks, key=lambda m: m.t)))
+    seeds = tuple((row, rng.randrange(2**53)) for row in sorted(rng.sample(range(length), rng.randrange(3))))
+    markers = tuple(sorted(marks, key=lambda m: m.t))
+    return Timeline(kind, length, canonical_lanes(kind, lanes), markers, seeds=seeds)
 
 
 def track(rng: random.Random, rows: int | None = None, kind: Variant | None = None) -> ActionTrack:
@@ -73,7 +75,8 @@ def track(rng: random.Random, rows: int | None = None, kind: Variant | None = No
     if not kind.pitch:
         mouse[:, 0] = 0
     keyboard, mouse = (np.repeat(a, hold, axis=0)[:rows] for a in (keyboard, mouse))
-    return ActionTrack(kind, keyboard, mouse if kind.mouse else None)
+    seeds = tuple((row, row + 3) for row in range(rng.choice((rows, 7)), rows, 12))
+    return ActionTrack(kind, keyboard, mouse if kind.mouse else None, seeds=seeds)
 
 
 def script(rng: random.Random, kind: Variant, depth: int = 0) -> str:
@@ -83,6 +86,8 @@ def script(rng: random.Random, kind: Variant, depth: int = 0) -> str:
 
 def _statement(rng: random.Random, kind: Variant, depth: int) -> str:
     roll = rng.random()
+    if roll < 0.04:
+        return f"seed {rng.choice((0, 7, 2**53 - 1, 2**53))}" + rng.choice(("", "", " at 2b"))
     if roll < 0.1:
         return f':"{rng.choice(("a", "b c", "看"))}"'
     if roll < 0.2 and depth < 3:
@@ -112,7 +117,7 @@ def broken(rng: random.Random, text: str) -> str:
             ("", "", "{", "}", "(", ")", '"', "@", "->", "..", "+", "-", "\x00", "é", "9" * 30, "\n", "\t")
         )
         word = rng.choice(
-            (junk, junk, "repeat 9 {", "at 3", "keys:", "yaw(", "@length 3", "@speed", "up", "left", "x", ";")
+            (junk, junk, "seed", "repeat 9 {", "at 3", "keys:", "yaw(", "@length 3", "@speed", "up", "left", "x", ";")
         )
         text = text[:at] + word + text[at + much :]
     return text

@@ -44,8 +44,11 @@ def example(**changes: Any) -> dict[str, Any]:
         },
         "markers": [{"t": 98, "name": "look around", "pin": True}],
         "loop": [0, 98],
-        "branches": [{"id": "b1", "name": "left turn", "fork": 68, "tracks": {"d": []}, "thumb": "h:9f2c"}],
+        "branches": [
+            {"id": "b1", "name": "left turn", "fork": 68, "tracks": {"d": []}, "thumb": "h:9f2c", "seeds": [[60, 7]]}
+        ],
         "active": None,
+        "seeds": [[12, 9], [300, 2**53 - 1]],
         "source": {"kind": "script", "text": "w 2b"},
         "meta": {"created": "2026-11-22T08:10:00Z"},
     }
@@ -68,6 +71,8 @@ def test_the_schema_is_a_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
     assert SCHEMA["$defs"]["row"]["maximum"] == SCHEMA["properties"]["length"]["maximum"] == MAX_FRAMES
     assert SCHEMA["properties"]["markers"]["maxItems"] == limits.MAX_MARKERS
+    assert SCHEMA["$defs"]["seeds"]["maxItems"] == limits.MAX_SEEDS
+    assert SCHEMA["$defs"]["seeds"]["items"]["prefixItems"][1]["maximum"] == limits.MAX_SEED
     assert SCHEMA["properties"]["branches"]["maxItems"] == limits.MAX_BRANCHES
     assert SCHEMA["$defs"]["name"]["maxLength"] == limits.MAX_NAME
 
@@ -131,6 +136,16 @@ BOTH_REFUSE = [
     (example(branches=[{"id": "a", "name": "a", "fork": -1, "tracks": {}}]), "branches[0].fork"),
     (example(branches=[{"id": "a", "name": "a", "fork": 0, "tracks": {"x": []}}]), "branches[0].tracks.x"),
     (example(active=3), "active"),
+    (example(seeds={}), "seeds"),
+    (example(seeds=[[t, 1] for t in range(1001)]), "seeds"),
+    (example(seeds=[7]), "seeds[0]"),
+    (example(seeds=[[7]]), "seeds[0]"),
+    (example(seeds=[[0, 0.5]]), "seeds[0]"),
+    (example(seeds=[[0, True]]), "seeds[0]"),
+    (example(seeds=[[-1, 7]]), "seeds[0][0]"),
+    (example(seeds=[[0, -7]]), "seeds[0][1]"),
+    (example(seeds=[[0, 2**53]]), "seeds[0][1]"),
+    (example(branches=[{"id": "a", "name": "a", "fork": 0, "tracks": {}, "seeds": [[0]]}]), "branches[0].seeds[0]"),
 ]
 # faults between values, which a schema cannot say
 RELATIONS = [
@@ -149,6 +164,9 @@ RELATIONS = [
     (example(loop=[0, 598]), "loop"),
     (example(branches=[{"id": "a", "name": "a", "fork": 0, "tracks": {}}] * 2), "branches[1].id"),
     (example(active="b2"), "active"),
+    (example(seeds=[[597, 1]]), "seeds[0][0]"),
+    (example(seeds=[[12, 1], [12, 2]]), "seeds[1][0]"),
+    (example(seeds=[[24, 1], [12, 2]]), "seeds[1][0]"),
 ]
 
 
@@ -170,15 +188,17 @@ def test_checker_refuses_more(data: Any, place: str) -> None:
         example(),
         example(markers=None, branches=None, loop=None),
         {key: example()[key] for key in ("format", "version", "variant", "length", "tracks")},
-        example(length=9.0, tracks={"w": [[0.0, 9]]}, markers=[], branches=[], loop=[0, 9]),
+        example(length=9.0, tracks={"w": [[0.0, 9]]}, markers=[], branches=[], loop=[0, 9], seeds=[[8.0, 1]]),
         example(tracks={"yaw": [[590, 0, "linear", 24, 0.1]]}),
         example(active="b1"),
+        example(seeds=None),
+        example(seeds=[], active="b1"),
         example(colour="red", later={"a": [1]}),
         templerun(jump=[[0, 12]], slide=[[12, 12]]),
         example(variant="gta_drive", tracks={"pitch": [], "yaw": [[0, 1]]}, branches=[]),
         example(variant="gta_drive", tracks={"pitch": [[0, 0], [9, 0, "in", 12, -0.0]]}, branches=[]),
     ],
-    ids=range(10),
+    ids=range(12),
 )
 def test_both_accept(data: Any) -> None:
     assert message_of(data) is None
@@ -279,7 +299,7 @@ def test_entries_that_change_nothing_go() -> None:
     timeline = Timeline.from_json(example(tracks={"yaw": curve}))
     assert timeline.lanes["yaw"] == [[5, 0.1], [30, 0.1, "in", 6, 0]]
     raw = document.track_of_lanes(UNIVERSAL, {"yaw": curve}, 597)
-    assert timeline.track() == raw
+    assert timeline.track().with_seeds(()) == raw
 
 
 def test_ramps_are_half_open() -> None:

@@ -36,6 +36,7 @@ def read(text: str, variant: Variant) -> dict[str, Any]:
         "length": script.document.length,
         "tracks": {name: lane for name, lane in script.document.lanes.items() if lane},
         "markers": script.document.to_json()["markers"],
+        "seeds": [list(change) for change in script.document.seeds],
         "warnings": [[w.code, w.line, w.column, w.width, w.message] for w in script.warnings],
         "printed": print_script(script.document),
     }
@@ -72,7 +73,8 @@ def taken(text: str) -> dict[str, Any]:
     data, track = timeline.to_json(), timeline.track()
     mouse = None if track.mouse is None else track.mouse.tolist()
     kept = {name: data[name] for name in ("tracks", "length", "markers", "loop", "active")}
-    return {**kept, "keyboard": track.keyboard.tolist(), "mouse": mouse}
+    seeds = [list(change) for change in timeline.active_seeds()]
+    return {**kept, "keyboard": track.keyboard.tolist(), "mouse": mouse, "seeds": seeds}
 
 
 @pytest.mark.skipif(NODE is None, reason="needs node")
@@ -81,7 +83,7 @@ def test_javascript_takes_and_refuses_the_same_documents(tmp_path: Path) -> None
     rng = random.Random(12)
     zeros = [[0, 0], [5, -0.0, "smooth", 12, 0]]
     branch = {"id": "b", "name": "b", "fork": 0, "tracks": {"pitch": zeros}}
-    short = example(length=57, tracks={}, loop=None, markers=[], branches=[])
+    short = example(length=57, tracks={}, loop=None, markers=[], branches=[], seeds=[[12, 9]])
     documents = [data for data, _ in BOTH_REFUSE + RELATIONS]
     documents += [
         example(variant="gta_drive", tracks={"pitch": zeros}, branches=[]),

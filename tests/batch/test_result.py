@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.batch.results.folder_store import FolderStore
-from comfyui_matrixgame.batch.results.result import Item, result_of_text
+from comfyui_matrixgame.batch.results.result import Item, result_of_text, short_lanes, track_of_short_lanes
+from comfyui_matrixgame.variants import UNIVERSAL
 
 from .jobs import example_result
 
@@ -44,3 +46,10 @@ def test_what_is_no_result_is_not_whole(tmp_path: Path, text: str) -> None:
     example_result("ab1", {"latents": Item("latents.bin", 2)}).write(part)
     assert store.commit(part, "ab1").items == {"latents": Item("latents.bin", 2)}
     assert json.loads((folder / "result.json").read_text())["key"] == "ab1"
+
+
+def test_another_seed_is_one_of_its_lanes() -> None:
+    track = ActionTrack.idle(UNIVERSAL, 20)
+    assert "seed" not in short_lanes(track)
+    again = track.with_seeds([(12, 2**53 - 1)])
+    assert track_of_short_lanes("universal", short_lanes(again), 20) == again

@@ -64,6 +64,24 @@ def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
         assert part in said
 
 
+def test_another_seed_from_a_block_on(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    worlds = [tmp_path / f"{name}.safetensors" for name in ("said", "written", "stopped")]
+    one, two, three = [["-o", str(path.with_suffix(".mp4")), "--world", str(path)] for path in worlds]
+    again = ["--seed", "3", "--seed-at", "1:7"]
+    assert main(render(folder, "--actions", "w 3b", "--blocks", "3", *again, *one)) == 0
+    assert main(render(folder, "--actions", "w 1b; seed 7; w 2b", "--blocks", "3", "--seed", "3", *two)) == 0
+    for blocks in ("2", "3"):
+        assert main(render(folder, "--actions", "w 3b", "--blocks", blocks, *again, *three)) == 0
+    made = [load_world(path) for path in worlds]
+    assert {world.seeds for world in made} == {(7,)}
+    assert len({world.names for world in made}) == 1
+    capsys.readouterr()
+    assert main(render(folder, "--actions", "w 3b", "--blocks", "3", "--seed-at", "5:7", *one)) == 1
+    assert "--seed-at 5:7: this render has blocks 0 to 2; name one of them" in capsys.readouterr().err
+    assert main(render(folder, "--seed-at", "7")) == 2
+    assert "a block and a seed from 0 to" in capsys.readouterr().err
+
+
 def test_steps_window_and_sink_can_be_tried(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     walk = ["--actions", "w 3b", "--world"]
     own = ["--steps", "1000,500", "--window", "9", "--sink", "1"]

@@ -1,7 +1,7 @@
 // @ts-check
 /** Which blocks an edit touches: the first input row at which two timelines differ, and the blocks from there on. */
 import { blockOfInput, blocksOfFrames } from "./variants.mjs";
-import { activeTracks } from "./document.mjs";
+import { activeSeeds, activeTracks } from "./document.mjs";
 import { valueAt } from "./tracks.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
@@ -23,7 +23,7 @@ function firstUnequal(a, b) {
 }
 
 /**
- * The first row at which the inputs of two timelines differ, Infinity if never.
+ * The first row at which the inputs or the seeds of two timelines differ, Infinity if never.
  * @param {Timeline} one @param {Timeline} other
  */
 export function firstDifference(one, other) {
@@ -31,7 +31,7 @@ export function firstDifference(one, other) {
   const end = Math.min(one.length, other.length);
   const mine = activeTracks(one);
   const theirs = activeTracks(other);
-  let first = Infinity;
+  let first = firstUnequal(activeSeeds(one), activeSeeds(other));
   for (const lane of Object.keys(mine)) {
     const a = mine[lane];
     const b = theirs[lane] ?? [];

@@ -13,12 +13,14 @@ export const EASINGS = ["linear", "smooth", "in", "out"];
 const MAX_MARKERS = 1000;
 export const MAX_BRANCHES = 100;
 const MAX_NAME = 200; // code points, as Python counts
+export const MAX_SEEDS = 1000; // changes of the seed
 
 /** @typedef {import("./tracks.mjs").Run} Run */
 /** @typedef {import("./tracks.mjs").Entry} Entry */
 /** @typedef {Record<string, any[]>} Tracks of a key, Run[]; of yaw and pitch, Entry[] */
 /** @typedef {import("./variants.mjs").Frame} Frame */
 /** @typedef {{t: Frame, name: string, pin?: boolean}} Marker */
+/** @typedef {[Frame, number]} SeedChange row and seed: another noise from the block that reads the row first */
 /**
  * @typedef {object} Timeline
  * @property {string} format
@@ -31,6 +33,7 @@ const MAX_NAME = 200; // code points, as Python counts
  * @property {[Frame, Frame] | null} loop
  * @property {any[]} branches
  * @property {string | null} active
+ * @property {SeedChange[]} [seeds] sorted by row; a branch may have its own in place of these
  * @property {{kind: string, text: string}} [source]
  * @property {Record<string, string>} [scripts] sources of the branches that are not in use
  */
@@ -83,6 +86,7 @@ export function canonicalDocument(data) {
     loop: data.loop ?? null,
     branches: data.branches ?? [],
     active: data.active ?? null,
+    ...(data.seeds?.length ? { seeds: data.seeds } : {}),
     ...extraOf(data),
   };
 }
@@ -98,6 +102,7 @@ const FIELDS = new Set([
   "loop",
   "branches",
   "active",
+  "seeds",
 ]);
 
 /** Top-level keys that are kept as they are. @param {any} data */
@@ -124,6 +129,25 @@ export function canonicalTracks(variant, tracks) {
 export function activeTracks(doc) {
   const branch = doc.active === null ? null : doc.branches.find((b) => b.id === doc.active);
   return branch ? { ...doc.tracks, ...branch.tracks } : doc.tracks;
+}
+
+/** The changes of the seed in use. @param {Timeline} doc @returns {SeedChange[]} */
+export function activeSeeds(doc) {
+  const branch = doc.active === null ? null : doc.branches.find((b) => b.id === doc.active);
+  return branch?.seeds ?? doc.seeds ?? [];
+}
+
+/**
+ * `doc` with other changes of the seed in use. Where they are the main ones, branches keep those they had.
+ * @param {Timeline} doc @param {SeedChange[]} seeds @returns {Timeline}
+ */
+export function withSeeds(doc, seeds) {
+  if (JSON.stringify(seeds) === JSON.stringify(activeSeeds(doc))) return doc;
+  if (doc.active !== null)
+    return { ...doc, branches: doc.branches.map((b) => (b.id === doc.active ? { ...b, seeds } : b)) };
+  const { seeds: old = [], ...rest } = doc;
+  const branches = doc.branches.map((b) => ({ ...b, seeds: b.seeds ?? old }));
+  return seeds.length ? { ...rest, branches, seeds } : { ...rest, branches };
 }
 
 /**
@@ -237,6 +261,7 @@ export function checkDocument(data) {
       loop[0] < loop[1] &&
       loop[1] <= length);
   need(goodLoop, "loop", `null or [start, stop] with 0 <= start < stop <= ${length}`);
+  checkSeeds(data.seeds, "seeds", length);
   checkBranches(data, length);
 }
 
@@ -328,6 +353,22 @@ function checkMarkers(markers, length) {
   });
 }
 
+/** @param {any} seeds @param {string} path @param {number} length */
+function checkSeeds(seeds, path, length) {
+  if (seeds === undefined || seeds === null) return;
+  need(Array.isArray(seeds) && seeds.length <= MAX_SEEDS, path, `a list of at most ${MAX_SEEDS}`);
+  let free = 0;
+  seeds.forEach((/** @type {any} */ change, /** @type {number} */ i) => {
+    const place = `${path}[${i}]`;
+    need(Array.isArray(change) && change.length === 2 && change.every(isWhole), place, "[row, seed], whole numbers");
+    const [row, seed] = change;
+    need(row >= 0 && row < length, `${place}[0]`, `a row from 0 to ${length - 1}`);
+    need(row >= free, `${place}[0]`, "later than the row of the change before it");
+    need(seed >= 0 && seed <= Number.MAX_SAFE_INTEGER, `${place}[1]`, `a seed from 0 to ${Number.MAX_SAFE_INTEGER}`);
+    free = row + 1;
+  });
+}
+
 /** @param {any} data @param {number} length */
 function checkBranches(data, length) {
   const branches = data.branches ?? [];
@@ -346,6 +387,7 @@ function checkBranches(data, length) {
       `a row from 0 to ${length}`,
     );
     checkTracks(branch.tracks, `${place}.tracks`, data.variant, length);
+    checkSeeds(branch.seeds, `${place}.seeds`, length);
     if (VARIANTS[data.variant].exclusive)
       checkExclusive({ ...data.tracks, ...branch.tracks }, `${place}.tracks`, data.variant);
   });

@@ -3,14 +3,17 @@
  * Changes of lanes and of the length, as pure functions from document to document. Rows outside 0..length are ignored.
  */
 import { AXES, MAX_FRAMES, VARIANTS, heldKeys, lanesOf, legalLength } from "./variants.mjs";
-import { activeTracks, cutTracks, withTracks } from "./document.mjs";
+import { activeSeeds, activeTracks, cutTracks, withSeeds, withTracks } from "./document.mjs";
 import {
   canonicalCurve,
   cutCurve,
   cutRuns,
+  cutSeeds,
   entryAt,
   holdsOf,
   joinRuns,
+  moveSeeds,
+  movedRow,
   paintRuns,
   shiftCurve,
   shiftRuns,
@@ -293,18 +296,12 @@ export function resizeRun(doc, lane, run, a, b) {
   return paintKey(base, lane, a, b, true);
 }
 
-/**
- * A row moved by what was put in at `at` or taken out after it.
- * @param {number} t @param {number} at @param {number} by
- */
-const moved = (t, at, by) => (t < at ? t : Math.max(at, t + by));
-
 /** @param {Timeline} doc @param {number} at @param {number} by @param {number} length */
 function moveSigns(doc, at, by, length) {
   const markers = doc.markers
     .filter((m) => by > 0 || m.t < at || m.t >= at - by)
-    .map((m) => ({ ...m, t: Math.min(length, moved(m.t, at, by)) }));
-  const loop = doc.loop && /** @type {[number, number]} */ (doc.loop.map((t) => Math.min(length, moved(t, at, by))));
+    .map((m) => ({ ...m, t: Math.min(length, movedRow(m.t, at, by)) }));
+  const loop = doc.loop && /** @type {[number, number]} */ (doc.loop.map((t) => Math.min(length, movedRow(t, at, by))));
   return { markers, loop: loop && loop[0] < loop[1] ? loop : null };
 }
 
@@ -336,7 +333,11 @@ export function rippleInsert(doc, at, rows) {
       ];
     }),
   );
-  return put({ ...open, ...moveSigns(doc, at, rows, length) }, tracks);
+  const seeded = withSeeds(
+    { ...open, ...moveSigns(doc, at, rows, length) },
+    moveSeeds(activeSeeds(doc), at, rows, length),
+  );
+  return put(seeded, tracks);
 }
 
 /**
@@ -359,7 +360,8 @@ export function rippleDelete(doc, at, rows) {
       return [lane, canonicalCurve([...cutCurve(content, 0, at), ...after, ...rest(length, doc.length - gone)])];
     }),
   );
-  return put({ ...doc, ...moveSigns(doc, at, -gone, length), length }, cutTracks(tracks, length));
+  const next = { ...doc, ...moveSigns(doc, at, -gone, length), length };
+  return put(withSeeds(next, moveSeeds(activeSeeds(doc), at, -gone, length)), cutTracks(tracks, length));
 }
 
 /** @param {Timeline} doc @param {number} length @returns {Timeline} */
@@ -368,19 +370,23 @@ function cutBranches(doc, length) {
     ...b,
     fork: Math.min(b.fork, length),
     tracks: cutTracks(b.tracks, length),
+    ...(b.seeds ? { seeds: cutSeeds(b.seeds, length) } : {}),
   }));
-  return { ...doc, branches, tracks: cutTracks(doc.tracks, length) };
+  const { seeds = [], ...others } = doc;
+  const left = cutSeeds(seeds, length);
+  return { ...others, branches, tracks: cutTracks(doc.tracks, length), ...(left.length ? { seeds: left } : {}) };
 }
 
 /**
- * Take the lanes, markers and length that a script says; branches stay.
+ * Take the lanes, markers, seeds and length that a script says; branches stay.
  * @param {Timeline} doc @param {Timeline} made of the script @returns {Timeline}
  */
 export function takeScript(doc, made) {
   const { tracks, length, source } = made;
   const loop = doc.loop && doc.loop[1] <= length ? doc.loop : null;
   const next = { ...doc, length, markers: made.markers, loop, source };
-  return withTracks(length < doc.length ? cutBranches(next, length) : next, tracks);
+  const cut = length < doc.length ? cutBranches(next, length) : next;
+  return withTracks(withSeeds(cut, made.seeds ?? []), tracks);
 }
 
 /**

@@ -198,3 +198,26 @@ export function spliceCurve(entries, a, b, middle, length) {
   const after = b < length ? cutCurve(entries, b, length) : [];
   return canonicalCurve([...before, ...middle, ...after]);
 }
+
+/** @typedef {import("./document.mjs").SeedChange} SeedChange */
+
+/** Changes of the seed before row `length`. @param {SeedChange[]} seeds @param {number} length @returns {SeedChange[]} */
+export const cutSeeds = (seeds, length) => seeds.filter(([t]) => t < length);
+
+/**
+ * Changes of the seed, moved by what was put in at `at` or taken out after it; those in what is taken out go with it.
+ * @param {SeedChange[]} seeds @param {number} at @param {number} by @param {number} length @returns {SeedChange[]}
+ */
+export function moveSeeds(seeds, at, by, length) {
+  const left = seeds.filter(([t]) => by > 0 || t < at || t >= at - by);
+  return cutSeeds(
+    left.map(([t, seed]) => [movedRow(t, at, by), seed]),
+    length,
+  );
+}
+
+/**
+ * A row moved by what was put in at `at` or taken out after it.
+ * @param {number} t @param {number} at @param {number} by
+ */
+export const movedRow = (t, at, by) => (t < at ? t : Math.max(at, t + by));

@@ -27,6 +27,7 @@ export function withTake(doc, take, fresh = false) {
       name: `take ${number}`,
       fork: branch.fork,
       tracks: { ...played.tracks, ...branch.tracks },
+      ...(doc.seeds ? { seeds: [] } : {}), // it was played with the seed of its world
     };
   });
   const last = added[added.length - 1];

@@ -1,7 +1,7 @@
 // @ts-check
 /** Timelines as script text, one step a line where that loses nothing; a port of printer.py. */
 import { FRAMES_PER_BLOCK, VARIANTS, cameraAxes, heldKeys, legalLength } from "../model/variants.mjs";
-import { activeTracks } from "../model/document.mjs";
+import { activeSeeds, activeTracks } from "../model/document.mjs";
 
 /** @typedef {[number, number, string]} Piece start, stop, what a chord says; "" for nothing */
 /** @typedef {import("../model/document.mjs").Timeline} Timeline */
@@ -12,7 +12,7 @@ const WIDTH = 100;
 const WORDS = { yaw: ["left", "right"], pitch: ["down", "up"] };
 
 /**
- * The script of a timeline (its active lanes and markers), or of exactly its first `exact` rows.
+ * The script of a timeline (its active lanes, markers and the seeds in use), or of exactly its first `exact` rows.
  * @param {Timeline} doc @param {number} [exact]
  */
 export function printScript(doc, exact) {
@@ -27,7 +27,8 @@ export function printScript(doc, exact) {
   const head = [`@variant ${variant.name}`];
   if (exact !== undefined || used > rows || legalLength(used) !== rows || !used) head.push(`@length ${rows}`);
   const markers = exact === undefined ? doc.markers.map(printMarker) : [];
-  return `${[...head, ...markers, ...(stepLines(columns) ?? laneLines(columns))].join("\n")}\n`;
+  const seeds = activeSeeds(doc).flatMap(([t, seed]) => (t < rows ? [`seed ${seed} at ${t}`] : []));
+  return `${[...head, ...markers, ...seeds, ...(stepLines(columns) ?? laneLines(columns))].join("\n")}\n`;
 }
 
 /**

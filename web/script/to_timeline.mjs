@@ -1,13 +1,14 @@
 // @ts-check
 /** Statements to a timeline: times added up, repeats unrolled, runs joined; a port of to_timeline.py. */
 import { FRAMES_PER_BLOCK, cameraAxes, heldKeys, legalLength } from "../model/variants.mjs";
-import { canonicalTracks, emptyDocument } from "../model/document.mjs";
+import { MAX_SEEDS, canonicalTracks, emptyDocument } from "../model/document.mjs";
 import { sampleCurve } from "../model/tracks.mjs";
 import { MAX_MARKERS } from "./parser.mjs";
 import { AXES } from "./vocabulary.mjs";
 
 /** @typedef {import("./parser.mjs").Statement} Statement */
 /** @typedef {import("./parser.mjs").Mark} Mark */
+/** @typedef {import("./parser.mjs").Seed} Seed */
 /** @typedef {import("./parser.mjs").Ramp} Ramp */
 /** @typedef {import("../model/tracks.mjs").Entry} Entry */
 /** @typedef {import("../model/tracks.mjs").Run} Run */
@@ -24,6 +25,8 @@ class Writer {
     this.values = { yaw: 0, pitch: 0 };
     /** @type {{t: number, mark: Mark}[]} */
     this.marks = [];
+    /** @type {Map<number, Seed>} */
+    this.seeds = new Map();
   }
 
   /** @param {Statement[]} body */
@@ -31,6 +34,7 @@ class Writer {
     for (const statement of body) {
       if (statement.kind === "repeat") for (let i = 0; i < statement.times; i++) this.play(statement.body);
       else if (statement.kind === "mark") this.marks.push({ t: statement.at ?? this.now, mark: statement });
+      else if (statement.kind === "seed") this.seeds.set(statement.at ?? this.now, statement);
       else {
         this.place(statement);
         this.now += statement.frames;
@@ -110,10 +114,9 @@ export function writeTimeline(parser, body) {
     tracks[axis] = frames < length ? quietFrom(frames, entries) : entries;
   }
   const markers = markersOf(writer, frames);
-  return {
-    document: { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers },
-    frames,
-  };
+  const seeds = seedsOf(parser, writer, frames);
+  const document = { ...emptyDocument(variant.name, length), tracks: canonicalTracks(variant.name, tracks), markers };
+  return { document: seeds.length ? { ...document, seeds } : document, frames };
 }
 
 /**
@@ -146,6 +149,20 @@ function checkMarkers(parser, body, length) {
   }
   const count = body.reduce((sum, statement) => sum + statement.markers, 0);
   if (count > MAX_MARKERS) throw parser.error("markers", `the script has more than ${MAX_MARKERS} markers`, parser.end);
+}
+
+/**
+ * Changes of the seed by row; of several at one row, the last. What no row follows has no effect.
+ * @param {import("./parser.mjs").Parser} parser @param {Writer} writer @param {number} frames
+ */
+function seedsOf(parser, writer, frames) {
+  const kept = [...writer.seeds].filter(([row]) => row < frames);
+  if (kept.length > MAX_SEEDS)
+    throw parser.error("seeds", `the script changes the seed more than ${MAX_SEEDS} times`, parser.end);
+  for (const [row, { seed, place }] of writer.seeds)
+    if (row >= frames) parser.warn("seed-unused", `no step follows 'seed ${seed}', so it changes nothing`, place);
+  kept.sort(([a], [b]) => a - b);
+  return kept.map(([row, { seed }]) => /** @type {import("../model/document.mjs").SeedChange} */ ([row, seed]));
 }
 
 /**

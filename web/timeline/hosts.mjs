@@ -60,6 +60,7 @@ export function keyHost(widget) {
   return {
     askValue: () => windows.askValue(editor.cursor.t, editor.target.lanes[0]),
     askMarker: () => windows.askMarker(editor.cursor.t),
+    askSeed: () => windows.askSeed(editor.cursor.t),
     help: () => widget.popups.help(),
     play: () => widget.play(false, false),
     record: () => widget.play(true, false),

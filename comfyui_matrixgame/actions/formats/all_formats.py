@@ -306,10 +306,12 @@ def _check_source(timeline: Timeline) -> None:
         return
     made = parse_script(source["text"], timeline.variant).document
     lanes = (timeline.lanes, timeline.active_lanes())
-    if made.length != timeline.length or not any(_same_rows(made.lanes, each, timeline) for each in lanes):
+    same_seeds = made.seeds in (timeline.seeds, timeline.active_seeds())
+    same_rows = any(_same_rows(made.lanes, each, timeline) for each in lanes)
+    if made.length != timeline.length or not same_rows or not same_seeds:
         raise ActionError(
-            "The timeline's lanes are not those of the script it says it was made from; open it in the editor and "
-            "change either, or take its 'source' out."
+            "The timeline's lanes or seeds are not those of the script it says it was made from; open it in the editor "
+            "and change either, or take its 'source' out."
         )
 
 

@@ -30,6 +30,7 @@ __all__ = [
 TEXTS = {each.name: each.write for each in FORMATS if each.write is not None}
 KINDS = {each.endings[0]: each.name for each in FORMATS if each.endings and (each.write or each.name == "timeline")}
 KINDS |= {".npz": "npz", ".txt": "script", "": "npy"}
+KEEP_SEEDS = ("timeline", "script", "csv")
 ALL_KINDS = ("timeline", *TEXTS, "npy", "npz")
 
 
@@ -43,6 +44,11 @@ def write_actions(timeline: Timeline | None, track: ActionTrack, path: str | Pat
     kind = kind or KINDS.get(path.suffix.lower())
     if kind not in ALL_KINDS:
         raise ActionError(f"'{path.name}' does not say what to write; end it in {' '.join(e for e in KINDS if e)}.")
+    if track.seeds and kind not in KEEP_SEEDS:
+        row, seed = track.seeds[0]
+        raise ActionError(
+            f"Row {row}: this format has no place for another seed ({seed}); write one of {', '.join(KEEP_SEEDS)}."
+        )
     try:
         if kind == "timeline":
             save_document(timeline or Timeline.from_track(track), path)

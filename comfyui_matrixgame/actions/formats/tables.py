@@ -34,6 +34,7 @@ _AXES = {"pitch": "pitch", "yaw": "yaw", "camera_pitch": "pitch", "camera_yaw": 
 _GROUPED = re.compile(r"[1-9]\d{0,2}(?:[.,]\d{3})+")  # a whole number as spreadsheets group its digits
 _EPOCH = 1e11  # no clock says as many seconds
 _STAMPS = (("seconds", 1), ("milliseconds", 1e3), ("microseconds", 1e6), ("nanoseconds", 1e9))
+_SEED = "seed"  # a column of its changes
 _PLACES = {name: ("frame", 1.0) for name in ("frame", "t", "row", "frame_index")}
 _PLACES |= {name: ("time", FPS) for name in ("time", "time_s", "time (s)", "seconds", "sec", "timestamp")}
 _PLACES |= {name: ("time", FPS / 1000) for name in ("ms", "time_ms", "time (ms)", "milliseconds")}
@@ -105,7 +106,8 @@ class _Table:
 
 
 def read_csv(text: str, variant: Variant) -> Imported:
-    """Rows of a table. Columns are keys (any of their names), `pitch`, `yaw`, and `frame` or a time or nothing.
+    """Rows of a table. Columns are keys (any of their names), `pitch`, `yaw`, `seed` (where it changes), and
+    `frame` or a time or nothing.
 
     With a `frame` or time column a row holds until the next one. Without a header the columns are the variant's keys
     in their order, then pitch and yaw. Separators: comma, semicolon, tab, | or spaces.
@@ -123,7 +125,8 @@ def read_csv(text: str, variant: Variant) -> Imported:
                 f"A table for {variant.name} has the columns {', '.join(plain)}; name them in a first row."
             )
     rows, frames = _cells(names, table, variant, notes)
-    return Imported(_held_until(rows, frames, variant, notes), notes.all())
+    seeds = {frame: int(row.pop(_SEED)) for row, frame in zip(rows, frames, strict=True) if _SEED in row}
+    return Imported(_held_until(rows, frames, variant, notes).with_seeds(seeds.items()), notes.all())
 
 
 def _cells(
@@ -147,6 +150,10 @@ def _cells(
                 continue
             if mine == "place" and clock is not None:
                 at = _value(clock.plain(cell), number, name, True)
+            elif mine == _SEED:
+                row[mine] = _value(cell, number, name, True)
+                if row[mine] != int(row[mine]):
+                    raise ActionError(f"Row {number} of the table: a seed is a whole number, got {cell.strip()[:40]}.")
             else:
                 value = _value(cell, number, name, mine in ("pitch", "yaw"))
                 row[mine] = value if mine in ("pitch", "yaw") else max(value, row.get(mine, 0.0))
@@ -166,13 +173,15 @@ def _columns(names: Sequence[str], variant: Variant, notes: Notes) -> list[str |
         mine = words.get(name.removeprefix("key.keyboard."), _AXES.get(name))
         if mine is None and name in _PLACES and "place" not in ours:
             mine = "place"
+        elif mine is None and name == _SEED and _SEED not in ours:
+            mine = _SEED
         elif mine is None and name:
             notes.add(f"the column '{name[:40]}' means nothing to {variant.name}")
         elif mine is not None and mine in ours:
             both = "either of them holds it" if mine in variant.keys else "the last of them counts"
             notes.add(f"two columns are '{mine}'; {both}")
         ours.append(mine)
-    if not any(mine for mine in ours if mine != "place"):
+    if not any(mine for mine in ours if mine not in ("place", _SEED)):
         wanted = ", ".join([*variant.keys, *(("pitch", "yaw") if variant.mouse else ())])
         shown = ", ".join(repr(name[:20]) for name in names[:8])
         raise ActionError(f"None of the table's columns ({shown}) means anything to {variant.name}; it has {wanted}.")

@@ -22,14 +22,15 @@ from .recordings import CONTROL_FPS, KEY_CODES, VPT_DEGREES, VPT_FPS
 
 
 def write_csv(track: ActionTrack) -> str:
-    """A table with a column for each key, and pitch and yaw where there is a camera."""
+    """A table with a column for each key, pitch and yaw where there is a camera, and `seed` where it changes."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     camera = track.mouse is not None
-    writer.writerow([*track.variant.keys, *(("pitch", "yaw") if camera else ())])
+    seeds = dict(track.seeds)
+    writer.writerow([*track.variant.keys, *(("pitch", "yaw") if camera else ()), *(("seed",) if seeds else ())])
     for t in range(len(track)):
         turns = [_digits(v) for v in track.mouse[t]] if track.mouse is not None else []
-        writer.writerow([*(int(v) for v in track.keyboard[t]), *turns])
+        writer.writerow([*(int(v) for v in track.keyboard[t]), *turns, *([seeds.get(t, "")] if seeds else ())])
     return out.getvalue()
 
 

@@ -1,12 +1,13 @@
-"""Statements: markers, repeats, waits, lanes and steps. Times are added up in `to_timeline`."""
+"""Statements: markers, seeds, repeats, waits, lanes and steps. Times are added up in `to_timeline`."""
 
 from __future__ import annotations
 
 from ..check_document import MAX_FRAMES, MAX_MARKERS, MAX_NAME
+from ..track import MAX_SEED
 from ..vocabulary import AXES
 from .directives import DirectiveReader
 from .lexer import Token, place_of
-from .statements import Lanes, Mark, Repeat, Statement, Step, Wait
+from .statements import Lanes, Mark, Repeat, Seed, Statement, Step, Wait
 from .steps import StepReader
 from .token_reader import integer
 
@@ -57,6 +58,8 @@ class Parser(DirectiveReader, StepReader):
             raise self.error("late-directive", message, token, until=self.peek(1))
         if self.sees(":"):
             return self._marker()
+        if word == "seed":
+            return self._seed()
         if word == "repeat" or (token.kind == "number" and self.word(1) == "x" and self.sees("{", 2)):
             return self._repeat()
         if word == "at":
@@ -75,16 +78,28 @@ class Parser(DirectiveReader, StepReader):
         if not 1 <= len(name) <= MAX_NAME:
             message = f"the name of a marker has 1 to {MAX_NAME} characters, got {len(name)}"
             raise self.error("marker", message, token)
-        at = None
-        if self.word() == "at":
-            word = self.take()
-            if self.depth:
-                raise self.error("at-in-repeat", "'at' cannot be used inside repeat", word)
-            at = self.duration("a time")[0]
+        at = self._at_row()
         pin = self.word() == "pin"
         if pin:
             self.take()
         return Mark(name, pin, at, colon)
+
+    def _seed(self) -> Seed:
+        place = self.take()
+        number = self.number("a seed")
+        digits = number.text if number.text.isdigit() and len(number.text) <= len(str(MAX_SEED)) else ""
+        if not digits or int(digits) > MAX_SEED:
+            raise self.error("seed", f"a seed is a whole number from 0 to {MAX_SEED}, got {number.text[:40]}", number)
+        return Seed(int(digits), self._at_row(), place)
+
+    def _at_row(self) -> int | None:
+        """The row of `at`, which may stand behind a marker or a seed; None where it does not."""
+        if self.word() != "at":
+            return None
+        word = self.take()
+        if self.depth:
+            raise self.error("at-in-repeat", "'at' cannot be used inside repeat", word)
+        return self.duration("a time")[0]
 
     def _repeat(self) -> Repeat:
         start = self.take()

@@ -20,16 +20,16 @@ Piece = tuple[int, int, str]  # start, stop, what a chord says; "" for nothing
 
 
 def print_script(what: Timeline | ActionTrack, rows: int | None = None) -> str:
-    """The script of a timeline (its active lanes and markers) or of exactly the rows of a track.
+    """The script of a timeline (its active lanes, its markers and the seeds in use) or of exactly the rows of a track.
 
     rows: the rows that the script of a timeline asks for, where they are fewer than its length.
 
     One step a line where every ramp fits into a step, else lanes side by side.
     """
     if isinstance(what, ActionTrack):
-        lanes, markers, rows, exact = lanes_of_track(what), (), len(what), True
+        lanes, markers, seeds, rows, exact = lanes_of_track(what), (), what.seeds, len(what), True
     else:
-        lanes, markers, exact = what.active_lanes(), what.markers, rows is not None
+        lanes, markers, seeds, exact = what.active_lanes(), what.markers, what.active_seeds(), rows is not None
         rows = what.length if rows is None else rows
     variant = what.variant
     columns = {"keys": list(_key_pieces(variant, lanes))}
@@ -42,7 +42,8 @@ def print_script(what: Timeline | ActionTrack, rows: int | None = None) -> str:
         head.append(f"@length {rows}")
     steps = _steps(columns)
     body = _lane_lines(columns) if steps is None else steps
-    return "\n".join([*head, *(_marker(marker) for marker in markers), *body]) + "\n"
+    signs = [*(_marker(marker) for marker in markers), *(f"seed {seed} at {t}" for t, seed in seeds if t < rows)]
+    return "\n".join([*head, *signs, *body]) + "\n"
 
 
 def _key_pieces(variant: Variant, lanes: Lanes) -> Iterator[Piece]:

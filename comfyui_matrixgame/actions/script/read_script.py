@@ -2,8 +2,9 @@
 
     script    = { sep } { directive { sep } } { statement sep }
     directive = "@" ("version"|"variant"|"fps"|"speed"|"unit"|"length") value
-    statement = marker | repeat | at | lanes | step
+    statement = marker | seed | repeat | at | lanes | step
     marker    = ":" ( name | string ) [ "at" duration ] [ "pin" ]
+    seed      = "seed" int [ "at" duration ]                    other noise, from the block of that row on
     repeat    = ( "repeat" int | int "x" ) "{" { statement sep } "}"
     at        = "at" duration                                  idle until that time
     lanes     = { ("keys"|"cam"|"yaw"|"pitch") ":" step { "," step } newline }    side by side; a lane that the

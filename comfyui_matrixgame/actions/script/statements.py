@@ -52,6 +52,16 @@ class Mark(NamedTuple):
     markers: int = 1
 
 
+class Seed(NamedTuple):
+    """Another seed for the noise: from here on, or from row `at`."""
+
+    seed: int
+    at: int | None
+    place: Token
+    frames: int = 0
+    markers: int = 0
+
+
 class Wait(NamedTuple):
     """Idle rows."""
 
@@ -59,4 +69,4 @@ class Wait(NamedTuple):
     markers: int = 0
 
 
-Statement = Step | Lanes | Repeat | Mark | Wait
+Statement = Step | Lanes | Repeat | Mark | Seed | Wait

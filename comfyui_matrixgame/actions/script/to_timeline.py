@@ -7,12 +7,13 @@ from typing import Any
 
 from ...variants import FRAMES_PER_BLOCK
 from .. import curve
-from ..check_document import MAX_MARKERS
+from ..check_document import MAX_MARKERS, MAX_SEEDS
 from ..document import Lanes as DocumentLanes
 from ..document import Marker, Timeline, canonical_lanes, legal_length
+from ..track import Seeds
 from ..vocabulary import AXES, camera_axes, held_keys
 from .parser import Parser
-from .statements import Lanes, Mark, Ramp, Repeat, Statement, Step, Wait
+from .statements import Lanes, Mark, Ramp, Repeat, Seed, Statement, Step, Wait
 
 
 class _Writer:
@@ -24,6 +25,7 @@ class _Writer:
         self.camera: dict[str, list[list[Any]]] = {axis: [] for axis in AXES}
         self.values: dict[str, float] = dict.fromkeys(AXES, 0.0)
         self.marks: list[tuple[int, Mark]] = []
+        self.seeds: dict[int, Seed] = {}
 
     def play(self, body: Sequence[Statement]) -> None:
         for statement in body:
@@ -32,6 +34,8 @@ class _Writer:
                     self.play(statement.body)
             elif isinstance(statement, Mark):
                 self.marks.append((self.now if statement.at is None else statement.at, statement))
+            elif isinstance(statement, Seed):
+                self.seeds[self.now if statement.at is None else statement.at] = statement
             else:
                 self._place(statement)
                 self.now += statement.frames
@@ -96,7 +100,8 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
     for axis in camera_axes(variant):
         entries = [entry for entry in writer.camera[axis] if entry[0] < frames]
         lanes[axis] = _quiet_from(frames, entries) if frames < length else entries
-    return Timeline(variant, length, canonical_lanes(variant, lanes), _markers(writer, frames)), frames
+    markers, seeds = _markers(writer, frames), _seeds(parser, writer, frames)
+    return Timeline(variant, length, canonical_lanes(variant, lanes), markers, seeds=seeds), frames
 
 
 def _quiet_from(frames: int, entries: list[list[Any]]) -> list[list[Any]]:
@@ -120,6 +125,17 @@ def _check_markers(parser: Parser, body: Sequence[Statement], length: int) -> No
             raise parser.error("marker-past", message, mark.place)
     if sum(statement.markers for statement in body) > MAX_MARKERS:
         raise parser.error("markers", f"the script has more than {MAX_MARKERS} markers", parser.end)
+
+
+def _seeds(parser: Parser, writer: _Writer, frames: int) -> Seeds:
+    """Changes of the seed by row; of several at one row, the last. What no row follows has no effect."""
+    kept = {row: change for row, change in writer.seeds.items() if row < frames}
+    if len(kept) > MAX_SEEDS:
+        raise parser.error("seeds", f"the script changes the seed more than {MAX_SEEDS} times", parser.end)
+    for row, change in writer.seeds.items():
+        if row >= frames:
+            parser.warn("seed-unused", f"no step follows 'seed {change.seed}', so it changes nothing", change.place)
+    return tuple((row, kept[row].seed) for row in sorted(kept))
 
 
 def _markers(writer: _Writer, frames: int) -> tuple[Marker, ...]:

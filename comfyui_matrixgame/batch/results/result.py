@@ -18,6 +18,7 @@ from ...variants import get_variant
 VERSION = 1
 RESULTS = "results"  # the folder of a store that they lie in
 RESULT_FILE = "result.json"
+SEED = "seed"  # the lane of changes of the seed
 Lanes = dict[str, list[list[float]]]
 """Lanes as [first row, value] wherever the value changes."""
 
@@ -130,13 +131,15 @@ def result_path(key: str) -> str:
 
 
 def short_lanes(track: ActionTrack) -> Lanes:
-    """The lanes of a track."""
+    """The lanes of a track, and one of the changes of its seed where there are some."""
     lanes = {}
     pitch = track.mouse is not None and bool(track.mouse[:, 0].any())  # also where the variant has no lane for it
     for name in dict.fromkeys((*lane_names(track), *(("pitch",) if pitch else ()))):
         values = lane_values(track, name)
         at = np.flatnonzero(np.diff(values, prepend=np.nan))
         lanes[name] = [[int(row), float(np.format_float_positional(values[row]))] for row in at]
+    if track.seeds:
+        lanes[SEED] = [[row, seed] for row, seed in track.seeds]
     return lanes
 
 
@@ -145,10 +148,11 @@ def track_of_short_lanes(variant_name: str, lanes: Lanes, rows: int) -> ActionTr
     variant = get_variant(variant_name)
     columns = {name: np.zeros(rows, np.float32) for name in (*variant.keys, "pitch", "yaw")}
     for name, steps in lanes.items():
-        for row, value in steps:
+        for row, value in steps if name != SEED else ():
             columns[name][int(row) :] = value
     keyboard = np.stack([columns[key] for key in variant.keys], axis=1)
     if variant.exclusive:
         keyboard[:, variant.keys.index("idle")] = ~keyboard.any(axis=1)
     mouse = np.stack([columns["pitch"], columns["yaw"]], axis=1) if variant.mouse else None
-    return ActionTrack(variant, keyboard, mouse)
+    seeds = tuple((int(row), int(seed)) for row, seed in lanes.get(SEED, ()))
+    return ActionTrack(variant, keyboard, mouse, seeds=seeds)

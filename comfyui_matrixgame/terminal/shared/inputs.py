@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ...actions.read import Loaded, load_actions, read_file
 from ...actions.script.lexer import ScriptError
 from ...actions.sources import read_source
+from ...actions.track import ActionTrack, row_of_seed
 from ...errors import ActionError
 from ...system.files import readable_name
 from ...variants import Variant
@@ -29,3 +31,15 @@ def load_inputs(
         if not os.path.lexists(source) or readable_name(source) in str(error):
             raise
         raise ActionError(f"{readable_name(source)}: {error}") from None
+
+
+def with_seeds_at(track: ActionTrack, changes: Sequence[tuple[int, int]], blocks: int) -> ActionTrack:
+    """Inputs of so many blocks with other seeds: (block, seed), the block counted from the first of them; a track that
+    ends before one repeats its last row. Raises ActionError where there is no such block."""
+    seeds = dict(track.seeds)
+    for block, seed in changes:
+        if block >= blocks:
+            raise ActionError(f"--seed-at {block}:{seed}: this render has blocks 0 to {blocks - 1}; name one of them.")
+        seeds[row_of_seed(block)] = seed
+        track = track.padded(row_of_seed(block) + 1)
+    return track.with_seeds(sorted(seeds.items()))

@@ -7,6 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ...actions.track import MAX_SEED
 from ...errors import VariantError
 from ...system.files import path_argument
 from ...variants import NEWEST, SAME_VIEW, Tried, steps_of_text
@@ -40,6 +41,16 @@ def seed_argument(text: str) -> int:
     if not text.strip().isdecimal() or int(text) > MOST_SEED:
         raise argparse.ArgumentTypeError(f"a whole number from 0 to {MOST_SEED} is needed, got {text!r}")
     return int(text)
+
+
+def seed_change(text: str) -> tuple[int, int]:
+    """BLOCK:SEED as block and seed."""
+    block, colon, seed = (part.strip() for part in text.partition(":"))
+    if not colon or not block.isdecimal() or not seed.isdecimal() or int(seed) > MAX_SEED:
+        raise argparse.ArgumentTypeError(
+            f"a block and a seed from 0 to {MAX_SEED} are needed, such as 5:7, got {text!r}"
+        )
+    return int(block), int(seed)
 
 
 def add_models(command: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -37,6 +38,14 @@ def inputs_of(variant: Variant, track: ActionTrack) -> ActionTrack:
             "the inputs are written."
         )
     return track.of_variant(variant)
+
+
+def with_seeds(world: World, rows: Sequence[ActionTrack]) -> World:
+    """The world with the seeds of a block that is the first to read `rows`."""
+    if all(track.last_seed is None for track in rows):
+        return world
+    given = (track.last_seed for track in rows)
+    return replace(world, seeds=tuple(old if new is None else new for old, new in zip(world.seeds, given, strict=True)))
 
 
 def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:
@@ -79,5 +88,5 @@ def tail_after(before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack]
     tails = []
     for i, track in enumerate(rows):
         whole = track if before is None else before[i].concat(track)
-        tails.append(whole.slice(len(whole) - TAIL_ROWS))
+        tails.append(whole.slice(len(whole) - TAIL_ROWS).with_seeds(()))
     return tuple(tails)

@@ -61,7 +61,7 @@ class Ahead:
     ) -> None:
         self._device, self._caches, self._first_pass, self._make_noise = device, caches, begin, noise
         self._begun: _Begun | None = None
-        self._noise: tuple[int, Tensor] | None = None
+        self._noise: tuple[int, tuple[int, ...], Tensor] | None = None  # of a block and seeds
         self._stopped: BaseException | None = None
         self._failed = False
 
@@ -77,17 +77,18 @@ class Ahead:
             self.take_back()
 
     def make_noise(self, world: World) -> None:
-        """Have the noise of a world's next block, which needs no inputs."""
+        """Have the noise of a world's next block; where inputs change its seed later, it is made anew."""
 
         def work() -> None:
-            self._noise = world.block, self._make_noise(world)
+            self._noise = world.block, world.seeds, self._make_noise(world)
 
         self._done(work)
 
     def noise_of(self, world: World) -> Tensor:
         """The noise of a world's next block, made here where it was not."""
         have, self._noise = self._noise, None
-        return have[1] if have is not None and have[0] == world.block else self._make_noise(world)
+        fits = have is not None and have[:2] == (world.block, world.seeds)
+        return have[2] if have is not None and fits else self._make_noise(world)
 
     def making_of(self, world: World) -> Making | None:
         """A world's next block where its first pass is launched; else the rings are as if nothing had been begun."""

@@ -16,7 +16,7 @@ from ...variants import LATENTS_PER_BLOCK
 from ..models import Models
 from ..world import World
 from .condition import block_condition, with_condition
-from .inputs import block_windows, tail_after
+from .inputs import block_windows, tail_after, with_seeds
 from .views import with_views
 
 CLEAN = 0.0  # timestep of the clean pass
@@ -39,7 +39,8 @@ OnPass = Callable[[PassProgress], None]
 class BlockStart:
     """What all passes of a block share.
 
-    world: the one before it, with the condition that it needs. rows: the inputs that it is the first to read.
+    world: the one before it, with the condition and the seeds that it needs. rows: the inputs that it is the first to
+    read.
     condition: [B, 20, 3, h, w].
     """
 
@@ -64,6 +65,7 @@ def begin_block(models: Models, world: World, rows: Sequence[ActionTrack]) -> Bl
     """The beginning of a world's next block, which is the first to read `rows`. The keys' entries go into the world's
     caches."""
     first_frame = world.block * LATENTS_PER_BLOCK
+    world = with_seeds(world, rows)
     world = with_condition(world, models.vae, first_frame + LATENTS_PER_BLOCK)
     condition = block_condition(world, first_frame, LATENTS_PER_BLOCK)
     inputs = block_windows(world.tail, rows, models.device)

@@ -319,13 +319,27 @@ def test_every_exact_format_round_trips(kind: str, tmp_path: Path) -> None:
     for i in range(20):
         track = generate.track(rng, kind=VARIANTS[kind])
         for name in ("a.csv", "a.mgs", "a.npz", f"folder{i}"):
-            exporters.write_actions(None, track, tmp_path / name)
-            assert read_actions(tmp_path / name, kind) == track, name
-            assert name.startswith("folder") or read_actions(str(tmp_path / name), kind) == track
+            said = track if name in ("a.csv", "a.mgs") else track.with_seeds(())
+            exporters.write_actions(None, said, tmp_path / name)
+            assert read_actions(tmp_path / name, kind) == said, name
+            assert name.startswith("folder") or read_actions(str(tmp_path / name), kind) == said
         exporters.write_actions(None, track, tmp_path / "a.json")
         loaded = load_actions(tmp_path / "a.json")
         assert loaded.timeline.track(len(track)) == track
         assert read_text(exporters.write_csv(track), kind).track == track
+
+
+def test_another_seed_is_never_left_out_quietly(tmp_path: Path) -> None:
+    track = parse_script("w 2b; seed 7; d 1b").track
+    for name in ("a.npz", "folder", "a.jsonl"):
+        with pytest.raises(ActionError, match=r"Row 24: this format has no place for another seed \(7\)"):
+            exporters.write_actions(None, track, tmp_path / name)
+        assert not (tmp_path / name).exists()
+    table = read_text("frame,w,seed\n0,1,\n24,0,7\n30,1,\n").track
+    assert (table.seeds, len(table)) == (((24, 7),), 31)
+    for cell in ("1.5", "-1", "x"):
+        with pytest.raises(ActionError):
+            read_text(f"w,seed\n1,{cell}\n", kind="csv")
 
 
 @settings(max_examples=40, deadline=None)

@@ -3,7 +3,7 @@
  * Branches: sets of inputs beside the main ones, all of one length, one of them in use. Pure functions from document to
  * document. The id of the main lanes is null.
  */
-import { MAX_BRANCHES, activeTracks, cleanName } from "../../model/document.mjs";
+import { MAX_BRANCHES, activeSeeds, activeTracks, cleanName } from "../../model/document.mjs";
 import { firstDifference } from "../../model/compare.mjs";
 import { blockOfInput } from "../../model/variants.mjs";
 import { parseScript } from "../../script/script.mjs";
@@ -34,8 +34,8 @@ export function fork(doc, t, nameOf) {
   const taken = new Set(doc.branches.flatMap((branch) => [branch.id, branch.name]));
   let n = doc.branches.length + 1;
   while (taken.has(`branch-${n}`) || taken.has(nameOf(n))) n++;
-  const tracks = branchOf(doc, doc.active)?.tracks ?? {};
-  const branch = { id: `branch-${n}`, name: nameOf(n), fork: t, tracks };
+  const { tracks = {}, seeds } = branchOf(doc, doc.active) ?? {};
+  const branch = { id: `branch-${n}`, name: nameOf(n), fork: t, tracks, ...(seeds ? { seeds } : {}) };
   const scripts = doc.source ? { ...scriptsOf(doc), [doc.active ?? ""]: doc.source.text } : scriptsOf(doc);
   return withScripts({ ...doc, branches: [...doc.branches, branch], active: branch.id }, scripts);
 }
@@ -106,7 +106,9 @@ function withScripts(doc, scripts) {
 function isScriptOf(doc, text) {
   try {
     const made = parseScript(text, doc.variant).document;
-    return made.length === doc.length && JSON.stringify(made.tracks) === JSON.stringify(activeTracks(doc));
+    const same =
+      JSON.stringify([made.tracks, made.seeds ?? []]) === JSON.stringify([activeTracks(doc), activeSeeds(doc)]);
+    return made.length === doc.length && same;
   } catch {
     return true;
   }

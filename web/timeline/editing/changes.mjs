@@ -1,8 +1,8 @@
 // @ts-check
 /** What one step of undo changed, and where, in words. */
 import { firstDifference } from "../../model/compare.mjs";
-import { activeTracks } from "../../model/document.mjs";
-import { blocksOfFrames, secondsOf } from "../../model/variants.mjs";
+import { activeSeeds, activeTracks } from "../../model/document.mjs";
+import { blockOfInput, blocksOfFrames, secondsOf } from "../../model/variants.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("../parts/i18n.mjs").Translate} Translate */
@@ -21,6 +21,8 @@ export function changeText(before, after, words, names) {
   const row = firstDifference(before, after);
   if (before.length !== after.length && row === Infinity)
     return words("change.length", { n: blocksOfFrames(after.length) });
+  const seeds = [before, after].map((doc) => JSON.stringify(activeSeeds(doc)));
+  if (!lanes.length && seeds[0] !== seeds[1]) return words("change.seed", { block: blockOfInput(row) });
   if (!lanes.length) return words(before.markers === after.markers ? "change.other" : "change.markers");
   const t = row === Infinity ? Math.min(before.length, after.length) : row;
   const what = lanes.length > 3 ? words("change.lanes", { n: lanes.length }) : lanes.map(names.lane).join(" ");
@@ -41,6 +43,7 @@ export const EN = {
   "change.flip": "flip to {name}",
   "change.length": "length {n} {n:block|blocks}",
   "change.markers": "markers",
+  "change.seed": "seed from block {block} on",
   "change.other": "loop, script or name",
   "change.lanes": "{n} lanes",
   "change.at": "{what} · frame {t} · {s} s",
@@ -63,6 +66,7 @@ export const ZH = {
   "change.flip": "切换到 {name}",
   "change.length": "长度 {n} 块",
   "change.markers": "标记",
+  "change.seed": "自第 {block} 块起的种子",
   "change.other": "循环、脚本或名称",
   "change.lanes": "{n} 条轨道",
   "change.at": "{what} · 第 {t} 帧 · {s} 秒",

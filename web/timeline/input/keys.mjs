@@ -1,6 +1,7 @@
 // @ts-check
 /** The keyboard of the lanes. What is not listed here is left to the page: Ctrl+Enter still queues. */
 import { FPS, blockOfInput, firstInputOfBlock } from "../../model/variants.mjs";
+import { rerollHere } from "../editing/seeds.mjs";
 import * as edit from "../../model/edit.mjs";
 
 /** @typedef {import("../editing/editor.mjs").Editor} Editor */
@@ -8,6 +9,7 @@ import * as edit from "../../model/edit.mjs";
  * @typedef {object} KeyHost what keys can ask of the page
  * @property {() => void} askValue
  * @property {() => void} askMarker
+ * @property {() => void} askSeed
  * @property {() => void} help
  * @property {() => void} play
  * @property {() => void} record
@@ -126,6 +128,8 @@ const COMMANDS = {
   m: (_, __, host) => host.askMarker(),
   "Shift+m": (e) => e.pin(),
   b: (e) => e.fork(),
+  s: (e) => rerollHere(e),
+  "Shift+s": (_, __, host) => host.askSeed(),
   x: (e) => e.flip(),
   "Shift+b": (_, __, host) => host.branches(),
   f: fit,

@@ -19,6 +19,7 @@ const SHAPES = {
   name: "pointer",
   ruler: "ew-resize",
   film: "ew-resize",
+  seed: "pointer",
   loopEnd: "ew-resize",
   end: "col-resize",
   minimap: "ew-resize",
@@ -43,7 +44,7 @@ export function begin(e, start) {
   if (!area) return null;
   const hit = e.view.hit(e.doc, start.x, start.y);
   if (area.kind === "minimap") return drags.minimapDrag(e, start);
-  if (area.kind === "ruler" || area.kind === "film" || (area.kind === "loopEnd" && start.shift))
+  if (area.kind === "ruler" || area.kind === "film" || area.kind === "seed" || (area.kind === "loopEnd" && start.shift))
     return drags.rulerDrag(e, hit, start);
   if (area.kind === "end") return e.editable ? drags.endDrag(e) : null;
   if (area.kind === "loopEnd") return drags.loopDrag(e, start, area.end);

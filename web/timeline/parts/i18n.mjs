@@ -4,6 +4,7 @@ import { EN as HELP_EN, ZH as HELP_ZH } from "./help.mjs";
 import { EN as CHANGES_EN, ZH as CHANGES_ZH } from "../editing/changes.mjs";
 import { EN as COST_EN, ZH as COST_ZH } from "../editing/cost.mjs";
 import { EN as EXACT_EN, ZH as EXACT_ZH } from "../editing/exact.mjs";
+import { EN as SEEDS_EN, ZH as SEEDS_ZH } from "../editing/seeds.mjs";
 import { EN as PRESETS_EN, ZH as PRESETS_ZH } from "../editing/presets.mjs";
 import { EN as FILES_EN, ZH as FILES_ZH } from "../menus/files.mjs";
 import { EN as RECORD_EN, ZH as RECORD_ZH } from "../menus/record_menu.mjs";
@@ -160,6 +161,7 @@ const EN = {
   ...FILES_EN,
   ...PRESETS_EN,
   ...CHANGES_EN,
+  ...SEEDS_EN,
   ...EXACT_EN,
 };
 
@@ -312,6 +314,7 @@ const OTHERS = {
     ...FILES_ZH,
     ...PRESETS_ZH,
     ...CHANGES_ZH,
+    ...SEEDS_ZH,
     ...EXACT_ZH,
     "live.label": "时间轴编辑器",
     "live.role": "时间轴",

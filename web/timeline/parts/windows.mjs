@@ -9,6 +9,8 @@ import { degreesText, signed, turnOf } from "../../model/turns.mjs";
 import { valueAt } from "../../model/tracks.mjs";
 import * as edit from "../../model/edit.mjs";
 import { setMarker } from "../../model/edit_signs.mjs";
+import { blockAt, readSeed, rerollHere, seedsByBlock, setSeed } from "../editing/seeds.mjs";
+import { areaAt } from "../view/areas.mjs";
 
 export class Windows {
   /**
@@ -29,7 +31,9 @@ export class Windows {
   /** Double click. @param {import("../input/gestures.mjs").Point} p */
   openAt(p) {
     const hit = this.editor.view.hit(this.editor.doc, p.x, p.y);
-    if (hit.row?.kind === "axis") this.askValue(hit.t, hit.row.id, p);
+    const area = areaAt(this.editor, p.x, p.y);
+    if (area?.kind === "seed") this.askSeed(area.t);
+    else if (hit.row?.kind === "axis") this.askValue(hit.t, hit.row.id, p);
     else {
       const near = this.editor.doc.markers.find((m) => Math.abs(this.editor.view.x(m.t) - p.x) <= 8);
       this.askMarker(near ? near.t : hit.t);
@@ -109,6 +113,26 @@ export class Windows {
     });
   }
 
+  /** The seed of the block that a row is in. @param {number} t */
+  askSeed(t) {
+    const { editor, words } = this;
+    if (!editor.editable) return;
+    const block = blockAt(editor.doc, t);
+    this.popups.ask({
+      title: words("seed.title", { block }),
+      value: String(seedsByBlock(editor.doc).get(block) ?? ""),
+      x: editor.view.x(t),
+      y: editor.view.markersTop,
+      done: (text) => {
+        const seed = readSeed(text);
+        if (seed === undefined) return words("seed.bad", { most: Number.MAX_SAFE_INTEGER });
+        editor.apply((doc) => setSeed(doc, block, seed));
+        editor.say(seed === null ? "say.noseed" : "say.seed", { seed: String(seed), block });
+        return null;
+      },
+    });
+  }
+
   /** @param {import("../input/gestures.mjs").Point} p */
   menu(p) {
     const { editor, words } = this;
@@ -157,6 +181,8 @@ export class Windows {
           !editor.history.canUndo && !editor.history.canRedo,
         ),
         item("menu.fork", "B", () => editor.fork()),
+        item("menu.reroll", "S", () => rerollHere(editor)),
+        item("menu.seed", "Shift+S", () => this.askSeed(editor.cursor.t)),
         item("menu.in", "I", () => editor.loop("in")),
         item("menu.out", "O", () => editor.loop("out")),
         item("menu.noloop", "L", () => editor.doc.loop && editor.loop("toggle"), !editor.doc.loop),

@@ -3,6 +3,7 @@
 import { activeTracks } from "../../model/document.mjs";
 import { blockOfInput, firstInputOfBlock } from "../../model/variants.mjs";
 import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
+import { TAG_TOP, seedTags } from "./draw_signs.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
 /** @typedef {import("../../model/document.mjs").Marker} Marker */
@@ -27,6 +28,7 @@ import { MARKERS, MINIMAP, RULER, STRIP } from "./view.mjs";
  * @typedef {Band
  *   | {kind: "loopEnd", rect: Rect, end: 0 | 1}
  *   | {kind: "end", rect: Rect}
+ *   | {kind: "seed", rect: Rect, t: Frame}
  *   | {kind: "block", rect: Rect, block: Block}
  *   | {kind: "marker", rect: Rect, marker: Marker}
  *   | {kind: "rampEnd", rect: Rect, at: {x: number, y: number}, row: Row, ramp: Entry, end: "start" | "stop",
@@ -100,7 +102,7 @@ export function areaAt(scene, x, y) {
 
 /** @param {Scene} scene @param {Band} band @returns {Iterable<Area>} */
 function rawContents(scene, band) {
-  if (band.kind === "ruler") return [...loopEnds(scene), endOf(scene)];
+  if (band.kind === "ruler") return [...loopEnds(scene), endOf(scene), ...seeds(scene)];
   if (band.kind === "strip") return blocks(scene);
   if (band.kind === "markers") return markers(scene);
   if (band.kind !== "lane" || scene.tool === "pan") return [];
@@ -115,6 +117,16 @@ function loopEnds({ doc, view }) {
     kind: "loopEnd",
     end: /** @type {0 | 1} */ (i),
     rect: { ...rect, ...around(view.x(t), EDGE) },
+  }));
+}
+
+/** The numbers of other seeds, each as far as the next. @param {Scene} scene @returns {Area[]} */
+function seeds({ doc, view }) {
+  const places = seedTags(doc, view);
+  return places.map(({ t, x, width }) => ({
+    kind: "seed",
+    t,
+    rect: { x, y: TAG_TOP, width, height: RULER - TAG_TOP },
   }));
 }
 

@@ -4,7 +4,7 @@ import { VARIANTS, blockOfInput, blocksOfFrames, firstInputOfBlock } from "../..
 import { placeText, ticks } from "../../model/places.mjs";
 import { activeTracks } from "../../model/document.mjs";
 import { drawDivergence, drawOther } from "./draw_branches.mjs";
-import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSelection, drawWarnings } from "./draw_signs.mjs";
+import { drawCursor, drawLoop, drawMarkers, drawRamp, drawSeeds, drawSelection, drawWarnings } from "./draw_signs.mjs";
 import { MINIMAP, RULER, STRIP } from "./view.mjs";
 import { drawBlock, labelOf } from "./strip.mjs";
 import { drawCurve } from "./draw_camera.mjs";
@@ -57,6 +57,7 @@ export function draw(ctx, p) {
   drawSelection(ctx, p);
   drawLoop(ctx, p);
   drawMarkers(ctx, p);
+  drawSeeds(ctx, p);
   drawDivergence(ctx, p);
   drawRamp(ctx, p);
   drawCursor(ctx, p);

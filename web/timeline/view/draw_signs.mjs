@@ -1,6 +1,12 @@
 // @ts-check
-/** What lies over the lanes: selection, loop, markers, warnings, a ramp in the making, the cursor. */
+/** What lies over the lanes: selection, loop, markers, seeds, warnings, a ramp in the making, the cursor. */
 import { MARKERS, RULER } from "./view.mjs";
+import { firstInputOfBlock } from "../../model/variants.mjs";
+import { seedsByBlock } from "../editing/seeds.mjs";
+
+export const TAG_TOP = 12; // of a seed's number, in the lower half of the ruler
+const TAG_LETTER = 5.5;
+const SEED_SIGN = "⟳";
 
 /** @typedef {import("./draw.mjs").Picture} Picture */
 
@@ -91,6 +97,38 @@ export function drawMarkers(ctx, { doc, view, theme, pinned }) {
     ctx.fillText(marker.pin ? `${marker.name} (${pinned})` : marker.name, x + 7, y + 9);
     ctx.restore();
   });
+}
+
+/**
+ * Where the numbers of other seeds stand, each at the beginning of its block and as far as the next.
+ * @param {import("../../model/document.mjs").Timeline} doc @param {import("./view.mjs").View} view
+ */
+export function seedTags(doc, view) {
+  const tags = Array.from(seedsByBlock(doc), ([block, seed]) => {
+    const t = firstInputOfBlock(block);
+    return { t, label: `${SEED_SIGN} ${seed}`, x: view.x(t) };
+  });
+  return tags.map((tag, i) => {
+    const room = (tags[i + 1]?.x ?? Infinity) - tag.x - 1;
+    return { ...tag, width: Math.max(4, Math.min(room, 8 + tag.label.length * TAG_LETTER)) };
+  });
+}
+
+/** Other seeds: a line where each begins, with its number in the ruler. @param {CanvasRenderingContext2D} ctx @param {Picture} p */
+export function drawSeeds(ctx, { doc, view, theme }) {
+  ctx.save();
+  ctx.font = "9px Inter, system-ui, sans-serif";
+  for (const { x, width, label } of seedTags(doc, view)) {
+    if (x > view.width || x + width < view.head) continue;
+    ctx.fillStyle = theme.text;
+    ctx.fillRect(Math.round(x), TAG_TOP, 1.5, view.lanesTop - TAG_TOP);
+    ctx.beginPath();
+    ctx.roundRect(x, TAG_TOP, width, RULER - TAG_TOP - 1, [0, 3, 3, 0]);
+    ctx.fill();
+    ctx.fillStyle = theme.bg;
+    if (width > 12) ctx.fillText(label, x + 4, (TAG_TOP + RULER) / 2, width - 6);
+  }
+  ctx.restore();
 }
 
 /** @param {CanvasRenderingContext2D} ctx @param {Picture} p */
