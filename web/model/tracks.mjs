@@ -201,7 +201,10 @@ export function spliceCurve(entries, a, b, middle, length) {
 
 /** @typedef {import("./document.mjs").SeedChange} SeedChange */
 
-/** Changes of the seed before row `length`. @param {SeedChange[]} seeds @param {number} length @returns {SeedChange[]} */
+/**
+ * Changes of the seed before row `length`.
+ * @param {SeedChange[]} seeds @param {number} length @returns {SeedChange[]}
+ */
 export const cutSeeds = (seeds, length) => seeds.filter(([t]) => t < length);
 
 /**

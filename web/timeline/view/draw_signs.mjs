@@ -114,7 +114,10 @@ export function seedTags(doc, view) {
   });
 }
 
-/** Other seeds: a line where each begins, with its number in the ruler. @param {CanvasRenderingContext2D} ctx @param {Picture} p */
+/**
+ * Other seeds: a line where each begins, with its number in the ruler.
+ * @param {CanvasRenderingContext2D} ctx @param {Picture} p
+ */
 export function drawSeeds(ctx, { doc, view, theme }) {
   ctx.save();
   ctx.font = "9px Inter, system-ui, sans-serif";
