@@ -8,7 +8,6 @@ import {
   canonicalCurve,
   cutCurve,
   cutRuns,
-  cutSeeds,
   entryAt,
   holdsOf,
   joinRuns,
@@ -20,6 +19,7 @@ import {
   shortest,
   spliceCurve,
   valueAt,
+  withCutSeeds,
 } from "./tracks.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
@@ -313,8 +313,7 @@ const rest = (length, end) => (length > end ? [[end, 0]] : []);
 
 /**
  * Make room for idle rows at `at`: everything later moves. The length grows to the next whole block. Nothing changes
- * where it would
- * be too long.
+ * where it would be too long.
  * @param {Timeline} doc @param {number} at @param {number} rows @returns {Timeline}
  */
 export function rippleInsert(doc, at, rows) {
@@ -366,15 +365,10 @@ export function rippleDelete(doc, at, rows) {
 
 /** @param {Timeline} doc @param {number} length @returns {Timeline} */
 function cutBranches(doc, length) {
-  const branches = doc.branches.map((b) => ({
-    ...b,
-    fork: Math.min(b.fork, length),
-    tracks: cutTracks(b.tracks, length),
-    ...(b.seeds ? { seeds: cutSeeds(b.seeds, length) } : {}),
-  }));
-  const { seeds = [], ...others } = doc;
-  const left = cutSeeds(seeds, length);
-  return { ...others, branches, tracks: cutTracks(doc.tracks, length), ...(left.length ? { seeds: left } : {}) };
+  const branches = doc.branches.map((b) =>
+    withCutSeeds({ ...b, fork: Math.min(b.fork, length), tracks: cutTracks(b.tracks, length) }, length),
+  );
+  return withCutSeeds({ ...doc, branches, tracks: cutTracks(doc.tracks, length) }, length);
 }
 
 /**

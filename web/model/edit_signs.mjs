@@ -1,9 +1,12 @@
 // @ts-check
-/** Changes of markers, pins and the loop, as pure functions from document to document. */
-import { cleanName } from "./document.mjs";
+/** Changes of markers, pins, seeds and the loop, as pure functions from document to document. */
+import { FRAMES_PER_BLOCK, blockOfInput } from "./variants.mjs";
+import { MAX_SEEDS, activeSeeds, cleanName, withSeeds } from "./document.mjs";
 import { inside, withoutSource } from "./edit.mjs";
 
 /** @typedef {import("./document.mjs").Timeline} Timeline */
+/** @typedef {import("./document.mjs").SeedChange} SeedChange */
+/** @typedef {import("./variants.mjs").Block} Block */
 
 /**
  * Name a row; an empty name takes the marker away.
@@ -46,4 +49,20 @@ export function setLoop(doc, loop) {
   if (!loop) return { ...doc, loop: null };
   const [a, b] = inside(doc, loop[0], loop[1]);
   return { ...doc, loop: a < b ? [a, b] : null };
+}
+
+/** Changes of the seed by block; of several in one, the last, which counts. @param {Timeline} doc */
+export const seedsByBlock = (doc) =>
+  new Map(activeSeeds(doc).map(([t, seed]) => /** @type {[Block, number]} */ ([blockOfInput(t), seed])));
+
+/**
+ * Another seed from a block on, until the next change; null takes the change of that block away. It is kept at the row
+ * that every world reads in that block, whether it begins with the timeline or goes on with it.
+ * @param {Timeline} doc @param {Block} block @param {number | null} seed @returns {Timeline}
+ */
+export function setSeed(doc, block, seed) {
+  const others = activeSeeds(doc).filter(([t]) => blockOfInput(t) !== block);
+  /** @type {SeedChange[]} */
+  const seeds = seed === null ? others : [...others, [FRAMES_PER_BLOCK * block, seed]];
+  return withSeeds(withoutSource(doc), seeds.sort(([a], [b]) => a - b).slice(0, MAX_SEEDS));
 }

@@ -205,7 +205,13 @@ export function spliceCurve(entries, a, b, middle, length) {
  * Changes of the seed before row `length`.
  * @param {SeedChange[]} seeds @param {number} length @returns {SeedChange[]}
  */
-export const cutSeeds = (seeds, length) => seeds.filter(([t]) => t < length);
+const cutSeeds = (seeds, length) => seeds.filter(([t]) => t < length);
+
+/**
+ * A timeline or a branch whose changes of the seed end before row `length`.
+ * @template {{seeds?: SeedChange[]}} T @param {T} of @param {number} length @returns {T}
+ */
+export const withCutSeeds = (of, length) => (of.seeds ? { ...of, seeds: cutSeeds(of.seeds, length) } : of);
 
 /**
  * Changes of the seed, moved by what was put in at `at` or taken out after it; those in what is taken out go with it.

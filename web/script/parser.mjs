@@ -11,9 +11,7 @@ import { AXES, CAMERA, EASINGS, actionList, suggestion } from "./vocabulary.mjs"
 /** @typedef {{kind: "step", keys: string[], camera: Record<string, Ramp>, frames: number, markers: number}} Step */
 /** @typedef {{kind: "lanes", lanes: [string, Step[]][], frames: number, markers: number}} Lanes */
 /** @typedef {{kind: "repeat", body: Statement[], times: number, frames: number, markers: number}} Repeat */
-/**
- * @typedef {{kind: "seed", seed: number, at: number | null, place: Token, frames: number, markers: number}} Seed
- */
+/** @typedef {{kind: "seed", seed: number, at: number | null, place: Token, frames: 0, markers: 0}} Seed */
 /**
  * @typedef {{kind: "mark", name: string, pin: boolean, at: number | null, place: Token, frames: number, markers:
  *   number}} Mark
@@ -69,7 +67,8 @@ export class Parser extends Reader {
     if (this.sees("@"))
       throw this.error("late-directive", "directives come before the first step", token, "", this.peek(1));
     if (this.sees(":")) return this.marker();
-    if (word === "seed" && !this.words.has(word)) return this.seed();
+    if (word === "seed" && !this.words.has(word))
+      return { kind: "seed", place: this.take(), seed: this.seedNumber(), at: this.atRow(), frames: 0, markers: 0 };
     if (word === "repeat" || (token.kind === "number" && this.word(1) === "x" && this.sees("{", 2)))
       return this.repeat();
     if (word === "at") return this.at(now);
@@ -97,26 +96,6 @@ export class Parser extends Reader {
     const pin = this.word() === "pin";
     if (pin) this.take();
     return { kind: "mark", name, pin, at, place, frames: 0, markers: 1 };
-  }
-
-  /** @returns {Seed} */
-  seed() {
-    const place = this.take();
-    const number = this.number("a seed");
-    const seed = /^[0-9]{1,16}$/.test(number.text) ? Number(number.text) : Infinity;
-    if (seed > Number.MAX_SAFE_INTEGER) {
-      const message = `a seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${number.text.slice(0, 40)}`;
-      throw this.error("seed", message, number);
-    }
-    return { kind: "seed", seed, at: this.atRow(), place, frames: 0, markers: 0 };
-  }
-
-  /** The row of `at`, which may stand behind a marker or a seed; null where it does not. */
-  atRow() {
-    if (this.word() !== "at") return null;
-    const word = this.take();
-    if (this.depth) throw this.error("at-in-repeat", "'at' cannot be used inside repeat", word);
-    return this.duration("a time")[0];
   }
 
   /** @returns {Repeat} */

@@ -114,6 +114,22 @@ export class Reader {
     return this.take();
   }
 
+  seedNumber() {
+    const number = this.number("a seed");
+    const seed = /^[0-9]{1,16}$/.test(number.text) ? Number(number.text) : Infinity;
+    if (seed <= Number.MAX_SAFE_INTEGER) return seed;
+    const message = `a seed is a whole number from 0 to ${Number.MAX_SAFE_INTEGER}, got ${number.text.slice(0, 40)}`;
+    throw this.error("seed", message, number);
+  }
+
+  /** The row of `at`, which may stand behind a marker or a seed; null where it does not. */
+  atRow() {
+    if (this.word() !== "at") return null;
+    const word = this.take();
+    if (this.depth) throw this.error("at-in-repeat", "'at' cannot be used inside repeat", word);
+    return this.duration("a time")[0];
+  }
+
   /** The unit written right behind `number`, or null. @param {Token} number */
   touchingUnit(number) {
     const token = this.peek();

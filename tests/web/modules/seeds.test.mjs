@@ -5,7 +5,8 @@ import { activeSeeds, canonicalDocument } from "../../../web/model/document.mjs"
 import { rippleDelete, rippleInsert, setLength, takeScript } from "../../../web/model/edit.mjs";
 import { blockStates, firstDifference } from "../../../web/model/compare.mjs";
 import { Editor } from "../../../web/timeline/editing/editor.mjs";
-import { readSeed, reroll, rerollHere, setSeed } from "../../../web/timeline/editing/seeds.mjs";
+import { readSeed, reroll, rerollHere } from "../../../web/timeline/editing/seeds.mjs";
+import { setSeed } from "../../../web/model/edit_signs.mjs";
 import { translator } from "../../../web/timeline/parts/i18n.mjs";
 import { hitAreas } from "../../../web/timeline/view/areas.mjs";
 import { parseScript } from "../../../web/script/script.mjs";

@@ -1,36 +1,17 @@
 // @ts-check
-/**
- * Seeds: from which block on noise is another one. A change is kept at the row that every world reads in that block,
- * whether it begins with the timeline or goes on with it.
- */
+/** Taking it again: other noise from a block on, as a branch; its words, and what is typed as a seed. */
 import { FRAMES_PER_BLOCK, blockOfInput, blocksOfFrames } from "../../model/variants.mjs";
-import { MAX_SEEDS, activeSeeds, withSeeds } from "../../model/document.mjs";
+import { activeSeeds, withSeeds } from "../../model/document.mjs";
 import { canFork, fork } from "./branches.mjs";
-import { withoutSource } from "../../model/edit.mjs";
+import { setSeed } from "../../model/edit_signs.mjs";
 
 /** @typedef {import("../../model/document.mjs").Timeline} Timeline */
-/** @typedef {import("../../model/document.mjs").SeedChange} SeedChange */
 /** @typedef {import("../../model/variants.mjs").Block} Block */
 
 const RANDOM = 1_000_000; // seeds that are drawn are below: they can be read out and typed
 
 /** The block that row `t` is in. @param {Timeline} doc @param {number} t @returns {Block} */
 export const blockAt = (doc, t) => Math.min(blocksOfFrames(doc.length) - 1, blockOfInput(t));
-
-/** Changes of the seed by block; of several in one, the last, which counts. @param {Timeline} doc */
-export const seedsByBlock = (doc) =>
-  new Map(activeSeeds(doc).map(([t, seed]) => /** @type {[Block, number]} */ ([blockOfInput(t), seed])));
-
-/**
- * Another seed from a block on, until the next change; null takes the change of that block away.
- * @param {Timeline} doc @param {Block} block @param {number | null} seed @returns {Timeline}
- */
-export function setSeed(doc, block, seed) {
-  const others = activeSeeds(doc).filter(([t]) => blockOfInput(t) !== block);
-  /** @type {SeedChange[]} */
-  const seeds = seed === null ? others : [...others, [FRAMES_PER_BLOCK * block, seed]];
-  return withSeeds(withoutSource(doc), seeds.sort(([a], [b]) => a - b).slice(0, MAX_SEEDS));
-}
 
 /**
  * A branch with the same inputs and another seed for a block and all that follow; it is in use afterwards.

@@ -8,8 +8,8 @@ import { readExact } from "../editing/exact.mjs";
 import { degreesText, signed, turnOf } from "../../model/turns.mjs";
 import { valueAt } from "../../model/tracks.mjs";
 import * as edit from "../../model/edit.mjs";
-import { setMarker } from "../../model/edit_signs.mjs";
-import { blockAt, readSeed, rerollHere, seedsByBlock, setSeed } from "../editing/seeds.mjs";
+import { seedsByBlock, setMarker, setSeed } from "../../model/edit_signs.mjs";
+import { blockAt, readSeed, rerollHere } from "../editing/seeds.mjs";
 import { areaAt } from "../view/areas.mjs";
 
 export class Windows {

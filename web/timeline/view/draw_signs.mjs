@@ -2,7 +2,7 @@
 /** What lies over the lanes: selection, loop, markers, seeds, warnings, a ramp in the making, the cursor. */
 import { MARKERS, RULER } from "./view.mjs";
 import { firstInputOfBlock } from "../../model/variants.mjs";
-import { seedsByBlock } from "../editing/seeds.mjs";
+import { seedsByBlock } from "../../model/edit_signs.mjs";
 
 export const TAG_TOP = 12; // of a seed's number, in the lower half of the ruler
 const TAG_LETTER = 5.5;
