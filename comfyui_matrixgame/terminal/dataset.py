@@ -37,6 +37,12 @@ def _add_check(inner: argparse._SubParsersAction) -> None:
     check.add_argument(
         "--worst", type=int, default=WORST, metavar="N", help="show the N worst clips (default: %(default)s)"
     )
+    check.add_argument(
+        "--fix", metavar="LIST",
+        help="write a corrected copy to -o and check that: lag=2,flip=pitch (also yaw, forward, right), swap=camera or "
+        "keys, scale=0.0667 of the camera, menus=still",
+    )  # fmt: skip
+    check.add_argument("-o", "--output", type=path_argument, metavar="FOLDER", help="of the corrected copy")
     check.add_argument("--json", type=path_argument, metavar="FILE", help="also write all that was found as JSON")
 
 
@@ -54,7 +60,7 @@ def _check(args: argparse.Namespace) -> int:
         mark = f'"format": "{FORMAT}"'.encode()
         check_target(args.json, "--json", replaceable=lambda path: mark in path.read_bytes()[:200], what="report")
     variant = None if args.variant is None else get_variant(args.variant)
-    report = _measured(find_dataset(Path(args.dataset), variant))
+    report = _measured(_corrected(args) if args.fix or args.output else find_dataset(Path(args.dataset), variant))
     print(text_of(report, max(0, args.worst)))
     if report.fixes:
         name = readable_path(args.dataset)
@@ -62,6 +68,20 @@ def _check(args: argparse.Namespace) -> int:
     if args.json:
         write_whole(args.json, (json.dumps(report.about(), indent=1, ensure_ascii=False) + "\n").encode())
     return int(not report.good)
+
+
+def _corrected(args: argparse.Namespace) -> Any:
+    from ..media.datasets.find import find_dataset
+    from ..media.datasets.fixes import HELP, parse_fix
+    from ..media.datasets.write_fixed import write_fixed
+
+    if not args.fix or not args.output:
+        raise DatasetError(f"A corrected copy needs --fix with what is to be done ({HELP}) and -o with its folder.")
+    fix = parse_fix(args.fix)
+    find_dataset(Path(args.dataset))
+    copy = write_fixed(Path(args.dataset), Path(args.output), fix)
+    print(f"{readable_path(args.output)}: the corrected copy", file=sys.stderr)
+    return copy
 
 
 def _measured(dataset: Any) -> Any:

@@ -82,3 +82,34 @@ def write_vpt(root: Path, clips: Sequence[Played], rate: float = FPS) -> Path:
         lines = [vpt_line(clip, row) for row in range(len(clip.frames))]
         (root / f"take{number}.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return root
+
+
+def write_gf_minecraft(root: Path, clips: Sequence[Played]) -> Path:
+    """GF-Minecraft's films and metadata."""
+    for number, clip in enumerate(clips):
+        write_video(root / "video" / f"seed_{number}.mp4", iter(clip.frames), FPS)
+        (root / "metadata").mkdir(exist_ok=True)
+        frames = {}
+        for row, (keys, (pitch, yaw)) in enumerate(zip(clip.keyboard, clip.mouse, strict=True)):
+            w, s, a, d = (bool(key) for key in keys)
+            frames[str(row)] = {
+                "ws": 1 if w else 2 if s else 0, "ad": 1 if a else 2 if d else 0, "scs": 0,
+                "pitch_delta": -float(pitch), "yaw_delta": float(yaw), "pos": [row, 0, 0],
+            }  # fmt: skip
+        about = {"biome": "plains", "actions": frames}
+        (root / "metadata" / f"seed_{number}.json").write_text(json.dumps(about), encoding="utf-8")
+    return root
+
+
+def write_fastvideo(root: Path, clips: Sequence[Played]) -> Path:
+    """What FastVideo preprocesses: a list, films and pickled arrays."""
+    items = []
+    for number, clip in enumerate(clips):
+        write_video(root / f"{number}.mp4", iter(clip.frames), FPS)
+        arrays = {"keyboard": clip.keyboard.astype(np.float32), "mouse": clip.mouse.astype(np.float32)}
+        np.save(root / f"{number}_action.npy", np.array(arrays, dtype=object), allow_pickle=True)
+        item = {"path": f"{number}.mp4", "cap": ["walk"], "fps": 25, "action_path": f"{number}_action.npy"}
+        items.append(item)
+    (root / "videos2caption.json").write_text(json.dumps(items), encoding="utf-8")
+    (root / "merge.txt").write_text(f"{root},{root}/videos2caption.json\n", encoding="utf-8")
+    return root

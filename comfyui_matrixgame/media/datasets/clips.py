@@ -40,7 +40,7 @@ class ClipInputs:
 class Clip:
     """name: unique in its dataset. video: the film, of which frames `first` to `first + frames` belong to the clip
     (None: all). read: its inputs; raises MatrixGameError. rate: frames a second, where the dataset says it. task: what
-    is done in it, in words."""
+    is done in it, in words. inputs: the file that they are read from, where it is theirs alone."""
 
     name: str
     video: Path
@@ -49,6 +49,7 @@ class Clip:
     task: str = ""
     first: int = 0
     frames: int | None = None
+    inputs: Path | None = None
 
     def pixels(self, start: int = 0, count: int | None = None) -> Iterator[NDArray[np.uint8]]:
         """Frames [H, W, 3] of the clip, from frame `start` of it on. Raises VideoError."""

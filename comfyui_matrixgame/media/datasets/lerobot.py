@@ -115,7 +115,7 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
         values["observation.state"] = episode.state
     statistics: Statistics = {VIDEO_KEY: colours}
     for name, column in values.items():
-        statistics[name] = _statistics(column.reshape(n, -1)) | {"count": [n]}
+        statistics[name] = statistics_of(column.reshape(n, -1)) | {"count": [n]}
     columns = {
         name: pa.array(v) if v.ndim == 1 else pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), v.shape[1])
         for name, v in values.items()
@@ -187,11 +187,11 @@ def copy_video(path: Path, source: Path) -> tuple[int, dict[str, list]]:
 
 def _colours(seen: Sequence[NDArray]) -> dict[str, list]:
     """Statistics of colours [n, 3] in 0..1, of as many frames as were seen."""
-    colours = {name: [[[v]] for v in values] for name, values in _statistics(np.concatenate(seen)).items()}
+    colours = {name: [[[v]] for v in values] for name, values in statistics_of(np.concatenate(seen)).items()}
     return colours | {"count": [len(seen)]}
 
 
-def _statistics(values: NDArray) -> dict[str, list]:
+def statistics_of(values: NDArray) -> dict[str, list]:
     """Statistics of the columns of values [N, n]."""
     wide = values.astype(np.float64)
     functions = {"min": np.min, "max": np.max, "mean": np.mean, "std": np.std}

@@ -49,7 +49,7 @@ def find_pairs(root: Path, variant: Variant | None = None) -> Dataset:
         if beside is None:
             lost[name] = f"No file of inputs lies beside it; {path.with_suffix('.jsonl').name} is missing."
         else:
-            clips.append(Clip(name, path, partial(read_inputs, beside, variant)))
+            clips.append(Clip(name, path, partial(read_inputs, beside, variant), inputs=beside))
     return Dataset(root, "films with inputs beside them", clips, lost)
 
 
@@ -64,7 +64,7 @@ def find_gf_minecraft(root: Path, variant: Variant | None = None) -> Dataset:
     for path in sorted(path for path in (root / "video").iterdir() if path.suffix.lower() in VIDEOS):
         about = root / "metadata" / f"{path.stem}.json"
         if about.exists():
-            clips.append(Clip(path.name, path, partial(read_inputs, about, variant)))
+            clips.append(Clip(path.name, path, partial(read_inputs, about, variant), inputs=about))
         else:
             lost[path.name] = f"metadata/{about.name} is missing."
     return Dataset(root, "GF-Minecraft", clips, lost)
@@ -100,7 +100,8 @@ def find_fastvideo(root: Path, variant: Variant | None = None) -> Dataset:
             continue
         caption = caption[0] if isinstance(caption, list) and caption else caption
         rate = float(fps) if isinstance(fps, (int, float)) and fps > 0 else None
-        clips.append(Clip(name, video, partial(read_inputs, given, variant), rate, str(caption or "")))
+        read = partial(read_inputs, given, variant)
+        clips.append(Clip(name, video, read, rate, str(caption or ""), inputs=given))
     return Dataset(root, "FastVideo", clips, lost)
 
 
