@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .checkpoints import FileReport, inspect_file, load_decoder, load_generator, load_vae, load_vision
 from .checkpoints.builtin import NAME as DEMO_WORLD
-from .checkpoints.builtin import demo_world
+from .checkpoints.builtin import OTHER_PICTURES, demo_world, is_start_image, start_images
 from .checkpoints.formats import FOUNDATION
 from .checkpoints.load import DTYPES, compute_dtype, generator_bytes, storage_dtype
 from .checkpoints.lora.merging import Lora, common_steps, open_lora, split_strength
@@ -22,8 +22,9 @@ from .compute.attention import get_attention
 from .compute.devices import fit_threads
 from .compute.quantise import EXACT
 from .compute.streaming import stream_weights
-from .errors import MatrixGameError, WorldError
+from .errors import ImageError, MatrixGameError, WorldError
 from .media.fitting import HEIGHT, WIDTH
+from .media.images import read_start
 from .memory import MemoryEstimate, MemoryPlan, estimate_memory, free_memory, plan_memory
 from .networks.vae.low_memory import TiledDecoder, VisitingEncoder
 from .variants import Tried, Variant, default_variant
@@ -181,6 +182,24 @@ def estimate_for(files: Files, height: int, width: int, **how: Any) -> MemoryEst
         device=files.device,
         **how,
     )
+
+
+def start_picture(
+    image: str | Path | bytes | None, files: Files, height: int, width: int, note: Callable[[str], object]
+) -> Tensor:
+    """A start image [3, H, W] in [-1, 1] of a file or its bytes; the demo world has one of its own. note: gets
+    sentences about it. Raises ImageError."""
+    if image is None and files.is_demo:
+        image = start_images()[0]
+    if image is None:
+        raise ImageError("Name a start image, the picture that the world begins with.")
+    notes: list[str] = []
+    picture = read_start(image, height, width, note=notes.append)  # first, or more than what is wrong with it is said
+    if files.is_demo and not is_start_image(image):
+        notes.insert(0, OTHER_PICTURES)
+    for text in notes:
+        note(text)
+    return picture
 
 
 def image_features(files: Files, image: Tensor) -> Tensor:

@@ -75,7 +75,7 @@ def make_played_world(args: argparse.Namespace) -> Playable:
 
 def world_starter(args: argparse.Namespace) -> StartWorld:
     """What makes worlds with the models that the arguments name, from a picture (a path, bytes, or None for the one
-    that they name) and a seed; the models are loaded for the first of them."""
+    that they name) and a seed."""
     from .shared.console import parse_size
 
     if args.pattern:
@@ -85,30 +85,20 @@ def world_starter(args: argparse.Namespace) -> StartWorld:
     from ..compute.attention import get_attention
     from ..compute.devices import find_device
     from ..compute.quantise import check_precision
-    from ..play.played_world import PlayedWorld
-    from ..weights import find_files, image_features, load_models, plan_for
-    from ..world import Models, start_world
-    from .shared.console import say, start_picture, warm_up_with_bar
+    from ..play import starting
+    from ..weights import find_files
+    from .shared.console import say, warm_up_with_bar
 
     files = find_files(args.generator, args.vae, args.vision, args.decoder, args.dtype, find_device(args.device))
     files = as_tried(replace(files, precision=args.precision, memory=args.memory), args)
     check_precision(files.precision, files.device)
     get_attention(args.attention)
-    height, width = parse_size(args.size) if args.size else files.size
-    plan = plan_for(files, height, width, played=True)
-    loaded: list[Models] = []
-
-    def start(picture: str | bytes | None, seed: int) -> Playable:
-        image = start_picture(args.image if picture is None else picture, files, height, width)
-        if not loaded:
-            say(f"{files.generator.title}; {width}x{height}; {files.precision}")
-            say(f"memory, estimated: {plan}")
-        features = image_features(files, image)
-        models = loaded[0] if loaded else load_models(files, args.attention, plan)
-        world = start_world(models, image, seed, features=features).to("cpu")  # on the device it would only take room
-        if not loaded:
-            warm_up_with_bar(models, (height, width))
-            loaded.append(models)
-        return PlayedWorld(models, world)
-
-    return start
+    size = parse_size(args.size) if args.size else files.size
+    return starting.world_starter(
+        files,
+        size,
+        picture=args.image,
+        attention=args.attention,
+        note=say,
+        ready=lambda models: warm_up_with_bar(models, size),
+    )

@@ -8,10 +8,9 @@ from pathlib import Path
 from torch import Tensor
 from tqdm import tqdm
 
-from ...checkpoints.builtin import OTHER_PICTURES, is_start_image, start_images
+from ... import weights
 from ...errors import ImageError
 from ...media.fitting import check_size
-from ...media.images import read_start
 from ...weights import Files
 from ...world import Models, PassProgress
 from ...world.warm import passes_of_warm_up, warm_up
@@ -47,15 +46,5 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def start_picture(image: str | Path | bytes | None, files: Files, height: int, width: int) -> Tensor:
-    """A start image [3, H, W] in [-1, 1]; the demo world has one of its own. Raises ImageError."""
-    if image is None and files.is_demo:
-        image = start_images()[0]
-    if image is None:
-        raise ImageError("Name a start image, the picture that the world begins with.")
-    notes: list[str] = []
-    picture = read_start(image, height, width, note=notes.append)  # first, or more than what is wrong with it is said
-    if files.is_demo and not is_start_image(image):
-        notes.insert(0, OTHER_PICTURES)
-    for note in notes:
-        say(note)
-    return picture
+    """See `weights.start_picture`; what there is to say about the picture is said."""
+    return weights.start_picture(image, files, height, width, say)
