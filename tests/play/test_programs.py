@@ -14,7 +14,7 @@ from PIL import Image
 
 from comfyui_matrixgame.actions.read import load_actions
 from comfyui_matrixgame.actions.script.read_script import parse_script
-from comfyui_matrixgame.errors import CheckpointError, ImageError, MatrixGameError
+from comfyui_matrixgame.errors import ActionError, CheckpointError, ImageError, MatrixGameError
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
 from comfyui_matrixgame.play.played_world import Playable, StartWorld
 from comfyui_matrixgame.play.programs import socket as program_socket
@@ -164,6 +164,8 @@ def test_what_cannot_be_done_is_said(served: Served, monkeypatch: pytest.MonkeyP
         with pytest.raises(MatrixGameError, match="pause it"):
             client._socket.ask("rows", {"keys": [[]] * 8})
         assert len(client.play("idle 12")) == 12  # which pauses it first
+        with pytest.raises(ActionError, match="keeps the seed"):
+            client.play("w 12; seed 5; w 12")
         client.stop()
         with pytest.raises(MatrixGameError, match="has ended"):
             client.play("idle 12")

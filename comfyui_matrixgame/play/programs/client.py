@@ -17,7 +17,7 @@ import numpy as np
 from ...actions.document import Timeline, save_document
 from ...actions.script.read_script import parse_script
 from ...actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
-from ...errors import ImageError, MatrixGameError
+from ...errors import ActionError, ImageError, MatrixGameError
 from ...system.files import read_bytes
 from ...variants import Variant, get_variant
 from ..early_frames import Frames
@@ -130,8 +130,13 @@ class Client:
 
     def _track(self, rows: Rows) -> ActionTrack:
         if isinstance(rows, str):
-            return parse_script(rows, self.variant).track
-        return rows if isinstance(rows, ActionTrack) else ActionTrack.from_rows(self.variant, rows)
+            rows = parse_script(rows, self.variant).track
+        track = rows if isinstance(rows, ActionTrack) else ActionTrack.from_rows(self.variant, rows)
+        if track.seeds:
+            raise ActionError(
+                "A live session keeps the seed of its world; take `seed` out of the inputs, or `start` again."
+            )
+        return track
 
     def _hear(self, message: Message, pictures: list[Frames]) -> None:
         """A message; in the socket's thread, before the answer that waits for it returns."""
