@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     text = "Score films: do they move as their inputs ask, and do their colours and sharpness hold."
     command = commands.add_parser("score", help=text, description=text)
     command.add_argument(
-        "source", nargs="?", type=path_argument, metavar="FILM_OR_FOLDER",
+        "source", nargs="*", type=path_argument, metavar="FILM_OR_FOLDER",
         help="a video, a folder of them, the output of `batch run`, or a dataset; inputs of a video are those of a "
-        "file beside it of the same name (walk.mp4, walk.mgs), of the workflow that ComfyUI stored in it, or its name",
+        "file beside it of the same name (walk.mp4, walk.mgs), of the workflow that ComfyUI stored in it, or its name. "
+        "Several folders, also as NAME=FOLDER, are compared side by side, such as the films of several models; -o is "
+        "then needed",
     )  # fmt: skip
     command.add_argument(
         "-o", "--output", type=path_argument, metavar="FOLDER",
@@ -82,22 +85,30 @@ def run(args: argparse.Namespace) -> int:
 def _score(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..scores.films.found import find_films
+    from ..scores.films.found import Film, find_films
     from ..scores.films.scoring import score_film
+    from ..scores.films.sets import FilmSet, sets_of
+    from ..scores.results.compared import compared, text_of
     from ..scores.results.kept import KeptScores
-    from ..scores.results.shown import check_files, text_table, write_all
+    from ..scores.results.shown import check_files, text_table, without_curves, write_all
 
-    source = Path(args.source)
-    weights = _weights(args)
-    text = "\n".join(part for part in (_text_of_inputs(args), weights.signature if weights else "") if part)
-    films = find_films(source, _inputs_of_all(args), text, args.variant, args.named)
-    folder = _folder(args, source)
+    sets = sets_of(args.source)
+    several = len(sets) > 1
+    folder = _folder(args, sets)
     check_files(folder)
+    weights = _weights(args)
+    inputs, text = _inputs_of_all(args), _text_of_inputs(args)
     files = weights.files if weights else {}
-    kept, found, known = KeptScores(folder, source), [], 0
+    todo: list[tuple[FilmSet, KeptScores, Film]] = []
+    for each in sets:
+        parts = (text, weights.signature if weights else "", f"set {each.name}" if several else "")
+        films = find_films(each.place, inputs, "\n".join(filter(None, parts)), args.variant, args.named)
+        kept = KeptScores(folder, each.place)
+        todo += [(each, kept, film) for film in films]
+    found, known = [], 0
     try:
-        with tqdm(total=len(films), unit="film", file=sys.stderr, dynamic_ncols=True) as bar:
-            for film in films:
+        with tqdm(total=len(todo), unit="film", file=sys.stderr, dynamic_ncols=True) as bar:
+            for each, kept, film in todo:
                 values = kept.read(film)
                 if values is None:
                     reference = _reference(args, film.name)
@@ -105,13 +116,14 @@ def _score(args: argparse.Namespace) -> int:
                     values = kept.keep(film, scored)
                 else:
                     known += 1
-                found.append(values)
+                found.append(without_curves(values) | ({"set": each.name} if several else {}))
                 bar.update()
     finally:
         if found:
-            videos = {film.key: film.video for film in films}
-            write_all(folder, found, videos, readable_path(source), files)
-    print(text_table(found, files))
+            videos = {film.key: film.video for _, _, film in todo}
+            source = ", ".join(readable_path(each.place) for each in sets)
+            write_all(folder, found, videos, source, files, compared(found) if several else None)
+    print(text_of(found, files) if several else text_table(found, files))
     if known:
         print(f"{counted(known, 'film')} scored before", file=sys.stderr)
     print(f"look at {folder / 'index.html'}", file=sys.stderr)
@@ -156,12 +168,15 @@ def _text_of_inputs(args: argparse.Namespace) -> str:
     return "\n".join(parts).strip()
 
 
-def _folder(args: argparse.Namespace, source: Path) -> Path:
+def _folder(args: argparse.Namespace, sets: Sequence[Any]) -> Path:
     if args.output:
         folder = Path(args.output)
         if folder.is_file():
             raise TargetError(f"-o {readable_path(folder)} is a file; name a folder.")
         return folder
+    if len(sets) > 1:
+        raise TargetError("Several sets are compared in a folder of their own; name one with -o.")
+    source = sets[0].place
     return source / FOLDER if source.is_dir() else source.with_name(f"{source.stem}.{FOLDER}")
 
 

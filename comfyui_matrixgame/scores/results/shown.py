@@ -27,6 +27,7 @@ COLUMNS = ("name", "error", "variant", "frames", "rate", *protocol.MEASURES, *re
 SHOWN = ("yaw", "pitch", "forward", "right", "lag", "scenario_consistency", "standing_still", "flicker",
          "black_percent", "frozen_percent", "brightness_drift", "saturation_drift", "sharpness_drift",
          "psnr", "ssim")  # fmt: skip
+MOST = 20  # films whose errors a terminal shows
 NO_WEIGHTS: Mapping[str, Any] = {}
 Values = dict[str, Any]
 
@@ -45,12 +46,14 @@ def write_all(
     videos: Mapping[str, Path | None],
     source: str,
     files: Mapping[str, Any] = NO_WEIGHTS,
+    side_by_side: Values | None = None,
 ) -> list[Path]:
     """Write JSON, CSV and page. videos: key -> file that the page plays. files: measure -> the weights that it was
-    computed with. Returns what was written."""
-    short = [_short(film) for film in films]
+    computed with. side_by_side: of several sets (`compared`). Returns what was written."""
+    short = [without_curves(film) for film in films]
     about = protocol.about() | {"estimator": calibration(), "summary": summary(films)}
     about |= {"weighted": registry.about(files, files), "published": protocol.PUBLISHED}
+    about |= {"compared": side_by_side} if side_by_side else {}
     made = [
         write_whole(folder / ALL, (json.dumps(about | {"films": short}, indent=1, ensure_ascii=False) + "\n").encode()),
         write_whole(folder / TABLE, _csv(films).encode()),
@@ -105,13 +108,26 @@ def text_table(films: Sequence[Values], files: Mapping[str, Any] = NO_WEIGHTS) -
     lines += _measured(SHOWN[len(AXES) :], films, total)
     lines.append(f"with weights; {registry.NAME}, version {registry.VERSION}")
     lines += _measured(registry.NAMES, films, total)
-    for file in {file["sha256"]: file for parts in files.values() for file in parts}.values():
-        lines.append(f"  {file['file']}, sha256 {file['sha256'][:12]}...: {file['licence']}")
-    lines += [f"  {film['name']}: {film['error']}" for film in films if film["error"]][:20]
+    lines += weight_lines(files)
     if len(films) == 1:
         lines += [f"  {note}" for note in films[0].get("notes", ())]
-    notes = (*protocol.DEVIATIONS, *registry.deviations(name for name in registry.NAMES if name in total))
-    return "\n".join([*lines, *(f"  Note: {text}" for text in notes)])
+    return "\n".join([*lines, *errors_and_notes(films, [name for name in registry.NAMES if name in total])])
+
+
+def weight_lines(files: Mapping[str, Any]) -> list[str]:
+    """A line for each file of weights, with its licence."""
+    each = {file["sha256"]: file for parts in files.values() for file in parts}.values()
+    return [f"  {file['file']}, sha256 {file['sha256'][:12]}...: {file['licence']}" for file in each]
+
+
+def errors_and_notes(films: Sequence[Values], computed: Sequence[str]) -> list[str]:
+    """Lines on films that could not be scored, and on how the measures differ from the published benchmark."""
+    broken = [film for film in films if film["error"]]
+    names = [f"{film['set']}: {film['name']}" if "set" in film else film["name"] for film in broken]
+    lines = [f"  {name}: {film['error']}" for name, film in zip(names[:MOST], broken, strict=False)]
+    if len(broken) > MOST:
+        lines.append(f"  and {len(broken) - MOST} more that could not be scored; {TABLE} has them all")
+    return [*lines, *(f"  Note: {text}" for text in (*protocol.DEVIATIONS, *registry.deviations(computed)))]
 
 
 def _measured(names: Sequence[str], films: Sequence[Values], total: Values) -> list[str]:
@@ -119,14 +135,15 @@ def _measured(names: Sequence[str], films: Sequence[Values], total: Values) -> l
     lines = []
     for name in names:
         if name in total:
-            lines.append(f"  {name:<22} {total[name]['mean']:g}{_unit(name)}")
+            lines.append(f"  {name:<22} {total[name]['mean']:g}{unit_of(name)}")
         else:
             why = {f["without"][name] for f in films if name in f.get("without", {})}
             lines.append(f"  {name:<22} not computed: {'; '.join(sorted(why)) or 'no film was scored'}")
     return lines
 
 
-def _unit(name: str) -> str:
+def unit_of(name: str) -> str:
+    """What a figure is counted in."""
     return (
         " frames"
         if name == "lag"
@@ -138,7 +155,8 @@ def _unit(name: str) -> str:
     )
 
 
-def _short(film: Values) -> Values:
+def without_curves(film: Values) -> Values:
+    """A film's score without what is only drawn, which is most of it."""
     return {name: value for name, value in film.items() if name not in ("curves", "shots", "worst")}
 
 
@@ -148,7 +166,7 @@ def _line(film: Values, videos: Mapping[str, Path | None], folder: Path) -> Valu
     return {
         "name": film["name"], "key": film["key"], "error": film["error"], "values": film.get("values", {}),
         "video": _link(video, folder) if video else None, "frames": film.get("frames", 0), "rate": film.get("rate", 25),
-    }  # fmt: skip
+    } | ({"set": film["set"]} if "set" in film else {})  # fmt: skip
 
 
 def _link(path: Path, folder: Path) -> str:
@@ -160,7 +178,12 @@ def _link(path: Path, folder: Path) -> str:
 def _csv(films: Sequence[Values]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = [*COLUMNS, *(f"{axis}_{what}" for axis in AXES for what in ("asked", "judged_percent")), "notes"]
+    columns = [
+        *COLUMNS,
+        *(["set"] if any("set" in film for film in films) else []),
+        *(f"{axis}_{what}" for axis in AXES for what in ("asked", "judged_percent")),
+        "notes",
+    ]
     writer.writerow(columns)
     for film in films:
         row = film | film.get("values", {}) | {"notes": " ".join(film.get("notes", ()))}
