@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol
 
@@ -17,6 +18,7 @@ from ..world.block.finish import Block
 from ..world.block.inputs import tracks_for
 from ..world.block.passes import OnPass
 from ..world.models import Models
+from ..world.recent import RecentBlock, blocks_to_change
 from ..world.take_over import taken_over
 from ..world.world import World
 from .keys import BlockKeys
@@ -113,11 +115,32 @@ class CachedRollout:
     @property
     def world(self) -> World:
         """The world before the next block. Where its state is not stored it is made from the latents."""
+        return self._with_recent(self._state())
+
+    def _state(self) -> World:
+        """The same, and of its recent blocks only those that it has at hand."""
         run = self._maker.run
         if run is not None and run.block == self.next_block:
             return run.world
         with computing_on(self.models.device):
             return self._maker.world_at(self.next_block)
+
+    def _with_recent(self, world: World) -> World:
+        """A world with its recent blocks, as many as are stored of those that a change needs."""
+        keys, before = self.block_keys, self.block_keys.world.recent
+        wanted = min(blocks_to_change(self.models.decoder), world.block)
+        if len(world.recent) >= wanted:
+            return world
+        found: list[RecentBlock] = []
+        for index in range(world.block - 1, world.block - wanted - 1, -1):
+            if index < keys.first:
+                found += before[::-1][: wanted - len(found)]
+                break
+            latents = self._records.find_latents(index)
+            if latents is None:
+                break
+            found.append(RecentBlock(latents, tuple(keys.rows(index))))
+        return replace(world, recent=tuple(found[::-1]))
 
     def __iter__(self) -> Iterator[Block]:
         return self
@@ -147,8 +170,8 @@ class CachedRollout:
         run, index = self._maker.run, self.next_block
         if run is None or run.block != index:
             found = self._records.find_state(index)
-            return (self.world if found is None else self._records.with_condition(found)).to(place)
-        world = run.world.to(place)
+            return (self.world if found is None else self._with_recent(self._records.with_condition(found))).to(place)
+        world = self._with_recent(run.world).to(place)
         if run.done and not self._records.outlives(index):
             self._records.store_state(SNAPSHOT, world)
         return world
@@ -216,4 +239,4 @@ class CachedRollout:
 
     def _pin(self, block: int) -> None:
         if not self._records.has_pinned_state(block):
-            self._records.store_state(PINNED, self.world)
+            self._records.store_state(PINNED, self._state())

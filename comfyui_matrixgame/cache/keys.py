@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,7 +113,7 @@ class BlockKeys:
         names = (self.names[block - self.first],)
         tail = self.tail(block)
         seeds = with_seeds(self.world, [self._track.slice(0, rows_of_blocks(block - self.first, self.first))]).seeds
-        state = {"caches": caches, "decoder_state": decoder_state, "views": views}
+        state: dict[str, Any] = {"caches": caches, "decoder_state": decoder_state, "views": views, "recent": ()}
         return replace(self.world, block=block, names=names, seeds=seeds, tail=tail, **state)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..actions.track import rows_of_blocks
 from ..checkpoints.containers.tensors import TensorInfo, is_weights, readable, torch_dtype
 from ..media.fitting import SIZE_STEP
 from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
@@ -20,7 +21,18 @@ from ..networks.vae.history import MEMORY
 from ..networks.vae.tiny import WIDTHS
 from ..networks.vae.wan import STAGES
 from ..system.words import counted
-from ..variants import NEWEST, SAME_VIEW, VARIANTS, Tried, Variant, get_variant, is_packaged, learn, read_like
+from ..variants import (
+    LATENTS_PER_BLOCK,
+    NEWEST,
+    SAME_VIEW,
+    VARIANTS,
+    Tried,
+    Variant,
+    get_variant,
+    is_packaged,
+    learn,
+    read_like,
+)
 from .block.condition import CONSTANT_FROM
 from .block.inputs import TAIL_ROWS
 from .block.views import blocks_in_window
@@ -31,10 +43,10 @@ MOST_WORLDS = 1024
 LARGEST_SIDE = 8192
 MOST_LAYERS = 200
 LONGEST_TEXT = 500
+RECENT = "recent.latents"  # a tensor of worlds that know their last blocks
 VIEWS = "views"  # a tensor of worlds that keep the same view in their window
 TRIED = "tried"  # a field that only worlds have whose steps, window or sink are the user's
 _CACHE = re.compile(r"cache\.([0-9]{1,9})\.(video|mouse|keyboard)\.([kv])")
-_NUMBERED = re.compile(r"(decoder|tail)\.([0-9]{1,9})(\.keyboard|\.mouse)?")
 _CHUNK = 1 << 22  # values that are looked at together
 
 
@@ -159,7 +171,24 @@ def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
     if fields.block and variant.keeps == SAME_VIEW:
         wanted[VIEWS] = views_shape(variant, worlds, rows, columns)
     wanted |= _decoder(shapes, worlds, rows, columns)
+    if RECENT in shapes:
+        wanted |= _recent(shapes, fields, rows, columns)
     _compare(shapes, wanted)
+
+
+def _recent(shapes: Mapping[str, Shape], fields: Fields, rows: int, columns: int) -> dict[str, Shape]:
+    """The latents of the last blocks, and the inputs that these were the first to read."""
+    worlds, latents = len(fields.seeds), _sides(shapes, RECENT, 5)[2]
+    blocks, rest = divmod(latents, LATENTS_PER_BLOCK)
+    if rest or not 0 < blocks <= fields.block:
+        raise NoWorld(f"it knows {counted(latents, 'latent frame')} of its {counted(fields.block, 'block')}")
+    wanted: dict[str, Shape] = {RECENT: (worlds, LATENT_CHANNELS, latents, rows, columns)}
+    inputs = rows_of_blocks(blocks, fields.block - blocks)
+    for i in range(worlds):
+        wanted[f"recent.{i}.keyboard"] = (inputs, len(fields.variant.keys))
+        if fields.variant.mouse:
+            wanted[f"recent.{i}.mouse"] = (inputs, 2)
+    return wanted
 
 
 def views_shape(variant: Variant, worlds: int, rows: int, columns: int) -> Shape:

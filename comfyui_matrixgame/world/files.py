@@ -6,6 +6,7 @@ all the rest.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -18,14 +19,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from ..actions.track import ActionTrack
+from ..actions.track import ActionTrack, rows_of_blocks
 from ..checkpoints.containers.mapped import open_mapped
 from ..checkpoints.containers.tensors import Damaged, WeightsFile, first_line, readable
 from ..errors import MatrixGameError, WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import State
 from ..system.files import readable_name, readable_path, written_whole
-from .check import TRIED, VIEWS, Fields, NoWorld, check_tensors, check_values, checked_fields
+from ..variants import LATENTS_PER_BLOCK, Variant
+from .check import RECENT, TRIED, VIEWS, Fields, NoWorld, check_tensors, check_values, checked_fields
+from .recent import Recent, RecentBlock
 from .world import World
 
 FORMAT = "matrixgame.world"
@@ -45,9 +48,8 @@ def save_world(world: World, path: str | Path) -> Path:
     caches = world.caches if world.block else []  # those of a rollout are there before they hold anything
     tensors |= state_tensors(caches, world.decoder_state, world.views)
     for i, track in enumerate(world.tail or ()):
-        tensors[f"tail.{i}.keyboard"] = torch.from_numpy(track.keyboard.copy())
-        if track.mouse is not None:
-            tensors[f"tail.{i}.mouse"] = torch.from_numpy(track.mouse.copy())
+        tensors |= _track_tensors(f"tail.{i}", track)
+    tensors |= _recent_tensors(world.recent)
     fields = Fields(
         variant=world.variant,
         block=world.block,
@@ -162,12 +164,46 @@ def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int, sink: int) -> t
     return caches, decoder or None
 
 
+def _recent_tensors(recent: Recent) -> dict[str, Tensor]:
+    """The last blocks as one piece: their latents, and the inputs of each world."""
+    if not recent:
+        return {}
+    tensors = {RECENT: torch.cat([block.latents for block in recent], dim=2)}
+    for i in range(len(recent[0].rows)):
+        tracks = [block.rows[i] for block in recent]
+        tensors |= _track_tensors(f"recent.{i}", functools.reduce(ActionTrack.concat, tracks))
+    return tensors
+
+
+def _recent_of(fields: Fields, tensors: Mapping[str, Tensor]) -> Recent:
+    """The last blocks of a file, in main memory; none in files of before."""
+    if RECENT not in tensors:
+        return ()
+    latents = tensors[RECENT].cpu().split(LATENTS_PER_BLOCK, dim=2)
+    tracks = [_track(fields.variant, f"recent.{i}", tensors) for i in range(len(fields.seeds))]
+    blocks, row = [], 0
+    for index, part in enumerate(latents, fields.block - len(latents)):
+        count = rows_of_blocks(1, index)
+        rows = tuple(track.slice(row, row + count) for track in tracks)
+        blocks.append(RecentBlock(part.contiguous(), rows))
+        row += count
+    return tuple(blocks)
+
+
+def _track_tensors(name: str, track: ActionTrack) -> dict[str, Tensor]:
+    tensors = {f"{name}.keyboard": torch.from_numpy(track.keyboard.copy())}
+    if track.mouse is not None:
+        tensors[f"{name}.mouse"] = torch.from_numpy(track.mouse.copy())
+    return tensors
+
+
+def _track(variant: Variant, name: str, tensors: Mapping[str, Tensor]) -> ActionTrack:
+    return ActionTrack(variant, tensors[f"{name}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"{name}.mouse")))
+
+
 def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
     caches, decoder_state = state_of_tensors(tensors, fields.tokens, fields.variant.sink)
-    tail = tuple(
-        ActionTrack(fields.variant, tensors[f"tail.{i}.keyboard"].cpu().numpy(), _numpy(tensors.get(f"tail.{i}.mouse")))
-        for i in range(len(fields.seeds) if fields.block else 0)
-    )
+    tail = tuple(_track(fields.variant, f"tail.{i}", tensors) for i in range(len(fields.seeds) if fields.block else 0))
     return World(
         variant=fields.variant,
         block=fields.block,
@@ -184,6 +220,7 @@ def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
         tail=tail or None,
         loras=fields.loras,
         views=tensors.get(VIEWS),
+        recent=_recent_of(fields, tensors),
     )
 
 

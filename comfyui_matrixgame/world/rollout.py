@@ -31,6 +31,7 @@ from .block.passes import OnPass, PassProgress, begin_block, new_caches, rollout
 from .block.views import with_views
 from .files import state_tensors
 from .models import Models
+from .recent import with_block
 from .take_over import at_work, taken_over
 from .world import World, next_name
 
@@ -297,6 +298,7 @@ class Rollout:
         if finishing.under_way:
             self._begin(after)
         frames, latents = finishing.wait()
+        after = replace(after, recent=with_block(self._world.recent, latents, start.rows, self.models.decoder))
         after, self._gone = with_views(after, making.latents)
         return frames, latents, after
 

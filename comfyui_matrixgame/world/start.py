@@ -19,6 +19,7 @@ from .block.condition import encode_start, whole_condition
 from .block.inputs import tracks_for
 from .block.passes import clean_pass, rollout_constants, with_caches
 from .models import Models, network_id
+from .recent import with_block
 from .world import World, first_name, next_name, pixels_name
 
 
@@ -127,10 +128,12 @@ def fill_from_latents(models: Models, world: World, latents: Tensor, tracks: Seq
     world, row = with_caches(models, world), 0
     for given in latents.split(LATENTS_PER_BLOCK, dim=2):
         count = rows_of_blocks(1, world.block)
-        world = clean_pass(models, constants, world, given, [track.slice(row, row + count) for track in tracks])
+        rows = [track.slice(row, row + count) for track in tracks]
+        recent = with_block(world.recent, given.cpu(), rows, models.decoder)
+        world = clean_pass(models, constants, world, given, rows)
         row += count
         _, decoder_state = models.decoder.decode(given, world.decoder_state)
-        world = replace(world, decoder_state=decoder_state)
+        world = replace(world, decoder_state=decoder_state, recent=recent)
     return world
 
 

@@ -15,6 +15,7 @@ from ..errors import WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import SPATIAL_STRIDE, State
 from ..variants import NEWEST, Variant, first_input_of_block
+from .recent import Recent, select_recent, stack_recent
 
 ENGINE_VERSION = 3  # of what a block's name stands for: raise it when the same inputs give other numbers
 
@@ -31,7 +32,7 @@ class World:
     before the first block. tail: the last 8 input rows of each world that were read, which the next block reads
     again; None before the first block. loras: names of those that were in the generator, as far as they are known.
     views: the last clean latent [B, 16, n, h, w] of each block in the window, where what stays there depends on them
-    (see block/views.py).
+    (see block/views.py). recent: the last blocks, as many as are known of those that a change needs; in main memory.
     """
 
     variant: Variant
@@ -49,6 +50,7 @@ class World:
     tail: tuple[ActionTrack, ...] | None
     loras: tuple[str, ...] = ()
     views: Tensor | None = None
+    recent: Recent = ()
 
     @property
     def batch(self) -> int:
@@ -72,14 +74,14 @@ class World:
 
     @property
     def nbytes(self) -> int:
-        """Memory of all its tensors."""
+        """Memory of all its tensors but the recent blocks, which are its rollout's."""
         tensors = [self.image, self.features, self.condition, *(self.encoder_state or ()), *(self.decoder_state or ())]
         tensors += [] if self.views is None else [self.views]
         tensors += [part for layer in self.caches for ring in layer.rings().values() for part in (ring.k, ring.v)]
         return sum(tensor.nbytes for tensor in tensors)
 
     def to(self, device: torch.device | str) -> World:
-        """The same world with its tensors on `device`."""
+        """The same world with its tensors on `device`; recent blocks stay in main memory."""
         return _map_tensors(self, lambda tensor: tensor.to(device))
 
 
@@ -144,6 +146,7 @@ def stack_worlds(worlds: Sequence[World]) -> World:
         caches=[_stack_layers(layers) for layers in zip(*(w.caches for w in worlds), strict=True)],
         tail=None if first.tail is None else sum((w.tail or () for w in worlds), ()),
         views=None if first.views is None else torch.cat([w.views for w in worlds if w.views is not None]),
+        recent=stack_recent([w.recent for w in worlds]),
     )
 
 
@@ -163,6 +166,7 @@ def select_world(world: World, index: int) -> World:
         seeds=(world.seeds[index],),
         names=(world.names[index],),
         tail=None if world.tail is None else (world.tail[index],),
+        recent=select_recent(world.recent, index),
     )
 
 

@@ -14,7 +14,7 @@ import torch
 from comfyui_matrixgame.actions.track import rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.cache.keys import BlockKeys, keys_after
-from comfyui_matrixgame.cache.rollout.replay import context_blocks, decoder_blocks, replay_context, sink_blocks
+from comfyui_matrixgame.cache.rollout.replay import context_blocks, replay_context, sink_blocks
 from comfyui_matrixgame.compute.attention import get_attention
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae import VideoDecoder, WanVAE
@@ -22,6 +22,7 @@ from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder, VisitingEnc
 from comfyui_matrixgame.play.early_frames import EarlyDecoder
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 from comfyui_matrixgame.world import Models, World, rollout, start_world
+from comfyui_matrixgame.world.recent import decoder_blocks
 
 from ..support.networks import SMALL, random_track, small_image, small_models, stream, with_streams
 from .blocks import cached, edited, plain, same, without_snapshots

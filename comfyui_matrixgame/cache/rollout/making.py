@@ -10,12 +10,13 @@ from torch import Tensor
 from ...networks.vae.base import State
 from ...world.block.finish import Block
 from ...world.models import Models
+from ...world.recent import decoder_blocks
 from ...world.rollout import Rollout, rollout
 from ...world.take_over import at_work, state_at_work
 from ...world.world import World
 from .progress import Counts, Progress
 from .records import RolloutRecords
-from .replay import decoder_blocks, replay_context, replay_decoder, replayed_blocks
+from .replay import replay_context, replay_decoder, replayed_blocks
 
 
 class LatentsAreGone(Exception):

@@ -23,7 +23,6 @@ from torch import Tensor
 from ...actions.track import ActionTrack
 from ...networks.generator import Generator, GeneratorConfig
 from ...networks.generator.model import RolloutConstants
-from ...networks.vae import VideoDecoder
 from ...networks.vae.base import State
 from ...variants import LATENTS_PER_BLOCK, SAME_VIEW
 from ...world.block.condition import with_condition
@@ -56,11 +55,6 @@ def replayed_blocks(generator: Generator, start: int, until: int) -> tuple[range
     cold = max(start, until - context_blocks(config))
     end = max(start, min(cold, sink_blocks(config)))
     return range(start, end), range(cold, until)
-
-
-def decoder_blocks(decoder: VideoDecoder) -> int:
-    """Blocks whose latents decide a decoder's state."""
-    return math.ceil(decoder.latents_behind / LATENTS_PER_BLOCK)
 
 
 def replay_context(

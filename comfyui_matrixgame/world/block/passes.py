@@ -50,9 +50,10 @@ class BlockStart:
     constants: BlockConstants
 
     def world_after(self) -> World:
-        """The world after the block, once its clean pass is done; names and decoder state are those before it."""
+        """The world after the block, once its clean pass is done; names and decoder state are those before it, and it
+        knows no recent blocks."""
         world = self.world
-        return replace(world, block=world.block + 1, tail=tail_after(world.tail, self.rows))
+        return replace(world, block=world.block + 1, tail=tail_after(world.tail, self.rows), recent=())
 
 
 def rollout_constants(models: Models, world: World) -> RolloutConstants:
