@@ -173,6 +173,7 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         "--clip-actions", type=path_argument, metavar="FILE|TEXT", help="the inputs that belong to that clip"
     )
     inputs.add_argument("--clip-from", dest="clip_kind", choices=KINDS, help="format of --clip-actions")
+    _add_change(command)
     out = command.add_argument_group("output")
     out.add_argument(
         "-o",
@@ -187,6 +188,35 @@ def _add_render(commands: argparse._SubParsersAction) -> None:
         type=path_argument,
         metavar="FILE",
         help="go on from this world if it exists, and save to it on the way and at the end",
+    )
+    out.add_argument(
+        "--last-frame", type=path_argument, metavar="PNG", help="write the last frame as a picture too, to be changed"
+    )
+
+
+def _add_change(command: argparse.ArgumentParser) -> None:
+    change = command.add_argument_group("going on from another world, which stays as it is")
+    change.add_argument("--from-world", type=path_argument, metavar="FILE", help="the world, in place of a start image")
+    change.add_argument(
+        "--change",
+        nargs="+",
+        type=path_argument,
+        metavar="PICTURE",
+        help="what its last frame should look like, or its last frames (up to 12, in their order)",
+    )
+    change.add_argument(
+        "--change-mask",
+        type=path_argument,
+        metavar="PICTURE",
+        help="white where the pictures count, black where the world stays",
+    )
+    change.add_argument("--change-strength", type=float, default=1.0, metavar="N", help="how far it goes (default: 1)")
+    change.add_argument(
+        "--change-seen",
+        choices=("changed", "start"),
+        default="changed",
+        help="which picture the network is shown from here on: the changed one (default), with which a change of "
+        "everything lasts, or the one that the world started with",
     )
 
 

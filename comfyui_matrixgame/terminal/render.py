@@ -29,6 +29,7 @@ from ..world import (
     start_world_from_clip,
 )
 from ..world.block.condition import whole_condition
+from .shared.change import changed_world, check_change
 from .shared.console import parse_size, say, start_picture
 from .shared.inputs import with_seeds_at
 from .shared.options import as_tried
@@ -48,29 +49,34 @@ def render(args: argparse.Namespace) -> int:
         from .whole_clip import render_whole_clip
 
         return render_whole_clip(args, files, _inputs(args, files.variant))
+    check_change(args)
     files = as_tried(files, args)
     _say_what_has_no_effect(args)
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None
+    source = load_world(Path(args.from_world)) if args.from_world else None
     asked = parse_size(args.size) if args.size else files.size
-    height, width = asked if world is None else world.size
+    given = source if world is None else world
+    height, width = asked if given is None else given.size
     get_attention(args.attention)
     if args.blocks is not None and args.blocks > MOST_BLOCKS:
         raise WorldError(f"--blocks is at most {MOST_BLOCKS:,}, got {args.blocks:,}; a --world goes on from there.")
     track = _inputs(args, files.variant)
     clip = None
+    if args.from_world and args.continue_clip:
+        raise WorldError("A render goes on from a clip or from a world; leave out --continue-clip or --from-world.")
     if args.continue_clip:
         clip = read_clip(args.continue_clip, height, width, lambda text: say(f"clip: {text}"))
-    clip_blocks = _clip_blocks(clip) if clip is not None else 0
-    blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), clip_blocks)
+    first = _clip_blocks(clip) if clip is not None else 0 if source is None else source.block
+    blocks = args.blocks if args.blocks is not None else blocks_of_rows(len(track), first)
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
     track = with_seeds_at(track, args.seed_at, blocks)
-    frames = frames_of_blocks(clip_blocks + blocks) - frames_of_blocks(clip_blocks)
+    frames = frames_of_blocks(first + blocks) - frames_of_blocks(first)
     say(f"{files.generator.title}; {width}x{height}, {counted(blocks, 'block')}, {frames} frames at {FPS} a second")
     if files.variant.described_as is not None:
         say(f"tried: {files.variant.settings}, in place of {files.variant.own.settings}")
-    state = None if world is None else world.decoder_state
+    state = None if given is None else given.decoder_state
     room = plan_for(files, height, width, tiles=tiles_of_state(state, width // SPATIAL_STRIDE))
     say(f"memory, estimated: {room}")
     if world is not None:
@@ -79,6 +85,9 @@ def render(args: argparse.Namespace) -> int:
         world = whole_condition(world, models.vae)
         own = f"its own picture, seed {world.seeds[0]} and size {width}x{height}"
         say(f"going on from {args.world} at block {world.block}, with {own}")
+    elif source is not None:
+        models = load_models(files, args.attention, room)
+        world = changed_world(args, files, models, source).to("cpu")
     else:
         rows = _clip_rows(args, clip, files.variant) if clip is not None else None
         image = start_picture(args.image, files, height, width) if clip is None else clip.pixels[:, 0]
@@ -89,7 +98,8 @@ def render(args: argparse.Namespace) -> int:
         else:
             world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
         world = world.to("cpu")  # on the device it would lie beside what the warm-up and the rollout have
-    span = Span(track, clip_blocks, clip_blocks + blocks, Path(args.output), world_file)
+    last_frame = Path(args.last_frame) if args.last_frame else None
+    span = Span(track, first, first + blocks, Path(args.output), world_file, last_frame)
     return render_blocks(models, world, span)
 
 
@@ -109,10 +119,19 @@ def _check_targets(args: argparse.Namespace, files: Files) -> None:
         "the VAE": files.vae.path,
         "the image tower": files.vision,
         "the decoder": files.decoder,
+        "the world to go on from": args.from_world,
+        "the mask of the change": args.change_mask,
+        **{f"picture {i} of the change": picture for i, picture in enumerate(args.change or (), 1)},
     }
     check_target(args.output, "--output", {**inputs, "the file of --world": args.world}, _is_own, "video")
     if args.world:
         check_target(args.world, "--world", inputs)
+    if args.last_frame:
+        if Path(args.last_frame).suffix.lower() != ".png":
+            raise TargetError(
+                f"--last-frame {shown(args.last_frame)}: it is written as .png; name it such as last.png."
+            )
+        check_target(args.last_frame, "--last-frame", {**inputs, "the file of --world": args.world})
 
 
 def _is_own(path: Path) -> bool:
@@ -121,6 +140,8 @@ def _is_own(path: Path) -> bool:
 
 def _say_what_has_no_effect(args: argparse.Namespace) -> None:
     """Say which options others leave without effect."""
+    if args.from_world and args.image not in (None, "-"):
+        say(f"the start image {shown(args.image)} beside --from-world: no effect, as the world has begun")
     held = [name for name, said in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if said]
     clips = [name for name, said in (("--clip-actions", args.clip_actions), ("--clip-from", args.clip_kind)) if said]
     if args.actions is not None and held:

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from PIL import Image
 from tqdm import tqdm
 
 from ..actions.track import ActionTrack
@@ -15,6 +16,7 @@ from ..compute.quantise import precision_of
 from ..errors import ActionError, VideoError, WorldError
 from ..media.gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at
 from ..media.video import VideoWriter, begins_at, recover
+from ..system.files import written_whole
 from ..system.stopping import finishing
 from ..system.words import counted
 from ..variants import first_input_of_block, frames_of_blocks
@@ -34,13 +36,15 @@ SAVE_SHARE = 0.05  # of the time that may go into them
 
 @dataclass(frozen=True)
 class Span:
-    """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`."""
+    """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`.
+    last_frame: a PNG for the last one."""
 
     track: ActionTrack
     first: int
     last: int
     output: Path
     world_file: Path | None
+    last_frame: Path | None = None
 
     @property
     def is_gif(self) -> bool:
@@ -123,13 +127,14 @@ def _write_blocks(run: Rollout, span: Span, size: tuple[int, int], begins: int, 
         writer = GifWriter(span.output, *size, keep=keep, begins=begins, beside=span.world_file is not None)
     else:
         writer = VideoWriter(span.output, *size, keep=keep, begins=begins)
-    saves = _Saves(span.world_file)
+    saves, last = _Saves(span.world_file), None
     try:
         with writer:
             for block in run:
                 if span.world_file is not None:
                     writer.cut()  # so that it makes no difference after which block a run was ended and continued
                 writer.write(block.frames[0])
+                last = block.frames[0, -1]
                 saves.now_and_then(run)
     except BaseException:
         say(f"stopped; {span.output} holds {counted(writer.frames, 'frame')} and plays")
@@ -139,6 +144,9 @@ def _write_blocks(run: Rollout, span: Span, size: tuple[int, int], begins: int, 
             if span.world_file is not None and _stands_with_video(run, span, begins + writer.frames):
                 _save(run, span.world_file)
     writer.done()
+    if span.last_frame is not None and last is not None:
+        with written_whole(span.last_frame) as part:
+            Image.fromarray(last.numpy()).save(part, format="PNG")
     return writer.frames
 
 

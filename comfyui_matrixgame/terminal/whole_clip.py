@@ -65,7 +65,11 @@ def _refuse_what_goes_on(args: argparse.Namespace) -> None:
     """A clip that is made at once is no world, and takes no other mode."""
     if args.loras:
         raise WorldError("--lora: LoRAs are merged into distilled generators alone; leave it out.")
-    for option, given in (("--world", args.world), ("--continue-clip", args.continue_clip)):
+    for option, given in (
+        ("--world", args.world),
+        ("--from-world", args.from_world),
+        ("--continue-clip", args.continue_clip),
+    ):
         if given:
             raise WorldError(
                 f"{option}: the foundation model makes a clip at once, and nothing goes on from one; leave it out, or "

@@ -212,6 +212,53 @@ def test_a_world_goes_on_into_another_video(folder: Path, tmp_path: Path, capsys
     assert "2.mp4 begins at frame 21 and the world stands at frame 9" in capsys.readouterr().err
 
 
+def test_a_world_goes_on_from_what_its_last_frame_should_look_like(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, last, there = tmp_path / "w.safetensors", tmp_path / "last.png", tmp_path / "there.png"
+    video = ["-o", str(tmp_path / "v.mp4")]
+    assert (
+        main(render(folder, "--keys", "w", "--blocks", "2", "--world", str(before), "--last-frame", str(last), *video))
+        == 0
+    )
+    data = before.read_bytes()
+    picture = np.array(Image.open(last))
+    Image.fromarray(255 - picture).save(there)
+    Image.fromarray(np.uint8([[0] * 32 + [255] * 32] * 32)).save(tmp_path / "mask.png")
+
+    def ahead(name: str, *extra: str, blocks: str = "1") -> World:
+        world, new = str(tmp_path / name), ["--from-world", str(before)]
+        outputs = ["--world", world, "-o", str(tmp_path / f"{name}.mp4")]
+        assert main(render(folder, "--keys", "w", *new, *extra, "--blocks", blocks, *outputs)) == 0
+        return load_world(world)
+
+    plain = ahead("plain")
+    assert ahead("same", "--change", str(last)).names == plain.names
+    assert "whose last frames already look so" in capsys.readouterr().err
+    whole = ahead("whole", "--change", str(there), blocks="2")
+    pieces = [ahead("pieces", "--change", str(there), blocks=blocks) for blocks in ("1", "2")]
+    assert [world.block for world in pieces] == [3, 4]
+    assert pieces[1].names == whole.names
+    assert torch.equal(pieces[1].recent[-1].latents, whole.recent[-1].latents)
+    assert (tmp_path / "pieces.mp4").read_bytes() == (tmp_path / "whole.mp4").read_bytes()
+    others = [["--change-mask", str(tmp_path / "mask.png")], ["--change-strength", "0.5"], ["--change-seen", "start"]]
+    made = [ahead(f"other {i}", "--change", str(there), *other) for i, other in enumerate(others)]
+    assert len({world.names for world in (plain, pieces[0], *made)}) == 5
+    assert before.read_bytes() == data
+
+    Image.fromarray(picture[:16]).save(there)
+    for extra, says in (
+        (["--change", str(there)], "--change changes the last frames of a world; name the world's file"),
+        (["--change", str(there), "--from-world", str(before)], "picture is 64x16 and the world's frames are 64x32"),
+        (["--change", str(there), str(last), "--from-world", str(before)], "differ in size"),
+        (["--from-world", str(before), "--continue-clip", str(video[1])], "leave out --continue-clip or --from-world"),
+        (["--from-world", str(before), "--last-frame", "x.jpg"], "--last-frame x.jpg: it is written as .png"),
+    ):
+        assert main(render(folder, "--keys", "w", *extra, "-o", str(tmp_path / "no.mp4"))) == 1
+        assert says in capsys.readouterr().err
+    assert not (tmp_path / "no.mp4").exists()
+
+
 def test_a_world_goes_on_as_what_it_is(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever picture, seed and size the command names."""
     files = ["--keys", "w", "--world", str(tmp_path / "w.safetensors"), "-o", str(tmp_path / "v.mp4")]
