@@ -594,6 +594,63 @@ class RollOut(io.ComfyNode):
         return io.NodeOutput(*result, ui=shown)
 
 
+class ChangeWorld(io.ComfyNode):
+    """See web/docs/MatrixGameChangeWorld.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameChangeWorld",
+            display_name="Change World",
+            category=CATEGORY,
+            description="Goes on from what a world's last frame should look like: painted, inpainted or otherwise "
+            "changed with any image nodes. What was not changed stays, and so does the world it is made from.",
+            search_aliases=["matrix game change", "edit world", "inpaint world", "paint world", "recolour", "repaint"],
+            inputs=[
+                World.Input("world", tooltip="The world to change: Roll Out's, Live Play's or Load World's."),
+                io.Image.Input(
+                    "images",
+                    tooltip="What its last frame should look like, in the frames' own size. Or up to 12, for its last "
+                    "frames.",
+                ),
+                io.Float.Input(
+                    "strength",
+                    default=1.0,
+                    min=0.0,
+                    max=10.0,
+                    step=0.05,
+                    tooltip="How far the change goes. 1: to the images; a little more makes up for what fades.",
+                ),
+                io.Combo.Input(
+                    "seen",
+                    options=list(choices.SEEN_CHOICES),
+                    default=choices.SEEN_CHOICES[0],
+                    advanced=True,
+                    tooltip="Which picture the network is shown from here on. changed: the last of these images, with "
+                    "which a change of everything, such as night, lasts. start: the one that the world began with.",
+                ),
+                io.Mask.Input(
+                    "mask",
+                    optional=True,
+                    tooltip="Where the images count; elsewhere the world's own frames stay. One, or one an image.",
+                ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="The image encoder clip_vision_h.safetensors, through which the changed image is seen. "
+                    "Neither seen: start nor the demo world need it.",
+                ),
+            ],
+            outputs=[World.Output(display_name="world", tooltip="The changed world, to go on from.")],
+        )
+
+    @classmethod
+    def execute(
+        cls, world: Any, images: Any, strength: float, seen: str, mask: Any = None, clip_vision: Any = None
+    ) -> io.NodeOutput:
+        return io.NodeOutput(host.change_world.changed_world(world, images, strength, seen, mask, clip_vision))
+
+
 class LivePlay(io.ComfyNode):
     """See web/docs/MatrixGameLivePlay.md."""
 
@@ -948,6 +1005,7 @@ class MatrixGameExtension(ComfyExtension):
             StartWorld,
             FoundationConditioning,
             RollOut,
+            ChangeWorld,
             LivePlay,
             WorldCache,
             SaveWorld,

@@ -10,6 +10,7 @@ import { VARIANTS } from "./model/variants.mjs";
 export const OPTION_NAMES = {
   zh: {
     dtype: { auto: "自动 (auto)" },
+    seen: { changed: "改变后的 (changed)", start: "开始的 (start)" },
     keeps: { newest: "最近的几块 (newest)", same_view: "同一视角 (same_view)" },
     attention: { auto: "自动 (auto)" },
     precision: { exact: "精确 (exact)" },
