@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 from comfyui_matrixgame.checkpoints.builtin import start_images
-from comfyui_matrixgame.measure import SIZES, image_tower, random_models
+from comfyui_matrixgame.measure.networks import SIZES, image_tower, random_models
 from comfyui_matrixgame.measure.rollouts import WARM
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, UNIVERSAL
 

@@ -29,8 +29,10 @@ from comfyui_matrixgame.compute import quantise  # noqa: E402
 from comfyui_matrixgame.compute.attention import available_backends  # noqa: E402
 from comfyui_matrixgame.compute.devices import computing_on  # noqa: E402
 from comfyui_matrixgame.compute.trials import TRIALS, trying  # noqa: E402
-from comfyui_matrixgame.measure import SIZES, machine_limits, measure, random_models  # noqa: E402
+from comfyui_matrixgame.measure.bench import measure  # noqa: E402
 from comfyui_matrixgame.measure.clock import Spread, memory, now, since, start_memory, sustained  # noqa: E402
+from comfyui_matrixgame.measure.machine import machine_limits  # noqa: E402
+from comfyui_matrixgame.measure.networks import SIZES, random_models  # noqa: E402
 from comfyui_matrixgame.measure.rollouts import ENOUGH, WARM, pass_arguments, time_batches, world_after  # noqa: E402
 from comfyui_matrixgame.media.video import read_video  # noqa: E402
 from comfyui_matrixgame.terminal.main import main as matrixgame  # noqa: E402

@@ -29,7 +29,8 @@ import torch  # noqa: E402
 from day_steps import RESULT, STEPS, Step, steps_for  # noqa: E402
 from report import day_markdown  # noqa: E402
 
-from comfyui_matrixgame.measure import machine, note  # noqa: E402
+from comfyui_matrixgame.measure.bench import note  # noqa: E402
+from comfyui_matrixgame.measure.machine import machine  # noqa: E402
 from comfyui_matrixgame.measure.reports import report_argument  # noqa: E402
 from comfyui_matrixgame.system.files import write_whole  # noqa: E402
 

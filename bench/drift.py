@@ -35,7 +35,7 @@ from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.checkpoints.builtin import FOLDER, demo_world, start_images
 from comfyui_matrixgame.checkpoints.load import DTYPES
 from comfyui_matrixgame.compute.quantise import quantise
-from comfyui_matrixgame.measure import machine
+from comfyui_matrixgame.measure.machine import machine
 from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import read_image

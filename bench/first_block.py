@@ -17,7 +17,10 @@ import torch
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import compute_dtype, storage_dtype
-from comfyui_matrixgame.measure import image_tower, machine, memory, note, random_models
+from comfyui_matrixgame.measure.bench import note
+from comfyui_matrixgame.measure.clock import memory
+from comfyui_matrixgame.measure.machine import machine
+from comfyui_matrixgame.measure.networks import image_tower, random_models
 from comfyui_matrixgame.measure.reports import report_argument, write_text
 from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import read_image

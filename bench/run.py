@@ -23,20 +23,12 @@ from workers.beside import beside
 
 from comfyui_matrixgame.compute.attention import BACKENDS
 from comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
-from comfyui_matrixgame.measure import (
-    FULL,
-    PIECE,
-    faults,
-    machine,
-    machine_limits,
-    measure,
-    measure_pieces,
-    note,
-    random_models,
-    time_batches,
-)
+from comfyui_matrixgame.measure.bench import PIECE, measure, measure_pieces, note
+from comfyui_matrixgame.measure.check import faults
+from comfyui_matrixgame.measure.machine import FULL, machine, machine_limits
+from comfyui_matrixgame.measure.networks import random_models
 from comfyui_matrixgame.measure.reports import report_argument, write_text
-from comfyui_matrixgame.measure.rollouts import ENOUGH
+from comfyui_matrixgame.measure.rollouts import ENOUGH, time_batches
 from comfyui_matrixgame.variants import VARIANTS, get_variant
 
 HERE = Path(__file__).resolve().parent

@@ -38,7 +38,7 @@ from bench.drift import EXACT, ROLLOUT_MODES, in_mode
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.builtin import FOLDER
 from comfyui_matrixgame.checkpoints.load import load_generator
-from comfyui_matrixgame.measure import machine
+from comfyui_matrixgame.measure.machine import machine
 from comfyui_matrixgame.measure.reports import report_argument, report_in, write_text
 from comfyui_matrixgame.scores import protocol
 from comfyui_matrixgame.scores.film import score_frames

@@ -22,7 +22,7 @@ FLOORS = (
     ("world",),
     ("cache", "weights"),
     ("play", "batch"),
-    ("measure", "doctor", "scores"),
+    ("measure", "scores"),
     ("terminal", "host"),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}

@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator
 from typing import Any
 
-from comfyui_matrixgame.measure import note
+from comfyui_matrixgame.measure.bench import note
 from comfyui_matrixgame.variants import get_variant
 
 from .worker import Worker

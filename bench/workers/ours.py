@@ -9,8 +9,9 @@ import torch
 from worker import serve
 
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
-from comfyui_matrixgame.measure import PIECE, SIZES, random_models
+from comfyui_matrixgame.measure.bench import PIECE
 from comfyui_matrixgame.measure.clock import Seconds, now, since, smallest
+from comfyui_matrixgame.measure.networks import SIZES, random_models
 from comfyui_matrixgame.measure.parts import decoding
 from comfyui_matrixgame.measure.rollouts import WARM, time_blocks, time_passes, world_after
 from comfyui_matrixgame.variants import get_variant

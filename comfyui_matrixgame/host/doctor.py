@@ -17,9 +17,9 @@ from comfyui_version import __version__ as comfyui_version
 from server import PromptServer
 
 from ..checkpoints.load import compute_dtype, generator_bytes
-from ..doctor.files import ENDINGS, OURS
-from ..doctor.report import report
-from ..doctor.versions import version
+from ..measure.doctor.files import ENDINGS, OURS
+from ..measure.doctor.report import report
+from ..measure.doctor.versions import version
 from ..media.fitting import HEIGHT, WIDTH
 from ..networks.generator import GeneratorConfig
 from ..system.resources import gigabytes

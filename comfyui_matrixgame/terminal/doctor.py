@@ -22,8 +22,8 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    from ..doctor.files import models_folders
-    from ..doctor.report import report
+    from ..measure.doctor.files import models_folders
+    from ..measure.doctor.report import report
 
     folders = models_folders(Path(args.folder or "models"))
     print(report(folders, device=args.device, checksums=args.checksums), end="")

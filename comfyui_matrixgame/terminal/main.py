@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import __version__
-from ..doctor.last_error import keep_error
 from ..errors import MatrixGameError
+from ..measure.doctor.last_error import keep_error
 from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
 from ..system.targets import check_target, shown
@@ -335,7 +335,7 @@ def _add_bench(commands: argparse._SubParsersAction) -> None:
 
 
 def _bench(args: argparse.Namespace) -> int:
-    from ..measure import run
+    from ..measure.bench import run
 
     return run(args)
 

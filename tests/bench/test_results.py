@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from comfyui_matrixgame.measure import faults
+from comfyui_matrixgame.measure.check import faults
 from comfyui_matrixgame.measure.clock import Spread, sustained
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from comfyui_matrixgame import weights
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.compute.quantise import QuantisedLinear, check_precision
-from comfyui_matrixgame.measure import random_models
+from comfyui_matrixgame.measure.networks import random_models
 from comfyui_matrixgame.memory import RESERVE, estimate_memory
 from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS

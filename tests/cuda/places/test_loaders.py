@@ -13,7 +13,7 @@ from torch import nn
 from comfyui_matrixgame.checkpoints import load_generator, load_vae, load_vision
 from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.checkpoints.load import load_decoder
-from comfyui_matrixgame.measure import random_models
+from comfyui_matrixgame.measure.networks import random_models
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from ...batch.jobs import CLIP, GENERATOR, VAE

@@ -17,7 +17,7 @@ ALL = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 HOSTS = ("https://huggingface.co/", "https://civitai.com/")
 FOLDERS = ("diffusion_models", "vae", "vae_approx", "clip_vision", "upscale_models")
 ENDINGS = (".safetensors", ".sft", ".ckpt", ".pth", ".pt")
-LOOP = PACK / "docs" / "workflows" / "Matrix-Game - Carry a world through a loop.json"
+LOOP = PACK / "docs" / "workflows" / "world_through_a_loop.json"
 LOOPS = {"StartLoop", "EndLoop"}  # core's, of hosts that are newer than the one at hand may be
 SMALL = {"width": 96, "height": 64}  # what is made smaller to run here, and shorter
 LONGEST = 3

@@ -14,13 +14,13 @@ import torch
 from safetensors.torch import save_file
 
 from comfyui_matrixgame.checkpoints.builtin import demo_world
-from comfyui_matrixgame.doctor import files as files_module
-from comfyui_matrixgame.doctor import report as report_module
-from comfyui_matrixgame.doctor.device import about_device
-from comfyui_matrixgame.doctor.files import about_files, models_folders
-from comfyui_matrixgame.doctor.memory import published_plan
-from comfyui_matrixgame.doctor.report import report
 from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.measure.doctor import files as files_module
+from comfyui_matrixgame.measure.doctor import report as report_module
+from comfyui_matrixgame.measure.doctor.device import about_device
+from comfyui_matrixgame.measure.doctor.files import about_files, models_folders
+from comfyui_matrixgame.measure.doctor.memory import published_plan
+from comfyui_matrixgame.measure.doctor.report import report
 from comfyui_matrixgame.memory import free_memory
 from comfyui_matrixgame.system.machine import main_memory
 from comfyui_matrixgame.terminal.main import main
@@ -188,7 +188,7 @@ def test_main_memory_is_known() -> None:
 
 
 def test_errors_in_a_sentence_have_no_traceback(state: Path) -> None:
-    from comfyui_matrixgame.doctor.last_error import keep_error, read_last_error
+    from comfyui_matrixgame.measure.doctor.last_error import keep_error, read_last_error
 
     keep_error(WorldError("The world is damaged."), "render")
     assert read_last_error().splitlines()[1:] == ["WorldError: The world is damaged."]

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from ..system.machine import main_memory
+from ...system.machine import main_memory
 
 if TYPE_CHECKING:
     import torch
 
-    from ..memory import MemoryPlan
+    from ...memory import MemoryPlan
 
 
 def about_memory(name: str | None, plan: Callable[[], Iterable[tuple[str, str]]] | None) -> Iterator[tuple[str, str]]:
     """name: of the device that is used; None for the best there is. plan: the host's; else the terminal's is told."""
     total, available = main_memory()
     yield "main memory", f"{available / 1e9:.1f} GB of {total / 1e9:.1f} GB available" if total else "unknown"
-    from ..compute.devices import find_device
-    from ..memory import free_memory
-    from ..system.resources import gigabytes
+    from ...compute.devices import find_device
+    from ...memory import free_memory
+    from ...system.resources import gigabytes
 
     device = find_device(name)
     free = free_memory(device)
@@ -38,11 +38,11 @@ def published_plan(device: torch.device, tiny: bool, free: int | None) -> Memory
     them."""
     import torch
 
-    from ..checkpoints.load import compute_dtype, generator_bytes
-    from ..media.fitting import HEIGHT, WIDTH
-    from ..memory import MemoryEstimate, estimate_memory, plan_memory
-    from ..networks.generator import GeneratorConfig
-    from ..networks.vae import WanVAE
+    from ...checkpoints.load import compute_dtype, generator_bytes
+    from ...media.fitting import HEIGHT, WIDTH
+    from ...memory import MemoryEstimate, estimate_memory, plan_memory
+    from ...networks.generator import GeneratorConfig
+    from ...networks.vae import WanVAE
 
     config, stored = GeneratorConfig(), torch.bfloat16
     full, streamed = generator_bytes(config, stored)

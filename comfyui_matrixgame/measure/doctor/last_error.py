@@ -6,10 +6,10 @@ import contextlib
 import time
 import traceback
 
-from .. import __version__
-from ..errors import MatrixGameError
-from ..system.files import write_whole
-from ..system.state import state_folder
+from ... import __version__
+from ...errors import MatrixGameError
+from ...system.files import write_whole
+from ...system.state import state_folder
 from .privacy import without_paths
 
 _NAME = "last_error.txt"

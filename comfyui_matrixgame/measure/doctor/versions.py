@@ -7,8 +7,8 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
-from .. import __version__
-from ..system.machine import processor
+from ... import __version__
+from ...system.machine import processor
 
 NEEDED = ("torch", "numpy", "safetensors", "transformers", "pillow", "av", "aiohttp", "einops")
 OPTIONAL = (

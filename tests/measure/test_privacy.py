@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from comfyui_matrixgame.doctor import privacy
-from comfyui_matrixgame.doctor.privacy import without_paths
+from comfyui_matrixgame.measure.doctor import privacy
+from comfyui_matrixgame.measure.doctor.privacy import without_paths
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ..checkpoints.download import RemoteFile
+    from ...checkpoints.download import RemoteFile
 
 OURS = {"diffusion_models": ("generator", "foundation"), "vae": ("vae",), "vae_approx": ("decoder",)}
 OURS["clip_vision"] = ("vision",)  # folder of models -> kinds of files of ours in it
@@ -50,8 +50,8 @@ def _counts(other: int, late: int) -> Iterable[str]:
 
 
 def _demo_world() -> str:
-    from ..checkpoints.builtin import demo_world
-    from ..errors import CheckpointError
+    from ...checkpoints.builtin import demo_world
+    from ...errors import CheckpointError
 
     try:
         demo = demo_world()
@@ -62,10 +62,10 @@ def _demo_world() -> str:
 
 def _about(path: Path, folder: str, checksums: bool) -> str:
     """A file in a line; empty where it is one of another model."""
-    from ..checkpoints import inspect_file
-    from ..errors import MatrixGameError
-    from ..system.files import readable_path
-    from ..system.resources import gigabytes
+    from ...checkpoints import inspect_file
+    from ...errors import MatrixGameError
+    from ...system.files import readable_path
+    from ...system.resources import gigabytes
 
     name = readable_path(path.name)
     published = _published(path, folder)
@@ -84,14 +84,14 @@ def _about(path: Path, folder: str, checksums: bool) -> str:
 
 
 def _published(path: Path, folder: str) -> RemoteFile | None:
-    from ..checkpoints.download import files_for, published_variants
+    from ...checkpoints.download import files_for, published_variants
 
     files = (file for variant in published_variants() for file in files_for(variant))
     return next((file for file in files if file.target == f"{folder}/{path.name}"), None)
 
 
 def _compared(path: Path, published: RemoteFile, checksums: bool) -> str:
-    from ..checkpoints.download import sha256_of
+    from ...checkpoints.download import sha256_of
 
     size = path.stat().st_size
     if size != published.size:

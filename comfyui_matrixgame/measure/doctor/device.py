@@ -14,8 +14,8 @@ def about_device(name: str | None) -> Iterator[tuple[str, str]]:
     """name: of the device that is used; None for the best there is. Raises BackendError where it does not work."""
     import torch
 
-    from ..compute.attention import available_backends
-    from ..compute.devices import find_device, prefers_cudnn_attention
+    from ...compute.attention import available_backends
+    from ...compute.devices import find_device, prefers_cudnn_attention
 
     device = find_device(name)
     yield "device", _title(device)
@@ -55,7 +55,7 @@ def _dtypes(device: torch.device) -> Iterator[str]:
     """How weights stored in each dtype are computed with."""
     import torch
 
-    from ..checkpoints.load import DTYPES, compute_dtype
+    from ...checkpoints.load import DTYPES, compute_dtype
 
     for name, dtype in DTYPES.items():
         computed = str(compute_dtype(dtype, device)).removeprefix("torch.")
@@ -65,14 +65,14 @@ def _dtypes(device: torch.device) -> Iterator[str]:
 
 
 def _computes_in(precision: str, device: torch.device) -> str:
-    from ..compute.quantise import check_precision
+    from ...compute.quantise import check_precision
 
     check_precision(precision, device)
     return "yes" if device.type == "cuda" else "yes, slowly: this device only tries what a GPU would compute"
 
 
 def _triton(device: torch.device) -> str:
-    from ..compute.fused import SWITCH, kernels
+    from ...compute.fused import SWITCH, kernels
 
     if device.type != "cuda":
         return "not used: it is for CUDA"
@@ -82,7 +82,7 @@ def _triton(device: torch.device) -> str:
 
 
 def _graphs(device: torch.device) -> str:
-    from ..networks.generator.recording import why_not_recorded
+    from ...networks.generator.recording import why_not_recorded
 
     return why_not_recorded(device) or "yes"
 
