@@ -76,7 +76,8 @@ def test_long_timelines_play_and_scrub_with_their_pictures(timeline: TimelinePag
     timeline.js("timeline.transport.stop()")
     shown = sorted(set(played["rows"]))
     due = shown[-1] - shown[0] + 1
-    assert len(shown) >= 0.5 * due, (len(shown), due)  # a machine that draws 12 times a second shows each second frame
+    drawn = min(due, len(played["gaps"]))  # a busy machine draws less often than there are frames
+    assert len(shown) >= 0.6 * drawn, (len(shown), due, drawn)
     assert all(590 < row < 700 for row in shown)
     assert sum("/frames/" in url for url in asked) <= 12, "the block at the playhead and the next"
 
