@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ..errors import DatasetError
 from ..system.files import path_argument, readable_path, write_whole
-from ..system.targets import check_target
-from ..variants import VARIANTS, get_variant
+from ..system.targets import check_folder, check_target
+from ..variants import VARIANTS, default_variant, get_variant
 
 WORST = 10
+LAYOUTS = ("lerobot-2.1", "lerobot-3.0", "fastvideo", "forgewm")
 
 
 def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
@@ -22,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
     command = commands.add_parser("dataset", help=text, description=text)
     inner = command.add_subparsers(dest="step", required=True, metavar="STEP")
     _add_check(inner)
+    _add_export(inner)
     return command
 
 
@@ -46,9 +49,28 @@ def _add_check(inner: argparse._SubParsersAction) -> None:
     check.add_argument("--json", type=path_argument, metavar="FILE", help="also write all that was found as JSON")
 
 
+def _add_export(inner: argparse._SubParsersAction) -> None:
+    text = "Write a dataset as trainers take it; an export that was stopped goes on."
+    export = inner.add_parser("export", help=text, description=text)
+    export.add_argument("dataset", type=path_argument, help="a folder, see `check`")
+    export.add_argument("target", type=path_argument, help="folder of the export; what is there already is kept")
+    export.add_argument("--as", dest="layout", choices=LAYOUTS, required=True)
+    export.add_argument("--variant", choices=VARIANTS, help="game variant of inputs that do not say it")
+    latents = export.add_argument_group("of fastvideo and forgewm, which hold latents")
+    latents.add_argument("--vae", type=path_argument, metavar="FILE", help="Wan 2.1 VAE (default: the demo world's)")
+    latents.add_argument(
+        "--clip-vision", "--clip", dest="vision", type=path_argument, metavar="FILE", help="CLIP image tower"
+    )
+    latents.add_argument("--frames", type=int, metavar="N", help="of a sample, 1 + 4k (fastvideo 77, forgewm 81)")
+    latents.add_argument("--per-file", type=int, metavar="N", help="samples of a table or shard (16, 500)")
+    latents.add_argument("--size", metavar="WxH", help="multiples of 16 (default: what the model was trained at)")
+    latents.add_argument("--dtype", default="auto", help="auto, float32, bfloat16 or float16")
+    latents.add_argument("--device", default=None, help="cuda, cpu, mps, xpu; default: the best there is")
+
+
 def run(args: argparse.Namespace) -> int:
     """Do one step; 0, or 1 where a dataset has faults. Raises MatrixGameError."""
-    return {"check": _check}[args.step](args)
+    return {"check": _check, "export": _export}[args.step](args)
 
 
 def _check(args: argparse.Namespace) -> int:
@@ -98,3 +120,62 @@ def _measured(dataset: Any) -> Any:
             checks.append(check_clip(clip, lambda done: bar.set_postfix_str(f"frame {done}")))
             bar.update()
     return report_of(dataset, checks)
+
+
+def _export(args: argparse.Namespace) -> int:
+    from ..media.datasets.exports.lerobot import export_lerobot
+    from ..media.datasets.find import find_dataset
+
+    dataset = find_dataset(Path(args.dataset), None if args.variant is None else get_variant(args.variant))
+    target = Path(args.target)
+    if target.resolve().is_relative_to(dataset.root.resolve()):
+        raise DatasetError(f"{readable_path(target)} lies in the dataset itself; name a folder outside of it.")
+    check_folder(target, "TARGET")
+    if args.layout.startswith("lerobot"):
+        out = _counted("episode", lambda say: export_lerobot(dataset, target, int(args.layout[8]), say))
+    else:
+        out = _export_latents(args, dataset, target)
+    for name, why in out.lost.items():
+        print(f"left out {name}: {why}", file=sys.stderr)
+    print(f"{readable_path(target)}: {out.made} written, {out.there} there before, {len(out.lost)} left out")
+    return int(bool(out.lost))
+
+
+def _export_latents(args: argparse.Namespace, dataset: Any, target: Path) -> Any:
+    from ..checkpoints import load_vae, load_vision
+    from ..checkpoints.builtin import demo_world
+    from ..compute.devices import find_device
+    from ..media.datasets.exports import fastvideo, forgewm
+    from ..media.datasets.exports.encode import Encoders
+    from ..media.fitting import check_size
+    from .shared.console import parse_size
+
+    is_fastvideo = args.layout == "fastvideo"
+    vae, vision, size = args.vae, args.vision, default_variant().size
+    if not vae and not vision:
+        demo = demo_world()
+        vae, vision, size = demo.vae, demo.vision, (demo.height, demo.width)
+        print("without --vae and --clip: latents of the demo world's networks, for trying out", file=sys.stderr)
+    if not vae or (is_fastvideo and not vision):
+        raise DatasetError("Name --vae and, for fastvideo, --clip; `matrixgame download universal` fetches both.")
+    usual_frames = fastvideo.FRAMES if is_fastvideo else forgewm.FRAMES
+    usual = fastvideo.PER_FILE if is_fastvideo else forgewm.PER_SHARD
+    frames = usual_frames if args.frames is None else args.frames
+    per_file = usual if args.per_file is None else args.per_file
+    if frames < 5 or frames % 4 != 1 or per_file < 1:
+        raise DatasetError(f"--frames is 1 + 4k, such as {usual_frames}, and --per-file 1 or more.")
+    size = parse_size(args.size) if args.size else size
+    check_size(*size)
+    device = find_device(args.device)
+    tower = load_vision(vision, args.dtype, device) if is_fastvideo and vision else None
+    encoders = Encoders(load_vae(vae, args.dtype, device), tower, size)
+    export = fastvideo.export_fastvideo if is_fastvideo else forgewm.export_forgewm
+    return _counted("sample", lambda say: export(dataset, target, encoders, frames, per_file, say))
+
+
+def _counted(unit: str, work: Callable[[Callable[[Any], object]], Any]) -> Any:
+    """Do some work with a count of what is done on the screen."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, file=sys.stderr, dynamic_ncols=True) as bar:
+        return work(lambda out: bar.update(out.made + out.there - bar.n))

@@ -95,8 +95,9 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) ->
     return count, _colours(seen)
 
 
-def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
-    """Write an episode's rows, one per frame, with the statistics of all its columns inside."""
+def write_table(root: Path, episode: Episode, colours: dict[str, list], path: Path | None = None) -> None:
+    """Write an episode's rows, one per frame, with the statistics of all its columns inside. path: instead of the one
+    that version 2.1 has."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -120,7 +121,7 @@ def write_table(root: Path, episode: Episode, colours: dict[str, list]) -> None:
         name: pa.array(v) if v.ndim == 1 else pa.FixedSizeListArray.from_arrays(pa.array(v.reshape(-1)), v.shape[1])
         for name, v in values.items()
     }
-    path = table_path(root, episode.number)
+    path = path or table_path(root, episode.number)
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table(columns).replace_schema_metadata({"statistics": json.dumps(statistics)})
     with written_whole(path) as part:
@@ -141,7 +142,7 @@ def write_meta(root: Path, episodes: int, tasks: Sequence[str], variant: Variant
         statistics.append({"episode_index": number, "stats": inside})
         total += table.num_rows
     has_state = "observation.state" in pq.read_schema(table_path(root, 0)).names
-    info = _info(episodes, total, len(tasks), video_path(root, 0), has_state, action_names(variant))
+    info = info_of(episodes, total, len(tasks), video_path(root, 0), has_state, action_names(variant))
     _write(root / "meta" / "info.json", json.dumps(info, indent=2) + "\n")
     rows = [{"task_index": index, "task": task} for index, task in enumerate(tasks)]
     for name, values in (("episodes", lines), ("episodes_stats", statistics), ("tasks", rows)):
@@ -198,9 +199,10 @@ def statistics_of(values: NDArray) -> dict[str, list]:
     return {name: function(wide, axis=0).tolist() for name, function in functions.items()}
 
 
-def _info(
+def info_of(
     episodes: int, frames: int, tasks: int, first: Path, has_state: bool, actions: tuple[str, ...]
 ) -> dict[str, object]:
+    """meta/info.json of version 2.1. first: the film of the first episode."""
     with open_video(first) as container:
         height, width = container.streams.video[0].height, container.streams.video[0].width
     rate: float = rate_and_length(first)[0]

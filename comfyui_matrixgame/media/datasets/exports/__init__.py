@@ -1,0 +1,1 @@
+"""Datasets as trainers take them."""
