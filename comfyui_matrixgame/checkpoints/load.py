@@ -79,9 +79,13 @@ def load_generator(
 
 
 def load_foundation(
-    path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu", operations: OperationsLike = Operations
+    path: str | Path,
+    dtype: str = "auto",
+    device: str | torch.device = "cpu",
+    operations: OperationsLike = Operations,
+    loras: Sequence[Lora] = (),
 ) -> FoundationGenerator:
-    """The foundation model in a file; dtype and errors as in load_generator."""
+    """The foundation model in a file; dtype, loras and errors as in load_generator."""
     device = torch.device(device)
     with open_weights(path) as file:
         report = _expect(file, FOUNDATION, "the Matrix-Game 2.0 foundation model")
@@ -91,7 +95,11 @@ def load_foundation(
         with torch.device("meta"):
             model = FoundationGenerator(report.config, operations)
         model.variant = report.variant
-        _fill(model, device, lambda name: _generator_dtype(name, storage), lambda name: file.tensor(report.names[name]))
+
+        def read(name: str) -> Tensor:
+            return merging(loras, name, file.tensor(report.names[name]))
+
+        _fill(model, device, lambda name: _generator_dtype(name, storage), read)
     model.lay_weights(device)
     model.compute_dtype = compute_dtype(storage, device)
     return model

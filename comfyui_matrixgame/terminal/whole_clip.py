@@ -12,6 +12,7 @@ from tqdm import tqdm
 from ..actions.track import ActionTrack
 from ..checkpoints import load_decoder, load_vae
 from ..checkpoints.load import load_foundation
+from ..checkpoints.lora.merging import common_steps
 from ..compute.attention import get_attention
 from ..compute.devices import computing_on
 from ..compute.quantise import EXACT
@@ -25,6 +26,7 @@ from ..world import Models, start_world
 from ..world.whole_clip import STEPS, sample_clip
 from .shared.console import parse_size, say, start_picture
 from .shared.inputs import with_seeds_at
+from .shared.options import with_loras
 
 BLOCKS = 5  # 57 frames
 
@@ -32,8 +34,9 @@ BLOCKS = 5  # 57 frames
 def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack) -> int:
     """Run the command; every error is a MatrixGameError."""
     _refuse_what_goes_on(args)
+    files = with_loras(files, args)
     height, width = parse_size(args.size) if args.size else files.size
-    blocks, steps = BLOCKS if args.blocks is None else args.blocks, STEPS if args.steps is None else args.steps[0]
+    blocks, steps = BLOCKS if args.blocks is None else args.blocks, _count_of_steps(args, files)
     if blocks < 1 or steps < 1:
         raise WorldError("A clip of no blocks, or in no steps, makes nothing; ask for 1 or more of each.")
     track = with_seeds_at(track, args.seed_at, blocks)
@@ -41,7 +44,7 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
     say(f"{files.generator.title}; {width}x{height}, {frames} frames at {FPS} a second, at once in {steps} steps")
     image = start_picture(args.image, files, height, width)
     features = image_features(files, image)
-    generator = load_foundation(files.generator.path, files.dtype, files.device)
+    generator = load_foundation(files.generator.path, files.dtype, files.device, loras=files.loras)
     generator.attention = get_attention(args.attention)
     decoder = load_decoder(files.decoder, files.dtype, files.device) if files.decoder else None
     models = Models(generator, load_vae(files.vae.path, files.dtype, files.device), decoder)  # type: ignore[arg-type]
@@ -61,10 +64,14 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
     return 0
 
 
+def _count_of_steps(args: argparse.Namespace, files: Files) -> int:
+    """That of the arguments, else as many as the LoRAs were distilled to, else the usual one."""
+    distilled = common_steps((lora.name, lora.steps) for lora in files.loras)
+    return args.steps[0] if args.steps is not None else STEPS if distilled is None else len(distilled)
+
+
 def _refuse_what_goes_on(args: argparse.Namespace) -> None:
     """A clip that is made at once is no world, and takes no other mode."""
-    if args.loras:
-        raise WorldError("--lora: LoRAs are merged into distilled generators alone; leave it out.")
     for option, given in (
         ("--world", args.world),
         ("--from-world", args.from_world),

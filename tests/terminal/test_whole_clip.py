@@ -14,6 +14,8 @@ from safetensors.torch import save_file
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints import inspect_file, load_vae
 from comfyui_matrixgame.checkpoints.load import load_foundation
+from comfyui_matrixgame.checkpoints.lora.merging import open_lora
+from comfyui_matrixgame.checkpoints.sizes import generator_shapes
 from comfyui_matrixgame.checkpoints.untrained import shapes_of, small_config, weights, write_small_files
 from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.networks.generator import Generator
@@ -29,15 +31,16 @@ from comfyui_matrixgame.world.whole_clip import flow_sigmas, sample_clip
 from ..support.networks import random_track, small_image
 
 CPU = torch.device("cpu")
+CONFIG = replace(small_config(UNIVERSAL), dim=128, ffn_dim=128, layers=30, action_layers=tuple(range(30)))
+SHAPES = generator_shapes(CONFIG)
 
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("foundation")
     paths = write_small_files(folder, UNIVERSAL)
-    config = replace(small_config(UNIVERSAL), dim=128, ffn_dim=128, layers=30, action_layers=tuple(range(30)))
     with torch.device("meta"):
-        tensors = weights("small/foundation", shapes_of(Generator(config)))
+        tensors = weights("small/foundation", shapes_of(Generator(CONFIG)))
     save_file(tensors, folder / "base.safetensors")
     Image.fromarray(np.full((48, 64, 3), 120, np.uint8)).save(folder / "start.png")
     return {**paths, "generator": folder / "base.safetensors", "image": folder / "start.png"}
@@ -87,3 +90,24 @@ def test_render_makes_a_clip(files: dict[str, Path], tmp_path: Path, capsys: pyt
     assert "--world: the foundation model makes a clip at once" in capsys.readouterr().err
     assert main(["render", "--steps", "3", "-o", str(output)]) == 1  # the demo world
     assert "The steps begin at 3, and must begin at 1000" in capsys.readouterr().err
+
+
+def test_a_lora_changes_the_clip_and_brings_its_steps(
+    files: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lora = tmp_path / "fast.safetensors"
+    module, random = "blocks.3.self_attn.o", torch.Generator().manual_seed(0)
+    tensors = {f"{module}.lora_{part}.weight": torch.randn(shape, generator=random) for part, shape in (
+        ("A", (2, 128)), ("B", (128, 2)))}  # fmt: skip
+    save_file(tensors, lora)
+    merged = load_foundation(files["generator"], "float32", loras=[open_lora(lora, 0.5, SHAPES)]).blocks[3].self_attn.o
+    plain = load_foundation(files["generator"], "float32").blocks[3].self_attn.o
+    down, up = tensors.values()
+    assert torch.allclose(merged.weight, plain.weight + 0.5 * up @ down)
+    assert main(["describe", str(lora), "--steps", "1000,500"]) == 0
+    weights = ["--generator", files["generator"], "--vae", files["vae"], "--clip", files["clip"], "--size", "64x48"]
+    command = ["render", files["image"], *weights, "--actions", "w 1b", "--blocks", "1", "--lora", lora]
+    assert main(list(map(str, [*command, "-o", tmp_path / "clip.mp4"]))) == 0
+    said = capsys.readouterr().err
+    assert "LoRA fast.safetensors; it was distilled to the steps 1000,500" in said
+    assert "9 frames at 25 a second, at once in 2 steps" in said

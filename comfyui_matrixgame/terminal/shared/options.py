@@ -110,13 +110,19 @@ def add_loras(command: Any) -> None:
 def as_tried(files: Files, args: argparse.Namespace) -> Files:
     """The files with the LoRAs, steps, window and sink of the arguments. Raises MatrixGameError where one is not for
     the generator, or where they make no sense."""
+    return with_loras(files, args).trying(Tried(args.steps, args.window, args.sink, args.keeps))
+
+
+def with_loras(files: Files, args: argparse.Namespace) -> Files:
+    """The files with the LoRAs of the arguments, each of which is told. Raises MatrixGameError where one is not for the
+    generator."""
     from .console import say
 
     files = files.with_loras(args.loras)
     for lora in files.loras:
         steps = "" if lora.steps is None else f"; it was distilled to the steps {','.join(map(str, lora.steps))}"
         say(f"LoRA {lora.name}{steps}")
-    return files.trying(Tried(args.steps, args.window, args.sink, args.keeps))
+    return files
 
 
 def _steps_argument(text: str) -> tuple[int, ...] | None:
