@@ -43,8 +43,8 @@ ROWS = """() => {
   return Object.keys(rows).sort((a, b) => a - b).map((row) => rows[row]);
 }"""  # noqa: E501
 LEFT = ["play", "stop", "record", "rewind", "reset", "take", "mode"]
-RIGHT = ["keys", "pad", "hud", "share", "popout", "fullscreen"]
-RIGHT_WITH_PAD = ["keys", "pad", "latch", "hud", "share", "popout", "fullscreen"]
+RIGHT = ["keys", "pad", "hud", "preview", "share", "popout", "fullscreen"]
+RIGHT_WITH_PAD = ["keys", "pad", "latch", "hud", "preview", "share", "popout", "fullscreen"]
 
 
 class LiveNode:

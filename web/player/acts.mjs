@@ -21,6 +21,7 @@ export function actsOf(player) {
     pad: () => player.show("pad"),
     latch: () => player.show("latch"),
     hud: () => player.show("hud"),
+    preview: () => player.show("preview"),
     popout: () => popOut(player),
     fullscreen: () => fullscreen(player),
   };

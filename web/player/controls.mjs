@@ -18,12 +18,13 @@ const ICONS = {
   pad: '<circle cx="5" cy="8" r="3.2"/><circle cx="12" cy="8" r="2.2"/>',
   latch: '<path d="M5 7V5a3 3 0 0 1 6 0v2M3.5 7h9v6.5h-9z"/>',
   hud: '<path d="M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8z"/><circle cx="8" cy="8" r="1.8"/>',
+  preview: '<path d="M1.5 5.5h8v7h-8zM9.5 12.5M4.5 2.5h10v8M12 8l2.5 2.5L12 13"/>',
   share: '<path d="M6.5 9.5 9.5 6.5M7.5 4.5 9 3a3 3 0 0 1 4 4l-1.5 1.5M8.5 11.5 7 13a3 3 0 0 1-4-4l1.5-1.5"/>',
   popout: '<path d="M9 2.5h4.5V7M13.5 2.5 8 8M6 3.5H2.5v10h10V10"/>',
   fullscreen: '<path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"/>',
 };
 const LEFT = ["play", "stop", "record", "rewind", "reset", "take"];
-const RIGHT = ["keys", "pad", "latch", "hud", "share", "popout", "fullscreen"];
+const RIGHT = ["keys", "pad", "latch", "hud", "preview", "share", "popout", "fullscreen"];
 
 /** @typedef {import("./player.mjs").Player} Player */
 
@@ -88,7 +89,7 @@ export class Controls {
     update(this.control, { hidden: !player.connected || player.controller || state.state === "finished" });
     update(this.mode, { disabled: !open });
     if (this.mode.value !== state.mode && state.mode) this.mode.value = state.mode;
-    for (const name of ["pad", "latch", "hud"])
+    for (const name of ["pad", "latch", "hud", "preview"])
       update(this.buttons[name], { "aria-pressed": String(Boolean(player.shows[name])) });
     update(this.buttons.latch, { hidden: !player.shows.pad });
   }

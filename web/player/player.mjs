@@ -16,6 +16,7 @@ import { Link } from "./link.mjs";
 import { Look } from "./input/look.mjs";
 import { Message, shownState } from "./view/message.mjs";
 import { Pictures } from "./pictures.mjs";
+import { Preview, choose, wanted } from "./view/preview.mjs";
 import { Readouts } from "./view/readouts.mjs";
 import { saveFile } from "./save.mjs";
 import { touched } from "./input/touch_keys.mjs";
@@ -48,6 +49,7 @@ export class Player {
     this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
     this.shows = /** @type {Record<string, boolean>} */ ({
       hud: true,
+      preview: wanted(),
       pad: matchMedia("(pointer: coarse)").matches,
       latch: false,
     });
@@ -61,9 +63,11 @@ export class Player {
       (number) => this.link.say("ack", { batch: number }),
       (ratio) => this.stage.style.setProperty("--mgp-ratio", String(ratio)),
     );
+    this.preview = new Preview();
     this.message = new Message();
     this.busy = new Busy();
-    this.stage = element("div", { class: "mgp-stage" }, this.pictures.canvas, this.message.root, this.busy.root);
+    const layers = [this.pictures.canvas, this.preview.canvas, this.message.root, this.busy.root];
+    this.stage = element("div", { class: "mgp-stage" }, ...layers);
     this.controls = new Controls(this, actsOf(this), (mode) => this.link.say("mode", { mode }));
     this.numbers = element("span", { class: "mgp-numbers" });
     this.note = element("span", { class: "mgp-note" });
@@ -200,7 +204,8 @@ export class Player {
     if (!this.link?.ready || !this.controller) return;
     const snapshot = this.inputs.snapshot(now);
     if (snapshot) this.link.say("in", snapshot);
-    this.hud?.echo(new Set(this.inputs.read(this.inputs.held).keys));
+    if (snapshot) this.preview.told(snapshot, this.inputs.variant);
+    this.hud?.echo(this.inputs);
   }
 
   // ---- what the session says
@@ -258,6 +263,7 @@ export class Player {
   async receive(head, blobs) {
     if (!head.still) this.readouts.came(head);
     if (!(await this.pictures.receive(head, blobs))) return;
+    if (head.still) this.preview.rest();
     if (head.still) this.hud?.show([], [0, 0]);
     else this.state.blocks = Math.max(this.state.blocks, head.block + Number(head.part === 2));
   }
@@ -281,7 +287,9 @@ export class Player {
       this.hud?.show(picture.keys, picture.camera);
       this.shownFrame = picture.number;
       this.readouts.painted(picture.seq, performance.now());
+      this.preview.answer(picture.seq);
     }
+    this.preview.draw(this.pictures.canvas, this.shows.preview && this.playing && !this.state.recording, now);
     if (now - this.readAt > READOUT_MS) {
       this.readAt = now;
       this.drawNumbers();
@@ -324,7 +332,7 @@ export class Player {
     this.inputs = new PlayerInputs(VARIANTS[name] ?? defaultVariant());
     this.hud?.root.remove();
     this.hud = new Hud(this.inputs.variant, (lane) => this.keyName(lane));
-    this.pictures.canvas.after(this.hud.root);
+    this.preview.canvas.after(this.hud.root);
     this.buildPad();
     this.names.ask(() => this.hud?.label());
   }
@@ -345,6 +353,7 @@ export class Player {
   show(name) {
     if (name) this.shows[name] = !this.shows[name];
     if (name === "latch" && !this.shows.latch) this.letGo();
+    if (name === "preview") choose(this.shows.preview);
     if (this.pad) update(this.pad, { hidden: !this.shows.pad });
     if (this.hud) update(this.hud.root, { hidden: !this.shows.hud || this.shows.pad });
     this.controls.draw(this);

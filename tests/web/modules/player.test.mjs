@@ -11,6 +11,7 @@ import { takeApart } from "../../../web/player/link.mjs";
 import { Busy } from "../../../web/player/view/busy.mjs";
 import { codeOfKey } from "../../../web/timeline/input/record.mjs";
 import { Pacer } from "../../../web/player/pacer.mjs";
+import { Preview, choose, matrixOf, wanted } from "../../../web/player/view/preview.mjs";
 import { Readouts } from "../../../web/player/view/readouts.mjs";
 import { translator, unknownKeys } from "../../../web/player/view/words.mjs";
 
@@ -228,6 +229,95 @@ test("what was asked for, or that a block is made, is said until it comes", () =
   assert.deepEqual(shown, ["busy.pause"]);
   busy.draw(player("paused"));
   assert.deepEqual(shown, []);
+});
+
+/** What the preview moves after what it is told and draws, without a page. */
+function preview() {
+  const canvas = { hidden: true, hasAttribute: () => canvas.hidden, toggleAttribute: (_, on) => (canvas.hidden = on) };
+  const made = Object.create(Preview.prototype);
+  Object.assign(made, { canvas, at: 0, latest: 0, answered: 0, asked: 0, paint: () => {} });
+  made.rest();
+  const { universal, templerun } = VARIANTS;
+  let seq = 0;
+  return {
+    made,
+    canvas,
+    tell: (keys, stick = [0, 0], look = [0, 0], variant = universal) =>
+      made.told({ seq: ++seq, keys, stick, look }, variant),
+    templerun,
+    draw: (now, on = true) => made.draw({ width: 640, height: 352 }, on, now),
+  };
+}
+
+test("the next picture moves as keys and camera ask, and goes back when the frame made with them is there", () => {
+  const { made, canvas, tell, draw } = preview();
+  draw(0);
+  assert.equal(canvas.hidden, true);
+  tell(["w"], [0, 0.1]);
+  draw(0); // no time later
+  assert.equal(canvas.hidden, false);
+  assert.ok(made.moved.zoom > 0.01);
+  assert.ok(Math.abs(made.moved.yaw - (0.04 * 25 * 0.1 * 15) / 78) < 1e-9);
+  made.answer(0); // a frame that was made before
+  const { yaw } = made.moved;
+  tell(["w"], [0, 0.1]); // held still
+  draw(100);
+  assert.ok(Math.abs(made.moved.yaw - yaw - (0.1 * 25 * 0.1 * 15) / 78) < 1e-9);
+  made.answer(1);
+  for (let now = 200; now < 1200; now += 100) draw(now);
+  assert.equal(canvas.hidden, true);
+  tell([]); // lets go: nothing moves
+  draw(1300);
+  assert.equal(canvas.hidden, true);
+  tell([], [0, 0], [0.3, -0.2]); // the mouse
+  draw(1300);
+  assert.ok(made.moved.pitch > 0.05 && made.moved.yaw < -0.03);
+  draw(1310, false); // paused, or recording
+  assert.equal(canvas.hidden, true);
+  draw(1320);
+  assert.equal(canvas.hidden, true);
+});
+
+test("a count that begins anew, and that of another player, answer nothing by chance", () => {
+  const { made, tell } = preview();
+  for (let i = 0; i < 9; i++) tell(i % 2 ? ["w"] : ["s"]);
+  made.answer(9);
+  made.told({ seq: 1, keys: ["w"], stick: [0, 0], look: [0, 0] }, VARIANTS.universal);
+  made.answer(9);
+  assert.equal(made.answered < made.asked, true);
+  made.answer(1);
+  assert.equal(made.answered < made.asked, false);
+});
+
+test("the picture is moved against the camera, and never far", () => {
+  const still = { yaw: 0, pitch: 0, zoom: 0, aside: 0 };
+  const at = (moved, x, y) => {
+    const [a, b, c, d, e, f] = matrixOf({ ...still, ...moved }, 640, 352);
+    return [a * x + c * y + e, b * x + d * y + f].map(Math.round);
+  };
+  assert.deepEqual(at({}, 12, 34), [12, 34]);
+  assert.ok(at({ yaw: 0.05 }, 320, 176)[0] < 300); // to the right: it goes left
+  assert.ok(at({ pitch: 0.05 }, 320, 176)[1] > 190); // up: it goes down
+  assert.deepEqual(at({ zoom: 0.05 }, 320, 176), [320, 176]); // forward: larger about the middle
+  assert.ok(at({ zoom: 0.05 }, 0, 176)[0] < 0 && at({ zoom: -0.05 }, 0, 176)[0] > 0);
+  assert.ok(at({ aside: 0.05 }, 320, 352)[0] < 300 && at({ aside: 0.05 }, 320, 0)[0] === 320); // near things most
+  assert.ok(at({ yaw: 99 }, 320, 176)[0] >= 320 - 0.15 * 640);
+  const { made, tell, templerun } = preview();
+  tell(["jump"], [0, 0], [0, 0], templerun);
+  assert.ok(made.moved.pitch > 0 && made.moved.zoom === 0);
+});
+
+test("it is on unless the system asks for less motion, and as the player chose", () => {
+  const ask = (reduced) => (globalThis.matchMedia = () => ({ matches: reduced }));
+  ask(false);
+  assert.equal(wanted(), true);
+  ask(true);
+  assert.equal(wanted(), false);
+  choose(true);
+  assert.equal(wanted(), true);
+  choose(false);
+  ask(false);
+  assert.equal(wanted(), false);
 });
 
 test("a timeline for a take covers no other node", () => {

@@ -1,7 +1,8 @@
 // @ts-check
 /**
  * The heads-up display over the picture: a key gets a ring at once when it is pressed, and is filled when the frame on
- * screen was made with it. The stick shows the camera of that frame; nothing adds up over time.
+ * screen was made with it. The stick shows the camera of that frame, and as a ring the one that is asked for; nothing
+ * adds up over time.
  */
 import { heldControls } from "../../model/variants.mjs";
 import { STICK, placeOf } from "../../timeline/parts/pad.mjs";
@@ -34,7 +35,7 @@ export class Hud {
     svg.setAttribute("class", "mgp-stick");
     svg.innerHTML =
       '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/>' +
-      '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>';
+      '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/><circle class="mgp-asked" r="0.27" visibility="hidden"/>';
     this.svg = svg;
     this.root.append(svg);
   }
@@ -48,9 +49,21 @@ export class Hud {
     }
   }
 
-  /** The keys that are held now. @param {Set<string>} lanes */
-  echo(lanes) {
-    for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-held", lanes.has(lane));
+  /** What is held now. @param {import("../input/held_inputs.mjs").PlayerInputs} inputs */
+  echo(inputs) {
+    const { keys, camera } = inputs.read(inputs.held);
+    for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-held", keys.includes(lane));
+    const [pitch, yaw] = [camera.pitch + inputs.pad.pitch, camera.yaw + inputs.pad.yaw];
+    this.place(".mgp-asked", pitch, yaw)?.setAttribute("visibility", pitch || yaw ? "visible" : "hidden");
+  }
+
+  /** Put a part of the stick where the camera stands. @param {string} part @param {number} pitch @param {number} yaw */
+  place(part, pitch, yaw) {
+    const found = this.svg?.querySelector(part);
+    const [x, y] = [yaw, -pitch].map((value) => String(Math.max(-1, Math.min(1, value / this.full))));
+    for (const [name, value] of Object.entries(part === "line" ? { x2: x, y2: y } : { cx: x, cy: y }))
+      found?.setAttribute(name, value);
+    return found;
   }
 
   /**
@@ -61,12 +74,7 @@ export class Hud {
     for (const [lane, cap] of this.caps) cap.classList.toggle("mgp-made", keys.includes(lane));
     if (!this.svg || !camera) return;
     const [pitch, yaw] = camera;
-    const [x, y] = [yaw, -pitch].map((value) => Math.max(-1, Math.min(1, value / this.full)));
-    const [line, dot] = ["line", ".mgp-dot"].map((name) => /** @type {SVGElement} */ (this.svg?.querySelector(name)));
-    line.setAttribute("x2", String(x));
-    line.setAttribute("y2", String(y));
-    dot.setAttribute("cx", String(x));
-    dot.setAttribute("cy", String(y));
+    for (const part of ["line", ".mgp-dot"]) this.place(part, pitch, yaw);
     this.svg.classList.toggle("mgp-clamped", Math.max(Math.abs(yaw), Math.abs(pitch)) >= this.full);
   }
 }

@@ -15,6 +15,7 @@ const EN = {
   pad: "Touch pad",
   latch: "Tap to hold",
   hud: "Show the keys",
+  preview: "Answer at once: the picture moves until the frame made with your inputs comes (not while recording)",
   take: "Save the take",
   control: "Take over",
   mode:
@@ -86,6 +87,7 @@ const OTHERS = {
     pad: "触控板",
     latch: "点按保持",
     hud: "显示按键",
+    preview: "即时响应：在按输入生成的帧到来之前先移动画面（录制时关闭）",
     take: "保存录制",
     control: "接管",
     mode: "输入采样方式。灵敏：块开始时按住的键。忠实：最近 12 帧的输入，晚一块。",
