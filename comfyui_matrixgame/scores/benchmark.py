@@ -36,7 +36,7 @@ class Action:
 
     def problem(self, variant: Variant) -> str:
         """Why a variant cannot do it; "" where it can."""
-        missing = [word for word in self.keys if _key(variant, word) is None]
+        missing = [word for word in self.keys if key_of(variant, word) is None]
         if missing:
             return f"no key for {' and '.join(missing)}"
         axes = {"pitch" if turn in ("up", "down") else "yaw" for turn in self.turns}
@@ -48,7 +48,7 @@ class Action:
         """Its inputs as a script; attack comes and goes. Raises ActionError where the variant cannot do it."""
         if why := self.problem(variant):
             raise ActionError(f"{variant.name} cannot do {self.name}: {why}.")
-        keys = {word: key.name for word in self.keys if (key := _key(variant, word))}
+        keys = {word: key.name for word in self.keys if (key := key_of(variant, word))}
         steady = "+".join([name for word, name in keys.items() if word != "attack"] + list(self.turns)) or "idle"
         if "attack" not in keys:
             return f"{steady} {rows}"
@@ -86,7 +86,7 @@ def action_of(name: str, numbered: bool = True) -> Action | None:
 def inputs_of(action: Action, variant: Variant, frames: int) -> Loaded:
     """The inputs that an action stands for, in a film of so many frames, whichever model made it. What the variant has
     no key for is left out, and said; raises ActionError where nothing is left."""
-    able = Action(action.name, tuple(word for word in action.keys if _key(variant, word)), action.turns)
+    able = Action(action.name, tuple(word for word in action.keys if key_of(variant, word)), action.turns)
     left_out = [word for word in action.keys if word not in able.keys]
     if left_out and not able.keys and not able.turns:
         raise ActionError(f"{variant.name} has no key for {' and '.join(left_out)}, the action in its name.")
@@ -129,6 +129,6 @@ def action_jobs(name: str) -> str:
 MARK = "# Films of the published benchmark's actions"
 
 
-def _key(variant: Variant, word: str) -> Key | None:
-    """The key of a variant that does what a word says."""
+def key_of(variant: Variant, word: str) -> Key | None:
+    """The key of a variant that does what a word of WORDS says; None where it has none."""
     return next((k for k in variant.controls if {k.name, *k.aliases, k.means} & set(WORDS[word])), None)

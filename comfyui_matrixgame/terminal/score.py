@@ -60,6 +60,11 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="the image tower that the model uses (clip_vision_h), for temporal consistency as a measure of its own",
     )  # fmt: skip
     command.add_argument("--aesthetic", type=path_argument, metavar="FILE", help="LAION's sa_0_4_vit_l_14_linear.pth")
+    command.add_argument(
+        "--predictions", type=path_argument, metavar="FOLDER",
+        help="what the inverse dynamics model of Video PreTraining saw, a NAME.jsonl for each film: keyboard and mouse "
+        "accuracy",
+    )  # fmt: skip
     command.add_argument("--device", help="for networks of --clip and --tower, such as cuda, cuda:1 or cpu")
     command.add_argument(
         "--template", type=path_argument, metavar="JOBS.yaml",
@@ -111,8 +116,8 @@ def _score(args: argparse.Namespace) -> int:
             for each, kept, film in todo:
                 values = kept.read(film)
                 if values is None:
-                    reference = _reference(args, film.name)
-                    scored = score_film(film, reference, weights, lambda done, of: _show(bar, done, of))
+                    reference, predictions = _reference(args, film.name), _predictions(args, film.name)
+                    scored = score_film(film, reference, weights, predictions, lambda done, of: _show(bar, done, of))
                     values = kept.keep(film, scored)
                 else:
                     known += 1
@@ -160,6 +165,8 @@ def _inputs_of_all(args: argparse.Namespace) -> Any:
 def _text_of_inputs(args: argparse.Namespace) -> str:
     """What changes when --actions or --reference say something else."""
     parts = [args.reference or "", args.variant or "", "named" if args.named else ""]
+    if args.predictions:
+        parts.append(_stamp_of_predictions(args.predictions))
     if args.actions:
         loaded = load_inputs(args.actions, args.variant, args.kind, text=True)
         mouse = loaded.track.mouse
@@ -185,6 +192,17 @@ def _reference(args: argparse.Namespace, name: str) -> Path | None:
         return None
     path = Path(args.reference)
     return path / name if path.is_dir() else path
+
+
+def _predictions(args: argparse.Namespace, name: str) -> Path | None:
+    return (Path(args.predictions) / name).with_suffix(".jsonl") if args.predictions else None
+
+
+def _stamp_of_predictions(folder: str) -> str:
+    """Changes when a file of predictions does."""
+    if not Path(folder).is_dir():
+        raise MatrixGameError(f"--predictions: there is no folder {folder}.")
+    return f"{folder} {max((path.stat().st_mtime_ns for path in Path(folder).rglob('*.jsonl')), default=0)}"
 
 
 def _template(args: argparse.Namespace) -> int:

@@ -12,8 +12,10 @@ from PIL import Image
 from torch import Tensor
 
 from ...actions.read import Loaded
+from ...actions.track import ActionTrack
 from ...errors import ActionError, MatrixGameError
-from ..film import FilmScore, score_frames
+from ..film import NO_INPUTS, FilmScore, score_frames
+from ..weighted.predicted import accuracies, read_predictions
 from ..weighted.weights import Weights
 from .found import Film
 from .reading import chunks_of, facts_of, frames_at, rows_for
@@ -42,9 +44,11 @@ def score_film(
     film: Film,
     reference: Path | None = None,
     weights: Weights | None = None,
+    predictions: Path | None = None,
     on_frames: Callable[[int, int], object] = lambda done, of: None,
 ) -> Scored:
-    """Score a film. weights: of measures that need some. on_frames: called with how many frames of how many are
+    """Score a film. weights: of measures that need some. predictions: of the inverse dynamics model, a
+    file. on_frames: called with how many frames of how many are
     measured. A film that cannot be read, or whose reference cannot, is a score with an error and never an exception of
     this package."""
     notes: list[str] = []
@@ -64,6 +68,8 @@ def score_film(
                 reference=others, weighted=weights.of_film() if weights else None,
                 on_frames=lambda done: on_frames(done, facts.frames),
             )  # fmt: skip
+            if predictions is not None and score.frames:
+                _put_accuracies(score, predictions, track)
             score.notes = [*notes, *score.notes]
             if not score.frames:
                 return Scored(film.name, film.key, None, "It has no frames that can be decoded; is the file complete?")
@@ -83,6 +89,19 @@ def _inputs(film: Film, frames: int, notes: list[str]) -> Loaded | None:
     except ActionError as error:
         notes.append(f"Its inputs cannot be used: {error}")
         return None
+
+
+def _put_accuracies(score: FilmScore, path: Path, track: ActionTrack | None) -> None:
+    """Keyboard and mouse accuracy by a file of predictions, or why not."""
+    names = ("keyboard_accuracy", "mouse_accuracy")
+    try:
+        predicted = read_predictions(path)
+        found = dict.fromkeys(names, (None, NO_INPUTS)) if track is None else accuracies(predicted, track, score.frames)
+    except ActionError as error:
+        found = dict.fromkeys(names, (None, str(error).rstrip(".")))
+    for name, (value, why) in found.items():
+        score.without.pop(name, None)
+        score.put(name, value, why)
 
 
 def _thumbnail(pixels: Any) -> bytes:

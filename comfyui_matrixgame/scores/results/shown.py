@@ -52,7 +52,8 @@ def write_all(
     computed with. side_by_side: of several sets (`compared`). Returns what was written."""
     short = [without_curves(film) for film in films]
     about = protocol.about() | {"estimator": calibration(), "summary": summary(films)}
-    about |= {"weighted": registry.about(files, files), "published": protocol.PUBLISHED}
+    computed = [name for name in registry.NAMES if name in about["summary"]]
+    about |= {"weighted": registry.about(computed, files), "published": protocol.PUBLISHED}
     about |= {"compared": side_by_side} if side_by_side else {}
     made = [
         write_whole(folder / ALL, (json.dumps(about | {"films": short}, indent=1, ensure_ascii=False) + "\n").encode()),
@@ -61,7 +62,7 @@ def write_all(
     data = about | {
         "source": source,
         "written": time.time(),
-        "shown": [*SHOWN, *(name for name in registry.NAMES if name in about["summary"])],
+        "shown": [*SHOWN, *computed],
         "measures": protocol.MEASURES | registry.MEANS,
         "films": [_line(f, videos, folder) for f in films],
     }
