@@ -18,6 +18,7 @@ from .comfyui_matrixgame.variants import MOST_WINDOW, NEWEST, SAME_VIEW, default
 
 HEIGHT, WIDTH = default_variant().size
 CATEGORY = "MatrixGame"
+MOST_FIRST_SEED = 2**53 - 100  # of a gallery: a browser keeps no larger numbers whole
 Actions = io.Custom("MATRIXGAME_ACTIONS")
 World = io.Custom("MATRIXGAME_WORLD")
 Vae = io.Custom("MATRIXGAME_VAE")
@@ -986,6 +987,88 @@ class ScoreVideo(io.ComfyNode):
         return io.NodeOutput(text, data, curves, ui=ui.PreviewText(text))
 
 
+class SeedGallery(io.ComfyNode):
+    """See web/docs/MatrixGameSeedGallery.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        return io.Schema(
+            node_id="MatrixGameSeedGallery",
+            display_name="Seed Gallery",
+            category=CATEGORY,
+            description="Shows how the first blocks look with one seed after the other; a click on a picture takes it.",
+            search_aliases=["matrix game seeds", "try seeds", "reroll", "contact sheet", "variations"],
+            inputs=[
+                World.Input("world", tooltip="The world to go on from: Start World's, Roll Out's, or Load World's."),
+                Actions.Input("actions", tooltip="What the player does; only the first blocks of it are made."),
+                io.Int.Input(
+                    "first_seed", default=1, min=0, max=MOST_FIRST_SEED, tooltip="The first seed; the others count up."
+                ),
+                io.Int.Input("count", default=6, min=2, max=36, tooltip="How many seeds, and pictures."),
+                io.Int.Input(
+                    "blocks", default=1, min=1, max=3, tooltip="Blocks to make with each; the last frame is shown."
+                ),
+                Cache.Input(
+                    "cache",
+                    optional=True,
+                    tooltip="The cache, from World Cache: Roll Out with the same cache goes on from the seed that was "
+                    "taken, and makes none of its blocks again.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            is_output_node=True,
+            outputs=[
+                io.Image.Output(display_name="sheet", tooltip="All pictures as one, each over its seed."),
+                io.Image.Output(display_name="images", tooltip="The last frame with each seed, one after the other."),
+            ],
+        )
+
+    @classmethod
+    def execute(
+        cls, world: Any, actions: Any, first_seed: int, count: int, blocks: int, cache: Any = None
+    ) -> io.NodeOutput:
+        made = host.comparing.seed_gallery.seed_gallery(
+            world, actions, first_seed, count, blocks, cache, cls.hidden.unique_id
+        )
+        pictures = ui.PreviewImage(made.images, cls=cls).values
+        shown = {"pictures": pictures, "seeds": made.seeds, "text": [made.text]}
+        return io.NodeOutput(made.sheet, made.images, ui=shown)
+
+
+class GridVideo(io.ComfyNode):
+    """See web/docs/MatrixGameGridVideo.md."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        films = [
+            io.Video.Input(f"video_{number}", optional=number > 2, tooltip="A video; a shorter one stands at its end.")
+            for number in range(1, 5)
+        ]
+        return io.Schema(
+            node_id="MatrixGameGridVideo",
+            display_name="Grid Video",
+            category=CATEGORY,
+            description="Plays two to four videos in step as one, each under its name: branches, seeds or LoRAs.",
+            search_aliases=["matrix game compare", "side by side", "split screen", "compare videos", "video grid"],
+            inputs=[
+                *films,
+                io.String.Input(
+                    "names",
+                    multiline=True,
+                    default="one\ntwo",
+                    tooltip="The names, one a line; videos without one are numbered.",
+                ),
+            ],
+            hidden=[io.Hidden.unique_id],
+            outputs=[io.Video.Output(display_name="video", tooltip="The grid at 25 frames a second.")],
+        )
+
+    @classmethod
+    def execute(cls, names: str, **films: Any) -> io.NodeOutput:
+        given = [films[name] for name in sorted(films) if films[name] is not None]
+        return io.NodeOutput(host.comparing.grid_video.grid_video(given, names, cls.hidden.unique_id))
+
+
 class MatrixGameExtension(ComfyExtension):
     """All nodes of the pack."""
 
@@ -1012,4 +1095,6 @@ class MatrixGameExtension(ComfyExtension):
             LoadWorld,
             ActionOverlay,
             ScoreVideo,
+            SeedGallery,
+            GridVideo,
         ]

@@ -6,6 +6,7 @@ import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import "./doctor.mjs";
 import "./live_play.mjs";
+import "./seed_gallery.mjs";
 import { defaultVariant } from "./model/variants.mjs";
 import { addElement } from "./node_widget.mjs";
 import { nameOptions } from "./option_names.mjs";

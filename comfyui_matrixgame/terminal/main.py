@@ -112,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     from . import dataset as dataset_cli
     from . import describe as describe_cli
     from . import doctor as doctor_cli
+    from . import grid as grid_cli
     from . import play as play_cli
     from . import score as score_cli
 
@@ -128,6 +129,7 @@ def parser() -> argparse.ArgumentParser:
     batch_cli.add_parser(commands).set_defaults(run=batch_cli.run)
     dataset_cli.add_parser(commands).set_defaults(run=dataset_cli.run)
     doctor_cli.add_parser(commands).set_defaults(run=doctor_cli.run)
+    grid_cli.add_parser(commands).set_defaults(run=grid_cli.run)
     play_cli.add_parser(commands).set_defaults(run=play_cli.run)
     score_cli.add_parser(commands).set_defaults(run=score_cli.run)
     return top
