@@ -1,5 +1,5 @@
 // @ts-check
-/** The pictures on Seed Gallery: a click on one puts its seed into the timeline, or into Start World where there is none. */
+/** The pictures on Seed Gallery: a click on one puts its seed into the timeline, or into Start World without one. */
 // @ts-ignore served by ComfyUI
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI

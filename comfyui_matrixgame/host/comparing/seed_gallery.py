@@ -11,7 +11,6 @@ import comfy.model_management as memory
 import comfy.utils
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from ...actions.track import ActionTrack, rows_of_blocks
@@ -23,7 +22,6 @@ from ...world import PassProgress
 from ..models.ready import HostModels, ready
 from ..running.folders import temporary_path
 from ..running.live_world import LiveWorld
-from ..running.progress import PREVIEW_SIZE
 
 
 class Gallery(NamedTuple):
@@ -65,8 +63,7 @@ def seed_gallery(
                 last = [block.frames[0, -1] for block in run][-1]
             made += run.counts.made
             frames.append(last.cpu())
-            preview = ("JPEG", Image.fromarray(frames[-1].numpy()), PREVIEW_SIZE)
-            bar.update_absolute((index + 1) * blocks * passes, preview=preview)
+            bar.update_absolute((index + 1) * blocks * passes)
     pictures = torch.stack(frames)
     sheet = labelled_sheet([each.numpy() for each in frames], [f"seed {seed}" for seed in seeds])
     kept = "not kept: without a World Cache, Run makes them again" if cache is None else f"kept in '{cache.project}'"

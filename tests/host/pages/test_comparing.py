@@ -1,0 +1,97 @@
+"""Seeds and films beside each other in a real ComfyUI: a gallery whose pictures are pressed, and films in step."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import Any
+
+import av
+import pytest
+
+from ..browser import load_workflow, until
+from ..graphs import WORKFLOWS, read_workflow
+from ..server import Host
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, shot
+
+pytestmark = pytest.mark.alternates
+ADD = """() => {
+  const { graph } = window.app;
+  const find = (type) => graph.nodes.find((node) => node.type === type);
+  const out = find('MatrixGameRollOut');
+  const add = (type, pos, size) => {
+    const node = window.LiteGraph.createNode(type);
+    node.pos = pos;
+    graph.add(node);
+    node.setSize(size);
+    return node;
+  };
+  const timeline = find('MatrixGameActionTimeline');
+  const gallery = add('MatrixGameSeedGallery', [timeline.pos[0] + 640, timeline.pos[1]], [420, 520]);
+  find('MatrixGameStartWorld').connect(0, gallery, 'world');
+  timeline.connect(0, gallery, 'actions');
+  find('MatrixGameWorldCache').connect(1, gallery, 'cache');
+  gallery.widgets.find((w) => w.name === 'count').value = 3;
+  const grid = add('MatrixGameGridVideo', [out.pos[0], out.pos[1] + 900], [300, 200]);
+  for (const name of ['video_1', 'video_2', 'video_3']) out.connect(1, grid, name);
+  grid.widgets.find((w) => w.name === 'names').value = 'first\\nsecond';
+  grid.connect(0, find('SaveVideo'), 'video');
+  window.gallery = gallery;
+}"""
+SEED = """() => window.app.graph.nodes.find((node) => node.type === 'MatrixGameStartWorld')
+  .widgets.find((w) => w.name === 'seed').value"""
+NOTE = "document.querySelector('.mg-seeds small').textContent"
+LAST = """async () => {
+  const all = Object.values(await (await fetch('/history?max_items=1')).json());
+  const outputs = Object.values(all[0].outputs);
+  return outputs.flatMap((each) => each.images ?? []).find((each) => each.filename.endsWith('.mp4'));
+}"""
+
+
+def run(page: Any) -> None:
+    page.evaluate(QUEUE)
+    until(page, QUEUE_EMPTY, 240)
+
+
+def test_a_click_takes_a_seed_and_films_play_in_step(page: Any, page_host: Host) -> None:
+    load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
+    page.evaluate(CONNECT, f"gallery {page.renderer}")
+    page.evaluate(AWAY)
+    page.evaluate(ADD)
+    page.evaluate(SHOW, ["w 33f", 1.0])
+    run(page)
+    until(page, f"() => {NOTE}.startsWith('3 blocks made, 0 reused; kept in')", 30)
+    buttons = page.locator(".mg-seeds button")
+    assert buttons.all_inner_texts() == ["seed 1", "seed 2", "seed 3"]
+    until(page, "() => [...document.querySelectorAll('.mg-seeds img')].every((each) => each.naturalWidth === 80)", 30)
+
+    # by mouse and by keyboard: the seed is in the timeline, and its block is made already
+    buttons.nth(1).click()
+    assert page.evaluate("() => window.timeline.editor.doc.seeds") == [[0, 2]]
+    buttons.nth(2).focus()
+    page.keyboard.press("Enter")
+    assert page.evaluate("() => window.timeline.editor.doc.seeds") == [[0, 3]]
+    assert [each.get_attribute("aria-pressed") for each in buttons.all()] == ["false", "false", "true"]
+    assert page.evaluate(f"() => {NOTE}") == "Seed 3 is in the timeline, from its first block on."
+    shot(page, "gallery")
+    run(page)
+    until(page, "() => document.querySelector('.mg-report')?.innerText === '2 blocks made, 1 reused'", 60)
+    until(page, f"() => {NOTE}.startsWith('0 blocks made, 3 reused')", 30)
+
+    # the films in step, each under its name
+    film = page.evaluate(LAST)
+    data = page_host.get(f"/view?filename={film['filename']}&subfolder={film['subfolder']}&type={film['type']}")
+    with av.open(BytesIO(data)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert (len(frames), frames[0].shape) == (33, (2 * (48 + 18) + 4, 2 * 80 + 4, 3))
+    for frame in frames:
+        one, two = frame[18:66, :80].astype(int), frame[18:66, 84:164].astype(int)
+        assert abs(one - two).mean() < 6
+
+    # without a timeline the seed goes to Start World, and without either the node says what it needs
+    page.evaluate("() => window.gallery.disconnectInput(window.gallery.inputs.findIndex((i) => i.name === 'actions'))")
+    buttons.nth(0).click()
+    assert page.evaluate(SEED) == 1
+    page.evaluate("() => window.gallery.disconnectInput(window.gallery.inputs.findIndex((i) => i.name === 'world'))")
+    buttons.nth(1).click()
+    assert "connect an Action Timeline or Start World" in page.evaluate(f"() => {NOTE}")
+    assert page.errors == []
