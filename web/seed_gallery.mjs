@@ -34,8 +34,9 @@ const STYLE = `
   font: 12px sans-serif; color: var(--input-text, #ddd); }
 .mg-seeds > div { flex: 1; min-height: 0; overflow-y: auto; display: grid; gap: 4px; align-content: start;
   grid-template-columns: repeat(auto-fill, minmax(96px, 1fr)); }
-.mg-seeds button { font: inherit; color: inherit; background: var(--comfy-input-bg, #333); border-radius: 4px; padding: 2px;
-  border: 2px solid transparent; cursor: pointer; display: flex; flex-direction: column; align-items: center; gap: 2px; }
+.mg-seeds button { font: inherit; color: inherit; background: var(--comfy-input-bg, #333); border-radius: 4px;
+  padding: 2px; border: 2px solid transparent; cursor: pointer; display: flex; flex-direction: column; gap: 2px;
+  align-items: center; }
 .mg-seeds button[aria-pressed="true"] { border-color: var(--p-primary-color, #6af); font-weight: bold; }
 .mg-seeds button:focus-visible { outline: 2px solid var(--p-primary-color, #6af); }
 .mg-seeds img { width: 100%; display: block; }
