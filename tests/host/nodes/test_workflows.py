@@ -46,6 +46,7 @@ def test_the_promised_workflows_exist() -> None:
     assert {
         "Image to video (universal)", "Driving (gta_drive)", "Runner (templerun)", "Continue a clip",
         "Continue a world and branch it", "Long video to file", "Many camera paths (universal)", "Upsize the film",
+        "Change the world",
     } <= {name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)}  # fmt: skip
     assert [name for name in names if not name.startswith(PREFIX)] == names[:1] == ["First steps (demo world)"]
     assert not [name for name in names if set(name) & set('<>:"/\\|?*')]  # which Windows does not take
