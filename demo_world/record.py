@@ -1,4 +1,4 @@
-"""`python -m demo_world.record`: clips of the game, or of a user's own play, as a dataset to train on.
+"""`python -m demo_world.record`: clips of the game, of another one, or of a user's own play, as a dataset to train on.
 
 One row of inputs per frame (`media/datasets/lerobot.py` says how it lies on disk): row t holds what is pressed while
 frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
@@ -12,6 +12,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from comfyui_matrixgame.media.datasets.lerobot import (
 from comfyui_matrixgame.media.datasets.lines import read_lines
 from comfyui_matrixgame.variants import FPS, UNIVERSAL
 
+from .gym_game import GymGame, play_gym, random_inputs, read_game
 from .inputs import SCRIPTS, random_track, script_track
 
 TASKS = ("random", *sorted(SCRIPTS))  # what an episode's player does
@@ -95,6 +97,25 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
     return len(missing)
 
 
+def record_gym(root: Path, mapping: Path, episodes: int, frames: int, seed: int = 0, workers: int = 1) -> int:
+    """Record what is still missing of episodes of a Gymnasium environment (see `gym_game.py`), each worker a process
+    that begins anew, since games do not outlive a fork; returns how many were made now. Raises MatrixGameError."""
+    game = read_game(mapping)
+    about = json.loads(mapping.read_text(encoding="utf-8"))
+    _check_plan(root, {"source": "gym", "map": about, "frames": frames, "seed": seed, "episodes": episodes})
+    missing = [n for n in range(episodes) if not table_path(root, n).exists()]
+    _in_parallel(partial(_record_gym_episode, root, game, frames, seed), missing, episodes, workers, "spawn")
+    write_meta(root, episodes, [game.environment])
+    return len(missing)
+
+
+def _record_gym_episode(root: Path, game: GymGame, frames: int, seed: int, number: int) -> None:
+    track, actions = random_inputs(game, np.random.default_rng([seed, number, 0x6A]), frames)
+    pictures = play_gym(game, seed * 100_003 + number, actions, frames)
+    _, colours = write_video(video_path(root, number), iter(pictures), game.rate)
+    write_table(root, Episode(number, track, None, 0, game.rate, number * frames), colours)
+
+
 def _record_episode(root: Path, plan: Plan, number: int) -> None:
     import torch
 
@@ -123,14 +144,14 @@ def _import_episode(
     write_table(root, Episode(number, track, None, number, rates[number], first[number]), colours)
 
 
-def _in_parallel(work, numbers: list[int], total: int, workers: int) -> None:
+def _in_parallel(work, numbers: list[int], total: int, workers: int, begin: str | None = None) -> None:
     with tqdm(total=total, initial=total - len(numbers), desc="episodes", dynamic_ncols=True) as bar:
         if workers <= 1:
             for number in numbers:
                 work(number)
                 bar.update()
             return
-        with ProcessPoolExecutor(workers) as pool:
+        with ProcessPoolExecutor(workers, mp_context=get_context(begin)) as pool:
             try:
                 for done in as_completed([pool.submit(work, number) for number in numbers]):
                     done.result()
@@ -160,6 +181,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m demo_world.record", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("out", type=Path, help="folder of the dataset; what is there already is kept")
     parser.add_argument("--from", dest="source", type=Path, help="record NAME.mp4 + NAME.jsonl of this folder instead")
+    parser.add_argument("--gym", type=Path, metavar="MAP.json", help="record a Gymnasium environment, see gym_game.py")
     parser.add_argument("--episodes", type=int, default=100)
     parser.add_argument("--frames", type=int, default=250, help="frames of an episode, 25 a second")
     parser.add_argument("--size", default="320x176", help="WIDTHxHEIGHT of the game's frames")
@@ -169,6 +191,8 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.source is not None:
         made = record_folder(options.out, options.source, options.workers)
+    elif options.gym is not None:
+        made = record_gym(options.out, options.gym, options.episodes, options.frames, options.seed, options.workers)
     else:
         width, height = (int(v) for v in options.size.lower().split("x"))
         plan = Plan(options.episodes, options.frames, height, width, options.seed, options.scripted)
