@@ -1,12 +1,13 @@
 """Live play, measured in a browser and at its socket.
 
-    python -m bench.play transport|latency|pacing|flood [--seconds 60] [-o FILE.json]
+    python -m bench.play transport|latency|answer|pacing|flood [--seconds 60] [-o FILE.json]
     python -m bench.play soak --minutes 30 [-o FILE.json]
 
 transport: from the first encoded frame of a block to the last painted one, 12 frames of 640x352 as large as those of a
-real picture. latency: from a key to a changed pixel, at moments that have nothing to do with the blocks. pacing: times
-between frames on screen while blocks come up to 80 ms early or late. flood: what a block of the demo world costs while
-the route is flooded, in turns with quiet. soak: memory of page and server over a long time of play.
+real picture. latency: from a key to a changed pixel, at moments that have nothing to do with the blocks. answer: from a
+key to the moved picture that answers before the block. pacing: times between frames on screen while blocks come up to
+80 ms early or late. flood: what a block of the demo world costs while the route is flooded, in turns with quiet. soak:
+memory of page and server over a long time of play.
 
 Needs Chromium and playwright. A machine with other work on it measures that work too: `load` is in the result.
 With -o, the result is added to what the file has under other names.
@@ -52,6 +53,18 @@ KEY = f"""() => new Promise((done) => {{
   const look = () => (lit() !== before ? done(performance.now() - began) : requestAnimationFrame(look));
   look();
 }})"""
+# the preview is drawn in an animation frame; at the start of the one after it, it was on the screen
+ANSWER = """() => new Promise((done) => {
+  const began = performance.now();
+  player.proxy.area.dispatchEvent(new KeyboardEvent('keydown', { code: 'KeyW', key: 'w', bubbles: true }));
+  const look = () => {
+    if (player.preview.canvas.hidden) return requestAnimationFrame(look);
+    const drawn = performance.now() - began;
+    requestAnimationFrame(() => done([drawn, performance.now() - began]));
+  };
+  requestAnimationFrame(look);
+})"""
+LET_GO = "() => player.proxy.area.dispatchEvent(new KeyboardEvent('keyup', { code: 'KeyW', key: 'w', bubbles: true }))"
 PAINT_AT_ONCE = (
     "() => { player.pictures.queue = (head, bitmaps) => bitmaps.forEach((bitmap) => player.pictures.paint(bitmap)); }"
 )
@@ -167,6 +180,21 @@ def latency(seconds: float) -> dict[str, Any]:
     return {"by_seconds_a_block": results}
 
 
+def answer(seconds: float) -> dict[str, Any]:
+    """From a key event to the moved picture of 640x352, drawn and on the screen, while blocks take 0.3 seconds."""
+    values = []
+    with page_of(TestPattern(seconds=0.3)) as (page, _, _):
+        page.evaluate("() => { player.shows.preview = true; }")
+        begin(page)
+        for i in range(int(seconds / 2)):
+            page.wait_for_timeout(500 + DISPLAY_MS * (i * 0.618 % 1))  # moments that lie evenly in the time of a block
+            values.append(page.evaluate(ANSWER))
+            page.evaluate(LET_GO)
+            page.locator(".mgp-preview").wait_for(state="hidden")
+    drawn, seen = zip(*values, strict=True)
+    return {"size": [640, 352], "key_to_drawn_ms": spread(list(drawn)), "key_to_screen_ms": spread(list(seen))}
+
+
 def pacing(seconds: float) -> dict[str, Any]:
     """Times between frames on screen under 80 ms of jitter; nominal is 40 ms."""
     with page_of(Unsteady()) as (page, _, _):
@@ -208,15 +236,15 @@ def main() -> None:
     from .playing import flood, soak
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["transport", "latency", "pacing", "flood", "soak"])
+    parser.add_argument("what", choices=["transport", "latency", "answer", "pacing", "flood", "soak"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--minutes", type=float, default=30.0)
     parser.add_argument("-o", "--output", type=report_argument())
     args = parser.parse_args()
     measures = {
         "transport": lambda: transport(args.seconds), "latency": lambda: latency(args.seconds),
-        "pacing": lambda: pacing(args.seconds), "flood": lambda: flood.measure(args.seconds),
-        "soak": lambda: soak.measure(args.minutes, chromium()),
+        "answer": lambda: answer(args.seconds), "pacing": lambda: pacing(args.seconds),
+        "flood": lambda: flood.measure(args.seconds), "soak": lambda: soak.measure(args.minutes, chromium()),
     }  # fmt: skip
     before = about()
     result = measures[args.what]()
