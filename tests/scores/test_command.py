@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
 
+from comfyui_matrixgame.actions.formats.writers import write_csv
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.media.datasets.lerobot import Episode, video_path, write_meta, write_table, write_video
 from comfyui_matrixgame.media.video import VideoWriter
@@ -79,6 +82,26 @@ def test_every_film_is_in_the_list_and_the_broken_say_why(scored: dict[str, dict
 )
 def test_what_does_not_fit_is_said(scored: dict[str, dict[str, Any]], name: str, words: str) -> None:
     assert words in " ".join(scored[name]["notes"])
+
+
+def test_inputs_of_a_film_with_a_variable_rate_are_matched_by_time(tmp_path: Path) -> None:
+    track = track_of(*[{"yaw": 0.1}] * 3, *[{"yaw": -0.1}] * 3)
+    frames, path = film(track, 5), tmp_path / "uneven.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 80, 48, "yuv420p"
+        for at in (at for at in range(len(frames)) if at % 3 != 1):  # steps of one and of two
+            frame = av.VideoFrame.from_ndarray(frames[at].numpy(), format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, FPS)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    path.with_suffix(".csv").write_text(write_csv(track))
+    assert main(["score", str(path)]) == 0
+    (row,) = json.loads((tmp_path / "uneven.scores" / "scores.json").read_text())["films"]
+    assert any("variable frame rate" in note for note in row["notes"])
+    assert any("matched by time" in note for note in row["notes"])
+    assert row["values"]["yaw"] == 100
+    assert row["signs"]["yaw"]["asked"] >= 2
 
 
 def test_what_cannot_be_computed_is_no_number(scored: dict[str, dict[str, Any]]) -> None:
