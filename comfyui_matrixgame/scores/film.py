@@ -105,6 +105,9 @@ def score_frames(
     idle = None if track is None else _idle(asked_of(track), score.frames)
     for name, value in looks.about(idle).items():
         score.put(name, value, _why_no_look(name, score.frames, track is not None))
+    small = min(score.size) < SMALLEST
+    why = "its frames are too small" if small else "the film has fewer than 3 frames"
+    score.put("motion_smoothness_flow", meter.smoothness.score, why)
     for name, value in compared.about().items():
         score.put(name, value, others.fault or "no reference film was named")
     if compared.psnr and len(compared.psnr) < score.frames:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 import demo_world.render as renderer
 from comfyui_matrixgame.scores.motion.camera import AXES, GUESSES, fit
@@ -105,3 +106,21 @@ def test_fields_of_motion_over_a_plane(axis: str, sign: int, field: int) -> None
         ways = np.array([way[index - 2] for _, way in GUESSES])
         cost = found.cost[0].numpy()
         assert cost[ways == sign].min() + 0.01 < cost[ways == -sign].min()
+
+
+def test_smoothness_is_how_well_neighbours_make_the_frame_between_them() -> None:
+    generator = torch.Generator().manual_seed(4)
+    noise = torch.rand(1, 3, 24, 60, generator=generator)
+    wide = F.interpolate(noise, (96, 240), mode="bicubic").clamp(0, 1).mul(255).round().to(torch.uint8)[0]
+    steady = torch.stack([wide[:, :, 2 * at : 2 * at + WIDTH] for at in range(31)]).permute(0, 2, 3, 1)
+    smooth = measured(steady).smoothness.score
+    without_flow = 1 - float((steady[:-1:2].float() + steady[2::2].float()).div(2).sub(steady[1::2]).abs().mean()) / 255
+    assert smooth is not None
+    assert smooth > 0.985 > without_flow
+    uneven = steady.clone()
+    uneven[1::2] = steady[2::2]  # every second step is twice as long, and none the next
+    assert (measured(uneven).smoothness.score or 1) < smooth - 0.005
+    assert measured(steady, chunk=7).smoothness.score == pytest.approx(smooth, abs=1e-4)
+    assert measured(steady[:2]).smoothness.score is None
+    still = steady[:1].expand(9, -1, -1, -1)
+    assert measured(still).smoothness.score == pytest.approx(1, abs=1e-3)

@@ -40,17 +40,32 @@ class Flow:
 
 def small_grey(frames: Tensor) -> Tensor:
     """Frames [N, H, W, 3] of 8 bits -> [N, h, `WIDTH`] of even contrast; h is a multiple of a cell."""
-    height, width = frames.shape[1:3]
     grey = frames.float().mean(dim=-1)[:, None]
-    high = max(2 * CELL, round(WIDTH * height / width / CELL) * CELL)
-    small = F.interpolate(grey, (high, WIDTH), mode="bilinear", align_corners=False, antialias=width > WIDTH)
+    small = _small(grey)
     rest = small - _blur(small, EVEN)
     spread = _blur(rest.square(), EVEN).sqrt()
     return (rest / (spread + 6))[:, 0]  # six grey levels: noise stays noise
 
 
+def small_colours(frames: Tensor) -> Tensor:
+    """Frames [N, H, W, 3] of 8 bits -> [N, 3, h, `WIDTH`] of the same, as large as `small_grey`."""
+    return _small(frames.permute(0, 3, 1, 2).float())
+
+
+def _small(pictures: Tensor) -> Tensor:
+    """Pictures [N, C, H, W] -> [N, C, h, `WIDTH`]."""
+    height, width = pictures.shape[-2:]
+    high = max(2 * CELL, round(WIDTH * height / width / CELL) * CELL)
+    return F.interpolate(pictures, (high, WIDTH), mode="bilinear", align_corners=False, antialias=width > WIDTH)
+
+
 def flow_between(before: Tensor, after: Tensor) -> Flow:
     """Flow between `small_grey` frames [B, h, w] and those some frames later."""
+    return cells_of(*dense_flow(before, after))
+
+
+def dense_flow(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for each pixel: flow [B, 2, h, w], structure tensor [B, 3, h, w] and miss [B, 1, h, w]."""
     pyramid = [(before[:, None], after[:, None])]
     for _ in range(LEVELS - 1):
         if min(pyramid[-1][0].shape[-2:]) < 4 * REACH:
@@ -64,7 +79,13 @@ def flow_between(before: Tensor, after: Tensor) -> Flow:
             scale = a.shape[-1] / flow.shape[-1]
             flow = F.interpolate(flow, a.shape[-2:], mode="bilinear", align_corners=False) * scale
         flow, tensor, miss = _level(a, b, flow)
-    return _cells(flow, tensor, miss)
+    return flow, tensor, miss
+
+
+def middle(before: Tensor, after: Tensor, flow: Tensor) -> Tensor:
+    """Pictures [B, C, h, w] half-way between two, each moved by half the flow [B, 2, h, w] towards the other."""
+    grid = _grid(before)
+    return (_warp(before, -flow / 2, grid)[0] + _warp(after, flow / 2, grid)[0]) / 2
 
 
 def _level(a: Tensor, b: Tensor, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -87,7 +108,7 @@ def _level(a: Tensor, b: Tensor, flow: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return flow, tensor, miss
 
 
-def _cells(flow: Tensor, tensor: Tensor, miss: Tensor) -> Flow:
+def cells_of(flow: Tensor, tensor: Tensor, miss: Tensor) -> Flow:
     """The flow in the middle of each cell, and what its window knew."""
     height, width = flow.shape[-2:]
     vectors, tensors, left = (F.avg_pool2d(x, CELL).flatten(2).transpose(1, 2) for x in (flow, tensor, miss))

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ...variants import first_input_of_block
 from .camera import AXES, GUESSES, TILTS, WAYS, fit
-from .flow import flow_between, small_grey
+from .flow import cells_of, dense_flow, small_grey
+from .smoothness import Smoothness
 
 STEP = 2  # frames between those of a pair: blocks begin at even rows
 BATCH = 24  # frames measured at a time
@@ -41,12 +42,14 @@ class BlockMotion:
 class MotionMeter:
     """Feed it frames with `add`, end with `end`; `blocks` then has them all, `series` the motion of each pair.
 
-    series: rows [4] of AXES for frames 0-2, 2-4, ...; NaN where the motion is not explained. Memory grows by some
+    series: rows [4] of AXES for frames 0-2, 2-4, ...; NaN where the motion is not explained. smoothness: of the frames
+    between those. Memory grows by some
     hundred bytes a second.
     """
 
     def __init__(self) -> None:
         self.blocks: list[BlockMotion] = []
+        self.smoothness = Smoothness()
         self._series: list[NDArray] = []
         self._waiting: list[Tensor] = []  # frames not measured yet, the first of them also the last of a pair
         self._frames = 0
@@ -62,6 +65,7 @@ class MotionMeter:
     def add(self, frames: Tensor) -> None:
         """Frames [N, H, W, 3] of 8 bits, those after what was added before."""
         small = small_grey(frames)
+        self.smoothness.add(frames)
         self._waiting += [small[index] for index in range(-self._frames % STEP, len(small), STEP)]
         self._frames += len(frames)
         while len(self._waiting) > BATCH:
@@ -78,7 +82,9 @@ class MotionMeter:
         small = torch.stack(self._waiting[: pairs + 1])
         self._waiting = self._waiting[pairs:]
         with torch.no_grad():
-            found = fit(flow_between(small[:-1], small[1:]))
+            dense = dense_flow(small[:-1], small[1:])
+            self.smoothness.compare(dense[0])
+            found = fit(cells_of(*dense))
         for fits in zip(
             found.motion.numpy(), found.cost.numpy(), found.changed.tolist(), found.moved.tolist(), strict=True
         ):

@@ -12,8 +12,6 @@ from ..motion.camera import AXES
 from ..weighted import registry
 from .shown import NO_WEIGHTS, SHOWN, Values, errors_and_notes, summary, unit_of, weight_lines
 
-WIDE = 22
-
 
 def by_set(films: Sequence[Values]) -> dict[str, list[Values]]:
     """The films of each set, in the order in which the sets were named."""

@@ -25,8 +25,8 @@ TITLE = b"<title>Matrix-Game: scores</title>"
 TEMPLATE = Path(__file__).with_name("page.html")
 COLUMNS = ("name", "error", "variant", "frames", "rate", *protocol.MEASURES, *registry.NAMES)
 SHOWN = ("yaw", "pitch", "forward", "right", "lag", "scenario_consistency", "standing_still", "flicker",
-         "black_percent", "frozen_percent", "brightness_drift", "saturation_drift", "sharpness_drift",
-         "psnr", "ssim")  # fmt: skip
+         "motion_smoothness_flow", "black_percent", "frozen_percent", "brightness_drift", "saturation_drift",
+         "sharpness_drift", "psnr", "ssim")  # fmt: skip
 MOST = 20  # films whose errors a terminal shows
 NO_WEIGHTS: Mapping[str, Any] = {}
 Values = dict[str, Any]

@@ -74,7 +74,7 @@ ALL = (
         "frames left out, interpolated and compared",
         "AMT-S, CC BY-NC 4.0",
         "its AMT-S is under CC BY-NC 4.0: not free for all, so not used",
-        instead=("flicker",),
+        instead=("motion_smoothness_flow",),
     ),
     Weighted(
         "keyboard_accuracy",
