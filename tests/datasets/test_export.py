@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -26,6 +27,7 @@ from comfyui_matrixgame.media.datasets.exports.encode import Encoders
 from comfyui_matrixgame.media.datasets.exports.lerobot import export_lerobot, paths_of
 from comfyui_matrixgame.media.datasets.find import find_dataset
 from comfyui_matrixgame.media.datasets.fixes import parse_fix
+from comfyui_matrixgame.media.datasets.lerobot import VIDEO_KEY, write_video
 from comfyui_matrixgame.media.datasets.write_fixed import write_fixed
 from comfyui_matrixgame.media.fitting import fit_image, image_tensor
 from comfyui_matrixgame.networks.vae.base import denormalise
@@ -204,3 +206,28 @@ def test_a_missing_package_is_a_sentence_with_its_command(
     monkeypatch.setitem(sys.modules, "lmdb", None)
     with pytest.raises(DatasetError, match="pip install lmdb"):
         forgewm.export_forgewm(find_dataset(source), tmp_path / "out", encoders)
+
+
+def test_several_episodes_of_a_file_are_told_apart(source: Path, tmp_path: Path) -> None:
+    """As LeRobot's own writer lays version 3.0 out; a lag is undone in each episode by itself."""
+    root, clips = tmp_path / "out", [short(1), short(2, 19)]
+    export_lerobot(find_dataset(source), root, 3)
+    (table, video), (second, other) = (paths_of(root, number, 3) for number in range(2))
+    pq.write_table(pa.concat_tables([pq.read_table(table), pq.read_table(second)]), table)
+    write_video(video, iter(np.concatenate([clip.frames for clip in clips])), 25)
+    second.unlink()
+    other.unlink()
+    episodes = root / "meta" / "episodes" / "chunk-000" / "file-000.parquet"
+    rows = pq.read_table(episodes).to_pylist()
+    for name in ("data/file_index", f"videos/{VIDEO_KEY}/file_index"):
+        rows[1][name] = 0
+    rows[1][f"videos/{VIDEO_KEY}/from_timestamp"] = 20 / 25
+    pq.write_table(pa.Table.from_pylist(rows), episodes)
+    write_fixed(root, tmp_path / "fixed", parse_fix("lag=1"))
+    for clip, own in zip(find_dataset(tmp_path / "fixed").clips, clips, strict=True):
+        frames = np.stack(list(clip.pixels()))
+        assert frames.shape == own.frames.shape
+        assert abs(frames.astype(int) - own.frames).mean() < 5
+        camera = clip.read().camera
+        assert np.allclose(camera[1:], own.mouse[:-1], atol=1e-5)
+        assert np.allclose(camera[0], own.mouse[0], atol=1e-5)
