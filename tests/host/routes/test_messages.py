@@ -104,16 +104,17 @@ def test_no_request_breaks_a_route(host: Host) -> None:
     print(seen)
 
 
-async def play(http: aiohttp.ClientSession, host: Host, token: str) -> Remote:
-    """Somebody who plays, whatever others said before."""
+async def play(http: aiohttp.ClientSession, host: Host, token: str, seq: int) -> Remote:
+    """Somebody who plays, whatever others said before: sees a block that was begun after what they asked for, such as
+    to go back to the beginning."""
     remote = Remote(await http.ws_connect(f"{host.url}/matrixgame/play", max_msg_size=2**24))
     await remote.say("hello", version=VERSION, token=token)
     await remote.until("welcome")
     await remote.say("control")
     await remote.until("roles", role="controller")
-    await remote.say("in", keys=["w"], seq=2**40)
+    await remote.say("in", keys=["w"], seq=seq)
     await remote.say("play")
-    await remote.until("frames")
+    await remote.until("frames", seq=seq)
     return remote
 
 
@@ -127,8 +128,8 @@ async def bothered(host: Host, token: str) -> None:
                     await unknown.send_json({"type": "hello", "version": VERSION, "token": token})
                 sent += await asyncio.wait_for(bother(unknown, rng, token, rng.randrange(1, 9)), SOON)
             if sent % 40 < 8:
-                await (await play(http, host, token)).socket.close()
-        last = await play(http, host, token)
+                await (await play(http, host, token, 2**40 + sent)).socket.close()
+        last = await play(http, host, token, 2**41)
         await last.say("stop")
         await last.until("state", state="finished")
 
