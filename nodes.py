@@ -318,11 +318,11 @@ class ActionTimeline(io.ComfyNode):
 
     @classmethod
     def validate_inputs(cls, script: str) -> bool | str:
-        return host.action_timeline.problem_with_script(script, checking.other_input("variant")) or True
+        return host.inputs.action_timeline.problem_with_script(script, checking.other_input("variant")) or True
 
     @classmethod
     def execute(cls, variant: str, script: str) -> io.NodeOutput:
-        return io.NodeOutput(host.action_timeline.read_inputs(script, variant))
+        return io.NodeOutput(host.inputs.action_timeline.read_inputs(script, variant))
 
 
 class CameraPaths(io.ComfyNode):
@@ -375,15 +375,15 @@ class CameraPaths(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, scripts: str) -> bool | str:
         variant, file = checking.other_input("variant"), checking.other_input("file")
-        return host.camera_paths.problem_with_paths(variant, scripts, file) or True
+        return host.inputs.camera_paths.problem_with_paths(variant, scripts, file) or True
 
     @classmethod
     def fingerprint_inputs(cls, file: str, **_: Any) -> str:
-        return host.camera_paths.path_file_state(file)
+        return host.inputs.camera_paths.path_file_state(file)
 
     @classmethod
     def execute(cls, variant: str, scripts: str, file: str) -> io.NodeOutput:
-        return io.NodeOutput(*host.camera_paths.camera_paths(variant, scripts, file))
+        return io.NodeOutput(*host.inputs.camera_paths.camera_paths(variant, scripts, file))
 
 
 class BenchInputs(io.ComfyNode):
@@ -414,7 +414,7 @@ class BenchInputs(io.ComfyNode):
 
     @classmethod
     def execute(cls, variant: str, blocks: int, seed: int) -> io.NodeOutput:
-        return io.NodeOutput(host.bench_inputs.bench_inputs(variant, blocks, seed))
+        return io.NodeOutput(host.inputs.bench_inputs.bench_inputs(variant, blocks, seed))
 
 
 class StartWorld(io.ComfyNode):

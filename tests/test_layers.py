@@ -100,3 +100,15 @@ def test_the_picture_shows_the_floors() -> None:
     assert picture is not None
     rows = [re.findall(r"[a-z]+", line.partition("#")[0]) for line in picture[1].splitlines()]
     assert [sorted(row) for row in rows if row] == [sorted(rooms) for rooms in reversed(FLOORS)]
+
+
+def test_rooms_are_small() -> None:
+    """So that a file is found by looking."""
+    top = [path for path in (ROOT / PACKAGE).iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()]
+    assert len(top) - 2 <= 18  # without __init__ and __main__
+    folders: dict[Path, int] = {}
+    for root in (PACKAGE, "web"):
+        for path in (ROOT / root).rglob("*"):
+            if path.suffix in (".py", ".js", ".mjs") and path.name != "__init__.py":
+                folders[path.parent] = folders.get(path.parent, 0) + 1
+    assert {str(folder.relative_to(ROOT)): count for folder, count in folders.items() if count > 12} == {}

@@ -12,13 +12,11 @@ from ..system.lazily import lazily
 if TYPE_CHECKING:
     from . import (
         action_overlay,
-        action_timeline,
-        bench_inputs,
-        camera_paths,
         change_world,
         comparing,
         doctor,
         foundation_conditioning,
+        inputs,
         live_play,
         loaders,
         roll_out,
@@ -30,13 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "action_overlay",
-    "action_timeline",
-    "bench_inputs",
-    "camera_paths",
     "change_world",
     "comparing",
     "doctor",
     "foundation_conditioning",
+    "inputs",
     "live_play",
     "loaders",
     "roll_out",

@@ -29,11 +29,11 @@ from ..world import (
     start_world_from_clip,
 )
 from ..world.block.condition import whole_condition
+from .rendering.span import Span, render_blocks
 from .shared.change import changed_world, check_change
 from .shared.console import parse_size, say, start_picture
 from .shared.inputs import with_seeds_at
 from .shared.options import as_tried
-from .span import Span, render_blocks
 
 ENDINGS = (".mp4", ".m4v", ".gif")  # of videos
 
@@ -46,7 +46,7 @@ def render(args: argparse.Namespace) -> int:
     check_precision(files.precision, device)
     _check_targets(args, files)
     if files.generator.kind == FOUNDATION:
-        from .whole_clip import render_whole_clip
+        from .rendering.whole_clip import render_whole_clip
 
         return render_whole_clip(args, files, _inputs(args, files.variant))
     check_change(args)

@@ -23,7 +23,7 @@ from ...cache.keys import WorldKeys
 from ...cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT
 from ...cache.rollout.progress import MAKING
 from ...errors import MatrixGameError
-from ..action_timeline import read_inputs
+from ..inputs.action_timeline import read_inputs
 from ..running.folders import cache_folder
 from ..running.pace import kind_of_run, seconds_a_block
 from .blocks import frames_of_block

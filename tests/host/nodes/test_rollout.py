@@ -418,7 +418,7 @@ from comfyui_matrixgame.checkpoints.builtin import NAME
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.cache.recent_blocks import np
 from comfyui_matrixgame.host import roll_out as node
-from comfyui_matrixgame.host.action_timeline import read_inputs
+from comfyui_matrixgame.host.inputs.action_timeline import read_inputs
 from comfyui_matrixgame.host.loaders.load_generator import load_generator
 from comfyui_matrixgame.host.loaders.load_vae import load_vae
 from comfyui_matrixgame.host.running.folders import temporary_folder

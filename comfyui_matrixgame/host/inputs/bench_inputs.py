@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..actions.ready_made.bench import bench_track
-from ..actions.track import ActionTrack, rows_of_blocks
-from ..variants import get_variant
+from ...actions.ready_made.bench import bench_track
+from ...actions.track import ActionTrack, rows_of_blocks
+from ...variants import get_variant
 
 
 def bench_inputs(variant: str, blocks: int, seed: int) -> ActionTrack:

@@ -9,24 +9,24 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from ..actions.track import ActionTrack
-from ..checkpoints import load_decoder, load_vae
-from ..checkpoints.load import load_foundation
-from ..checkpoints.lora.merging import common_steps
-from ..compute.attention import get_attention
-from ..compute.devices import computing_on
-from ..compute.quantise import EXACT
-from ..errors import WorldError
-from ..media.gif import GifWriter
-from ..media.video import VideoWriter
-from ..networks.vae.base import to_uint8
-from ..variants import FPS, LATENTS_PER_BLOCK, frames_of_blocks
-from ..weights import Files, image_features
-from ..world import Models, start_world
-from ..world.whole_clip import STEPS, sample_clip
-from .shared.console import parse_size, say, start_picture
-from .shared.inputs import with_seeds_at
-from .shared.options import with_loras
+from ...actions.track import ActionTrack
+from ...checkpoints import load_decoder, load_vae
+from ...checkpoints.load import load_foundation
+from ...checkpoints.lora.merging import common_steps
+from ...compute.attention import get_attention
+from ...compute.devices import computing_on
+from ...compute.quantise import EXACT
+from ...errors import WorldError
+from ...media.gif import GifWriter
+from ...media.video import VideoWriter
+from ...networks.vae.base import to_uint8
+from ...variants import FPS, LATENTS_PER_BLOCK, frames_of_blocks
+from ...weights import Files, image_features
+from ...world import Models, start_world
+from ...world.whole_clip import STEPS, sample_clip
+from ..shared.console import parse_size, say, start_picture
+from ..shared.inputs import with_seeds_at
+from ..shared.options import with_loras
 
 BLOCKS = 5  # 57 frames
 

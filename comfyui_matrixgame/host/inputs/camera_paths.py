@@ -9,14 +9,14 @@ from pathlib import Path
 
 import folder_paths
 
-from ..actions.document import MAX_FILE
-from ..actions.named_scripts import Source, file_source, read_paths
-from ..actions.track import ActionTrack
-from ..errors import ActionError, MatrixGameError
-from ..system.files import read_bytes
-from ..variants import VARIANTS
-from .choices import NO_FILE, path_file_choices
-from .running.notes import say
+from ...actions.document import MAX_FILE
+from ...actions.named_scripts import Source, file_source, read_paths
+from ...actions.track import ActionTrack
+from ...errors import ActionError, MatrixGameError
+from ...system.files import read_bytes
+from ...variants import VARIANTS
+from ..choices import NO_FILE, path_file_choices
+from ..running.notes import say
 
 
 def path_file_state(file: str) -> str:

@@ -10,17 +10,17 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-from ..actions.track import ActionTrack
-from ..compute.faults import device_fault, reason_of
-from ..compute.quantise import precision_of
-from ..errors import ActionError, VideoError, WorldError
-from ..media.gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at
-from ..media.video import VideoWriter, begins_at, recover
-from ..system.files import written_whole
-from ..system.stopping import finishing
-from ..system.words import counted
-from ..variants import first_input_of_block, frames_of_blocks
-from ..world import (
+from ...actions.track import ActionTrack
+from ...compute.faults import device_fault, reason_of
+from ...compute.quantise import precision_of
+from ...errors import ActionError, VideoError, WorldError
+from ...media.gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at
+from ...media.video import VideoWriter, begins_at, recover
+from ...system.files import written_whole
+from ...system.stopping import finishing
+from ...system.words import counted
+from ...variants import first_input_of_block, frames_of_blocks
+from ...world import (
     Models,
     PassProgress,
     Rollout,
@@ -28,7 +28,7 @@ from ..world import (
     rollout,
     save_world,
 )
-from .shared.console import say, warm_up_with_bar
+from ..shared.console import say, warm_up_with_bar
 
 SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
 SAVE_SHARE = 0.05  # of the time that may go into them

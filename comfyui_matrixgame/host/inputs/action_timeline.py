@@ -5,11 +5,11 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-from ..actions.read import read_text
-from ..actions.track import ActionTrack
-from ..errors import MatrixGameError
-from ..variants import VARIANTS
-from .running.notes import say
+from ...actions.read import read_text
+from ...actions.track import ActionTrack
+from ...errors import MatrixGameError
+from ...variants import VARIANTS
+from ..running.notes import say
 
 
 def problem_with_script(script: str | None, variant: str | None) -> str | None:
