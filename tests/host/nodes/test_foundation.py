@@ -76,10 +76,10 @@ def test_core_samples_what_render_makes(base: Path, foundation: Path) -> None:
     assert printed.count("as it is: True True True") == 2, printed
 
 
-def conditioned(graph: Graph) -> tuple[Link, Link]:
+def conditioned(graph: Graph, walk: str = WALK) -> tuple[Link, Link]:
     """The model, and its Foundation Conditioning."""
     model, vae = add_models(graph, FOUNDATION)
-    actions = graph.add("MatrixGameActionTimeline", variant="universal", script=WALK)
+    actions = graph.add("MatrixGameActionTimeline", variant="universal", script=walk)
     told = graph.add(
         "MatrixGameFoundationConditioning", model=model, vae=vae, actions=actions, width=48, height=32, blocks=2,
         clip_vision=graph.add("CLIPVisionLoader", clip_name=CLIP), image=graph.add("LoadImage", image="example.png"),
@@ -89,7 +89,7 @@ def conditioned(graph: Graph) -> tuple[Link, Link]:
 
 def test_a_clip_is_made_by_the_samplers_of_core(host: Host, base: Path, foundation: Path) -> None:
     graph = Graph()
-    model, told = conditioned(graph)
+    model, told = conditioned(graph, f"{WALK}\nseed 7 at 12f")
     sampled = {"model": model, "positive": told, "negative": told, "cfg": 1.0}
     plain = graph.add(
         "KSampler",
@@ -113,6 +113,7 @@ def test_a_clip_is_made_by_the_samplers_of_core(host: Host, base: Path, foundati
     for name, samples in (("plain", plain), ("custom", custom), ("other", other)):
         graph.add("SaveLatent", samples=samples, filename_prefix=f"foundation/{name}")
     succeed(host, graph)
+    assert "changes of the seed have no effect on a clip whose noise is drawn by core's sampler" in host.log()
     folder = base / "output" / "foundation"
     made = {
         name: load_file(next(folder.glob(f"{name}_*.latent")))["latent_tensor"] for name in ("plain", "custom", "other")
