@@ -23,17 +23,17 @@ def changed_world(
 ) -> LiveWorld:
     """The world after a change, and the one that was given where nothing changes. images: IMAGE [N, H, W, C]. mask:
     MASK [N, H, W]. seen: "changed" or "start", the picture that the network is shown. Raises MatrixGameError."""
-    world, unseen = start.world, clip_vision is None and not start.model.model.is_demo  # type: ignore[union-attr]
-    if seen != SEEN_START and unseen:
-        raise CheckpointError(
-            "The changed picture is seen through clip_vision: connect core's Load CLIP Vision with "
-            "clip_vision_h.safetensors, or choose start as what is seen."
-        )
+    world = start.world
     pictures = to_uint8(pixels_of(images).transpose(0, 1).unsqueeze(0))[0]
     with ready(start.model, start.vae, *world.size) as models:
         change = plan_change(models, world, pictures, None if mask is None else mask.cpu(), strength)
     if change.is_none:
         return start
+    if seen != SEEN_START and clip_vision is None and not start.model.model.is_demo:  # type: ignore[union-attr]
+        raise CheckpointError(
+            "The changed picture is seen through clip_vision: connect core's Load CLIP Vision with "
+            "clip_vision_h.safetensors, or choose start as what is seen."
+        )
     features = None if seen == SEEN_START else _features(start, clip_vision, change.picture.unsqueeze(0))
     with ready(start.model, start.vae, *world.size) as models:
         return live(change_world(models, change, features), start.model, start.vae)
