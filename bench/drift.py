@@ -61,6 +61,7 @@ class NoFrames:
     """A decoder that decodes nothing: most of a minute is never looked at."""
 
     state_device: torch.device | None = None
+    latents_behind = 1
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
         return iter(())

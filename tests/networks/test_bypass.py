@@ -122,6 +122,7 @@ class Undecoded(nn.Module):
     """A decoder of frames that nobody looks at."""
 
     state_device: torch.device | None = None
+    latents_behind = 1
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         return torch.zeros(1, 3, 9, 8, 8), ()

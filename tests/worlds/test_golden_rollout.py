@@ -62,6 +62,7 @@ class NoPixels(nn.Module):
     """Stands in for a decoder: these numbers end at the latents."""
 
     state_device: torch.device | None = None
+    latents_behind = 1
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         return torch.zeros(1, 3, 9 if state is None else 12, 8, 8), (latents[:, :, -1:],)
