@@ -157,7 +157,8 @@ def _export_latents(args: argparse.Namespace, dataset: Any, target: Path) -> Any
         vae, vision, size = demo.vae, demo.vision, (demo.height, demo.width)
         print("without --vae and --clip: latents of the demo world's networks, for trying out", file=sys.stderr)
     if not vae or (is_fastvideo and not vision):
-        raise DatasetError("Name --vae and, for fastvideo, --clip; `matrixgame download universal` fetches both.")
+        name = default_variant().name
+        raise DatasetError(f"Name --vae and, for fastvideo, --clip; `matrixgame download {name}` fetches both.")
     usual_frames = fastvideo.FRAMES if is_fastvideo else forgewm.FRAMES
     usual = fastvideo.PER_FILE if is_fastvideo else forgewm.PER_SHARD
     frames = usual_frames if args.frames is None else args.frames

@@ -24,8 +24,8 @@ from comfyui_matrixgame.batch.backends import local  # noqa: F401
 from comfyui_matrixgame.checkpoints.builtin import demo_world
 from comfyui_matrixgame.play import saves
 from comfyui_matrixgame.play.wire.protocol import jpeg
-from comfyui_matrixgame.terminal import span
 from comfyui_matrixgame.terminal.main import main
+from comfyui_matrixgame.terminal.rendering import span
 from comfyui_matrixgame.terminal.shared import console
 from comfyui_matrixgame.world import rollout, start_world
 

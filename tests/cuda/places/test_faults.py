@@ -19,8 +19,9 @@ from comfyui_matrixgame.compute.devices import find_device
 from comfyui_matrixgame.compute.faults import device_fault
 from comfyui_matrixgame.errors import BackendError
 from comfyui_matrixgame.media.video import read_video
-from comfyui_matrixgame.terminal import render, span
+from comfyui_matrixgame.terminal import render
 from comfyui_matrixgame.terminal.main import main
+from comfyui_matrixgame.terminal.rendering import span
 from comfyui_matrixgame.world import PassProgress, load_world, rollout
 
 from ...batch.jobs import CLIP, GENERATOR, VAE, write_files

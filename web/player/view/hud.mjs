@@ -35,7 +35,8 @@ export class Hud {
     svg.setAttribute("class", "mgp-stick");
     svg.innerHTML =
       '<circle class="mgp-rim" r="1"/><path class="mgp-cross" d="M-1 0H1M0-1V1"/>' +
-      '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/><circle class="mgp-asked" r="0.27" visibility="hidden"/>';
+      '<line class="mgp-line"/><circle class="mgp-dot" r="0.2"/>' +
+      '<circle class="mgp-asked" r="0.27" visibility="hidden"/>';
     this.svg = svg;
     this.root.append(svg);
   }

@@ -25,7 +25,7 @@ const STEPS = /** @type {Record<string, Partial<Moved>>} */ ({
 });
 /** The same where keys are moves of a runner: up is a jump and down a slide. */
 const RUNNER = /** @type {typeof STEPS} */ ({ ...STEPS, up: { pitch: 0.4 }, down: { pitch: -0.4 } });
-/** The picture, after its mirror images on all sides: what it leaves free has no seam. Signs, and widths and heights. */
+/** The picture, after its mirror images on all sides: what it leaves free has no seam. Signs, widths and heights. */
 const TILES = [
   [-1, 1, 0, 0],
   [-1, 1, 2, 0],
@@ -41,7 +41,7 @@ const MOST = { yaw: 0.15, pitch: 0.15, zoom: 0.12, aside: 0.1 };
  * turns up, `zoom` larger as it goes forward, `aside` to the left as it steps right, most at the bottom.
  * @typedef {{yaw: number, pitch: number, zoom: number, aside: number}} Moved
  */
-/** @typedef {{seq: number, keys: string[], stick: [number, number], look: [number, number]}} Told what a session is told */
+/** @typedef {{seq: number, keys: string[], stick: [number, number], look: [number, number]}} Told what is held */
 
 export class Preview {
   constructor() {
@@ -65,7 +65,7 @@ export class Preview {
     update(this.canvas, { hidden: true });
   }
 
-  /** The session was told what is held. @param {Told} told @param {import("../../model/variants.mjs").Variant} variant */
+  /** What is held was told. @param {Told} told @param {import("../../model/variants.mjs").Variant} variant */
   told({ seq, keys, stick, look }, variant) {
     if (seq < this.latest) this.answered = this.asked = 0; // another count began
     this.latest = seq;
