@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import MatrixGameError
+from comfyui_matrixgame.system.text_files import read_text_file
 from comfyui_matrixgame.variants import FPS, UNIVERSAL
 
 from .inputs import random_track
@@ -35,6 +36,7 @@ from .inputs import random_track
 TRIES = 20  # seeds, for an episode that goes on to its last frame
 KEYS = UNIVERSAL.keys
 AXES = ("pitch", "yaw")
+LARGEST = 1 << 20  # bytes of a mapping
 FIELDS = {"environment", "import", "make", "frame", "rate", "actions", "vector", "keys", *AXES}
 HOLD = (8, 50)  # frames
 
@@ -56,8 +58,8 @@ class GymGame:
 def read_game(path: Path) -> GymGame:
     """A mapping file. Raises MatrixGameError that names the field and the fix."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = json.loads(read_text_file(path, LARGEST).text)
+    except (OSError, ValueError, RecursionError) as error:
         raise MatrixGameError(f"{path.name} cannot be read as a mapping: {error}.") from None
     try:
         return game_of(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -165,3 +166,31 @@ def test_what_is_no_dataset_is_a_sentence(tmp_path: Path, make: Any, words: str,
 def _info(root: Path, text: str) -> None:
     (root / "meta").mkdir()
     (root / "meta" / "info.json").write_text(text)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("content", [None, b"[" * 100_000, b"\xff\xfe\xff"], ids=["pipe", "nested", "bytes"])
+@pytest.mark.parametrize("name", ["meta/episodes.jsonl", "data/chunk-000/episode_000000.parquet", "meta/info.json"])
+def test_what_is_no_text_or_table_is_said_and_never_waited_for(
+    name: str, content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_lerobot(tmp_path / "set", [played(1)]) / name
+    path.unlink(missing_ok=True)
+    if content is None:
+        if not hasattr(os, "mkfifo"):
+            pytest.skip("This system has no named pipes.")
+        os.mkfifo(path)
+    else:
+        path.write_bytes(content)
+    assert main(["dataset", "check", str(tmp_path / "set")]) != 0
+    said = "".join(capsys.readouterr())
+    assert "Traceback" not in said
+    assert "cannot be read" in said or "is not what a dataset" in said or "There is no dataset" in said
+
+
+@pytest.mark.parametrize("name", ["merge.txt", "videos2caption.json"])
+def test_a_list_that_is_none_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "videos2caption.json").write_text("[]")
+    (tmp_path / name).write_bytes(b"[" * 100_000 if name.endswith("json") else b"\x00\x01\x02\xff" * 100)
+    assert main(["dataset", "check", str(tmp_path)]) == 1
+    assert name in capsys.readouterr().err

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from aiohttp import web
 from PIL import Image
 
 from comfyui_matrixgame.actions.read import load_actions
@@ -258,3 +261,43 @@ def test_addresses() -> None:
     assert at("http://127.0.0.1:81/#abc") == ("http://127.0.0.1:81/matrixgame/play", "abc")
     assert at("https://host/below/extensions/x/player/index.html#t") == ("https://host/below/matrixgame/play", "t")
     assert at("http://[::1]:8/web/player/index.html#t")[0] == "http://[::1]:8/matrixgame/play"
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("nonsense", [b"", b"\xff\xff\xff\xff{}", "no JSON", "[]"])
+def test_a_server_that_talks_nonsense_is_said_and_never_waited_for(nonsense: bytes | str) -> None:
+    async def answer(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.receive()  # the hello
+        await (socket.send_str(nonsense) if isinstance(nonsense, str) else socket.send_bytes(nonsense))
+        await socket.receive()
+        return socket
+
+    with serving(answer) as port, pytest.raises(program_socket.Gone, match="what no player understands"):
+        Client(f"http://127.0.0.1:{port}/#token")
+
+
+@contextmanager
+def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> Iterator[int]:
+    """A server of one answer in a thread; its port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    async def begin() -> tuple[web.AppRunner, int]:
+        app = web.Application()
+        app.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(app, shutdown_timeout=1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        return runner, runner.addresses[0][1]
+
+    runner, port = asyncio.run_coroutine_threadsafe(begin(), loop).result()
+    try:
+        yield port
+    finally:
+        asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

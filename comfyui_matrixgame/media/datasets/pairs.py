@@ -26,6 +26,7 @@ VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif", ".ts")
 LINES = (".jsonl", ".ndjson")
 MERGE = "merge.txt"  # FOLDER,LIST.json
 LISTS = ("videos2caption.json", "data.json")
+LARGEST_LIST = 1 << 28  # bytes
 PER_FRAME: Mapping[str, Callable[[Any, Variant], Imported]] = {
     "gf_minecraft": read_gf_minecraft,
     "frame_actions": read_frame_actions,
@@ -73,11 +74,18 @@ def find_gf_minecraft(root: Path, variant: Variant | None = None) -> Dataset:
 def list_of_fastvideo(root: Path) -> Path | None:
     """The list of films that FastVideo preprocesses: the one that merge.txt names, or one of the usual names."""
     if (root / MERGE).is_file():
-        words = (root / MERGE).read_text(encoding="utf-8").strip().split(",")
+        words = _text_of_merge(root).strip().split(",")
         named = Path(words[-1].strip()).name if len(words) == 2 else ""
         if named and (root / named).is_file():
             return root / named
     return next((root / name for name in LISTS if (root / name).is_file()), None)
+
+
+def _text_of_merge(root: Path) -> str:
+    try:
+        return read_text_file(root / MERGE, MAX_FILE).text
+    except OSError as error:
+        raise DatasetError(cannot_be_read(MERGE, error)) from None
 
 
 def find_fastvideo(root: Path, variant: Variant | None = None) -> Dataset:
@@ -86,9 +94,9 @@ def find_fastvideo(root: Path, variant: Variant | None = None) -> Dataset:
     listed = list_of_fastvideo(root)
     assert listed is not None
     try:
-        items = json.loads(listed.read_text(encoding="utf-8"))
+        items = json.loads(read_text_file(listed, LARGEST_LIST).text)
         found = [(str(item["path"]), item.get("action_path"), item.get("fps"), item.get("cap")) for item in items]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DatasetError(f"{listed.name} is no list of films with path and action_path ({error!r}).") from None
     clips, lost = [], {}
     for name, actions, fps, caption in found:

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 
 from ...errors import DatasetError
+from ...system.files import check_regular
+from ...system.text_files import read_text_file
 from ...variants import Variant
 from .clips import Clip, ClipInputs, Dataset, columns_of, inputs_of
 from .extras import needed
 
 INFO = Path("meta", "info.json")
 EPISODES = Path("meta", "episodes")
+LARGEST = 1 << 28  # bytes of a text in meta/: a line for each of some millions of episodes
 Info = Mapping[str, Any]
 
 
@@ -41,7 +44,7 @@ def find_episodes(root: Path, variant: Variant | None = None) -> Dataset:
             Clip(f"episode_{number:06d}", video, partial(read, table, number), rate, task, first, frames)
             for number, table, video, task, first, frames in episodes
         ]
-    except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError, RecursionError) as error:
         raise DatasetError(
             f"What {root.name}/meta says is not what a dataset of LeRobot {version} says ({error!r})."
         ) from None
@@ -51,10 +54,10 @@ def find_episodes(root: Path, variant: Variant | None = None) -> Dataset:
 def read_info(root: Path) -> dict[str, Any]:
     """meta/info.json. Raises DatasetError."""
     try:
-        info = json.loads((root / INFO).read_text(encoding="utf-8"))
+        info = json.loads(read_text_file(root / INFO, LARGEST).text)
         if not isinstance(info, dict) or not isinstance(info["features"], dict):
             raise ValueError("it has no features")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, RecursionError) as error:
         raise DatasetError(f"{root.name}/meta/info.json cannot be read: {error}.") from None
     return info
 
@@ -86,7 +89,7 @@ def _of_version_2(root: Path, info: Info, camera: str) -> list[tuple[int, Path, 
     chunk = int(info.get("chunks_size", 1000))
     tasks = {}
     path = root / "meta" / "episodes.jsonl"
-    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+    for line in read_text_file(path, LARGEST).text.splitlines() if path.exists() else ():
         about = json.loads(line)
         tasks[int(about["episode_index"])] = ", ".join(map(str, about.get("tasks", ())))
     found = []
@@ -164,6 +167,6 @@ def _stamped(path: Path, stamp: int) -> Any:
 def _table(path: Path) -> Any:
     """A Parquet table, kept while the next clips are read from it."""
     try:
-        return _stamped(path, path.stat().st_mtime_ns)
+        return _stamped(check_regular(path), path.stat().st_mtime_ns)
     except OSError as error:
         raise DatasetError(f"{path} cannot be read: {error.strerror or error}.") from None

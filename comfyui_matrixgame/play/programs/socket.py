@@ -109,6 +109,14 @@ class Socket:
             pass  # whoever reads hears why
 
     async def _read(self) -> None:
+        try:
+            await self._hear()
+        except Exception as error:  # whatever is wrong with what came
+            self._gone = f"The server says what no player understands ({error!r}); update the older of the two"
+            await self._socket.close()
+        self._fail()
+
+    async def _hear(self) -> None:
         while True:
             message = await self._socket.receive()
             if message.type == aiohttp.WSMsgType.TEXT:
@@ -119,7 +127,6 @@ class Socket:
             else:
                 code, reason = self._socket.close_code, message.extra
                 self._gone = f"The session is gone: {reason or f'its socket was closed ({code})'}"
-                self._fail()
                 return
             self._on_message(content, pictures)
             key = content.get("ask", content.get("type"))
@@ -157,6 +164,6 @@ def unpack(data: bytes) -> tuple[Message, list[Frames]]:
         if header.get("format") == RAW:
             pictures.append(np.frombuffer(picture, np.uint8).reshape(*header["size"], 3))
         else:
-            pictures.append(np.asarray(Image.open(io.BytesIO(picture)).convert("RGB")))
+            pictures.append(np.asarray(Image.open(io.BytesIO(picture), formats=["JPEG"]).convert("RGB")))
         at += 4 + length
     return header, pictures
