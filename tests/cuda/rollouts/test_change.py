@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from comfyui_matrixgame.world import rollout
@@ -17,8 +18,9 @@ from ..networks import CUDA, at_home, begin, small_on, track_of
 BLOCKS = 2
 
 
-def test_a_world_of_main_memory_is_changed_on_the_device(gpus: Machine) -> None:
-    models = small_on(CUDA[0])
+@pytest.mark.parametrize("device", CUDA, ids=str)
+def test_a_world_of_main_memory_is_changed_on_the_device(two_gpus: Machine, device: torch.device) -> None:
+    models = small_on(device)
     start, track = begin(models), track_of(models, BLOCKS)
     run = rollout(models, start.to("cpu"), track)
     made = list(run)
@@ -28,8 +30,8 @@ def test_a_world_of_main_memory_is_changed_on_the_device(gpus: Machine) -> None:
     moved = there.recent[-1].latents
     assert moved.device.type == "cpu"
     assert not torch.equal(moved, made[-1].latents)
-    latents = torch.cat([made[0].latents, moved], dim=2).to(CUDA[0])
-    filled = replace(fill_from_latents(models, start.to(CUDA[0]), latents, [track]), names=there.names)
+    latents = torch.cat([made[0].latents, moved], dim=2).to(device)
+    filled = replace(fill_from_latents(models, start.to(device), latents, [track]), names=there.names)
     found, wanted, other = (
         [at_home(block) for block in rollout(models, each, track_of(models, 1))] for each in (there, filled, seen)
     )
