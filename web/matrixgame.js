@@ -241,7 +241,7 @@ function remember(timeline) {
   if (runs.size > SENT) runs.delete(runs.keys().next().value);
 }
 
-/** A run has ended: what it was sent is what its timelines have rendered. @param {string} id of the prompt */
+/** A run has succeeded: what it was sent is what its timelines have rendered. @param {string} id of the prompt */
 async function markRendered(id) {
   const answer = await api.fetchApi(`/history/${id}`);
   const nodes = Object.values((await answer.json())[id]?.prompt?.[2] ?? {});
@@ -306,9 +306,15 @@ app.registerExtension({
     api.addEventListener("promptQueued", () => {
       for (const timeline of open) if (timeline.sync) remember(timeline);
     });
-    api.addEventListener("execution_success", (/** @type {any} */ event) => {
-      // Only colours a strip: a server that keeps no history leaves it as it is.
-      markRendered(event.detail.prompt_id).catch(() => {});
+    /** @type {Set<string>} */
+    const succeeded = new Set();
+    api.addEventListener("execution_success", (/** @type {any} */ event) => succeeded.add(event.detail.prompt_id));
+    api.addEventListener("executing", (/** @type {any} */ event) => {
+      if (event.detail) return;
+      // Only now, when nothing runs any more, has the history what was run. It only colours a strip: a server that
+      // keeps no history leaves it as it is.
+      for (const id of succeeded) markRendered(id).catch(() => {});
+      succeeded.clear();
     });
   },
 });

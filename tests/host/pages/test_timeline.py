@@ -105,6 +105,28 @@ def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
     assert [_same(row, shown) for row in rows] == [True]
 
 
+def test_blocks_are_done_although_the_history_comes_after_the_success(timeline: TimelinePage) -> None:
+    timeline.drag((10, "w"), (50, "w"))
+    page = timeline.page
+    done = f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')"
+    page.evaluate(
+        "() => { window.sent = null; const { api } = app; const { queuePrompt, fetchApi } = api;"
+        "api.queuePrompt = async (n, prompt) => { window.sent = prompt.output; return { prompt_id: 'one' }; };"
+        "const history = () => window.written ? { one: { prompt: [0, 'one', window.sent] } } : {};"
+        "api.fetchApi = (route, ...rest) => route.startsWith('/history/one')"
+        "  ? Promise.resolve(new Response(JSON.stringify(history()))) : fetchApi.call(api, route, ...rest);"
+        "app.queuePrompt(0); }"
+    )
+    page.wait_for_function("() => window.sent")
+    say = "([kind, detail]) => void app.api.dispatchEvent(new CustomEvent(kind, { detail }))"
+    page.evaluate(say, ["execution_success", {"prompt_id": "one"}])
+    timeline.settle()
+    assert not page.evaluate(done)
+    page.evaluate("() => { window.written = true; }")
+    page.evaluate(say, ["executing", None])
+    page.wait_for_function(done)
+
+
 def test_a_broken_script_is_refused_with_its_own_words(timeline: TimelinePage) -> None:
     timeline.script_tab()
     timeline.page.locator(".mg-script textarea").fill("w 12\nfwd 24")
