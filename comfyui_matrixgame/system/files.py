@@ -105,7 +105,11 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     with own_folder(path) as folder:  # so that what libraries make beside the file is swept with it
         part = folder / f"new{path.suffix[:32]}"
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
+        rights = stat.S_IMODE(os.stat(part).st_mode)
         yield part
+        if stat.S_IMODE(os.stat(part).st_mode) != rights:  # a library made it anew, for nobody else to read
+            with contextlib.suppress(OSError):
+                os.chmod(part, rights)
         if sync:
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())

@@ -212,11 +212,10 @@ def _add_change(command: argparse.ArgumentParser) -> None:
         metavar="PICTURE",
         help="white where the pictures count, black where the world stays",
     )
-    change.add_argument("--change-strength", type=float, default=1.0, metavar="N", help="how far it goes (default: 1)")
+    change.add_argument("--change-strength", type=float, metavar="N", help="how far it goes (default: 1)")
     change.add_argument(
         "--change-seen",
         choices=("changed", "start"),
-        default="changed",
         help="which picture the network is shown from here on: the changed one (default), with which a change of "
         "everything lasts, or the one that the world started with",
     )

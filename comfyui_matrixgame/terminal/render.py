@@ -30,7 +30,7 @@ from ..world import (
 )
 from ..world.block.condition import whole_condition
 from .rendering.span import Span, render_blocks
-from .shared.change import changed_world, check_change
+from .shared.change import asked_change, changed_world, check_change
 from .shared.console import parse_size, say, start_picture
 from .shared.inputs import with_seeds_at
 from .shared.options import as_tried
@@ -55,6 +55,7 @@ def render(args: argparse.Namespace) -> int:
     world_file = Path(args.world) if args.world else None
     world = load_world(world_file) if world_file is not None and world_file.exists() else None
     source = load_world(Path(args.from_world)) if args.from_world else None
+    change = asked_change(args) if world is None else None
     asked = parse_size(args.size) if args.size else files.size
     given = source if world is None else world
     height, width = asked if given is None else given.size
@@ -87,7 +88,7 @@ def render(args: argparse.Namespace) -> int:
         say(f"going on from {args.world} at block {world.block}, with {own}")
     elif source is not None:
         models = load_models(files, args.attention, room)
-        world = changed_world(args, files, models, source).to("cpu")
+        world = changed_world(args, change, files, models, source).to("cpu")
     else:
         rows = _clip_rows(args, clip, files.variant) if clip is not None else None
         image = start_picture(args.image, files, height, width) if clip is None else clip.pixels[:, 0]
@@ -142,6 +143,8 @@ def _say_what_has_no_effect(args: argparse.Namespace) -> None:
     """Say which options others leave without effect."""
     if args.from_world and args.image not in (None, "-"):
         say(f"the start image {shown(args.image)} beside --from-world: no effect, as the world has begun")
+    if args.from_world and args.seed:
+        say("--seed beside --from-world: no effect, as the world has its own; --seed-at gives it another")
     held = [name for name, said in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if said]
     clips = [name for name, said in (("--clip-actions", args.clip_actions), ("--clip-from", args.clip_kind)) if said]
     if args.actions is not None and held:

@@ -64,6 +64,12 @@ class Change:
         return image_tensor(self.wanted[-1].numpy())
 
 
+def check_strength(strength: float) -> None:
+    """Raise WorldError for a strength that no change has."""
+    if not 0 <= strength <= MOST_STRENGTH:
+        raise WorldError(f"The strength of a change is from 0 to {MOST_STRENGTH:g}, got {strength:g}.")
+
+
 @computes
 def plan_change(
     models: Models, world: World, pictures: Tensor, mask: Tensor | None = None, strength: float = 1.0
@@ -76,8 +82,7 @@ def plan_change(
     Raises ImageError for pictures or a mask that do not fit, and WorldError for a world that cannot be changed.
     """
     _check_world(models, world)
-    if not 0 <= strength <= MOST_STRENGTH:
-        raise WorldError(f"The strength of a change is from 0 to {MOST_STRENGTH:g}, got {strength:g}.")
+    check_strength(strength)
     mask = _checked_mask(world, pictures, mask)
     own, context, state = _last_frames(models, world)
     if not 0 < len(pictures) <= len(own):

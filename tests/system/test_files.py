@@ -65,6 +65,19 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 @POSIX
+def test_others_may_read_it_though_a_library_made_it_for_nobody_else(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    before = os.umask(0o022)
+    try:
+        with written_whole(path) as part:
+            part.unlink()
+            os.close(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+@POSIX
 def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_text("theirs")
     (tmp_path / "out").symlink_to(tmp_path / "theirs")

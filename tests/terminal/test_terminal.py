@@ -213,7 +213,7 @@ def test_a_world_goes_on_into_another_video(folder: Path, tmp_path: Path, capsys
 
 
 def test_a_world_goes_on_from_what_its_last_frame_should_look_like(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, last, there = tmp_path / "w.safetensors", tmp_path / "last.png", tmp_path / "there.png"
     video = ["-o", str(tmp_path / "v.mp4")]
@@ -246,6 +246,21 @@ def test_a_world_goes_on_from_what_its_last_frame_should_look_like(
     assert len({world.names for world in (plain, pieces[0], *made)}) == 5
     assert before.read_bytes() == data
 
+    idle = ["--change-strength", "0.5", "--change-seen", "start", "--seed", "3"]
+    capsys.readouterr()
+    assert ahead("idle", *idle).names == plain.names
+    said = capsys.readouterr().err
+    assert "--change-strength and --change-seen without --change: no effect" in said
+    assert "--seed beside --from-world: no effect" in said
+
+    monkeypatch.setattr("comfyui_matrixgame.terminal.render.load_models", None)  # no weights are needed to refuse
+    for extra, says in (
+        (["--change", str(tmp_path / "none.png"), "--from-world", str(before)], "none.png"),
+        (["--change", str(there), "--change-strength", "nan", "--from-world", str(before)], "from 0 to 10, got nan"),
+    ):
+        assert main(render(folder, "--keys", "w", *extra, "-o", str(tmp_path / "no.mp4"))) == 1
+        assert says in capsys.readouterr().err
+    monkeypatch.undo()
     Image.fromarray(picture[:16]).save(there)
     for extra, says in (
         (["--change", str(there)], "--change changes the last frames of a world; name the world's file"),

@@ -180,6 +180,8 @@ def test_the_terminal_says_it_by_block(track: ActionTrack) -> None:
     assert with_seeds_at(short, [], 5) is short
     with pytest.raises(ActionError, match="--seed-at 5:7: this render has blocks 0 to 4"):
         with_seeds_at(short, [(5, 7)], 5)
+    with pytest.raises(ActionError, match="--seed-at names block 1 twice"):
+        with_seeds_at(short, [(1, 7), (1, 8)], 5)
 
 
 def test_parts_of_a_track_have_their_part() -> None:

@@ -36,10 +36,13 @@ def load_inputs(
 def with_seeds_at(track: ActionTrack, changes: Sequence[tuple[int, int]], blocks: int) -> ActionTrack:
     """Inputs of so many blocks with other seeds: (block, seed), the block counted from the first of them; a track that
     ends before one repeats its last row. Raises ActionError where there is no such block."""
-    seeds = dict(track.seeds)
+    seeds, given = dict(track.seeds), set[int]()
     for block, seed in changes:
         if block >= blocks:
             raise ActionError(f"--seed-at {block}:{seed}: this render has blocks 0 to {blocks - 1}; name one of them.")
+        if block in given:
+            raise ActionError(f"--seed-at names block {block} twice; give it one seed.")
+        given.add(block)
         seeds[row_of_seed(block)] = seed
         track = track.padded(row_of_seed(block) + 1)
     return track.with_seeds(sorted(seeds.items()))
