@@ -16,10 +16,11 @@ from .formats import importers, poses
 from .formats.all_formats import BY_NAME, ENDINGS, FORMATS, KINDS, Sample, kind_of_file, recognise, recognise_sample
 from .formats.arrays import ENDINGS as ARRAY_ENDINGS
 from .script.lexer import normalise
+from .script.read_script import rows_of_script
 from .track import ActionTrack
 
 __all__ = ["ENDINGS", "KINDS", "Loaded", "Part", "load_actions", "read_actions", "read_file", "read_part", "read_text",
-           "read_texts", "recognise", "split_texts"]  # fmt: skip
+           "read_texts", "recognise", "rows_of_text", "split_texts"]  # fmt: skip
 
 _SEPARATOR = re.compile(r"\s*---(?:[ \t]+(.*))?\s*")
 
@@ -82,6 +83,15 @@ def read_text(text: str, variant: Variant | str | None = None, kind: str | None 
     chosen = get_variant(variant) if isinstance(variant, str) else variant
     sample = Sample(normalise(text))
     return _read(sample, chosen, kind or recognise_sample(sample))
+
+
+def rows_of_text(text: str, variant: Variant) -> int:
+    """How many rows `read_text` makes of a text; those of a script are only counted. Raises ActionError as it does."""
+    sample = Sample(normalise(text))
+    kind = recognise_sample(sample)
+    if kind == "script" and half_character(sample.text) is None:
+        return rows_of_script(sample.text, variant)
+    return len(_read(sample, variant, kind).track)
 
 
 def _read(sample: Sample, chosen: Variant | None, kind: str) -> Loaded:

@@ -267,9 +267,9 @@ def test_a_million_products_are_refused_in_words_and_seconds(folder: Path) -> No
 
 def test_thousands_of_jobs_read_each_text_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also more scripts than are kept in memory; and the folder is asked once for what several jobs name."""
-    texts = Mock(side_effect=scripts.read_text)
+    texts = Mock(side_effect=scripts.rows_of_text)
     looks = Mock(side_effect=scripts.find_files)
-    monkeypatch.setattr(scripts, "read_text", texts)
+    monkeypatch.setattr(scripts, "rows_of_text", texts)
     monkeypatch.setattr(scripts, "find_files", looks)
     lines = [
         f"- {{image: a.png, script: w {1 + n % 5000}f; d {7 + n % 5000}f, seed: {n}, name: j{n}}}" for n in range(6000)

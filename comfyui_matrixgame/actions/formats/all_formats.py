@@ -36,7 +36,7 @@ class Sample:
     @cached_property
     def lines(self) -> list[str]:
         """The first lines that are not empty, stripped."""
-        lines = (line.strip() for line in self.text.split("\n", _LOOK)[:_LOOK])
+        lines = (line.strip() for line in self.text.lstrip().split("\n", _LOOK)[:_LOOK])
         return [line for line in lines if line]
 
     @cached_property
@@ -260,6 +260,8 @@ ENDINGS = {ending: each.name for each in FORMATS for ending in each.endings}
 # The formats that say more about a text come before those that take any.
 _LAST = ("timeline", "csv", "script")
 _ORDER = [each for each in FORMATS if each.name not in _LAST] + [BY_NAME[name] for name in _LAST]
+_NO_JSON = ("script", "csv", "gamecraft", "realestate", "kitti", "tum", "euroc", "colmap")
+_ORDER_OF_OTHERS = [each for each in _ORDER if each.name in _NO_JSON]  # for what does not begin as JSON does
 
 
 def recognise(text: str) -> str:
@@ -269,7 +271,8 @@ def recognise(text: str) -> str:
 
 def recognise_sample(sample: Sample) -> str:
     """See `recognise`."""
-    return next(each.name for each in _ORDER if each.looks_like(sample)) if sample.lines else "script"
+    order = _ORDER if sample.is_json else _ORDER_OF_OTHERS
+    return next(each.name for each in order if each.looks_like(sample)) if sample.lines else "script"
 
 
 def certain_kind(ending: str, sample: Sample) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from ...variants import Variant
 from ..check_document import MAX_FRAMES, MAX_MARKERS, MAX_NAME
 from ..track import MAX_SEED
 from ..vocabulary import AXES
 from .directives import DirectiveReader
-from .lexer import Token, place_of
+from .lexer import ScriptError, Token, place_of
+from .plain_steps import plain_steps
 from .statements import Lanes, Mark, Repeat, Seed, Statement, Step, Wait
 from .steps import StepReader
 from .token_reader import integer
@@ -20,6 +22,15 @@ class Parser(DirectiveReader, StepReader):
 
     def read(self) -> list[Statement]:
         """All statements of the script."""
+        plain = plain_steps(self.text, self.variant, alone)
+        if plain is not None:
+            self.end = Token("end", "", len(self.text))
+            return plain
+        return self.read_tokens()
+
+    def read_tokens(self) -> list[Statement]:
+        """See `read`; token by token."""
+        self.begin()
         self.read_header()
         body = self._statements(None)
         self.end = self.now
@@ -181,3 +192,13 @@ class Parser(DirectiveReader, StepReader):
                 self.take()
             if self._at_lane() or self.sees("}") or self.sees(";") or self.now.kind == "end":
                 return steps
+
+
+def alone(text: str, variant: Variant) -> list[Statement] | None:
+    """The statements of a text, or None where there is an error or a warning in it."""
+    parser = Parser(text, variant)
+    try:
+        body = parser.read_tokens()
+    except ScriptError:
+        return None
+    return None if parser.warnings else body

@@ -29,7 +29,8 @@ from ...variants import Variant, get_variant
 from ..document import Marker, Timeline
 from ..track import ActionTrack
 from .lexer import ScriptWarning, normalise, too_much_text
-from .parser import Parser
+from .parser import Parser, alone
+from .plain_steps import plain_steps
 from .to_timeline import write_timeline
 
 
@@ -60,6 +61,12 @@ class Script:
         return self.document.track(self.frames)
 
 
+def rows_of_script(text: str, variant: Variant) -> int:
+    """How many rows a script asks for; raises ScriptError as `parse_script` does."""
+    plain = plain_steps(normalise(text), variant, alone)
+    return sum(step.frames for step in plain) if plain is not None else parse_script(text, variant).frames
+
+
 def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     """Read a script; raises ScriptError (line, column, hint) at the first fault.
 
@@ -72,6 +79,6 @@ def parse_script(text: str, variant: Variant | str | None = None) -> Script:
     wanted = get_variant(variant) if isinstance(variant, str) else variant
     parser = Parser(normalise(text), wanted)
     statements = parser.read()
-    timeline, frames = write_timeline(parser, statements)
+    timeline, frames = write_timeline(parser, statements, text)
     ordered = sorted(parser.warnings, key=lambda w: (w.line, w.column))
-    return Script(timeline.with_source("script", text), frames, tuple(ordered))
+    return Script(timeline, frames, tuple(ordered))

@@ -37,16 +37,25 @@ class _Writer:
             elif isinstance(statement, Seed):
                 self.seeds[self.now if statement.at is None else statement.at] = statement
             else:
-                self._place(statement)
+                if isinstance(statement, Lanes):
+                    self._side_by_side(statement)
+                else:
+                    self._alone(statement)
                 self.now += statement.frames
 
-    def _place(self, statement: Step | Lanes | Wait) -> None:
-        lanes = statement.lanes if isinstance(statement, Lanes) else []
+    def _alone(self, statement: Step | Wait) -> None:
+        camera: dict[str, Ramp] = {}
         if isinstance(statement, Step):
-            lanes = [("step", [statement])]
+            camera = statement.camera
+            for key in statement.keys:
+                self._hold(key, self.now, statement.frames)
+        for axis in AXES:
+            self._turn(axis, self.now, statement.frames, camera.get(axis))
+
+    def _side_by_side(self, statement: Lanes) -> None:
         axes = set(AXES)
-        for name, steps in lanes:
-            mine = {"keys": (), "cam": AXES, "step": AXES}.get(name, (name,))
+        for name, steps in statement.lanes:
+            mine = {"keys": (), "cam": AXES}.get(name, (name,))
             axes -= set(mine)
             t = self.now
             for step in steps:
@@ -71,7 +80,11 @@ class _Writer:
             runs.append([t, frames])
 
     def _turn(self, axis: str, t: int, frames: int, ramp: Ramp | None) -> None:
-        ramp = ramp or Ramp(0.0, 0.0, None)
+        if ramp is None:
+            if self.values[axis]:
+                self.camera[axis].append([t, 0.0])
+                self.values[axis] = 0.0
+            return
         if ramp.ease is not None:
             self.camera[axis].append([t, ramp.start, ramp.ease, frames, ramp.stop])
         elif ramp.start != self.values[axis]:
@@ -79,8 +92,9 @@ class _Writer:
         self.values[axis] = ramp.stop
 
 
-def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline, int]:
-    """The timeline of the statements that `parser` has read, and how many rows the script asks for."""
+def write_timeline(parser: Parser, body: Sequence[Statement], text: str) -> tuple[Timeline, int]:
+    """The timeline of the statements that `parser` has read, which remembers their text, and how many rows the script
+    asks for."""
     frames = asked = sum(statement.frames for statement in body)
     if parser.length is not None:
         frames, place = parser.length
@@ -101,7 +115,8 @@ def write_timeline(parser: Parser, body: Sequence[Statement]) -> tuple[Timeline,
         entries = [entry for entry in writer.camera[axis] if entry[0] < frames]
         lanes[axis] = _quiet_from(frames, entries) if frames < length else entries
     markers, seeds = _markers(writer, frames), _seeds(parser, writer, frames)
-    return Timeline(variant, length, canonical_lanes(variant, lanes), markers, seeds=seeds), frames
+    extra = {"source": {"kind": "script", "text": text}}
+    return Timeline(variant, length, canonical_lanes(variant, lanes), markers, seeds=seeds, extra=extra), frames
 
 
 def _quiet_from(frames: int, entries: list[list[Any]]) -> list[list[Any]]:

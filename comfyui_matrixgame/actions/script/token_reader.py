@@ -7,7 +7,7 @@ import math
 from ...variants import Variant, default_variant
 from ..check_document import MAX_FRAMES
 from ..vocabulary import ROUNDED_UNITS, UNITS
-from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, place_of, source_line, tokens
+from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, line_at, place_of, tokens
 
 MAX_WARNINGS = 100  # further ones are not kept
 
@@ -25,9 +25,14 @@ class TokenReader:
         self.end = Token("end", "", 0)
         self.depth = 0
         self.words: dict[str, str] = {}
-        self._tokens = tokens(text)
+        self._tokens = [self.end]
         self._next = 0
-        self.now = self._tokens[0]  # the next token, not taken yet
+        self.now = self.end  # the next token, not taken yet
+
+    def begin(self) -> None:
+        """Stand at the first token."""
+        self._tokens, self._next = tokens(self.text), 0
+        self.now = self._tokens[0]
 
     def peek(self, ahead: int) -> Token:
         """The token that is `ahead` of the next one."""
@@ -66,7 +71,7 @@ class TokenReader:
         if len(self.warnings) < MAX_WARNINGS:
             line, column = place_of(self.text, place.at)
             width = max(1, place.stop - place.at)
-            self.warnings.append(ScriptWarning(code, message, line, column, width, source_line(self.text, line)))
+            self.warnings.append(ScriptWarning(code, message, line, column, width, line_at(self.text, place.at)))
 
     def skip_separators(self) -> None:
         while self.now.kind == "newline" or self.now.text in (";", ","):

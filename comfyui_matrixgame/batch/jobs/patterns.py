@@ -32,11 +32,14 @@ def find_files(text: str, folder: Path) -> list[Path]:
     name = text.strip()
     if not name or "\n" in name or len(name) > MOST_NAME or "\0" in name:
         return []
+    pattern = any(sign in name for sign in _SIGNS)
+    if not pattern and name[0] != "~" and not os.path.lexists(os.path.join(folder, name)):
+        return []  # most often it is a script, and a Path costs more than the look
     path = folder / home_path(name) if name.startswith("~") else folder / name
     try:
         if os.path.lexists(path):
             return [path]
-        if not any(sign in name for sign in _SIGNS):
+        if not pattern:
             return []
         return sorted(
             set(_Search(name).under(Path(path.anchor) if path.anchor else Path(), path.parts[bool(path.anchor) :]))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ...actions.document import MAX_FILE
 from ...actions.formats.arrays import ENDINGS as ARRAY_ENDINGS
-from ...actions.read import ENDINGS, KINDS, Loaded, read_file, read_text, read_texts, split_texts
+from ...actions.read import ENDINGS, KINDS, Loaded, read_file, read_text, read_texts, rows_of_text, split_texts
 from ...actions.ready_made.bench import bench_track
 from ...actions.ready_made.presets import preset_script
 from ...actions.script.lexer import ScriptError
@@ -90,7 +91,7 @@ def _read(script: Script, variant: str) -> _Read:
     game = get_variant(variant)
     if script.kind == "bench":
         return bench_track(game, int(script.source), script.rows), ()
-    try:
+    with _named_errors(script):
         if script.kind == "preset":
             loaded = read_text(preset_script(script.source, game), game)
         elif script.part is not None:
@@ -99,15 +100,25 @@ def _read(script: Script, variant: str) -> _Read:
             loaded = read_file(script.source, game, script.format)
         else:
             loaded = read_text(script.source, game, script.format)
+    return loaded.track, loaded.notes
+
+
+@contextmanager
+def _named_errors(script: Script) -> Iterator[None]:
+    """An error in a script says which one it is."""
+    try:
+        yield
     except ScriptError as error:
         raise MatrixGameError(
             error.format(Path(script.source).name if script.kind == "file" else "the script")
         ) from None
-    return loaded.track, loaded.notes
 
 
 @functools.lru_cache(maxsize=1 << 18)
 def _length(script: Script, variant: str) -> int:
+    if script.kind == "text" and script.format is None:  # a job file may have tens of thousands
+        with _named_errors(script):
+            return rows_of_text(script.source, get_variant(variant))
     return len(script.track(variant))
 
 
@@ -160,11 +171,11 @@ def read_scripts(
         for script in _scripts_of(entry, folder):
             for variant in variants:
                 try:
-                    said = script.notes(variant)
+                    said = script.notes(variant) if script.kind == "file" else ()
                     script.length(variant)  # while the inputs are at hand
                 except (MatrixGameError, OSError) as error:
                     entry.fail(f"script '{script.label}' cannot be used for {variant}: {error}")
-                if notes is not None and script.kind == "file":
+                if notes is not None:
                     notes.update(dict.fromkeys(f"{script.label}: {note}" for note in said))
             found.append(script)
     if not found:

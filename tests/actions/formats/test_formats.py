@@ -406,6 +406,7 @@ def test_several_scripts_in_one_text() -> None:
     text = "w 12\n---\n@variant universal\nleft 24\n  ---  \nw;yaw\n1;0\n---\n"
     loaded = read_texts(text)
     assert [(x.kind, len(x.track)) for x in loaded] == [("script", 12), ("script", 24), ("csv", 1)]
+    assert [x.kind for x in read_texts("w\n" * 60 + "---\nw;yaw\n1;0\n")] == ["script", "csv"]  # also far down
     assert len(read_texts("w")) == 1
     with pytest.raises(ActionError, match="script:4:1: error: unknown action 'fwd'"):
         read_texts("w 12\n---\n# two\nfwd 3")
