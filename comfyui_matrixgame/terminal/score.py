@@ -65,7 +65,12 @@ def add_parser(commands: argparse._SubParsersAction) -> argparse.ArgumentParser:
         help="what the inverse dynamics model of Video PreTraining saw, a NAME.jsonl for each film: keyboard and mouse "
         "accuracy",
     )  # fmt: skip
-    command.add_argument("--device", help="for networks of --clip and --tower, such as cuda, cuda:1 or cpu")
+    command.add_argument(
+        "--inverse-dynamics", type=path_argument, metavar="FILE",
+        help="4x_idm.weights of Video PreTraining (MIT), or its folder: the same, seen by this program; a CPU takes "
+        "minutes for a film",
+    )  # fmt: skip
+    command.add_argument("--device", help="for the networks of such weights, such as cuda, cuda:1 or cpu")
     command.add_argument(
         "--template", type=path_argument, metavar="JOBS.yaml",
         help="write a job file for `batch run`, and end; see --list",
@@ -117,7 +122,10 @@ def _score(args: argparse.Namespace) -> int:
                 values = kept.read(film)
                 if values is None:
                     reference, predictions = _reference(args, film.name), _predictions(args, film.name)
-                    scored = score_film(film, reference, weights, predictions, lambda done, of: _show(bar, done, of))
+                    scored = score_film(
+                        film, reference, weights, predictions, lambda done, of: _show(bar, "frame", done, of),
+                        lambda done, of: _show(bar, "inverse dynamics, frame", done, of),
+                    )  # fmt: skip
                     values = kept.keep(film, scored)
                 else:
                     known += 1
@@ -135,19 +143,23 @@ def _score(args: argparse.Namespace) -> int:
     return int(any(values["error"] for values in found))
 
 
-def _show(bar: Any, done: int, of: int) -> None:
-    bar.set_postfix_str(f"frame {done} of {of}")
+def _show(bar: Any, what: str, done: int, of: int) -> None:
+    bar.set_postfix_str(f"{what} {done} of {of}")
 
 
 def _weights(args: argparse.Namespace) -> Any:
     """The weights that were named, loaded; None where there are none."""
-    if not (args.clip or args.tower or args.aesthetic):
+    if args.inverse_dynamics and args.predictions:
+        raise MatrixGameError("--predictions are what --inverse-dynamics would see; name one of the two.")
+    if not (args.clip or args.tower or args.aesthetic or args.inverse_dynamics):
         return None
     from ..compute.devices import find_device
     from ..scores.weighted.weights import load_weights
 
-    tower, head = (Path(path) if path else None for path in (args.tower, args.aesthetic))
-    return load_weights([Path(folder) for folder in args.clip], tower, head, find_device(args.device))
+    tower, head, watching = (
+        Path(path) if path else None for path in (args.tower, args.aesthetic, args.inverse_dynamics)
+    )
+    return load_weights([Path(folder) for folder in args.clip], tower, head, find_device(args.device), watching)
 
 
 def _inputs_of_all(args: argparse.Namespace) -> Any:

@@ -78,7 +78,7 @@ def test_the_report_has_them_with_their_deviations(tmp_path: Path, capsys: pytes
     assert [film["values"].get("mouse_accuracy") for film in films] == [1, None]
     assert "keyboard_accuracy" not in films[0]["without"]
     assert "no predictions two.jsonl" in films[1]["without"]["keyboard_accuracy"]
-    assert "Note: keyboard_accuracy: Predictions are made elsewhere" in said
+    assert "Note: keyboard_accuracy: Seen by this program's network" in said
     write(tmp_path / "seen" / "two.jsonl", *[{}] * 9)
     assert main(command) == 0  # other predictions: another score
     films = json.loads((tmp_path / "scores" / "scores.json").read_text())["films"]

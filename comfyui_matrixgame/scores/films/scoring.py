@@ -15,7 +15,7 @@ from ...actions.read import Loaded
 from ...actions.track import ActionTrack
 from ...errors import ActionError, MatrixGameError
 from ..film import NO_INPUTS, FilmScore, score_frames
-from ..weighted.predicted import accuracies, read_predictions
+from ..weighted.predicted import MEASURES, Predicted, accuracies, read_predictions
 from ..weighted.weights import Weights
 from .found import Film
 from .reading import chunks_of, facts_of, frames_at, rows_for
@@ -46,10 +46,11 @@ def score_film(
     weights: Weights | None = None,
     predictions: Path | None = None,
     on_frames: Callable[[int, int], object] = lambda done, of: None,
+    on_watched: Callable[[int, int], object] = lambda done, of: None,
 ) -> Scored:
-    """Score a film. weights: of measures that need some. predictions: of the inverse dynamics model, a
-    file. on_frames: called with how many frames of how many are
-    measured. A film that cannot be read, or whose reference cannot, is a score with an error and never an exception of
+    """Score a film. weights: of measures that need some. predictions: of the inverse dynamics model, a file, instead
+    of its weights. on_frames, on_watched: called with how many frames of how many are measured, and seen by inverse
+    dynamics. A film that cannot be read, or whose reference cannot, is a score with an error and never an exception of
     this package."""
     notes: list[str] = []
     try:
@@ -63,13 +64,15 @@ def score_film(
             if not facts.even:
                 notes.append("The film has a variable frame rate; seconds are those of its mean.")
             others: Iterator[Tensor] | None = chunks_of(reference) if reference else None
+            weighted = weights.of_film(lambda done: on_watched(done, facts.frames - 1)) if weights else None
             score = score_frames(
                 chunks_of(place, lambda text: notes.append(f"{text}.")), track, frames=facts.frames, rate=facts.rate,
-                reference=others, weighted=weights.of_film() if weights else None,
+                reference=others, weighted=weighted,
                 on_frames=lambda done: on_frames(done, facts.frames),
             )  # fmt: skip
-            if predictions is not None and score.frames:
-                _put_accuracies(score, predictions, track)
+            seen = predictions or (weighted.seen() if weighted else None)
+            if score.frames and seen is not None:
+                _put_accuracies(score, seen, track)
             score.notes = [*notes, *score.notes]
             if not score.frames:
                 return Scored(film.name, film.key, None, "It has no frames that can be decoded; is the file complete?")
@@ -91,14 +94,15 @@ def _inputs(film: Film, frames: int, notes: list[str]) -> Loaded | None:
         return None
 
 
-def _put_accuracies(score: FilmScore, path: Path, track: ActionTrack | None) -> None:
-    """Keyboard and mouse accuracy by a file of predictions, or why not."""
-    names = ("keyboard_accuracy", "mouse_accuracy")
+def _put_accuracies(score: FilmScore, seen: Predicted | Path, track: ActionTrack | None) -> None:
+    """Keyboard and mouse accuracy by what inverse dynamics saw, or by a file of it, or why not."""
+    found: dict[str, tuple[float | None, str]] = dict.fromkeys(MEASURES, (None, NO_INPUTS))
     try:
-        predicted = read_predictions(path)
-        found = dict.fromkeys(names, (None, NO_INPUTS)) if track is None else accuracies(predicted, track, score.frames)
+        predicted = read_predictions(seen) if isinstance(seen, Path) else seen
+        if track is not None:
+            found = accuracies(predicted, track, score.frames)
     except ActionError as error:
-        found = dict.fromkeys(names, (None, str(error).rstrip(".")))
+        found = dict.fromkeys(MEASURES, (None, str(error).rstrip(".")))
     for name, (value, why) in found.items():
         score.without.pop(name, None)
         score.put(name, value, why)

@@ -16,6 +16,7 @@ from ...checkpoints.reader import WeightsFile, open_weights
 from ...errors import CheckpointError
 from ...networks.vision import CLIP_MEAN, CLIP_STD
 from ...system.files import read_bytes, readable_name
+from .filled import fill
 
 B32 = {"patch_size": 32, "hidden_size": 768, "num_hidden_layers": 12, "hidden_act": "quick_gelu"}
 L14 = {"patch_size": 14, "hidden_size": 1024, "num_hidden_layers": 24, "hidden_act": "quick_gelu"}
@@ -108,24 +109,13 @@ def _filled(kind: type, config: Any, file: WeightsFile, device: torch.device) ->
     """A network of transformers' with the weights of a file, in float32."""
     with torch.device("meta"):
         network = kind(config)
-    state = {}
-    for name, place in network.state_dict().items():
-        info = file.tensors.get(name)
-        if info is None or tuple(info.shape) != tuple(place.shape):
-            what = "is missing" if info is None else f"is {list(info.shape)} instead of {list(place.shape)}"
-            raise CheckpointError(
-                f"{file.name} does not fit its config.json: {name} {what}; get the whole folder again."
-            )
-        state[name] = file.tensor(name).to(device, torch.float32)
-        if not torch.isfinite(state[name]).all():
-            raise CheckpointError(f"{name} of {file.name} holds values that are not numbers; the file is damaged.")
-    network.load_state_dict(state, assign=True)
+    fill(network, file, device, "does not fit its config.json", "get the whole folder again")
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
             if name == "position_ids":  # made on the meta device, and in no file
                 ids = torch.arange(buffer.shape[-1], device=device).expand(1, -1)
                 module.register_buffer(name, ids, persistent=False)
-    return network.eval().requires_grad_(False)
+    return network
 
 
 @torch.no_grad()

@@ -11,6 +11,10 @@ LICENCE = (
     "use out of scope"
 )
 LICENCE_OF_TOWER = "LAION's CLIP ViT-H/14: MIT"
+LICENCE_OF_INVERSE_DYNAMICS = (
+    "OpenAI's Video PreTraining: MIT (github.com/openai/Video-Pre-Training), if it is their 4x_idm.weights; they "
+    "publish no checksum of it"
+)
 FOLDER = "scores"
 
 
@@ -32,7 +36,8 @@ FILES = (
 )
 BY_HAND = (
     "By hand, for --aesthetic: sa_0_4_vit_l_14_linear.pth of github.com/LAION-AI/aesthetic-predictor (MIT); for "
-    "--tower: the clip_vision_h that comes with any variant."
+    "--tower: the clip_vision_h that comes with any variant; for --inverse-dynamics: 4x_idm.weights (MIT, 1.9 GB), "
+    "whose address is in the README of github.com/openai/Video-Pre-Training."
 )
 
 

@@ -1,6 +1,6 @@
 """Keyboard and mouse accuracy by what the inverse dynamics model of Video PreTraining saw in a film.
 
-The model is run elsewhere, with OpenAI's own program; its predictions are read from a file: JSON lines, one for each
+What it saw comes from `inverse_dynamics.py`, or from a file that OpenAI's own program made: JSON lines, one for each
 frame, with the names of MineRL as `IDMAgent.predict_actions` gives them, such as {"forward": 1, "camera": [0.0, 5.0]}.
 """
 
@@ -22,6 +22,7 @@ from ..benchmark import key_of
 
 TASKS = (("back", "forward"), ("left", "right"), ("attack",), ("jump",))
 DEAD = 1e-2  # degrees: a turn that is less is none
+MEASURES = ("keyboard_accuracy", "mouse_accuracy")
 NAMES = tuple(name for task in TASKS for name in task)
 
 
@@ -63,10 +64,10 @@ def accuracies(found: Predicted, track: ActionTrack, frames: int) -> dict[str, t
     frame is held against the row that acts on it."""
     count = min(frames - 1, len(track))
     if count < 1:
-        return dict.fromkeys(("keyboard_accuracy", "mouse_accuracy"), (None, "the film has one frame"))
+        return dict.fromkeys(MEASURES, (None, "the film has one frame"))
     if len(found.camera) < count:
         why = f"the predictions have {len(found.camera)} lines for {frames} frames"
-        return dict.fromkeys(("keyboard_accuracy", "mouse_accuracy"), (None, why))
+        return dict.fromkeys(MEASURES, (None, why))
     variant = track.variant
     right = []
     for task in TASKS:

@@ -11,9 +11,14 @@ NAME, VERSION = "matrixgame weighted scores", 1
 HALF = "Computed in float32; the benchmark's own CLIP runs in half precision on a GPU."
 FETCH = "`matrixgame score --clip`; `matrixgame download scores` fetches it"
 PREDICTED = (
-    "the inverse dynamics model of Video PreTraining (MIT) is in no free library and not in this program: "
-    "`matrixgame score --predictions` reads what OpenAI's own program made of the films"
+    "it needs 4x_idm.weights of Video PreTraining (MIT), which `matrixgame score --inverse-dynamics` names; or "
+    "`--predictions`, what OpenAI's own program made of the films"
 )
+CHUNKS = (
+    "Seen by this program's network in float32, in chunks of 128 frames that know nothing of each other, or read from "
+    "files of --predictions; the benchmark shows the model a whole film of at most 64 frames at once."
+)
+LEARNED = "The model learned Minecraft at 20 frames a second; other games and rates are read as if they were that."
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,10 @@ ALL = (
         "4x_idm, MIT",
         PREDICTED,
         differs=(
-            "Predictions are made elsewhere and read from files. Mean of the tasks that the variant has keys for; the "
-            "benchmark's four also have attack and jump, and are of all frames of all films together.",
+            CHUNKS,
+            "Mean of the tasks that the variant has keys for; the benchmark's four also have attack and jump, and are "
+            "of all frames of all films together.",
+            LEARNED,
         ),
         instead=("forward", "right"),
     ),
@@ -92,7 +99,7 @@ ALL = (
         "turns that the inverse dynamics model of Video PreTraining sees in a film",
         "4x_idm, MIT",
         PREDICTED,
-        differs=("Predictions are made elsewhere and read from files. As published, only directions count, of nine.",),
+        differs=(CHUNKS, "As published, only directions count, of nine.", LEARNED),
         instead=("yaw", "pitch"),
     ),
     Weighted(

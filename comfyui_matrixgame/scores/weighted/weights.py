@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,14 @@ from ...checkpoints.download import sha256_of
 from ...checkpoints.load import load_vision
 from ...checkpoints.reader import open_weights
 from ...errors import CheckpointError
+from ...networks.inverse_dynamics import InverseDynamics
 from ...networks.vision import ImageEncoder
 from ...system.files import readable_name, readable_path
 from .clip import B32, L14, Clip, load_clip
-from .fetched import licence_of
+from .fetched import LICENCE_OF_INVERSE_DYNAMICS, licence_of
+from .inverse_dynamics import FILE, WatchedFilm, load_inverse_dynamics
 from .measures import Mean, Temporal, aesthetic, good_photo
+from .predicted import MEASURES, Predicted
 from .registry import MEANS
 
 
@@ -27,7 +30,8 @@ from .registry import MEANS
 class Weights:
     """What measures are computed with. temporal, own, quality, beauty: the CLIP of temporal consistency, of the same by
     another tower, of CLIP-IQA, and of the aesthetic head. tower: an image tower as the model uses it. head: weight
-    [1, D] and bias [1]. files: measure -> what it was computed with, for a report."""
+    [1, D] and bias [1]. inverse_dynamics: what sees keys and turns. files: measure -> what it was computed with, for a
+    report."""
 
     temporal: Clip | None = None
     own: Clip | None = None
@@ -35,6 +39,7 @@ class Weights:
     beauty: Clip | None = None
     tower: ImageEncoder | None = None
     head: tuple[Tensor, Tensor] | None = None
+    inverse_dynamics: InverseDynamics | None = None
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
@@ -42,16 +47,19 @@ class Weights:
         """Changes when a score by them may."""
         return "\n".join(f"{name} {file['sha256']}" for name, files in self.files.items() for file in files)
 
-    def of_film(self) -> WeightedFilm:
-        """The measures of one film, empty."""
-        return WeightedFilm(self)
+    def of_film(self, on_watched: Callable[[int], object] = lambda seen: None) -> WeightedFilm:
+        """The measures of one film, empty. on_watched: called with how many frames inverse dynamics have seen."""
+        return WeightedFilm(self, on_watched)
 
 
 class WeightedFilm:
-    """Feed it frames with `add`; `about` then has the measures whose weights are at hand."""
+    """Feed it frames with `add`; `about` then has the measures whose weights are at hand, but for those that `seen`
+    is compared with the film's inputs for."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, on_watched: Callable[[int], object]) -> None:
         self._weights = weights
+        network = weights.inverse_dynamics
+        self._watched = WatchedFilm(network, on_watched) if network is not None else None
         self._temporal, self._own, self._beauty, self._quality = Temporal(), Temporal(), Mean(), Mean()
 
     def add(self, frames: Tensor) -> None:
@@ -70,6 +78,8 @@ class WeightedFilm:
             self._beauty.add(aesthetic(vectors[id(w.beauty)], *w.head))
         if w.quality is not None and w.quality.prompts is not None:
             self._quality.add(good_photo(vectors[id(w.quality)], w.quality.prompts, w.quality.scale))
+        if self._watched is not None:
+            self._watched.add(frames)
 
     def about(self) -> dict[str, float | None]:
         """Measure -> number; None where the film is too short. Without those whose weights are not at hand."""
@@ -77,12 +87,22 @@ class WeightedFilm:
             "temporal_consistency": self._temporal, "temporal_consistency_tower": self._own,
             "aesthetic_quality": self._beauty, "clip_iqa": self._quality,
         }  # fmt: skip
-        return {name: found[name].score for name in MEANS if name in self._weights.files}
+        return {name: found[name].score for name in MEANS if name in found and name in self._weights.files}
+
+    def seen(self) -> Predicted | None:
+        """Keys and turns that inverse dynamics saw, when all frames came; None without their weights."""
+        return self._watched.end() if self._watched is not None else None
 
 
-def load_weights(clips: Sequence[Path], tower: Path | None, head: Path | None, device: torch.device) -> Weights:
-    """Load what was named: folders of CLIPs, which are told apart by their sizes, an image tower, and LAION's linear
-    head. Raises CheckpointError where one cannot be used."""
+def load_weights(
+    clips: Sequence[Path],
+    tower: Path | None,
+    head: Path | None,
+    device: torch.device,
+    inverse_dynamics: Path | None = None,
+) -> Weights:
+    """Load what was named: folders of CLIPs, which are told apart by their sizes, an image tower, LAION's linear head,
+    and inverse dynamics, a file or its folder. Raises CheckpointError where one cannot be used."""
     loaded = [load_clip(path, device) for path in clips]
     b32, l14 = (next((clip for clip in loaded if clip.is_like(kind)), None) for kind in (B32, L14))
     others = [clip for clip in loaded if not clip.is_like(B32)]
@@ -99,13 +119,13 @@ def load_weights(clips: Sequence[Path], tower: Path | None, head: Path | None, d
     own = None if tower is not None or not others else others[0]
     sums: dict[Path, dict[str, Any]] = {}
 
-    def about(path: Path) -> dict[str, Any]:
+    def about(path: Path, licence: str = "") -> dict[str, Any]:
         if path not in sums:
             found = sha256_of(path)
             sums[path] = {
                 "file": readable_path(f"{path.absolute().parent.name}/{path.name}"),
                 "sha256": found,
-                "licence": licence_of(found),
+                "licence": licence or licence_of(found),
             }
         return sums[path]
 
@@ -120,7 +140,12 @@ def load_weights(clips: Sequence[Path], tower: Path | None, head: Path | None, d
             files["temporal_consistency_tower"] = [about(file.path)]
     if beauty is not None and head is not None:
         files["aesthetic_quality"] = [about(beauty.path), about(head)]
-    return Weights(b32, own, quality, beauty, encoder, linear, files)
+    watching = None
+    if inverse_dynamics is not None:
+        place = inverse_dynamics / FILE if inverse_dynamics.is_dir() else inverse_dynamics
+        watching = load_inverse_dynamics(place, device)
+        files |= {name: [about(place, LICENCE_OF_INVERSE_DYNAMICS)] for name in MEASURES}
+    return Weights(b32, own, quality, beauty, encoder, linear, watching, files)
 
 
 def _head(path: Path) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,29 @@
+"""A network that was made without values gets those of a file."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from ...checkpoints.reader import WeightsFile
+from ...errors import CheckpointError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def fill(network: Network, file: WeightsFile, device: torch.device, wrong: str, fix: str) -> Network:
+    """The network, which is on the meta device until now, with the weights of a file in float32, to be run only. wrong,
+    fix: said of a file that has others. Raises CheckpointError."""
+    state = {}
+    for name, place in network.state_dict().items():
+        info = file.tensors.get(name)
+        if info is None or tuple(info.shape) != tuple(place.shape):
+            what = "is missing" if info is None else f"is {list(info.shape)} instead of {list(place.shape)}"
+            raise CheckpointError(f"{file.name} {wrong}: {name} {what}; {fix}.")
+        state[name] = file.tensor(name).to(device, torch.float32)
+        if not torch.isfinite(state[name]).all():
+            raise CheckpointError(f"{name} of {file.name} holds values that are not numbers; the file is damaged.")
+    network.load_state_dict(state, assign=True)
+    return network.eval().requires_grad_(False)
