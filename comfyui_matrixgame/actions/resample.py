@@ -15,17 +15,26 @@ def rows_of(count: int, fps: float, to_fps: float = FPS) -> int:
     return max(1, round(count * to_fps / fps))
 
 
-def nearest(samples: NDArray, fps: float, to_fps: float = FPS) -> NDArray:
-    """What is held: for each new row the sample at its middle. [T, ...] -> [rows, ...]"""
+def nearest(samples: NDArray, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> NDArray:
+    """What is held: for each new row the sample at its middle. [T, ...] -> [rows, ...]
+
+    times: [T + 1] seconds at which samples begin and the last ends, where they do not come evenly.
+    """
     rows = rows_of(len(samples), fps, to_fps)
-    at = ((np.arange(rows) + 0.5) * fps / to_fps).astype(np.int64)
+    at = _samples_at(np.arange(rows) + 0.5, fps, to_fps, times).astype(np.int64)
     return samples[np.minimum(at, len(samples) - 1)]
 
 
-def spread(amounts: Numbers, fps: float, to_fps: float = FPS) -> Numbers:
-    """What is moved: amounts per sample as amounts per new row with the same sum. [T, C] -> [rows, C]"""
+def spread(amounts: Numbers, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> Numbers:
+    """What is moved: amounts per sample as amounts per new row with the same sum. [T, C] -> [rows, C]. times: see
+    `nearest`."""
     rows = rows_of(len(amounts), fps, to_fps)
     total = np.concatenate([np.zeros((1, amounts.shape[1])), np.cumsum(amounts, axis=0)])
-    at = np.minimum(np.arange(rows + 1) * fps / to_fps, len(amounts))
+    at = np.minimum(_samples_at(np.arange(rows + 1), fps, to_fps, times), len(amounts))
     at[-1] = len(amounts)
     return np.diff(np.stack([np.interp(at, np.arange(len(total)), column) for column in total.T], axis=1), axis=0)
+
+
+def _samples_at(rows: NDArray, fps: float, to_fps: float, times: Numbers | None) -> Numbers:
+    """Where among the samples new rows are: 2.5 is the middle of the third."""
+    return rows * fps / to_fps if times is None else np.interp(rows / to_fps, times, np.arange(len(times)))

@@ -27,6 +27,7 @@ from .high_range import is_high_range, plain
 from .interlaced import deinterlaced
 
 Note = Callable[[str], object] | None
+UNEVEN = 0.1  # of the usual time between frames: more is a variable rate
 WIDEST_PIXEL = 4  # times its height
 MOST_PIXELS = 40_000_000  # of a frame: 8K has 33 million
 # no lists of other files (HLS, concat), no devices, no addresses
@@ -46,6 +47,36 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
             return
         if index >= first:
             yield frame.pixels()
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a file says without being decoded. times: [frames] seconds at which frames come, from the first."""
+
+    frames: int
+    rate: float
+    times: np.ndarray
+    even: bool
+
+
+def facts_of_video(path: str | Path) -> Facts:
+    """Facts of a video. Raises VideoError."""
+    with open_video(path) as container:
+        stream = film_of(container)
+        assert stream is not None
+        base = float(stream.time_base or 0)
+        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
+        rate = float(stream.average_rate or FPS)
+    count = len(stamps)
+    times = np.array(sorted(stamp for stamp in stamps if stamp is not None), float) * base
+    if len(times) < count or not base:
+        return Facts(count, rate, np.arange(count) / rate, True)
+    times = times - times[0] if count else times
+    steps = np.diff(times)
+    if len(steps) and np.median(steps) > 0:
+        rate = float(1 / steps.mean())
+    even = not len(steps) or bool((abs(steps - np.median(steps)) <= UNEVEN * np.median(steps) + 2 * base).all())
+    return Facts(count, rate, times, even)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ from typing import Any
 from ..errors import DatasetError
 from ..system.files import path_argument, readable_path, write_whole
 from ..system.targets import check_folder, check_target
-from ..variants import VARIANTS, default_variant, get_variant
+from ..variants import FPS, VARIANTS, default_variant, get_variant
 
 WORST = 10
+LEAST_FPS, MOST_FPS = 1, 240
 LAYOUTS = ("lerobot-2.1", "lerobot-3.0", "fastvideo", "forgewm")
 
 
@@ -56,6 +57,10 @@ def _add_export(inner: argparse._SubParsersAction) -> None:
     export.add_argument("target", type=path_argument, help="folder of the export; what is there already is kept")
     export.add_argument("--as", dest="layout", choices=LAYOUTS, required=True)
     export.add_argument("--variant", choices=VARIANTS, help="game variant of inputs that do not say it")
+    export.add_argument(
+        "--fps", type=float, metavar="N",
+        help=f"resample clips of other rates, with their inputs, to N frames a second; models play at {FPS}",
+    )  # fmt: skip
     latents = export.add_argument_group("of fastvideo and forgewm, which hold latents")
     latents.add_argument("--vae", type=path_argument, metavar="FILE", help="Wan 2.1 VAE (default: the demo world's)")
     latents.add_argument(
@@ -126,15 +131,19 @@ def _export(args: argparse.Namespace) -> int:
     from ..media.datasets.exports.lerobot import export_lerobot
     from ..media.datasets.find import find_dataset
 
+    if args.fps is not None and not LEAST_FPS <= args.fps <= MOST_FPS:
+        raise DatasetError(f"--fps is {LEAST_FPS} to {MOST_FPS} frames a second, such as {FPS}.")
     dataset = find_dataset(Path(args.dataset), None if args.variant is None else get_variant(args.variant))
     target = Path(args.target)
     if target.resolve().is_relative_to(dataset.root.resolve()):
         raise DatasetError(f"{readable_path(target)} lies in the dataset itself; name a folder outside of it.")
     check_folder(target, "TARGET")
     if args.layout.startswith("lerobot"):
-        out = _counted("episode", lambda say: export_lerobot(dataset, target, int(args.layout[8]), say))
+        out = _counted("episode", lambda say: export_lerobot(dataset, target, int(args.layout[8]), say, args.fps))
     else:
         out = _export_latents(args, dataset, target)
+    for line in out.told():
+        print(line, file=sys.stderr)
     for name, why in out.lost.items():
         print(f"left out {name}: {why}", file=sys.stderr)
     print(f"{readable_path(target)}: {out.made} written, {out.there} there before, {len(out.lost)} left out")
@@ -171,7 +180,7 @@ def _export_latents(args: argparse.Namespace, dataset: Any, target: Path) -> Any
     tower = load_vision(vision, args.dtype, device) if is_fastvideo and vision else None
     encoders = Encoders(load_vae(vae, args.dtype, device), tower, size)
     export = fastvideo.export_fastvideo if is_fastvideo else forgewm.export_forgewm
-    return _counted("sample", lambda say: export(dataset, target, encoders, frames, per_file, say))
+    return _counted("sample", lambda say: export(dataset, target, encoders, frames, per_file, say, args.fps))
 
 
 def _counted(unit: str, work: Callable[[Callable[[Any], object]], Any]) -> Any:

@@ -51,6 +51,16 @@ class Clip:
     frames: int | None = None
     inputs: Path | None = None
 
+    @property
+    def id(self) -> str:
+        """What an export calls it, so that it goes on: its name, and what was done to it."""
+        return self.name
+
+    @property
+    def is_film(self) -> bool:
+        """Whether the film holds the frames of this clip, and no others."""
+        return self.frames is None and not self.first
+
     def pixels(self, start: int = 0, count: int | None = None) -> Iterator[NDArray[np.uint8]]:
         """Frames [H, W, 3] of the clip, from frame `start` of it on. Raises VideoError."""
         most = None if self.frames is None else max(0, self.frames - start)

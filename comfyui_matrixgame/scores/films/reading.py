@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,24 +12,13 @@ from torch import Tensor
 from ...actions.track import ActionTrack
 from ...errors import VideoError
 from ...media.images import read_pixels
-from ...media.video_reader import decoded_frames, film_of, open_video
+from ...media.video_reader import Facts, decoded_frames, facts_of_video
 from ...system.words import counted
 from ...variants import FPS
 from ..film import CHUNK
 
-UNEVEN = 0.1  # of the usual time between frames: more is a variable rate
 MOST_PIXELS = 8_000_000  # of a chunk: large frames come in smaller ones
 NEAR = 0.02  # of a rate
-
-
-@dataclass(frozen=True)
-class Facts:
-    """What a file says without being decoded. times: [frames] seconds at which frames come, from the first."""
-
-    frames: int
-    rate: float
-    times: np.ndarray
-    even: bool
 
 
 def facts_of(place: Path) -> Facts:
@@ -38,22 +26,7 @@ def facts_of(place: Path) -> Facts:
     if place.is_dir():
         count = len(_pictures(place))
         return Facts(count, FPS, np.arange(count) / FPS, True)
-    with open_video(place) as container:
-        stream = film_of(container)
-        assert stream is not None
-        base = float(stream.time_base or 0)
-        stamps = [packet.pts for packet in container.demux(stream) if packet.size]
-        rate = float(stream.average_rate or FPS)
-    count = len(stamps)
-    times = np.array(sorted(stamp for stamp in stamps if stamp is not None), float) * base
-    if len(times) < count or not base:
-        return Facts(count, rate, np.arange(count) / rate, True)
-    times = times - times[0] if count else times
-    steps = np.diff(times)
-    if len(steps) and np.median(steps) > 0:
-        rate = float(1 / steps.mean())
-    even = not len(steps) or bool((abs(steps - np.median(steps)) <= UNEVEN * np.median(steps) + 2 * base).all())
-    return Facts(count, rate, times, even)
+    return facts_of_video(place)
 
 
 def chunks_of(place: Path, note: Callable[[str], object] = lambda text: None) -> Iterator[Tensor]:

@@ -29,7 +29,7 @@ CAPTION = "A first-person game."
 
 def export_fastvideo(
     dataset: Dataset, target: Path, encoders: Encoders, frames: int = FRAMES, per_file: int = PER_FILE,
-    on_sample: Callable[[Exported], object] = lambda out: None,
+    on_sample: Callable[[Exported], object] = lambda out: None, fps: float | None = None,
 ) -> Exported:  # fmt: skip
     """Write what is missing of a dataset as tables of `per_file` samples; a table counts once it is whole. Raises
     MatrixGameError."""
@@ -47,7 +47,7 @@ def export_fastvideo(
             number += 1
             rows.clear()
 
-    for window in windows_of(dataset, frames, out):
+    for window in windows_of(dataset, frames, out, fps):
         if window.id in known:
             out.there += 1
         else:

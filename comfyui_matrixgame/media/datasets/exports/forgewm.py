@@ -28,7 +28,7 @@ Shapes = dict[str, tuple[int, ...]]
 
 def export_forgewm(
     dataset: Dataset, target: Path, encoders: Encoders, frames: int = FRAMES, per_shard: int = PER_SHARD,
-    on_sample: Callable[[Exported], object] = lambda out: None,
+    on_sample: Callable[[Exported], object] = lambda out: None, fps: float | None = None,
 ) -> Exported:  # fmt: skip
     """Write what is missing of a dataset as shards of `per_shard` samples; each sample is there whole or not at all.
     Raises MatrixGameError."""
@@ -36,7 +36,7 @@ def export_forgewm(
     target.mkdir(parents=True, exist_ok=True)
     out, known, number = Exported(), _known(target, lmdb), 0
     seen = {name for ids in known.values() for name in ids}
-    for window in windows_of(dataset, frames, out):
+    for window in windows_of(dataset, frames, out, fps):
         if window.id in seen:
             out.there += 1
         else:

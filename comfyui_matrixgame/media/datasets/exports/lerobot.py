@@ -11,8 +11,8 @@ import numpy as np
 
 from ....errors import DatasetError, MatrixGameError
 from ....system.files import write_whole, written_whole
-from ....variants import Variant
-from ..clips import Clip, Dataset
+from ....variants import FPS, Variant
+from ..clips import Dataset
 from ..extras import needed
 from ..lerobot import (
     CHUNK,
@@ -27,7 +27,8 @@ from ..lerobot import (
     write_table,
     write_video,
 )
-from .windows import Exported, rows_of_clip
+from .resampled import SAME
+from .windows import Exported, Usable, usable_clip
 
 PLAN = "export.json"
 TASK = "play"
@@ -37,39 +38,47 @@ OWN_2 = ("total_chunks", "total_videos")
 
 
 def export_lerobot(
-    dataset: Dataset, target: Path, version: int = 2, on_episode: Callable[[Exported], object] = lambda out: None
-) -> Exported:
-    """Write what is missing of a dataset: an episode for each clip. version: 2 (2.1) or 3 (3.0). Clips that cannot be
-    used are left out. Raises MatrixGameError."""
+    dataset: Dataset, target: Path, version: int = 2, on_episode: Callable[[Exported], object] = lambda out: None,
+    fps: float | None = None,
+) -> Exported:  # fmt: skip
+    """Write what is missing of a dataset: an episode for each clip. version: 2 (2.1) or 3 (3.0). fps: frames a second
+    that clips are resampled to. Clips that cannot be used are left out. Raises MatrixGameError."""
     needed("pyarrow")
     out = Exported(lost=dict(dataset.lost))
-    usable: list[tuple[Clip, Any, float, int]] = []
+    usable: list[Usable] = []
     for clip in dataset.clips:
         try:
-            usable.append((clip, *rows_of_clip(clip)))
+            usable.append(usable_clip(clip, fps, out))
         except (MatrixGameError, OSError) as error:
             out.lost[clip.name] = str(error)
     if not usable:
         raise DatasetError(f"No clip of {dataset.root} can be exported: {next(iter(out.lost.values()), 'it has none')}")
-    variant = usable[0][1].variant
-    if any(track.variant != variant for _, track, _, _ in usable):
+    variant = usable[0].track.variant
+    if any(each.track.variant != variant for each in usable):
         raise DatasetError("Its clips are of several variants; choose with --variant.")
-    _check_plan(target, version, [clip.name for clip, _, _, _ in usable])
-    tasks = list(dict.fromkeys(clip.task or TASK for clip, _, _, _ in usable))
+    rates = sorted({round(each.rate, 2) for each in usable})
+    if rates[-1] - rates[0] > SAME * rates[0]:
+        raise DatasetError(
+            f"Its clips have {rates[0]:g} to {rates[-1]:g} frames a second, and a LeRobot dataset has one rate; name "
+            f"it with --fps, such as --fps {FPS}."
+        )
+    _check_plan(target, version, [each.clip.id for each in usable])
+    tasks = list(dict.fromkeys(each.clip.task or TASK for each in usable))
     first = 0
-    for number, (clip, track, rate, count) in enumerate(usable):
+    for number, each in enumerate(usable):
+        clip = each.clip
         table, video = paths_of(target, number, version)
         if table.exists():
             out.there += 1
         else:
-            whole = clip.frames is None and not clip.first and clip.video.suffix.lower() == ".mp4"
-            made, colours = copy_video(video, clip.video) if whole else write_video(video, clip.pixels(), rate)
-            if made != count:
-                raise DatasetError(f"{clip.name} has {made} of its {count} frames; leave it out, or mend it.")
+            whole = clip.is_film and clip.video.suffix.lower() == ".mp4"
+            made, colours = copy_video(video, clip.video) if whole else write_video(video, clip.pixels(), each.rate)
+            if made != each.count:
+                raise DatasetError(f"{clip.name} has {made} of its {each.count} frames; leave it out, or mend it.")
             task = tasks.index(clip.task or TASK)
-            write_table(target, Episode(number, track, None, task, rate, first), colours, table)
+            write_table(target, Episode(number, each.track, None, task, each.rate, first), colours, table)
             out.made += 1
-        first += count
+        first += each.count
         on_episode(out)
     if version == 2:
         write_meta(target, len(usable), tasks, variant)
