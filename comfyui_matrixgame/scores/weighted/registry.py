@@ -15,8 +15,9 @@ PREDICTED = (
     "`--predictions`, what OpenAI's own program made of the films"
 )
 CHUNKS = (
-    "Seen by this program's network in float32, in chunks of 128 frames that know nothing of each other, or read from "
-    "files of --predictions; the benchmark shows the model a whole film of at most 64 frames at once."
+    "Seen by this program's network in float32, in chunks of 128 frames that know nothing of each other, of which the "
+    "last reaches back, or read from files of --predictions; the benchmark shows the model a whole film, of at most 64 "
+    "frames, at once."
 )
 LEARNED = "The model learned Minecraft at 20 frames a second; other games and rates are read as if they were that."
 
