@@ -96,7 +96,10 @@ def prompt(blocks: int, small: bool, seed: int) -> dict[str, Any]:
         "w": ("MatrixGameStartWorld", start if small else {**start, "clip_vision": ["c", 0]}),
         "a": ("MatrixGameActionTimeline", {"variant": UNIVERSAL.name, "script": f"w {12 * blocks - 3}f"}),
         "r": ("MatrixGameRollOut", {"world": ["w", 0], "actions": ["a", 0], "images": "when connected"}),
-        "s": ("SaveVideo", {"video": ["r", 1], "filename_prefix": "a", "format": "auto", "format.codec": "auto"}),
+        "s": (
+            "SaveVideo",
+            {"video": ["r", 1], "filename_prefix": "a", "format": "auto", "codec": "auto", "format.codec": "auto"},
+        ),
     }
     made = {name: {"class_type": kind, "inputs": inputs} for name, (kind, inputs) in nodes.items()}
     return made | {"i": picture} | ({} if small else {"c": tower})

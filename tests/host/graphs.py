@@ -12,6 +12,7 @@ from .server import PACK
 WORKFLOWS = sorted((PACK / "workflows").glob("*.json"))
 VIRTUAL = {"MarkdownNote", "Note"}  # drawn by the frontend, unknown to the server
 AFTER_GENERATE = "control_after_generate"
+SAVED_AS = {"format": "auto", "codec": "auto", "format.codec": "auto"}  # ComfyUI 0.33.0 and newer ones
 
 Node = dict[str, Any]
 
@@ -81,7 +82,7 @@ def to_prompt(workflow: Mapping[str, Any], object_info: Mapping[str, Any]) -> di
         if node["type"] in VIRTUAL:
             continue
         if node["type"] == "SaveVideo":
-            inputs = {"filename_prefix": node["widgets_values"][0], "format": "auto", "format.codec": "auto"}
+            inputs = {"filename_prefix": node["widgets_values"][0], **SAVED_AS}
         else:
             inputs = widgets_of(node, object_info)
         for slot in node.get("inputs", []):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .graphs import Graph, Link
+from .graphs import SAVED_AS, Graph, Link
 from .models import CLIP, UNIVERSAL, VAE
 
 WIDTH, HEIGHT = 96, 64  # small enough for a processor that is busy
@@ -41,8 +41,7 @@ def add_rollout(graph: Graph, world: Link, script: str, variant: str = "universa
 
 def add_video(graph: Graph, rollout: Link, prefix: str) -> Link:
     """Save the video of a rollout."""
-    options = {"format": "auto", "format.codec": "auto"}
-    return graph.add("SaveVideo", video=rollout[1], filename_prefix=prefix, **options)
+    return graph.add("SaveVideo", video=rollout[1], filename_prefix=prefix, **SAVED_AS)
 
 
 def simple(script: str, prefix: str = "video", seed: int = 0) -> tuple[Graph, Link]:

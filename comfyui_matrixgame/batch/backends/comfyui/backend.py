@@ -20,7 +20,7 @@ from ..local import source_of
 from .client import HostClient
 from .hosts import check_hosts
 from .service import JOBS_ON_A_HOST, Host, Service, Work
-from .workflow import Workflow, default_workflow, fill, load_workflow, model_values
+from .workflow import Workflow, default_workflow, fill, for_every_host, load_workflow, model_values
 
 
 class ComfyBackend:
@@ -66,7 +66,8 @@ class ComfyBackend:
 
     def prompt(self, task: Task, start: str) -> Workflow:
         """What a host is asked for a task. start: name of the uploaded picture or clip."""
-        return fill(self.workflow(task), self._values(task, start) | {"name": f"matrixgame_batch/{task.key}"})
+        workflow = self.workflow(task) if self._own is not None else for_every_host(self.workflow(task))
+        return fill(workflow, self._values(task, start) | {"name": f"matrixgame_batch/{task.key}"})
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         room = JOBS_ON_A_HOST * len(self._hosts)

@@ -87,6 +87,17 @@ def default_workflow(jobs: JobFile, clip: bool, keep: tuple[str, ...]) -> Workfl
     return nodes
 
 
+def for_every_host(workflow: Workflow) -> Workflow:
+    """The built-in workflow for ComfyUI 0.33.0 too, whose Save Video has its codec beside the format and not in it.
+
+    What a host has no input for it leaves alone; results keep the names that `default_workflow` gives them.
+    """
+    video = workflow.get("video")
+    if video is None:
+        return workflow
+    return workflow | {"video": {**video, "inputs": {**video["inputs"], "codec": "auto"}}}
+
+
 def lossless(keep: tuple[str, ...]) -> bool:
     """Whether single frames are kept, so that they are fetched instead of the video."""
     return bool({"png", "jpeg"} & set(keep))
