@@ -7,6 +7,7 @@ from typing import Any
 from comfy_api.latest import ComfyExtension, io, ui
 
 from .comfyui_matrixgame import host
+from .comfyui_matrixgame.actions import MAX_SEED
 from .comfyui_matrixgame.actions.drawing import POSITIONS, STYLES
 from .comfyui_matrixgame.compute.choices import EXACT, PRECISIONS
 from .comfyui_matrixgame.host import choices, routes
@@ -18,7 +19,7 @@ from .comfyui_matrixgame.variants import MOST_WINDOW, NEWEST, SAME_VIEW, default
 
 HEIGHT, WIDTH = default_variant().size
 CATEGORY = "MatrixGame"
-MOST_FIRST_SEED = 2**53 - 100  # of a gallery: a browser keeps no larger numbers whole
+MOST_PICTURES = 36  # of a gallery
 Actions = io.Custom("MATRIXGAME_ACTIONS")
 World = io.Custom("MATRIXGAME_WORLD")
 Vae = io.Custom("MATRIXGAME_VAE")
@@ -1002,9 +1003,13 @@ class SeedGallery(io.ComfyNode):
                 World.Input("world", tooltip="The world to go on from: Start World's, Roll Out's, or Load World's."),
                 Actions.Input("actions", tooltip="What the player does; only the first blocks of it are made."),
                 io.Int.Input(
-                    "first_seed", default=1, min=0, max=MOST_FIRST_SEED, tooltip="The first seed; the others count up."
+                    "first_seed",
+                    default=1,
+                    min=0,
+                    max=MAX_SEED + 1 - MOST_PICTURES,
+                    tooltip="The first seed; the others count up.",
                 ),
-                io.Int.Input("count", default=6, min=2, max=36, tooltip="How many seeds, and pictures."),
+                io.Int.Input("count", default=6, min=2, max=MOST_PICTURES, tooltip="How many seeds, and pictures."),
                 io.Int.Input(
                     "blocks", default=1, min=1, max=3, tooltip="Blocks to make with each; the last frame is shown."
                 ),

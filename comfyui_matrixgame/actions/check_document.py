@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import ActionError
 from ..variants import FPS, FRAMES_PER_BLOCK, VARIANTS, Variant, frames_of_blocks, refresh
-from .track import MAX_SEED
+from . import MAX_SEED
 from .vocabulary import AXES, EASINGS, held_keys
 
 FORMAT = "matrixgame.timeline"

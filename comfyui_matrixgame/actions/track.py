@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from ..errors import ActionError
 from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK, Variant, first_input_of_block
+from . import MAX_SEED
 
 Floats = NDArray[np.float32]
 Seeds = tuple[tuple[int, int], ...]  # (row, seed)
-MAX_SEED = 2**53 - 1  # of a change: a browser keeps no larger number whole
 _EMPTY = "The track is empty; it needs at least one input row."
 
 

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from comfyui_matrixgame.actions import MAX_SEED
 from comfyui_matrixgame.actions.check_document import MAX_SEEDS
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.actions.script.lexer import ScriptError
 from comfyui_matrixgame.actions.script.printer import print_script
 from comfyui_matrixgame.actions.script.read_script import parse_script
-from comfyui_matrixgame.actions.track import MAX_SEED, ActionTrack, row_of_seed, rows_of_blocks
+from comfyui_matrixgame.actions.track import ActionTrack, row_of_seed, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.terminal.shared.inputs import with_seeds_at

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ...variants import Variant
+from .. import MAX_SEED
 from ..check_document import MAX_FRAMES, MAX_MARKERS, MAX_NAME
-from ..track import MAX_SEED
 from ..vocabulary import AXES
 from .directives import DirectiveReader
 from .lexer import ScriptError, Token, place_of

@@ -7,7 +7,7 @@ import re
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ...actions.track import MAX_SEED
+from ...actions import MAX_SEED
 from ...errors import VariantError
 from ...system.files import path_argument
 from ...variants import NEWEST, SAME_VIEW, Tried, steps_of_text
