@@ -66,3 +66,28 @@ export function setSeed(doc, block, seed) {
   const seeds = seed === null ? others : [...others, [FRAMES_PER_BLOCK * block, seed]];
   return withSeeds(withoutSource(doc), seeds.sort(([a], [b]) => a - b).slice(0, MAX_SEEDS));
 }
+
+/**
+ * The seeds of a piece of `rows` rows that is put over rows at..to, as often as it fits, in the place of those that were
+ * there. What follows keeps the seed that it had; where that was the world's own, the piece's last one goes on.
+ * @param {Timeline} doc @param {SeedChange[]} seeds by row of the piece @param {number} rows @param {number} at
+ * @param {number} to @returns {Timeline}
+ */
+export function putSeeds(doc, seeds, rows, at, to) {
+  if (!seeds.length) return doc;
+  const end = blockFrom(to);
+  const before = [...seedsByBlock(doc)].sort(([a], [b]) => a - b);
+  const kept = before.filter(([block]) => block < blockFrom(at) || block >= end);
+  /** @type {Map<number, number>} */
+  const after = new Map(kept);
+  for (let start = at; start < to; start += rows)
+    for (const [row, seed] of seeds) if (start + row < to) after.set(blockOfInput(start + row), seed);
+  const held = before.findLast(([block]) => block <= end)?.[1];
+  if (held !== undefined && !after.has(end) && FRAMES_PER_BLOCK * end < doc.length) after.set(end, held);
+  const changes = [...after].sort(([a], [b]) => a - b);
+  const rowsOf = changes.map(([block, seed]) => /** @type {SeedChange} */ ([FRAMES_PER_BLOCK * block, seed]));
+  return withSeeds(withoutSource(doc), rowsOf.slice(0, MAX_SEEDS));
+}
+
+/** The first block whose change of the seed stands at row t or behind it. @param {number} t */
+const blockFrom = (t) => Math.ceil(t / FRAMES_PER_BLOCK);

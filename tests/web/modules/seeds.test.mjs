@@ -166,3 +166,60 @@ test("a take that was played has no other seed than its world's", () => {
   const take = withTake(doc, editorOf("d 57f").doc);
   assert.deepEqual([take.seeds, activeSeeds(take)], [[[48, 7]], []]);
 });
+
+test("a script that is pasted brings its seeds, and what follows keeps its own", () => {
+  const script = "w 1b; seed 5; d 2b; seed 6; s 1b";
+  const editor = editorOf();
+  editor.moveTo(24);
+  assert.equal(editor.paste(script), null);
+  assert.deepEqual(activeSeeds(editor.doc), [
+    [36, 5],
+    [60, 6],
+  ]); // 6 goes on, as in a script
+  assert.match(editor.said.at(-1), /Pasted 48 frames at 24, with their seeds/);
+  editor.undo();
+  assert.deepEqual(activeSeeds(editor.doc), []);
+  editor.redo();
+
+  // over seeds that were there: those of the blocks go, and the block behind goes on with the one that it had
+  editor.apply(() => setSeed(setSeed(setSeed(editor.doc, 0, 1), 4, 2), 5, null));
+  editor.selection = null;
+  editor.moveTo(36);
+  editor.paste("seed 9; w 1b; seed 8; w 1b");
+  assert.deepEqual(activeSeeds(editor.doc), [
+    [0, 1],
+    [36, 9],
+    [48, 8],
+    [60, 2],
+  ]);
+  assert.deepEqual(stored(editor).seeds, editor.doc.seeds);
+
+  // as often as it fits into a selection; a script without seeds, or one for some lanes, leaves them
+  const often = editorOf();
+  often.select(0, 72);
+  often.paste("w 1b; seed 3; d 1b");
+  assert.deepEqual(activeSeeds(often.doc), [
+    [12, 3],
+    [36, 3],
+    [60, 3],
+  ]);
+  for (const [lanes, text] of [
+    [undefined, "s 2b"],
+    [["w"], "seed 4; w 1b"],
+  ]) {
+    often.select(0, 24, lanes);
+    often.paste(text);
+    assert.deepEqual(activeSeeds(often.doc), [
+      [12, 3],
+      [36, 3],
+      [60, 3],
+    ]);
+  }
+
+  // into a branch, and from a row inside a block: the block of the row that the script says
+  const branch = editorOf();
+  branch.fork();
+  branch.moveTo(20);
+  branch.paste("seed 7; w 1b");
+  assert.deepEqual([branch.doc.seeds, activeSeeds(branch.doc)], [undefined, [[24, 7]]]);
+});

@@ -2,9 +2,10 @@
 /**
  * Copy, paste, repeat: what is on the clipboard is always a script, so that it can be read, kept and pasted anywhere.
  */
-import { DocumentError, emptyDocument, readDocument } from "../../model/document.mjs";
+import { DocumentError, activeSeeds, emptyDocument, readDocument } from "../../model/document.mjs";
 import { convertVariant } from "../../model/convert.mjs";
 import { editableLanes, repeatRange, setLength, takeRange } from "../../model/edit.mjs";
+import { putSeeds } from "../../model/edit_signs.mjs";
 import { parseScript, printScript } from "../../script/script.mjs";
 
 /** @typedef {import("./editor.mjs").Editor} Editor */
@@ -37,9 +38,12 @@ export function pasteText(editor, text) {
   const to = chosen ? chosen.b : Math.min(editor.doc.length, at + script.frames);
   const lanes = (chosen?.lanes ?? editableLanes(editor.doc)).filter((lane) => lane !== "idle");
   const piece = takeRange(script.document, lanes, 0, script.frames);
-  editor.apply((doc) => repeatRange(doc, piece, script.frames, at, to));
+  // seeds are of all lanes: a piece for some of them leaves those that are there
+  const all = editableLanes(editor.doc).every((lane) => lanes.includes(lane));
+  const seeds = all ? activeSeeds(script.document) : [];
+  editor.apply((doc) => putSeeds(repeatRange(doc, piece, script.frames, at, to), seeds, script.frames, at, to));
   if (!chosen) editor.select(at, to);
-  editor.say("say.pasted", { n: to - at, t: at });
+  editor.say(seeds.length ? "say.pastedSeeds" : "say.pasted", { n: to - at, t: at });
 }
 
 /** The selection once more, right behind itself; the timeline grows where it must. @param {Editor} editor */
