@@ -68,8 +68,8 @@ export function setSeed(doc, block, seed) {
 }
 
 /**
- * The seeds of a piece of `rows` rows that is put over rows at..to, as often as it fits, in the place of those that were
- * there. What follows keeps the seed that it had; where that was the world's own, the piece's last one goes on.
+ * The seeds of a piece of `rows` rows that is put over rows at..to, as often as it fits, in the place of those that
+ * were there. What follows keeps the seed that it had; where that was the world's own, the piece's last one goes on.
  * @param {Timeline} doc @param {SeedChange[]} seeds by row of the piece @param {number} rows @param {number} at
  * @param {number} to @returns {Timeline}
  */
