@@ -18,7 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from comfyui_matrixgame.batch.backends.comfyui.workflow import default_workflow, fill, model_values
+from comfyui_matrixgame.batch.backends.comfyui.workflow import (
+    default_workflow,
+    fill,
+    for_every_host,
+    for_host,
+    model_values,
+    problems_with_host,
+)
 from comfyui_matrixgame.batch.jobs import scripts
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.batch.jobs.output_names import check_names, default_template, parse_template
@@ -211,6 +218,23 @@ def test_comfyui_servers_are_asked_for_the_loras(folder: Path) -> None:
     assert all(workflow[node]["inputs"]["model"] == [before, 0] for node, before in chain)
     asked = [(workflow[f"lora{i}"]["inputs"]["file"], workflow[f"lora{i}"]["inputs"]["strength"]) for i in (1, 2)]
     assert asked == [("a.safetensors", 1.0), ("b.safetensors", 0.5)]
+
+
+def test_comfyui_servers_of_both_kinds_of_save_video_take_the_workflow(folder: Path) -> None:
+    """ComfyUI 0.33.0 needs the codec beside the format; the next one has it in the format."""
+    jobs = read(folder, "images: a.png\nscripts: w 9f\n")
+    workflow = default_workflow(jobs, False, ("mp4",))
+    old = {"required": dict.fromkeys(("video", "filename_prefix", "format", "codec"), ["*"])}
+    new = {"required": dict.fromkeys(("video", "filename_prefix", "format"), ["*"])}
+    others = {
+        node["class_type"]: {"input": {"required": dict.fromkeys(node["inputs"], ["*"])}} for node in workflow.values()
+    }
+    for save in (old, new):
+        info = others | {"SaveVideo": {"input": save}}
+        assert problems_with_host(for_host(workflow, info), info, model_values(jobs, "universal")) == []
+    sent = for_every_host(workflow)["video"]["inputs"]
+    assert (sent["codec"], sent["format.codec"]) == ("auto", "auto")
+    assert for_every_host(default_workflow(jobs, False, ("png",))).keys().isdisjoint({"video"})
 
 
 def test_without_a_size_jobs_have_the_one_that_the_generator_was_trained_at(folder: Path) -> None:

@@ -104,7 +104,7 @@ def test_a_workflow_of_ones_own(host: Host, base: Path, tmp_path: Path, capsys: 
     from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 
     path = write(tmp_path, base, "jobs", keep=["mp4"], scripts=SCRIPTS[1:])
-    own = workflows.default_workflow(read_job_file(path), False, ("mp4",))
+    own = workflows.for_host(workflows.default_workflow(read_job_file(path), False, ("mp4",)), host.get("/object_info"))
     own["generator"]["inputs"]["file"] = UNIVERSAL
     own["world"]["inputs"]["seed"] = "{seed}"
     (tmp_path / "own.json").write_text(json.dumps(own))

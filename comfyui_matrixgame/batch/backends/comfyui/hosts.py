@@ -14,6 +14,7 @@ from .workflow import (
     PICTURE,
     Workflow,
     default_workflow,
+    for_host,
     lossless,
     model_values,
     pack_state,
@@ -49,7 +50,7 @@ async def _ask_all(urls: list[str], jobs: JobFile, workflow: Workflow | None) ->
         for variant in jobs.variants:
             values = model_values(jobs, variant)
             for clip in clips:
-                asked = workflow or default_workflow(jobs, clip, jobs.keep)
+                asked = workflow or for_host(default_workflow(jobs, clip, jobs.keep), info)
                 problems += problems_with_host(asked, info, values)
         if problems:
             raise BatchError(f"{url} cannot do these jobs: {'; '.join(dict.fromkeys(problems))}.")

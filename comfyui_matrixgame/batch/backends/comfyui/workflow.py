@@ -90,12 +90,18 @@ def default_workflow(jobs: JobFile, clip: bool, keep: tuple[str, ...]) -> Workfl
 def for_every_host(workflow: Workflow) -> Workflow:
     """The built-in workflow for ComfyUI 0.33.0 too, whose Save Video has its codec beside the format and not in it.
 
-    What a host has no input for it leaves alone; results keep the names that `default_workflow` gives them.
+    A host leaves alone what it has no input for; results keep the names that `default_workflow` gives them.
     """
     video = workflow.get("video")
     if video is None:
         return workflow
     return workflow | {"video": {**video, "inputs": {**video["inputs"], "codec": "auto"}}}
+
+
+def for_host(workflow: Workflow, info: Mapping[str, Any]) -> Workflow:
+    """The built-in workflow as a host needs it. info: its /object_info."""
+    needed = info.get("SaveVideo", {}).get("input", {}).get("required", {})
+    return for_every_host(workflow) if "codec" in needed else workflow
 
 
 def lossless(keep: tuple[str, ...]) -> bool:
