@@ -59,12 +59,21 @@ class TestPattern:
         self._before.append((self._before[-1][0] + self._turn(padded), padded.slice(len(padded) - 1)))
         self.block += 1
 
-    def go_to(self, block: int) -> None:
+    def go_to(self, block: int, changes: int | None = None) -> None:
         """See Playable.go_to."""
         if not 0 <= block <= self.block:
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         self.block = block
         del self._before[block + 1 :]
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """See Playable.sees: the picture cannot be changed."""
+        return ()
+
+    def change(self, picture: Frames, strength: float, seen: str) -> bool:
+        """See Playable.change; as `sees` has none, nobody asks for it."""
+        raise WorldError("A test picture cannot be changed.")
 
     def still(self) -> Frames:
         """See Playable.still."""

@@ -19,10 +19,12 @@ from ..networks.vae import VideoDecoder
 from ..networks.vae.base import to_uint8
 from ..variants import Variant
 from ..world import Models, Rollout, World, rollout
+from ..world.change import last_block_frames
 from ..world.models import network_id
 from ..world.start import fill_from_latents
 from ..world.take_over import at_work, taken_over
 from ..world.world import next_name
+from .changes.made import MadeChange, See, make_change, sees_with
 from .early_frames import Frames, OnFrames, parts_of_block, with_early_frames
 from .played_blocks import PlayedBlocks
 from .stored_blocks import StoredBlocks
@@ -50,12 +52,23 @@ class Playable(Protocol):
         """Make the next block from the rows it is the first to read. An exception of `on_pass` leaves all as it was."""
         ...
 
-    def go_to(self, block: int) -> None:
-        """Stand before `block`, one that was made, or the next."""
+    def go_to(self, block: int, changes: int | None = None) -> None:
+        """Stand before `block`, one that was made, or the next. changes: how many of the changes of the picture that
+        were made there stay; all by default."""
         ...
 
     def still(self) -> Frames:
         """The last frame before the next block, [H, W, 3]; the start image before the first."""
+        ...
+
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """Which pictures a change may show the network, the default first; none where the picture cannot be changed."""
+        ...
+
+    def change(self, picture: Frames, strength: float, seen: str) -> bool:
+        """Go on from what the last frame should look like, [H, W, 3]; False where nothing changes. See `plan_change`.
+        What it raises leaves all as it was."""
         ...
 
     def close(self) -> None:
@@ -73,7 +86,8 @@ class PlayedWorld:
     keep_frames: keep all frames of the way to here for `frames`; else the last of each block alone. cache: blocks
     that it holds are not made again, and it gets those that are made. folder: where files lie while this is played.
     world: stays where it is, best in main memory. world_bytes: what worlds kept on the way may take on the device.
-    counts: what was made, and what was stored.
+    see: the image tower, with which changes of the picture can be shown to the network. counts: what was made, and what
+    was stored.
     Raises WorldError for a batch, and what `rollout` raises. `close` it.
     """
 
@@ -86,6 +100,7 @@ class PlayedWorld:
         cache: BlockCache | None = None,
         folder: Path | None = None,
         world_bytes: float = WORLD_BYTES,
+        see: See | None = None,
     ) -> None:
         if world.batch != 1:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
@@ -97,6 +112,8 @@ class PlayedWorld:
         self._keep_frames, self._world_bytes = keep_frames, world_bytes
         self._worlds = {world.block: world}  # the first, which stays where it lies, the last, and some between
         self._rows: list[ActionTrack] = []
+        self._see, self._changes = see, dict[int, list[MadeChange]]()  # by the block before which they were made
+        self._changed: Frames | None = None  # the last frame, where it was changed before the block that comes next
         self._blocks = PlayedBlocks(folder)
         self._stored = None if cache is None else StoredBlocks(cache, models, world)
         self.world = world
@@ -128,25 +145,56 @@ class PlayedWorld:
         else:
             latents, frames = self._show_stored(rows, *stored, on_frames, on_pass)
         self._rows.append(rows)
+        self._changed = None
         shown = frames[0].numpy()
         self._blocks.add(latents, shown if self._keep_frames else shown[-1:])
 
-    def go_to(self, block: int) -> None:
+    @property
+    def sees(self) -> tuple[str, ...]:
+        """See Playable.sees."""
+        return sees_with(self._see)
+
+    def change(self, picture: Frames, strength: float, seen: str) -> bool:
+        """See Playable.change."""
+        self._run = None  # its rings would only take room
+        changed = make_change(self._models, self.world, picture, strength, seen, self._see)
+        if changed is None:
+            return False
+        made, world = changed
+        self._changes.setdefault(self.block, []).append(made)
+        if self.block == self.start.block:
+            world = world.to(self.start.image.device)
+        self.world = self._worlds[self.block] = world
+        self._stands_changed()
+        return True
+
+    def go_to(self, block: int, changes: int | None = None) -> None:
         """See Playable.go_to. A world that was not kept is made again from the latents, to the bit."""
         done = block - self.start.block
         if not 0 <= done <= len(self._blocks):
             raise WorldError(f"Block {block} was not played yet; there are blocks up to {self.block}.")
         self._run = None
-        self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= block}
+        had_changes, there = bool(self._changes), self._changes.get(block, [])
+        stay = there[:changes]
+        self._changes = {at: made for at, made in self._changes.items() if at < block} | ({block: stay} if stay else {})
+        last = block if len(stay) == len(there) else block - 1
+        self._worlds = {kept: world for kept, world in self._worlds.items() if kept <= last}
+        first = self.start.block
+        if first not in self._worlds:
+            self._worlds[first] = self._with_changes(self.start).to(self.start.image.device)
         near = max(self._worlds)
         self.world = self._worlds[near]
         if near < block:
             self.world = self._worlds[block] = self._replay(self.world, done)
         del self._rows[done:]
         self._blocks.cut(done)
+        if had_changes:
+            self._stands_changed()
 
     def still(self) -> Frames:
         """See Playable.still."""
+        if self._changed is not None:
+            return self._changed
         if len(self._blocks):
             return self._blocks.frames(len(self._blocks) - 1)[-1]
         return to_uint8(self.start.image.unsqueeze(2))[0, 0].cpu().numpy()
@@ -219,7 +267,21 @@ class PlayedWorld:
         for index in range(world.block - self.start.block, done):
             self.counts.replayed += 1
             world = self._go_through(world, self._blocks.latents(index), self._rows[index])
+            world = self._with_changes(world)
         return world
+
+    def _with_changes(self, world: World) -> World:
+        """The world after the changes that were made where it stands."""
+        for made in self._changes.get(world.block, ()):
+            world = made.of(self._models, world)
+        return world
+
+    def _stands_changed(self) -> None:
+        """Whether the picture was changed where the world stands now, and what it is; the cache's keys follow."""
+        changed = self.block in self._changes
+        self._changed = last_block_frames(self._models, self.world)[-1].numpy() if changed else None
+        if self._stored is not None:
+            self._stored.go_on_from(self._models, self.world)
 
     def _go_through(self, world: World, latents: Tensor, rows: ActionTrack) -> World:
         """The world after a block whose latents are there; takes over the caches of the one before."""

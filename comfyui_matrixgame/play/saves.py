@@ -25,14 +25,14 @@ class TakeSaves:
     def __init__(self, take: Take, choose: Callable[[], Path]) -> None:
         self.path: Path | None = None
         self._take, self._choose = take, choose
-        self._saved = (0, 0)
+        self._saved: tuple[object, ...] = (0, 0, ())
         self._due = 0.0
         self._writer = ThreadPoolExecutor(1, "take")
         self._writing: Future[None] | None = None
 
     def now_and_then(self) -> None:
         """Save what is new, where the time for it has come; returns at once."""
-        state = (self._take.blocks, self._take.left)
+        state = (self._take.blocks, self._take.left, self._take.changes)
         busy = self._writing is not None and not self._writing.done()
         if state != self._saved and not busy and time.monotonic() >= self._due:
             self._saved = state

@@ -17,33 +17,18 @@ from ..errors import MatrixGameError
 from ..system.words import counted
 from ..variants import frames_of_blocks
 from . import MODES, RESPONSIVE
+from .changes.playing import change_picture
 from .early_frames import Frames
 from .events import BlockParts, Event, FramesMade, Pace, StateChanged
 from .held_inputs import HeldInputs
+from .orders import Done, Order, Refused
 from .played_world import Playable
 from .take import Take
 
 READY, PLAYING, PAUSED, FINISHED = "ready", "playing", "paused", "finished"
 POLL = 0.25  # seconds between looks at limits and at the caller's wish to stop
-Done = Callable[[str], None]
-"""Called when an order was obeyed, with an empty text, or with a sentence that says why it was not."""
 
 __all__ = ["FINISHED", "PAUSED", "PLAYING", "READY", "Done", "Event", "FramesMade", "Limits", "Session", "StateChanged"]
-
-
-class Refused(MatrixGameError):
-    """An order that cannot be obeyed now; everything stays as it was."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What the session is to do between two blocks. makes: it makes frames, and waits until those before were taken.
-    late: it is obeyed when the session has ended, too."""
-
-    obey: Callable[[], None]
-    done: Done | None = None
-    makes: bool = False
-    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,7 +66,8 @@ class Session:
         self.held = HeldInputs(played.variant, mode, clock)
         self.take = Take(played.variant, played.seed, played.block)
         self.state, self.reason = READY, ""
-        self.size, self.still = played.size, played.still()  # for players who join, also when what is played is closed
+        # for players who join, also when what is played is closed
+        self.size, self.still, self.sees = played.size, played.still(), played.sees
         self._on_wait = on_wait or (lambda: None)
         self._on_take = on_take or (lambda _: None)
         self.clock = clock
@@ -89,6 +75,7 @@ class Session:
         self._wake = threading.Condition()
         self._stalled = False
         self._over = False
+        self._busy_elsewhere = False
         self._lost_at: float | None = clock()
         self._pace = Pace(clock)
 
@@ -112,7 +99,7 @@ class Session:
 
     def reset(self) -> None:
         """Back to the beginning."""
-        self._order(Order(lambda: self._go_to(0)))
+        self._order(Order(lambda: self._go_to(0, changes=0)))
 
     def set_mode(self, mode: str) -> None:
         """Sample the inputs in another way from the next block on."""
@@ -138,6 +125,16 @@ class Session:
         and the world stays."""
         self._order(Order(lambda: self._start(make), done))
 
+    def change(self, picture: bytes, strength: float, seen: str, done: Done) -> None:
+        """Go on from what the last frame should look like: a picture file's bytes, of its size. strength, seen: see
+        `plan_change` and Playable.sees; an empty `seen` is the default. Without a picture, take back the last change
+        that was made here. Refused while the session is played."""
+        self._order(Order(lambda: self._change(picture, strength, seen), done))
+
+    def wait(self, on: bool) -> None:
+        """Whether the player is busy with the picture elsewhere: as long, the time without input does not count."""
+        self._order(Order(lambda: self._away(on)))
+
     def then(self, done: Done) -> None:
         """Say when all that was ordered before is done."""
         self._order(Order(lambda: None, done, late=True))
@@ -145,6 +142,7 @@ class Session:
     def connected(self, there: bool) -> None:
         """Whether a player is there; without one everything is let go, and the session pauses."""
         self._lost_at = None if there else self.clock()
+        self._busy_elsewhere = False
         if not there:
             with self._wake:
                 self._orders = deque(order for order in self._orders if not order.makes)
@@ -220,7 +218,7 @@ class Session:
             self._limit("end")
         elif self._lost_at is not None and now - self._lost_at > limits.lost:
             self._limit("lost")
-        elif now - self.held.changed_at > limits.idle:
+        elif now - self.held.changed_at > limits.idle and not self._busy_elsewhere:
             self._limit("idle")
 
     def _limit(self, reason: str) -> None:
@@ -231,6 +229,7 @@ class Session:
 
     def _set(self, state: str, reason: str, still: Frames | None = None) -> None:
         if state == PLAYING:
+            self._busy_elsewhere = False
             self.held.restart()
             self.held.changed_at = self.clock()
             self._pace.restart()
@@ -247,13 +246,33 @@ class Session:
         self.take.record(on)
         self.listener(StateChanged(self.state, self.reason))
 
-    def _go_to(self, blocks: int) -> None:
-        """Back to before a block of the take; who was playing plays on from there."""
-        self.played.go_to(self.take.first_block + blocks)
-        self.take.cut(blocks)
+    def _go_to(self, blocks: int, changes: int | None = None) -> None:
+        """Back to before a block of the take; who was playing plays on from there. changes: see Playable.go_to."""
+        self.played.go_to(self.take.first_block + blocks, changes)
+        self.take.cut(blocks, changes)
         self.still = self.played.still()
         state = PLAYING if self.state == PLAYING else PAUSED if blocks else READY
         self._set(state, "", self.still)
+
+    def _change(self, picture: bytes, strength: float, seen: str) -> None:
+        here = self.take.changes_here
+        if self.state == PLAYING:
+            raise Refused("The session is being played; pause it before you change the picture.")
+        if not picture and not here:
+            raise Refused("The picture was not changed here, so there is nothing to take back.")
+        if not picture:
+            self._go_to(self.take.blocks, here - 1)
+            return
+        try:
+            if change_picture(self.played, self.take, picture, strength, seen):
+                self.still = self.played.still()
+        except MatrixGameError as error:
+            raise Refused(str(error)) from error
+        self._set(PAUSED if self.state == READY else self.state, self.reason, self.still)
+
+    def _away(self, on: bool) -> None:
+        self._busy_elsewhere = on
+        self.held.changed_at = self.clock()
 
     def _start(self, make: Callable[[], Playable]) -> None:
         try:
@@ -263,7 +282,7 @@ class Session:
         before, self.played = self.played, played
         before.close()
         self.take = Take(played.variant, played.seed, played.block)
-        self.size, self.still = played.size, played.still()
+        self.size, self.still, self.sees = played.size, played.still(), played.sees
         self._on_take(self.take)
         self.held.release()
         self.state, self.reason = READY, ""

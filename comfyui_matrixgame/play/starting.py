@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from .. import weights
@@ -39,6 +40,7 @@ def world_starter(
         if not loaded:
             ready(models)
             loaded.append(models)
-        return PlayedWorld(models, world)
+        see = None if files.vision is None else partial(weights.image_features, files)
+        return PlayedWorld(models, world, see=see)
 
     return start

@@ -21,10 +21,14 @@ class StoredBlocks:
 
     def __init__(self, cache: BlockCache, models: Models, world: World) -> None:
         self._cache = cache
-        self._world_keys = keys_after(models, world)
-        self._condition = condition_key(self._world_keys, world)
+        self.go_on_from(models, world)
         self._fits = fits_latents(world), fits_frames(world, 0), fits_frames(world, 1)
         self._writer = ThreadPoolExecutor(1, "cache")
+
+    def go_on_from(self, models: Models, world: World) -> None:
+        """What is read and stored comes after this world, in which the network may be shown another picture."""
+        self._world_keys = keys_after(models, world)
+        self._condition = condition_key(self._world_keys, world)
 
     def read(self, name: str) -> tuple[Tensor, Tensor | None] | None:
         """Latents [1, 16, 3, h, w] and, where this decoder made some, frames [1, N, H, W, 3]; None for a new block."""

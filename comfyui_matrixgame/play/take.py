@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
 from ..actions.document import Marker, Timeline, lanes_of_track, legal_length
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
+from ..errors import WorldError
 from ..variants import Variant, first_input_of_block
+from .changes.taken import MOST_BYTES, MOST_CHANGES, PictureChange, pictures_json
 
 MOST_BRANCHES = 50  # that a take keeps; the oldest go first
 MOST_MARKS = 500
@@ -16,18 +19,20 @@ MOST_MARKS = 500
 
 @dataclass(frozen=True)
 class Branch:
-    """A way that was left by rewinding. fork: the row where another way began."""
+    """A way that was left by rewinding. fork: the row where another way began. changes: of the picture, all of them."""
 
     name: str
     fork: int
     rows: ActionTrack
+    changes: tuple[PictureChange, ...] = ()
 
 
 @dataclass
 class Take:
     """Inputs of blocks first_block .. first_block + blocks - 1 of a world's life; rows are counted from its start.
 
-    seed: of the world. recording: the row at which recording was switched on.
+    seed: of the world. recording: the row at which recording was switched on. changes: of the picture, on the way to
+    here.
     """
 
     variant: Variant
@@ -36,6 +41,7 @@ class Take:
     branches: list[Branch] = field(default_factory=list)
     marks: list[Marker] = field(default_factory=list)
     recording: int | None = None
+    changes: tuple[PictureChange, ...] = ()
     _blocks: list[ActionTrack] = field(default_factory=list)
     _left: int = 0
 
@@ -58,15 +64,38 @@ class Take:
         """The next block was made from `rows`."""
         self._blocks.append(rows)
 
-    def cut(self, blocks: int) -> bool:
-        """Go back to the first `blocks` blocks; what came after them becomes a branch. True where there was any."""
+    @property
+    def changes_here(self) -> int:
+        """How often the picture was changed before the next row."""
+        return sum(change.row == self.length for change in self.changes)
+
+    def change(self, picture: bytes, strength: float, seen: str) -> None:
+        """The picture was changed before the next row; see PictureChange."""
+        self.changes = (*self.changes, PictureChange(self.length, picture, strength, seen))
+
+    def check_room(self, picture: bytes) -> None:
+        """Raise WorldError where the take cannot hold another change with this picture."""
+        changes = self._all_changes()
+        pictures = {change.digest: len(change.picture) for change in changes}
+        if len(changes) >= MOST_CHANGES or sum(pictures.values()) + len(picture) > MOST_BYTES:
+            raise WorldError(
+                f"This take holds {len(changes)} changes of the picture, and no more fit in; end the session, and go "
+                "on from its world."
+            )
+
+    def cut(self, blocks: int, changes: int | None = None) -> bool:
+        """Go back to the first `blocks` blocks; what came after them becomes a branch. True where there was any.
+        changes: how many of those that were made there stay; all by default."""
+        fork = self.row_of(blocks)
+        before = tuple(change for change in self.changes if change.row < fork)
+        there = tuple(change for change in self.changes if change.row == fork)
+        whole, left = self.track(), self.changes
+        self.changes = before + there[:changes]
         if blocks >= self.blocks:
             return False
         self._left += 1
-        fork = self.row_of(blocks)
-        whole = self.track()
         assert whole is not None
-        self.branches = [*self.branches, Branch(f"take {self._left}", fork, whole)][-MOST_BRANCHES:]
+        self.branches = [*self.branches, Branch(f"take {self._left}", fork, whole, left)][-MOST_BRANCHES:]
         del self._blocks[blocks:]
         self.marks = [mark for mark in self.marks if mark.t < fork]
         if self.recording is not None and self.recording > fork:
@@ -102,10 +131,13 @@ class Take:
     def timeline(self) -> Timeline:
         """The take as a timeline document, its branches with it. Where a branch is longer than the way to here, the
         document is as long as the branch, and a marker says where the way to here ends."""
-        track, branches, marks = self.track(), self.branches, self.marks  # once: the session may go on meanwhile
+        # once: the session may go on meanwhile
+        track, branches, marks, changes = self.track(), self.branches, self.marks, self.changes
         length = 0 if track is None else len(track)
         blocks = blocks_of_rows(length, self.first_block)
         longest = max([length, *(len(branch.rows) for branch in branches)])
+        pictures = pictures_json(each for way in (changes, *(branch.changes for branch in branches)) for each in way)
+        taken = _changes_json(changes) | ({"pictures": pictures} if pictures else {})
         marks = marks if longest <= length else [*marks, Marker(length, "end of the take")]
         document = Timeline(
             self.variant,
@@ -118,9 +150,19 @@ class Take:
                     "name": branch.name,
                     "fork": branch.fork,
                     "tracks": lanes_of_track(branch.rows),
+                    **_changes_json(branch.changes),
                 }
                 for branch in branches
             ),
-            extra={"take": {"seed": self.seed, "first_block": self.first_block, "blocks": blocks}},
+            extra={"take": {"seed": self.seed, "first_block": self.first_block, "blocks": blocks} | taken},
         )
         return Timeline.from_json(document.to_json())
+
+    def _all_changes(self) -> tuple[PictureChange, ...]:
+        """Those of the way to here and of the branches, each once."""
+        ways = [self.changes, *(branch.changes for branch in self.branches)]
+        return tuple({id(change): change for way in ways for change in way}.values())
+
+
+def _changes_json(changes: tuple[PictureChange, ...]) -> dict[str, Any]:
+    return {"changes": [change.to_json() for change in changes]} if changes else {}

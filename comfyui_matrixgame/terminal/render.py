@@ -7,6 +7,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+from ..actions.document import Timeline
+from ..actions.read import Loaded
 from ..actions.ready_made.held import held_track
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..checkpoints.formats import FOUNDATION
@@ -30,7 +32,7 @@ from ..world import (
 )
 from ..world.block.condition import whole_condition
 from .rendering.span import Span, render_blocks
-from .shared.change import asked_change, changed_world, check_change
+from .shared.change import asked_change, changed_world, changes_made, check_change, taken_changes
 from .shared.console import parse_size, say, start_picture
 from .shared.inputs import with_seeds_at
 from .shared.options import as_tried
@@ -48,7 +50,7 @@ def render(args: argparse.Namespace) -> int:
     if files.generator.kind == FOUNDATION:
         from .rendering.whole_clip import render_whole_clip
 
-        return render_whole_clip(args, files, _inputs(args, files.variant))
+        return render_whole_clip(args, files, _inputs(args, files.variant)[0])
     check_change(args)
     files = as_tried(files, args)
     _say_what_has_no_effect(args)
@@ -62,7 +64,7 @@ def render(args: argparse.Namespace) -> int:
     get_attention(args.attention)
     if args.blocks is not None and args.blocks > MOST_BLOCKS:
         raise WorldError(f"--blocks is at most {MOST_BLOCKS:,}, got {args.blocks:,}; a --world goes on from there.")
-    track = _inputs(args, files.variant)
+    track, timeline = _inputs(args, files.variant)
     clip = None
     if args.from_world and args.continue_clip:
         raise WorldError("A render goes on from a clip or from a world; leave out --continue-clip or --from-world.")
@@ -73,6 +75,7 @@ def render(args: argparse.Namespace) -> int:
     if blocks < 1:
         raise WorldError("A render of zero blocks makes nothing; ask for --blocks 1 or more.")
     track = with_seeds_at(track, args.seed_at, blocks)
+    taken = taken_changes(timeline, first, blocks)
     frames = frames_of_blocks(first + blocks) - frames_of_blocks(first)
     say(f"{files.generator.title}; {width}x{height}, {counted(blocks, 'block')}, {frames} frames at {FPS} a second")
     if files.variant.described_as is not None:
@@ -100,7 +103,8 @@ def render(args: argparse.Namespace) -> int:
             world = start_world_from_clip(models, clip.pixels, rows, args.seed, features=features)
         world = world.to("cpu")  # on the device it would lie beside what the warm-up and the rollout have
     last_frame = Path(args.last_frame) if args.last_frame else None
-    span = Span(track, first, first + blocks, Path(args.output), world_file, last_frame)
+    changes = changes_made(taken, files, models)
+    span = Span(track, first, first + blocks, Path(args.output), world_file, last_frame, changes)
     return render_blocks(models, world, span)
 
 
@@ -157,22 +161,23 @@ def _say_what_has_no_effect(args: argparse.Namespace) -> None:
         say(f"the start image {shown(args.image)} beside --continue-clip: no effect, as the world begins with the clip")
 
 
-def _inputs(args: argparse.Namespace, variant: Variant) -> ActionTrack:
+def _inputs(args: argparse.Namespace, variant: Variant) -> tuple[ActionTrack, Timeline | None]:
     if args.actions is not None:
-        return _read(args.actions, variant, args.branch, args.kind)
+        loaded = _read(args.actions, variant, args.branch, args.kind)
+        return loaded.track, loaded.timeline
     if args.branch:
         raise ActionError("--branch names a branch of a timeline; give its file with --actions.")
     rows = rows_of_blocks(args.blocks if args.blocks and args.blocks > 0 else 3)
-    return held_track(variant, args.keys, args.mouse, rows)
+    return held_track(variant, args.keys, args.mouse, rows), None
 
 
-def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> ActionTrack:
+def _read(source: str, variant: Variant, branch: str | None = None, kind: str | None = None) -> Loaded:
     from .shared.inputs import load_inputs
 
     loaded = load_inputs(source, variant, kind, branch, text=True)
     for note in loaded.notes:
         say(f"inputs: {note}")
-    return loaded.track
+    return loaded
 
 
 def _clip_blocks(clip: Clip) -> int:
@@ -189,7 +194,7 @@ def _clip_rows(args: argparse.Namespace, clip: Clip, variant: Variant) -> Action
     """The inputs that belong to the clip."""
     if not args.clip_actions:
         raise ActionError("Continuing a clip needs the inputs that belong to it; give them with --clip-actions.")
-    rows = clip.rows(_read(args.clip_actions, variant, kind=args.clip_kind), lambda text: say(f"clip: {text}"))
+    rows = clip.rows(_read(args.clip_actions, variant, kind=args.clip_kind).track, lambda text: say(f"clip: {text}"))
     if len(rows) < clip.count - 1:
         raise WorldError(
             f"{clip.name} has {clip.count} frames and needs {clip.count - 1} input rows; there are {len(rows)}."

@@ -115,6 +115,13 @@ def change_world(models: Models, change: Change, features: Tensor | None = None)
     return _with_last_block(models, world, latents, change.state)
 
 
+@computes
+def last_block_frames(models: Models, world: World) -> Tensor:
+    """The frames of a world's last block as the world has them, [9 or 12, H, W, 3] of 8 bits; its recent blocks are
+    known."""
+    return _last_frames(models, world)[0]
+
+
 def _last_frames(models: Models, world: World) -> tuple[Tensor, Tensor | None, State | None]:
     """What a world has shown last, decoded from its recent blocks: the frames of the last, those before them, and the
     decoder's state between the two."""

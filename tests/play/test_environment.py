@@ -16,6 +16,7 @@ from comfyui_matrixgame.terminal.play import world_starter
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL, Variant
 from comfyui_matrixgame.world import rollout
 
+from .paintable import Paintable
 from .test_programs import numbers
 
 gymnasium = pytest.importorskip("gymnasium", reason="Gymnasium is not installed: pip install gymnasium")
@@ -41,6 +42,24 @@ def test_the_checker_of_gymnasium_passes(variant: Variant, step: str) -> None:
     env = made(start=pattern(variant), step=step, render_mode="rgb_array")
     check_env(env)
     env.close()
+
+
+def test_the_picture_is_changed_between_two_blocks() -> None:
+    world = Paintable()
+    env = made(start=lambda *_: world)
+    env.reset(seed=3)
+    seen, *_ = env.step(W)
+    assert np.array_equal(env.change(seen // 2, strength=0.5), seen // 2)
+    assert world.asked == [(0.5, "changed")]
+    assert env.step(W)[4]["frame"] == 20
+    with pytest.raises(MatrixGameError, match="shape"):
+        env.change(seen[:8])
+    with pytest.raises(MatrixGameError, match="no image tower here"):
+        made(start=lambda *_: Paintable(sees=("start",))).change(seen, seen="changed")
+    with pytest.raises(MatrixGameError, match="test picture"):
+        made().change(seen)
+    with pytest.raises(MatrixGameError, match='step="block"'):
+        made(step="frame").change(seen)
 
 
 def test_an_episode_of_the_demo_world_is_a_rollout_of_its_seed() -> None:

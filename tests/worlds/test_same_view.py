@@ -3,6 +3,7 @@ makes another rollout of it."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.variants import SAME_VIEW, UNIVERSAL, Tried
 from comfyui_matrixgame.world import Models, World, load_world, rollout, save_world, stack_worlds, start_world
 from comfyui_matrixgame.world.block import views
+from comfyui_matrixgame.world.change import change_world, plan_change
+from comfyui_matrixgame.world.start import fill_from_latents
 from comfyui_matrixgame.world.world import select_world
 
 from ..cache.blocks import cached, edited, plain, same, without_snapshots
@@ -188,3 +191,37 @@ def test_going_back_in_play(models: Models, world_bytes: int, tmp_path: Path) ->
             assert np.array_equal(frames, block.frames[0].numpy()), block.index
         assert played.world.names == whole[-1].names
         played.close()
+
+
+@pytest.mark.parametrize("alike", [-1.0, 1.0])
+def test_a_changed_world(alike: float, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The same from a file, from a cache and where it is replayed; where no block stays, the one whose last block had
+    been made so."""
+    monkeypatch.setattr(views, "ALIKE", alike)
+    models = trying(Tried(window=9, keeps=SAME_VIEW))
+    blocks = views.blocks_in_window(models.variant) + 1
+    track, onward = (random_track(UNIVERSAL, rows_of_blocks(blocks, at), f"{at}") for at in (0, blocks))
+    start = start_world(models, small_image(16, 16), seed=3)
+    run = rollout(models, start, track)
+    made = list(run)
+    picture = made[-1].frames[0, -1:] // 2
+
+    def changed(world: World) -> World:
+        return change_world(models, plan_change(models, world, picture))
+
+    there = changed(run.world)
+    wanted = plain(models, there, onward)
+    again = changed(load_world(save_world(run.world, tmp_path / "before.safetensors")))
+    assert same(wanted, plain(models, load_world(save_world(again, tmp_path / "after.safetensors")), onward))
+    played = PlayedWorld(models, start, world_bytes=0)
+    for block in range(blocks + 1):
+        if block == blocks:
+            assert played.change(picture[0].numpy(), 1.0, "start")
+        played.make((track if block < blocks else onward).slice(rows_of_blocks(block % blocks)), lambda *_: None)
+    played.go_to(blocks)  # from latents, and changed anew
+    assert same(wanted, plain(models, played.world, onward))
+    played.close()
+    if alike == 1:
+        latents = torch.cat([*(block.latents for block in made[:-1]), there.recent[-1].latents], dim=2)
+        filled = replace(fill_from_latents(models, start, latents, [track]), names=there.names)
+        assert same(wanted, plain(models, filled, onward))

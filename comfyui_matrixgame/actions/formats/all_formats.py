@@ -150,7 +150,9 @@ def _timeline(sample: Sample, chosen: Variant | None) -> Imported:
     if chosen is not None and not chosen.takes(timeline.variant):
         raise ActionError(f"The timeline is for {timeline.variant.name}, but here the variant is {chosen.name}.")
     _check_source(timeline)
-    return Imported(timeline.track(), (), timeline)
+    take = timeline.extra.get("take")
+    said = [take if isinstance(take, dict) else {}, *timeline.branches]
+    return Imported(timeline.track(), (_CHANGED,) if any(each.get("changes") for each in said) else (), timeline)
 
 
 def _script(sample: Sample, chosen: Variant | None) -> Imported:
@@ -258,6 +260,10 @@ BY_NAME = {each.name: each for each in FORMATS}
 KINDS = tuple(BY_NAME)
 ENDINGS = {ending: each.name for each in FORMATS for ending in each.endings}
 # The formats that say more about a text come before those that take any.
+_CHANGED = (
+    "The picture was changed in this take; `matrixgame render` changes it again, and whatever else reads it has the "
+    "inputs alone."
+)
 _LAST = ("timeline", "csv", "script")
 _ORDER = [each for each in FORMATS if each.name not in _LAST] + [BY_NAME[name] for name in _LAST]
 _NO_JSON = ("script", "csv", "gamecraft", "realestate", "kitti", "tum", "euroc", "colmap")

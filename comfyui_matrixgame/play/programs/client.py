@@ -20,6 +20,7 @@ from ...actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ...errors import ActionError, ImageError, MatrixGameError
 from ...system.files import read_bytes
 from ...variants import Variant, get_variant
+from ..changes.taken import png
 from ..early_frames import Frames
 from ..wire.protocol import JPEG, MAX_PICTURE, RAW, names_held
 from .socket import Message, Socket
@@ -96,6 +97,25 @@ class Client:
         self._ask("reset")
         return self.picture
 
+    def change(self, picture: str | Path | bytes | Frames, *, strength: float = 1.0, seen: str = "") -> Frames:
+        """Go on from what the last frame should look like, and return the picture there, [H, W, 3].
+
+        picture: a path, a file's bytes or an array [H, W, 3] of 8 bits, in the size of the frames; `self.picture` as it
+        should be. strength: how far, 1 is to the picture. seen: which picture the network is shown from here on, the
+        `changed` one or that of the `start`; by default the first that the server can. Raises ImageError.
+        """
+        self._check_changes()
+        file = picture if isinstance(picture, bytes) else png(picture) if isinstance(picture, np.ndarray) else None
+        data = _file(picture) if file is None else file  # type: ignore[arg-type] # what is left is a path
+        self._ask("change", {"strength": strength, "seen": seen, "picture": len(data)}, data)
+        return self.picture
+
+    def take_back_change(self) -> Frames:
+        """Take back the last change that was made where the world stands, and return the picture there."""
+        self._check_changes()
+        self._ask("change", {"picture": 0})
+        return self.picture
+
     def mark(self, name: str) -> None:
         """Name this place in the take."""
         self._ask("mark", {"name": name})
@@ -122,6 +142,10 @@ class Client:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+    def _check_changes(self) -> None:
+        if self._version < (1, 2):
+            raise MatrixGameError("The server is older than changes of the picture; update it.")
 
     def _ask(self, kind: str, content: Message | None = None, data: bytes = b"") -> Message:
         answer = self._socket.ask(kind, content or {}, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import json
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
+from ..changes.taken import png
 from ..early_frames import Frames
 from ..events import FramesMade
 from ..take import Take
@@ -35,9 +37,10 @@ class Batch:
 
 @dataclass
 class Upload:
-    """A picture that a client is sending. content: of its `start`. left: bytes to come. data: None where it was refused
-    already, and what comes of it is dropped."""
+    """A picture that a client is sending. kind, content: of the message that announced it. left: bytes to come. data:
+    None where it was refused already, and what comes of it is dropped."""
 
+    kind: str
     content: Message
     left: int
     data: bytearray | None
@@ -98,6 +101,14 @@ class Client:
     def answer_with_take(self, take: Take, ask: int) -> None:
         """Send the take as an answer."""
         self._write(take, {"ask": ask}).add_done_callback(self._answered)
+
+    def answer_with_picture(self, picture: Frames, ask: int) -> None:
+        """Send a picture as an answer: a PNG file, which is the picture to the bit."""
+        writing = asyncio.get_running_loop().run_in_executor(None, png, picture)
+        writing.add_done_callback(lambda written: self._answer_picture(written.result(), ask))
+
+    def _answer_picture(self, file: bytes, ask: int) -> None:
+        self.answer({"type": "picture", "ask": ask, "png": base64.b64encode(file).decode()})
 
     def show(self, event: FramesMade, pictures: list[bytes]) -> None:
         """Send frames, or keep them until the client has taken what was sent before."""

@@ -83,7 +83,7 @@ class Hub:
                 "type": "welcome", "version": [VERSION, MINOR], "variant": take.variant.name, "width": width,
                 "height": height, "fps": FPS, "description": for_browser(take.variant), "seed": take.seed,
                 "most": session.limits.blocks, "finishes": session.limits.finish,
-                "starts": self.start_world is not None,
+                "starts": self.start_world is not None, "changes": list(session.sees),
             }
         )  # fmt: skip
         client.show_still(session.still)
@@ -115,12 +115,14 @@ class Hub:
             self._answer(client, ask, "Wait for the answers to what was asked before.")
         elif kind == "take":
             client.send_take(session.take) if ask is None else client.answer_with_take(session.take, ask)
+        elif kind == "picture":
+            client.answer_with_picture(session.still, message["ask"])
         elif kind == "control":
             self._give_control(client)
             self._tell_roles()
             self._answer(client, ask)
-        elif kind == "start" and message["picture"]:
-            self._await_picture(client, message)
+        elif kind in ("start", "change") and message["picture"]:
+            self._await_picture(client, kind, message)
         elif client is not self.controller:
             client.refuse() if ask is None else self._answer(client, ask, WATCHES)
         elif kind == "in":
@@ -132,32 +134,38 @@ class Hub:
                 self._make(client, message)
             elif kind == "start":
                 self._start(client, message, None)
+            elif kind == "change":
+                self._change(client, message, b"")
             elif ask is not None:
                 session.then(self._answering(client, ask))
 
     def receive_part(self, client: Client, data: bytes) -> None:
-        """A part of the picture that a client's `start` announced. Raises ProtocolError for any other."""
+        """A part of the picture that a client's `start` or `change` announced. Raises ProtocolError for any other."""
         upload = client.upload
         if upload is None or len(data) > upload.left:
-            raise ProtocolError("Players send text; only the picture that `start` announces is bytes.")
+            raise ProtocolError("Players send text; only a picture that was announced is bytes.")
         upload.left -= len(data)
         if upload.data is not None:
             upload.data += data
         if not upload.left:
             client.upload = None
             if upload.data is not None:
-                self._start(client, upload.content, bytes(upload.data))
+                use = self._start if upload.kind == "start" else self._change
+                use(client, upload.content, bytes(upload.data))
 
-    def _await_picture(self, client: Client, message: dict[str, Any]) -> None:
+    def _await_picture(self, client: Client, kind: str, message: dict[str, Any]) -> None:
         if client.upload is not None:
             raise ProtocolError("A picture was announced before the one before it had come.")
-        problem = self._why_no_start(client)
-        client.upload = Upload(message, message["picture"], None if problem else bytearray())
+        problem = self._why_no_start(client) if kind == "start" else self._why_no_change(client)
+        client.upload = Upload(kind, message, message["picture"], None if problem else bytearray())
         if problem:
             self._answer(client, message["ask"], problem)
 
     def _why_no_start(self, client: Client) -> str:
         return ELSEWHERE if self.start_world is None else "" if client is self.controller else WATCHES
+
+    def _why_no_change(self, client: Client) -> str:
+        return "" if client is self.controller else WATCHES
 
     def _make(self, client: Client, message: dict[str, Any]) -> None:
         ask, session = message["ask"], self._here
@@ -177,6 +185,13 @@ class Hub:
             self._answer(client, ask, problem)
         else:
             self._here.start(lambda: start_world(picture, message["seed"]), self._answering(client, ask))
+
+    def _change(self, client: Client, message: dict[str, Any], picture: bytes) -> None:
+        ask = message["ask"]
+        if problem := self._why_no_change(client):
+            self._answer(client, ask, problem)
+        else:
+            self._here.change(picture, message["strength"], message["seen"], self._answering(client, ask))
 
     def _answering(self, client: Client, ask: int) -> Callable[[str], None]:
         """What a session says its answer to: it comes after all frames that were made before."""
@@ -200,6 +215,8 @@ class Hub:
             session.record(message["on"])
         elif kind == "mode":
             session.set_mode(message["mode"])
+        elif kind == "wait":
+            session.wait(message["on"])
         elif kind not in MUST_ASK:
             {"play": session.play, "pause": session.pause, "stop": session.stop, "reset": session.reset}[kind]()
 
@@ -258,5 +275,5 @@ class Hub:
             "type": "state", "state": event.state if event else session.state,
             "reason": event.reason if event else session.reason, "mode": session.held.mode, "blocks": take.blocks,
             "next": take.first_block + take.blocks,
-            "branches": len(take.branches), "recording": take.recording is not None,
+            "branches": len(take.branches), "recording": take.recording is not None, "changed": take.changes_here,
         }  # fmt: skip

@@ -1,10 +1,11 @@
 """What goes over the wire: JSON from the player, JSON and pictures to it. One version for both ways; docs/protocol.md
 is its description.
 
-From the player: hello, in, ack, play, pause, stop, reset, rewind, mark, record, mode, control, take, rows, start, and
-after `start` the parts of its picture as binary messages. What it asks with a number (`ask`) is answered.
-To the player, as JSON: welcome, state, roles, stats, take, error, done, refused. Pictures are binary: the length of a
-JSON header (unsigned 32 bits, little-endian), the header, then for each picture its length and its bytes.
+From the player: hello, in, ack, play, pause, stop, reset, rewind, mark, record, mode, control, take, rows, start,
+change, picture, wait, and after `start` and `change` the parts of a picture as binary messages. What it asks with a
+number (`ask`) is answered.
+To the player, as JSON: welcome, state, roles, stats, take, picture, error, done, refused. Pictures are binary: the
+length of a JSON header (unsigned 32 bits, little-endian), the header, then for each picture its length and its bytes.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ from PIL import Image
 from ...actions.track import ActionTrack
 from ...errors import MatrixGameError
 from ...variants import FRAMES_PER_BLOCK
+from ...world.change import MOST_STRENGTH
 from .. import MODES
+from ..changes.taken import SEEN
 from ..early_frames import Frames
 from ..events import FramesMade
 from ..held_inputs import Snapshot
 
 VERSION = 1  # of hello: raised where an older player or server would no longer understand the other
-MINOR = 1  # told in welcome: raised where something is added that an older one does without
+MINOR = 2  # told in welcome: raised where something is added that an older one does without
 JPEG, RAW = "jpeg", "raw"  # how frames are sent
 MAX_MESSAGE = 16 * 1024  # bytes of one message from a player
 MAX_REWIND = 10_000
@@ -38,7 +41,7 @@ MAX_SEED = 2**64 - 1
 LOOK_MOST = 1000.0  # of one snapshot: no hand turns further in a sixtieth of a second
 JPEG_QUALITY = 85
 
-MUST_ASK = ("rows", "start")
+MUST_ASK = ("rows", "start", "change", "picture")
 
 # codes of closed sockets, in the range that is left to applications
 BAD_MESSAGE, BAD_TOKEN, TIMED_OUT, FULL, WRONG_VERSION = 4400, 4401, 4408, 4429, 4426
@@ -192,10 +195,26 @@ def _start(message: Message) -> Message:
     return {"seed": _whole(message.get("seed", 0), MAX_SEED), "picture": _whole(message.get("picture", 0), MAX_PICTURE)}
 
 
+def _change(message: Message) -> Message:
+    strength, seen = message.get("strength", 1), message.get("seen", "")
+    if isinstance(strength, bool) or not isinstance(strength, int | float) or not 0 <= strength <= MOST_STRENGTH:
+        raise ProtocolError(f"A change has a strength from 0 to {MOST_STRENGTH:g}.")
+    if seen not in ("", *SEEN):
+        raise ProtocolError(f"The network is shown one of these pictures: {', '.join(SEEN)}.")
+    picture = _whole(message.get("picture", 0), MAX_PICTURE)
+    return {"strength": float(strength), "seen": seen, "picture": picture}
+
+
+def _wait(message: Message) -> Message:
+    if not isinstance(message.get("on"), bool):
+        raise ProtocolError("A player waits or not, true or false.")
+    return {"on": message["on"]}
+
+
 _CHECKS: dict[str, Callable[[Message], Message]] = {
     "hello": _hello, "in": _in, "ack": _ack, "play": _bare, "pause": _bare, "stop": _bare, "reset": _bare,
     "rewind": _rewind, "mark": _mark, "record": _record, "mode": _mode, "control": _bare, "take": _bare,
-    "rows": _rows, "start": _start,
+    "rows": _rows, "start": _start, "change": _change, "picture": _bare, "wait": _wait,
 }  # fmt: skip
 
 

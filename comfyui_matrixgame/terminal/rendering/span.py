@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
@@ -23,12 +24,12 @@ from ...variants import first_input_of_block, frames_of_blocks
 from ...world import (
     Models,
     PassProgress,
-    Rollout,
     World,
-    rollout,
     save_world,
 )
+from ..shared.change import ChangeOf
 from ..shared.console import say, warm_up_with_bar
+from .changed import ChangedRollout
 
 SAVE_EVERY = 60.0  # seconds between two saves of the world on its way, at least
 SAVE_SHARE = 0.05  # of the time that may go into them
@@ -37,7 +38,7 @@ SAVE_SHARE = 0.05  # of the time that may go into them
 @dataclass(frozen=True)
 class Span:
     """What to render: blocks first..last - 1 of a world's life; row 0 of the track belongs to block `first`.
-    last_frame: a PNG for the last one."""
+    last_frame: a PNG for the last one. changes: of the picture, by the block before which they are made."""
 
     track: ActionTrack
     first: int
@@ -45,6 +46,7 @@ class Span:
     output: Path
     world_file: Path | None
     last_frame: Path | None = None
+    changes: Mapping[int, ChangeOf] = field(default_factory=dict)
 
     @property
     def is_gif(self) -> bool:
@@ -79,8 +81,9 @@ def render_blocks(models: Models, world: World, span: Span) -> int:
     begins, keep = _place_in_video(span, world.block)
     warm_up_with_bar(models, world.size)
     began = time.perf_counter()
-    rows = span.rows_from(world.block)
-    run = rollout(models, world, rows, left, on_pass=lambda at: _show(bar, world.block, span, at))
+    run = ChangedRollout(
+        models, world, span.rows_from(world.block), left, span.changes, lambda at: _show(bar, world.block, span, at)
+    )
     if run.repeated:
         say(
             f"the inputs are {counted(run.repeated, 'row')} short of {counted(left, 'block')}; the last row is repeated"
@@ -122,7 +125,7 @@ def _place_in_video(span: Span, block: int) -> tuple[int, int]:
     return begins, before - begins
 
 
-def _write_blocks(run: Rollout, span: Span, size: tuple[int, int], begins: int, keep: int) -> int:
+def _write_blocks(run: ChangedRollout, span: Span, size: tuple[int, int], begins: int, keep: int) -> int:
     if span.is_gif:
         writer = GifWriter(span.output, *size, keep=keep, begins=begins, beside=span.world_file is not None)
     else:
@@ -157,7 +160,7 @@ class _Saves:
         self._path = path
         self._due = time.monotonic() + SAVE_EVERY
 
-    def now_and_then(self, run: Rollout) -> None:
+    def now_and_then(self, run: ChangedRollout) -> None:
         """Save the world before a block of which all frames but for the last are in the video."""
         if self._path is None or time.monotonic() < self._due or (world := run.world_before) is None:
             return
@@ -167,7 +170,7 @@ class _Saves:
         self._due = time.monotonic() + max(SAVE_EVERY, took / SAVE_SHARE)
 
 
-def _save(run: Rollout, path: Path) -> None:
+def _save(run: ChangedRollout, path: Path) -> None:
     """Save where a rollout has stopped. A device that has failed cannot be read; that it failed is said by others."""
     try:
         save_world(run.stop(), path)
@@ -179,7 +182,7 @@ def _save(run: Rollout, path: Path) -> None:
         say(f"{path} stands at block {run.block}; run the same command to go on from there")
 
 
-def _stands_with_video(run: Rollout, span: Span, frames: int) -> bool:
+def _stands_with_video(run: ChangedRollout, span: Span, frames: int) -> bool:
     """Whether blocks were made and all their frames are in the video, which ends with frame `frames` of the whole
     render; a block that was cut short is taken back."""
     while frames < span.frames_before(run.block):

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ...errors import WorldError
+from ...actions.document import Timeline
+from ...actions.track import rows_of_blocks
+from ...errors import ActionError, WorldError
 from ...media.images import read_pixels
+from ...play.changes.made import make_change
+from ...play.changes.taken import PictureChange, changes_of
+from ...system.words import counted
 from ...weights import Files, image_features
 from ...world import Models, World
 from ...world.change import change_world, check_strength, plan_change
@@ -63,6 +69,47 @@ def changed_world(args: argparse.Namespace, asked: Asked | None, files: Files, m
     features = None if args.change_seen == "start" else image_features(files, change.picture)
     say(f"going on from {args.from_world} at block {source.block}, changed")
     return change_world(models, change, features)
+
+
+ChangeOf = Callable[[World], World]
+
+
+def taken_changes(timeline: Timeline | None, first: int, blocks: int) -> dict[int, list[PictureChange]]:
+    """The changes of the picture in a take that begins at block `first` of a world's life, by the block of its life
+    before which they are made. Raises ActionError where one is before no block."""
+    changes = () if timeline is None else changes_of(timeline)
+    at = {rows_of_blocks(block, first): first + block for block in range(blocks)}
+    found: dict[int, list[PictureChange]] = {}
+    for change in changes:
+        if change.row >= rows_of_blocks(blocks, first):
+            say(f"inputs: the picture is changed at row {change.row}, after the last block; no effect")
+        elif change.row not in at:
+            raise ActionError(
+                f"The picture is changed before row {change.row}, where no block begins; render the take as it was "
+                "played, from the world that it was played in."
+            )
+        else:
+            found.setdefault(at[change.row], []).append(change)
+    return found
+
+
+def changes_made(changes: Mapping[int, list[PictureChange]], files: Files, models: Models) -> dict[int, ChangeOf]:
+    """What makes them, with the models that are loaded."""
+
+    def made_by(asked: list[PictureChange]) -> ChangeOf:
+        def change(world: World) -> World:
+            for each in asked:
+                made = make_change(models, world, each.pixels, each.strength, each.seen, see)
+                world = world if made is None else made[1]
+            say(f"block {world.block}: the picture is changed {counted(len(asked), 'time')}")
+            return world
+
+        return change
+
+    def see(picture: Tensor) -> Tensor:
+        return image_features(files, picture)
+
+    return {block: made_by(asked) for block, asked in changes.items()}
 
 
 def _pictures(paths: list[str]) -> Tensor:
