@@ -67,7 +67,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def host(base: Path) -> Iterator[Host]:
     """With the frontend that the host asks for, the oldest one that it takes, and this checkout as its pack."""
-    running = Host(base)
+    running = Host(base, forked=False)
     yield running
     running.stop()
 
@@ -80,7 +80,7 @@ def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     pytest.importorskip("pathspec", reason="pathspec is not installed")
     folder = make_base(tmp_path_factory.mktemp("newest"))
     install(folder / "custom_nodes")
-    running = Host(folder, "--front-end-root", str(frontend))
+    running = Host(folder, "--front-end-root", str(frontend), forked=False)
     yield running
     running.stop()
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 from .launch import comfyui_path
-from .server import PACK, host_python
+from .processes import printed
+from .server import PACK
 
 CARD = 24e9  # bytes
 
@@ -38,11 +37,6 @@ def run_on_gpu(script: str, base: Path, dynamic: bool = True, card: float = CARD
     """What a script prints, where these names have these values, and `gpus` is the pretended machine. dynamic: whether
     core's dynamic VRAM is on, as it is by default; then `VBar.all` are the models' places on the device. card: bytes
     of the device."""
-    root = comfyui_path()
-    given = {"script": script, "base": str(base), "pack": str(PACK), "root": str(root), "dynamic": dynamic}
+    given = {"script": script, "base": str(base), "pack": str(PACK), "root": str(comfyui_path()), "dynamic": dynamic}
     given |= {"card": card, "names": names}
-    command = [str(host_python(root)), "-c", ON_GPU, json.dumps(given)]
-    environment = {**os.environ, "MATRIXGAME_TRITON": "0", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr[-6000:]
-    return done.stdout
+    return printed(ON_GPU, json.dumps(given), environment={"MATRIXGAME_TRITON": "0"})

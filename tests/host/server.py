@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 import socket
 import struct
@@ -22,23 +21,14 @@ from typing import Any
 import aiohttp
 
 from .launch import GPUS, REPORT, comfyui_path
+from .processes import host_python, printed, start
 
 PACK = Path(__file__).parents[2]
-LAUNCHER = Path(__file__).with_name("launch.py")
 START_SECONDS = 240
 PREVIEW, TEXT, PREVIEW_WITH_METADATA = 1, 3, 4  # binary messages that carry a picture, or a text for a node
 ENDS = {"execution_success": "success", "execution_error": "error", "execution_interrupted": "interrupted"}
 
 Prompt = Mapping[str, Mapping[str, Any]]
-
-
-def host_python(root: Path) -> Path | None:
-    """The interpreter ComfyUI runs with: $COMFYUI_PYTHON, else its own environment; None where there is none."""
-    if named := os.environ.get("COMFYUI_PYTHON"):
-        return Path(named)
-    places = [root / ".venv", root / "venv", root.parent / "python_embeded"]
-    names = ["bin/python", "Scripts/python.exe", "python.exe"]
-    return next((place / name for place in places for name in names if (place / name).exists()), None)
 
 
 IN_CORE = """
@@ -54,14 +44,11 @@ comfy.options.enable_args_parsing()
 """
 
 
-def run_in_core(script: str, base: Path, **names: str) -> str:
-    """What a script prints in a process of core's own without a server, where these names have these values."""
-    root = comfyui_path()
+def run_in_core(script: str, base: Path, forked: bool = True, **names: str) -> str:
+    """What a script prints in a process of core's own without a server, where these names have these values. forked:
+    whether the packages that core imports may be imported already."""
     values = "".join(f"{name} = {value!r}\n" for name, value in names.items())
-    command = [str(host_python(root)), "-c", IN_CORE + values + script, str(root), str(PACK), str(base)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return printed(IN_CORE + values + script, str(comfyui_path()), str(PACK), str(base), forked=forked)
 
 
 def why_no_host() -> str | None:
@@ -105,10 +92,11 @@ class Rejected(Exception):
 class Host:
     """One running ComfyUI with a base directory of its own, with this pack and no other.
 
-    gpus: pretended ones that it runs on, instead of the CPU; what they found is in `gpu_report`.
+    gpus: pretended ones that it runs on, instead of the CPU; what they found is in `gpu_report`. forked: whether the
+    packages that core imports may be imported already, which saves most of a start.
     """
 
-    def __init__(self, base: Path, *options: str, gpus: int = 0) -> None:
+    def __init__(self, base: Path, *options: str, gpus: int = 0, forked: bool = True) -> None:
         self.base, self.gpus = base, gpus
         self.gpu_report = base / "gpu_report.txt"
         self.log_path = base / "host.log"
@@ -120,29 +108,27 @@ class Host:
             (base / folder).mkdir(parents=True, exist_ok=True)
         if not (base / "custom_nodes" / "matrixgame").exists():
             (base / "custom_nodes" / "matrixgame").symlink_to(PACK, target_is_directory=True)
-        self._start(options)
+        self._start(options, forked)
 
-    def _start(self, options: tuple[str, ...]) -> None:
-        root = comfyui_path()
-        command = [
-            str(host_python(root)), str(LAUNCHER), "--port", str(self.port), "--base-directory", str(self.base),
+    def _start(self, options: tuple[str, ...], forked: bool) -> None:
+        arguments = [
+            "--port", str(self.port), "--base-directory", str(self.base),
             "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:", *options,
         ]  # fmt: skip
         if not self.gpus and not any(option.startswith("--cuda-device") for option in options):
-            command.append("--cpu")
-        # these networks are so small that threads would only wait for each other
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            arguments.append("--cpu")
+        environment = {}
         if self.gpus:  # Triton's kernels are for real ones
-            environment |= {GPUS: str(self.gpus), REPORT: str(self.gpu_report), "MATRIXGAME_TRITON": "0"}
-        with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, cwd=root, env=environment)
+            environment = {GPUS: str(self.gpus), REPORT: str(self.gpu_report), "MATRIXGAME_TRITON": "0"}
+        self.log_path.write_bytes(b"")
+        self.process = start(None, arguments, self.log_path, self.log_path, environment, forked)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
                 self.get("/system_stats")
                 return
             except (urllib.error.URLError, ConnectionError):
-                time.sleep(0.5)
+                time.sleep(0.1)
         self.stop()
         raise RuntimeError(f"ComfyUI did not start; its log ends with:\n{self.log()[-4000:]}")
 

@@ -54,7 +54,9 @@ print(json.dumps({"new": new, "seen": seen, "took": took, "cpu": cpu,
 @pytest.fixture(scope="module")
 def started(tmp_path_factory: pytest.TempPathFactory) -> dict:
     skip_or_fail(why_no_host())
-    return json.loads(run_in_core(START, tmp_path_factory.mktemp("base"), pack=str(PACK)).splitlines()[-1])
+    return json.loads(
+        run_in_core(START, tmp_path_factory.mktemp("base"), forked=False, pack=str(PACK)).splitlines()[-1]
+    )
 
 
 def test_what_is_imported_at_the_start_is_on_the_list(started: dict, capsys: pytest.CaptureFixture[str]) -> None:
