@@ -43,6 +43,22 @@ const STYLE = `
 `;
 
 /** @typedef {{filename: string, subfolder: string, type: string}} Picture */
+/** @typedef {{pictures?: Picture[], seeds?: number[], text?: string | string[]}} Output */
+
+/** What shows a result in each gallery of an open graph. @type {Map<any, (output: Output) => void>} */
+const galleries = new Map();
+
+/**
+ * Show again what the frontend keeps of earlier runs: an undo, or another tab, makes the nodes anew.
+ * @param {Record<string, Output> | undefined} outputs by the place of the node
+ */
+function showKept(outputs) {
+  for (const [node, show] of galleries) {
+    const inside = node.graph && node.graph !== app.graph ? `${node.graph.id}:` : "";
+    const kept = outputs?.[`${inside}${node.id}`];
+    if (kept) show(kept);
+  }
+}
 
 /** The node that gives an input of this one, past reroutes. @param {any} node @param {string} name of the input */
 function giverOf(node, name) {
@@ -82,7 +98,8 @@ function addGallery(node) {
   note.textContent = words("empty");
   const grid = document.createElement("div");
   root.append(note, grid);
-  addElement(node, "gallery", "MATRIXGAME_SEEDS", root, { serialize: false, getMinHeight: () => HEIGHT });
+  const options = { serialize: false, getMinHeight: () => HEIGHT };
+  addElement(node, "gallery", "MATRIXGAME_SEEDS", root, options, () => galleries.delete(node));
 
   const mark = () => {
     for (const each of grid.children)
@@ -106,16 +123,18 @@ function addGallery(node) {
     });
     return made;
   };
+  /** @param {Output} output */
+  const show = ({ pictures, seeds, text }) => {
+    if (!pictures || !seeds) return;
+    grid.replaceChildren(...seeds.map((seed, i) => button(pictures[i], seed)));
+    note.textContent = [text ?? []].flat().join(" ");
+    mark();
+  };
+  galleries.set(node, show);
   const { onExecuted } = node;
   node.onExecuted = function (/** @type {any} */ output) {
     const result = onExecuted?.apply(this, arguments);
-    const { pictures, seeds, text } = output ?? {};
-    if (!pictures || !seeds) return result;
-    grid.replaceChildren(
-      ...seeds.map((/** @type {number} */ seed, /** @type {number} */ i) => button(pictures[i], seed)),
-    );
-    note.textContent = [text ?? []].flat().join(" ");
-    mark();
+    show(output ?? {});
     return result;
   };
 }
@@ -131,4 +150,6 @@ app.registerExtension({
   nodeCreated(node) {
     if (node.comfyClass === NODE) addGallery(node);
   },
+  afterConfigureGraph: () => showKept(app.nodeOutputs),
+  onNodeOutputsUpdated: showKept,
 });

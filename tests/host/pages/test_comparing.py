@@ -12,6 +12,7 @@ from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
 from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, shot
+from .test_frontends import CAPTURE, UNDO, UNDOS
 
 pytestmark = pytest.mark.alternates
 ADD = """() => {
@@ -94,4 +95,63 @@ def test_a_click_takes_a_seed_and_films_play_in_step(page: Any, page_host: Host)
     page.evaluate("() => window.gallery.disconnectInput(window.gallery.inputs.findIndex((i) => i.name === 'world'))")
     buttons.nth(1).click()
     assert "connect an Action Timeline or Start World" in page.evaluate(f"() => {NOTE}")
+    assert page.errors == []
+
+
+MOVED = """() => { const node = window.app.graph.nodes[0]; node.pos = [node.pos[0] + 30, node.pos[1] + 10]; }"""
+SEEDS = """() => { const node = window.app.graph.nodes.find((each) => each.type === 'MatrixGameActionTimeline');
+  return node.widgets.find((w) => w.timeline).timeline.editor.doc.seeds; }"""
+ALIVE = """() => { const node = window.app.graph.nodes.find((each) => each.type === 'MatrixGameSeedGallery');
+  const { element } = node.widgets.find((w) => w.name === 'gallery');
+  const shown = [...document.querySelectorAll('.mg-seeds')];
+  return shown.length === 1 && shown[0] === element && element.querySelectorAll('img').length === 3; }"""
+PLACE = """() => { const node = window.app.graph.nodes.find((each) => each.type === 'MatrixGameSeedGallery');
+  return [...node.pos, ...node.size]; }"""
+
+
+def tap(page: Any, number: int) -> None:
+    """A finger on a picture."""
+    box = page.locator(".mg-seeds button").nth(number).bounding_box()
+    at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    touches = page.context.new_cdp_session(page)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [at]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    until(page, f"(seed) => JSON.stringify(({SEEDS})()) === `[[0,${{seed}}]]`", 30, number + 1)
+
+
+def test_a_finger_takes_a_seed_beside_the_panel_and_after_an_undo(page: Any, page_host: Host) -> None:
+    load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
+    page.evaluate(CONNECT, f"touched {page.renderer}")
+    page.evaluate(AWAY)
+    page.evaluate(ADD)
+    page.evaluate(SHOW, ["w 9f", 1.0])
+    run(page)
+    until(page, ALIVE, 30)
+    place = page.evaluate(PLACE)
+    tap(page, 1)
+
+    # the panel that shows the widgets of what is selected leaves this one where it is
+    page.evaluate("() => window.app.canvas.selectNode(window.gallery)")
+    panel = page.get_by_test_id("properties-panel")
+    if not panel.count():  # the host remembers whether it was open
+        page.get_by_label("Toggle properties panel").first.click()
+    panel.get_by_text("first_seed", exact=True).wait_for()
+    until(page, ALIVE, 30)
+    shot(page, "gallery_panel")
+    tap(page, 2)
+    assert page.evaluate(PLACE) == place  # no finger has moved or resized the node
+    page.get_by_label("Toggle properties panel").first.click()
+    panel.wait_for(state="detached")
+
+    # an undo makes all nodes anew: the pictures are there, and alive
+    before = page.evaluate(UNDOS)
+    until(page, f"() => {{ ({MOVED})(); ({CAPTURE})(); return ({UNDOS})() > {before}; }}", 30)
+    while page.evaluate(UNDOS) > before:
+        page.evaluate(UNDO)
+    until(page, ALIVE, 30)
+    pressed = page.locator(".mg-seeds button[aria-pressed=true]")
+    assert pressed.inner_text() == "seed 3"
+    tap(page, 0)
+    assert pressed.inner_text() == "seed 1"
+    shot(page, "gallery_undone")
     assert page.errors == []
