@@ -34,8 +34,8 @@ def _add_check(inner: argparse._SubParsersAction) -> None:
     check = inner.add_parser("check", help=text, description=text)
     check.add_argument(
         "dataset", type=path_argument,
-        help="a folder: LeRobot, films with inputs beside them (VPT or JSON lines, tables ...), GF-Minecraft, or a "
-        "list of FastVideo's",
+        help="a folder: LeRobot, films with inputs beside them (VPT or JSON lines, Open-Oasis, tables ...), "
+        "GF-Minecraft, or a list of FastVideo's",
     )  # fmt: skip
     check.add_argument("--variant", choices=VARIANTS, help="game variant of inputs that do not say it")
     check.add_argument(

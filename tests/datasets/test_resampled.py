@@ -93,7 +93,7 @@ def test_lerobot_has_one_rate(tmp_path: Path) -> None:
     (root / "take0.mp4").rename(root / "slow.mp4")
     (root / "take0.jsonl").rename(root / "slow.jsonl")
     write_vpt(root, [short(30)], 30)
-    with pytest.raises(DatasetError, match="20 to 30 frames a second.*--fps 25"):
+    with pytest.raises(DatasetError, match=r"20 to 30 frames a second.*--fps 25"):
         export_lerobot(find_dataset(root), tmp_path / "out")
     out = export_lerobot(find_dataset(root), tmp_path / "out", fps=25)
     assert (out.made, len(out.told())) == (2, 2)

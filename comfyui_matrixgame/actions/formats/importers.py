@@ -32,6 +32,7 @@ __all__ = ["read_arrays", "read_csv", "read_gamecraft", "read_gamecraft_text", "
 HY_DEGREES = 3 / 4  # a frame: 3 degrees a latent frame
 GAMECRAFT_FRAMES = 33  # of one action, at 25 a second
 GAMECRAFT_SPEED = 0.2  # the speed that stands for the usual camera speed
+SEKAI = {"extrinsic", "intrinsic"}  # arrays beside a film of Sekai
 NPY_NAMES = (("keyboard_cond", "keyboard_condition", "keyboard"), ("mouse_cond", "mouse_condition", "mouse"))
 
 
@@ -79,6 +80,11 @@ def read_npy(path: str | Path, variant: Variant) -> Imported:
         if "actions" in arrays and {"yaws", "pitches"} & arrays.names.keys():
             yaws, pitches = (arrays.read(name) if name in arrays else None for name in ("yaws", "pitches"))
             return minedojo_of(arrays.read("actions"), yaws, pitches, variant)
+        if arrays.names.keys() >= SEKAI:
+            raise ActionError(
+                f"{path.name} holds a camera path and no inputs, as the datasets of Sekai do; for the inputs that come "
+                "nearest to it save its poses as camera-to-world: np.savez(name, c2w=np.linalg.inv(extrinsic))."
+            )
         raise ActionError(
             f"{path.name} holds no keyboard_cond; expected keyboard_cond and mouse_cond, and there is "
             f"{', '.join(arrays.names)[:200] or 'nothing'}."

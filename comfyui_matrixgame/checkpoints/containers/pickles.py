@@ -38,10 +38,7 @@ class NoTensors(Exception):
 
 def open_pickled(path: Path) -> WeightsFile:
     """Open a file of named tensors. Raises Damaged, HoldsCode, NoTensors or OSError."""
-    with open_regular(path) as file:
-        zipped = file.read(4) == ZIP
-        _check_zip(file) if zipped else _check_old(file)
-    state, origin = _named_tensors(_load(path, zipped))
+    state, origin = _named_tensors(load_pickled(path))
     tensors = {str(name): value for name, value in state.items()}
     checked_count(len(tensors))
     for name, value in tensors.items():
@@ -51,6 +48,14 @@ def open_pickled(path: Path) -> WeightsFile:
             raise Damaged(f"{readable(name)} claims more values than it has")
     infos = {name: TensorInfo(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in tensors.items()}
     return WeightsFile(path, infos, lambda name: tensors[name].detach(), {}, origin)
+
+
+def load_pickled(path: Path) -> Any:
+    """What a file holds, of tensors and plain values. Raises Damaged, HoldsCode or OSError."""
+    with open_regular(path) as file:
+        zipped = file.read(4) == ZIP
+        _check_zip(file) if zipped else _check_old(file)
+    return _load(path, zipped)
 
 
 def _load(path: Path, zipped: bool) -> Any:

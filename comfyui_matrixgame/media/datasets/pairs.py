@@ -18,6 +18,7 @@ from ...actions.read import read_file
 from ...errors import ActionError, DatasetError
 from ...system.text_files import cannot_be_read, read_text_file
 from ...variants import FPS, Variant, default_variant
+from . import oasis
 from .action_arrays import read_action_arrays
 from .clips import Clip, ClipInputs, Dataset, inputs_of
 from .lines import read_lines
@@ -35,7 +36,7 @@ PER_FRAME: Mapping[str, Callable[[Any, Variant], Imported]] = {
 
 def inputs_beside(path: Path) -> Path | None:
     """The file or folder of inputs that has the name of a film with another ending; None where there is none."""
-    for ending in (*(e for e in ENDINGS if e not in VIDEOS), ""):
+    for ending in (*(e for e in ENDINGS if e not in VIDEOS), *oasis.ENDINGS, ""):
         beside = path.with_suffix(ending)
         if beside != path and beside.exists() and (ending or beside.is_dir()):
             return beside
@@ -45,13 +46,16 @@ def inputs_beside(path: Path) -> Path | None:
 def find_pairs(root: Path, variant: Variant | None = None) -> Dataset:
     """Every film under a folder that has inputs beside it; those without are lost."""
     clips, lost = [], {}
+    layout = "films with inputs beside them"
     for path in sorted(path for path in root.rglob("*") if path.suffix.lower() in VIDEOS and not _hidden(path, root)):
         name, beside = path.relative_to(root).as_posix(), inputs_beside(path)
         if beside is None:
             lost[name] = f"No file of inputs lies beside it; {path.with_suffix('.jsonl').name} is missing."
         else:
             clips.append(Clip(name, path, partial(read_inputs, beside, variant), inputs=beside))
-    return Dataset(root, "films with inputs beside them", clips, lost)
+    if clips and all(clip.inputs is not None and clip.inputs.name.endswith(oasis.ENDINGS) for clip in clips):
+        layout = "films with Open-Oasis's actions beside them"
+    return Dataset(root, layout, clips, lost)
 
 
 def is_gf_minecraft(root: Path) -> bool:
@@ -120,6 +124,8 @@ def read_inputs(path: Path, variant: Variant | None = None) -> ClipInputs:
         return read_lines(path, chosen)
     if path.suffix.lower() == ".npy" and path.is_file():
         return read_action_arrays(path, chosen)
+    if path.name.endswith(oasis.ENDINGS):
+        return oasis.read_oasis(path, chosen)
     data = object_of(path) if path.suffix.lower() == ".json" else None
     if data is not None:
         try:

@@ -22,6 +22,7 @@ from .find import find_dataset
 from .fix_lerobot import fix_lerobot
 from .fixes import Fix, shifted
 from .lines import VPT, steps_of
+from .oasis import ENDINGS as OASIS
 from .pairs import LINES, object_of
 from .read_lerobot import is_lerobot
 
@@ -82,6 +83,10 @@ def _writer(path: Path, fix: Fix) -> Callable[[Path, Fix, list], list]:
         raise DatasetError(f"menus=still needs lines that say when a menu is open, and {path.name} does not.")
     if path.suffix.lower() == ".npy" and path.is_file():
         return _fix_arrays
+    if path.name.endswith(OASIS):
+        raise DatasetError(
+            f"Corrections of {path.name} are not written; `matrixgame dataset export` makes a LeRobot set, whose are."
+        )
     found = object_of(path) if path.suffix.lower() == ".json" else None
     if found is not None and found[0] == "gf_minecraft":
         return _fix_gf
