@@ -21,6 +21,7 @@ import json
 import math
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ from comfyui_matrixgame.scores import protocol
 from comfyui_matrixgame.scores.film import score_frames
 from comfyui_matrixgame.scores.measures.asked import asked_of, signs_of_blocks
 from comfyui_matrixgame.scores.measures.lag import find_lag
-from comfyui_matrixgame.scores.measures.signs import CALIBRATION
+from comfyui_matrixgame.scores.measures.signs import CALIBRATION, Signs, count_signs
 from comfyui_matrixgame.scores.motion.camera import AXES
 from comfyui_matrixgame.scores.motion.meter import MotionMeter
 from comfyui_matrixgame.scores.results.shown import summary
@@ -58,7 +59,6 @@ BLOCKS = 5
 LEAST = (0.1, 0.1, 0.5, 0.5)  # radians, units: a block that moved by less was blocked
 WORLD = 5000  # the first; training plays others
 LAGS = range(-3, 4)
-MIXED = 100  # times that the inputs are shuffled
 POLICIES = {
     "newest, window 12": Tried(window=12),
     "newest, window 18": Tried(window=18),
@@ -81,27 +81,36 @@ class Set:
 
 
 SETS = (
-    Set("80x48", 80, 48, 40),
-    Set("320x176", 320, 176, 24),
-    Set("640x352", 640, 352, 12),
-    Set("80x48, two inputs at a time", 80, 48, 24, 2),
-    Set("320x176, two inputs at a time", 320, 176, 16, 2),
-    Set("320x176, field of view 60 degrees", 320, 176, 10, 1, 60.0),
-    Set("320x176, field of view 100 degrees", 320, 176, 10, 1, 100.0),
-    Set("320x176, a plain ground", 320, 176, 10, 1, 78.0, True),
+    Set("80x48", 80, 48, 60),
+    Set("320x176", 320, 176, 48),
+    Set("640x352", 640, 352, 24),
+    Set("80x48, two inputs at a time", 80, 48, 40, 2),
+    Set("320x176, two inputs at a time", 320, 176, 32, 2),
+    Set("320x176, field of view 60 degrees", 320, 176, 24, 1, 60.0),
+    Set("320x176, field of view 100 degrees", 320, 176, 16, 1, 100.0),
+    Set("320x176, a plain ground", 320, 176, 24, 1, 78.0, True),
 )
 
 
 def tracks(count: int, at_once: int, seed: int) -> list[ActionTrack]:
-    """Tracks whose blocks each hold up to `at_once` inputs, drawn from the seed."""
+    """Tracks whose blocks each hold up to `at_once` inputs, drawn from the seed; each input as often one way as the
+    other, so that nothing is gained by guessing."""
     rng = np.random.default_rng([seed, 0x5C0])
+    names = [
+        [str(name) for name in rng.choice(list(CONTROLS), int(rng.integers(1, at_once + 1)), replace=False)]
+        for _ in range(count * BLOCKS)
+    ]
+    ways = {}
+    for name in CONTROLS:
+        uses = sum(name in held for held in names)
+        ways[name] = iter(rng.permutation(np.arange(uses) % 2).tolist())
     made = []
-    for _ in range(count):
+    for number in range(count):
         rows: list[dict[str, float]] = []
         for block in range(BLOCKS):
             row: dict[str, float] = {}
-            for name in rng.choice(list(CONTROLS), int(rng.integers(1, at_once + 1)), replace=False):
-                row |= CONTROLS[name][int(rng.integers(2))]
+            for name in names[number * BLOCKS + block]:
+                row |= CONTROLS[name][next(ways[name])]
             rows += [row] * (first_input_of_block(block + 1) - first_input_of_block(block))
         made.append(ActionTrack.from_rows(UNIVERSAL, rows))
     return made
@@ -135,32 +144,21 @@ def true_motion(a: Pose, b: Pose) -> tuple[float, float, float, float]:
     return yaw, b.pitch - a.pitch, dx * s + dy * c, dx * c - dy * s
 
 
-def judged(kind: Set, seed: int) -> dict[str, dict[str, float]]:
-    """Of each axis: blocks that moved as asked, and of them those that were judged, right, and right by inputs of
-    another block drawn at random."""
-    counts: dict[str, dict[str, float]] = {}
-    rng = np.random.default_rng([seed, 0x5F])
-    seen: dict[str, list[tuple[int, int]]] = {axis: [] for axis in AXES}
+def judged(kind: Set, seed: int) -> dict[str, Signs]:
+    """Of each axis, what was told of the blocks that moved as asked."""
+    total = {axis: Signs() for axis in AXES}
     with game_of(kind):
         for number, track in enumerate(tqdm(tracks(kind.films, kind.at_once, seed), desc=kind.name)):
             count, world = frames_of_blocks(BLOCKS), WORLD + 100 * seed + number
             frames, poses = play(world, track, count, kind.height, kind.width, place=number, samples=1)
             asked = signs_of_blocks(asked_of(track), BLOCKS)
-            for block in metered(frames).blocks:
-                start, stop = max(0, frames_of_blocks(block.block) - 1), frames_of_blocks(block.block + 1) - 1
-                true = true_motion(poses[start], poses[stop])
-                for index, axis in enumerate(AXES):
-                    wanted = int(asked[block.block, index])
-                    if wanted and true[index] * wanted > LEAST[index]:
-                        seen[axis].append((wanted, block.signs[index]))
-    for axis, pairs in seen.items():
-        wanted, signs = (np.array([pair[part] for pair in pairs], int) for part in (0, 1))
-        mixed = [int((signs * rng.permutation(wanted) > 0).sum()) for _ in range(MIXED)]
-        counts[axis] = {
-            "blocks": len(pairs), "judged": int((signs != 0).sum()), "right": int((signs * wanted > 0).sum()),
-            "shuffled_right": round(float(np.mean(mixed)), 2),
-        }  # fmt: skip
-    return counts
+            for block in range(BLOCKS):
+                start, stop = max(0, frames_of_blocks(block) - 1), frames_of_blocks(block + 1) - 1
+                true = np.array(true_motion(poses[start], poses[stop]))
+                asked[block] = np.where(true * asked[block] > LEAST, asked[block], 0)
+            for axis, signs in count_signs(asked, metered(frames).blocks).items():
+                total[axis] += signs
+    return total
 
 
 def lags(films: int) -> dict[str, Any]:
@@ -183,22 +181,17 @@ def lags(films: int) -> dict[str, Any]:
     return {"clips": total, "exact": exact, "faults": faults, "named": named}
 
 
-def shares(counts: dict[str, dict[str, float]]) -> dict[str, dict[str, Any]]:
+def shares(counts: dict[str, Signs]) -> dict[str, dict[str, Any]]:
     """Counts in percent."""
-    return {
-        axis: {
-            "percent": round(100 * part["right"] / max(1, part["judged"]), 1),
-            "judged_percent": round(100 * part["judged"] / max(1, part["blocks"]), 1),
-            "shuffled_percent": round(100 * part["shuffled_right"] / max(1, part["judged"]), 1),
-            "blocks": part["blocks"],
-        }
-        for axis, part in counts.items()
-    }
+    named = ("percent", "interval", "judged_percent", "shuffled_percent", "shuffled_interval")
+    abouts = {axis: signs.about(axis) for axis, signs in counts.items()}
+    return {axis: {name: about[name] for name in named} | {"blocks": about["asked"]} for axis, about in abouts.items()}
 
 
 def calibrate(options: argparse.Namespace) -> None:
-    found = {kind.name: judged(kind, seed) for seed, kind in enumerate(SETS)}
-    total = {axis: {n: sum(c[axis][n] for c in found.values()) for n in found[SETS[0].name][axis]} for axis in AXES}
+    with ProcessPoolExecutor(options.processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = dict(zip((kind.name for kind in SETS), pool.map(judged, SETS, range(len(SETS))), strict=True))
+    total = {axis: sum((counts[axis] for counts in found.values()), Signs()) for axis in AXES}
     about = {"of": "the demo game, all sets of bench/scores.py together", "axes": shares(total)}
     CALIBRATION.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
     report = about | {"sets": {name: shares(counts) for name, counts in found.items()}, "lag": lags(options.clips)}
@@ -238,7 +231,10 @@ def scored_films(player: GamePlayer | ModelPlayer, game: GamePlayer, options: ar
         made, true = (each.frames([number], [track], count)[0] for each in (player, game))
         score = score_frames(iter(made.split(FPS)), track, frames=count, reference=iter(true.split(FPS)))
         found.append(asdict(score) | {"error": "", "name": str(number)})
-    return summary(found)
+    scores = summary(found)
+    for axis in AXES:
+        del scores[axis]["estimator"]  # which is in the calibration
+    return scores
 
 
 def as_table(report: dict[str, Any]) -> str:
@@ -275,6 +271,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["calibrate", "demo"])
     parser.add_argument("--clips", type=int, default=12, help="of ten seconds, for the lag")
+    parser.add_argument("--processes", type=int, default=1, help="sets measured at a time")
     parser.add_argument("-o", "--output", type=report_argument(".json", ".md", is_report=is_scores))
     parser.add_argument("--films", type=int, default=20, help="of the demo world with inputs one at a time")
     parser.add_argument("--long", type=int, default=2, help="of play without a pause")

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 import demo_world.render as renderer
 from comfyui_matrixgame.scores.motion.camera import AXES, GUESSES, fit
 from comfyui_matrixgame.scores.motion.flow import CELL, WIDTH, Flow, flow_between, small_grey
+from comfyui_matrixgame.scores.motion.meter import _has_cut
+from demo_world.game import play
 
 from .films import film, measured, track_of
 
@@ -59,6 +61,27 @@ def test_a_cut_is_not_judged() -> None:
     blocks = measured(torch.cat([one[:14], other[:7]])).blocks
     assert blocks[1].why == "cut"
     assert blocks[0].why == ""
+
+
+@pytest.mark.parametrize(
+    ("world", "place", "key", "sign", "size"), [(12056, 56, "a", -1, (48, 80)), (12212, 12, "d", 1, (176, 320))]
+)
+def test_what_goes_by_close_is_no_cut_and_not_unclear(
+    world: int, place: int, key: str, sign: int, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Steps to the side past what stands beside the player: much is covered and comes into view."""
+    monkeypatch.setattr(renderer, "FOV", math.radians(78 if size[0] < 100 else 60))
+    frames, _ = play(world, track_of({key: 1}), 9, *size, place=place, samples=1)
+    (block,) = measured(frames).blocks
+    assert (block.why, block.signs[AXES.index("right")]) == ("", sign)
+
+
+def test_a_cut_is_sudden() -> None:
+    assert _has_cut(np.array([0.06, 0.07, 0.34, 0.08]))
+    assert _has_cut(np.array([0.3]))
+    assert _has_cut(np.array([0.7, 0.7, 0.6]))
+    assert not _has_cut(np.array([0.33, 0.26, 0.23, 0.17, 0.14, 0.1]))
+    assert not _has_cut(np.array([0.1, 0.2, 0.1]))
 
 
 def test_frames_of_noise_are_not_judged() -> None:

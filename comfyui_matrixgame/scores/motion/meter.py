@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...variants import first_input_of_block
-from .camera import AXES, GUESSES, TILTS, WAYS, fit
+from .camera import AXES, TILTS, WAYS, fit
 from .flow import cells_of, dense_flow, small_grey
 from .smoothness import Smoothness
 
@@ -20,12 +20,15 @@ BATCH = 24  # frames measured at a time
 LEVEL = 0.005  # of misfit that a tilt costs, for each step of TILTS that it is away from where the camera should look
 SETTLES = 0.93  # a block later, so much is left of what the camera was turned up
 MOST_TILT = 0.7  # radians
-LEAST = 0.003  # of misfit by which one sign must fit better than the other
-WORST = 0.35  # of misfit: the fit does not explain the motion
-CUT = 0.25  # of contrast, on average: a picture that changes by more is another one
+LEAST = 0.0015  # of misfit by which one sign must fit better than the other
+DOUBT = 0.1  # of the square of what is left unexplained: the worse the fit, the clearer must be which sign it is
+WORST = 0.35  # of misfit: the fit does not explain the motion of a pair
+CUT = 0.25  # of contrast, on average: a picture that changes by more may be another one
+ALONE = 2  # times what pairs beside it change by: a cut is sudden, and something close that goes by is not
+OTHER = 0.55  # of contrast: another picture, whatever those beside it are
 STILL = 0.15  # pixels a pair, of a picture 160 across
 _TILTS = np.repeat(np.array(TILTS), len(WAYS))
-_SIGNS = np.array([way for _, way in GUESSES])
+_SIGNS = np.array(WAYS)
 
 
 @dataclass(frozen=True)
@@ -96,26 +99,64 @@ class MotionMeter:
     def _decide(self) -> None:
         motions, costs, changed, moved = (np.array(part) for part in zip(*self._fits, strict=True))
         self._fits = []
-        away = ((_TILTS - self._tilt) / (TILTS[1] - TILTS[0])) ** 2 * LEVEL
-        whole = changed < CUT
-        for motion, cost, is_whole in zip(motions, costs, whole, strict=True):
-            best = int((cost + away).argmin())
-            self._series.append(motion[best].astype(float) if is_whole and cost[best] < WORST else np.full(4, np.nan))
-        cost, motion = costs.mean(0) + away, motions.mean(0)
+        self._series += _explained(motions, costs + _away(self._tilt), costs, changed)
+        why = "cut" if _has_cut(changed) else "still" if moved.mean() < STILL else ""
+        motion, cost, misfit, tilt = _along(motions, costs, self._tilt)
         best = int(cost.argmin())
-        why = "cut" if not whole.all() else "still" if moved.mean() < STILL else ""
-        if not why and costs.mean(0)[best] >= WORST:
-            why = "unclear"
-        signs = (0,) * len(AXES) if why else tuple(_sign(cost, motion, axis) for axis in range(len(AXES)))
+        signs = (0,) * len(AXES)
         if not why:
-            turned = self._tilt * SETTLES + float(motion[best, 1]) * len(costs)
-            self._tilt = min(max(turned, -MOST_TILT), MOST_TILT)
+            self._tilt = tilt * SETTLES
+            signs = _signs(cost, motion, float(misfit[best]))
         sizes = tuple(float(v) / STEP for v in motion[best])
         self.blocks.append(BlockMotion(len(self.blocks), signs, sizes, why or ("" if any(signs) else "unclear")))
 
 
-def _sign(cost: NDArray, motion: NDArray, axis: int) -> int:
-    """Which sign of an axis fits better, by more than LEAST; 0: neither. cost: [H]. motion: [H, 4]."""
-    signs = _SIGNS[:, axis - 2] if axis >= 2 else np.sign(motion[:, axis])
-    up, down = (cost[signs == sign].min(initial=math.inf) for sign in (1, -1))
-    return 0 if abs(up - down) < LEAST or (math.isinf(up) and math.isinf(down)) else 1 if up < down else -1
+def _away(tilt: float) -> NDArray[np.float64]:
+    """[H]: what guesses cost for lying away from where the camera looks."""
+    return ((_TILTS - tilt) / (TILTS[1] - TILTS[0])) ** 2 * LEVEL
+
+
+def _explained(motions: NDArray, costs: NDArray, misfits: NDArray, changed: NDArray) -> list[NDArray[np.float64]]:
+    """The motion [4] of each pair by the guess that costs least; NaN where it explains nothing. [pairs, H, 4], [pairs,
+    H] twice, [pairs]."""
+    best = costs.argmin(axis=1)
+    found = []
+    for motion, misfit, change, at in zip(motions, misfits, changed, best, strict=True):
+        known = change < CUT and misfit[at] < WORST
+        found.append(motion[at].astype(float) if known else np.full(len(AXES), np.nan))
+    return found
+
+
+def _along(motions: NDArray, costs: NDArray, tilt: float) -> tuple[NDArray, NDArray, NDArray, float]:
+    """Each way over a block whose camera begins at a tilt and turns with what was found: motion [ways, 4], cost and
+    misfit [ways] a pair, and the tilt at its end. motions: [pairs, H, 4]. costs: [pairs, H]."""
+    pairs, ways = len(costs), np.arange(len(WAYS))
+    cost, misfit, motion = np.zeros(len(WAYS)), np.zeros(len(WAYS)), np.zeros((len(WAYS), len(AXES)))
+    for pair in range(pairs):
+        tilted = (costs[pair] + _away(tilt)).reshape(len(TILTS), len(WAYS))
+        at = tilted.argmin(axis=0)
+        moved = motions[pair].reshape(len(TILTS), len(WAYS), len(AXES))[at, ways]
+        best = int(tilted[at, ways].argmin())
+        tilt = min(max(tilt + float(moved[best, 1]), -MOST_TILT), MOST_TILT)
+        cost += tilted[at, ways] / pairs
+        misfit += costs[pair].reshape(len(TILTS), len(WAYS))[at, ways] / pairs
+        motion += moved / pairs
+    return motion, cost, misfit, tilt
+
+
+def _has_cut(changed: NDArray) -> bool:
+    """Whether a picture among pairs is another one. changed: [pairs] of contrast."""
+    beside = np.concatenate([[0.0], changed, [0.0]])
+    sudden = changed >= ALONE * np.maximum(beside[:-2], beside[2:])
+    return bool(((changed >= CUT) & sudden | (changed >= OTHER)).any())
+
+
+def _signs(cost: NDArray, motion: NDArray, misfit: float) -> tuple[int, ...]:
+    """Which sign of each axis fits better; 0: neither does clearly. cost: [ways]. motion: [ways, 4]."""
+    least, found = max(LEAST, DOUBT * misfit**2), []
+    for axis in range(len(AXES)):
+        signs = _SIGNS[:, axis - 2] if axis >= 2 else np.sign(motion[:, axis])
+        up, down = (float(cost[signs == sign].min(initial=math.inf)) for sign in (1, -1))
+        is_told = not (math.isinf(up) and math.isinf(down)) and abs(up - down) >= least
+        found.append(0 if not is_told else 1 if up < down else -1)
+    return tuple(found)

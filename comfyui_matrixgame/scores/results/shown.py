@@ -9,6 +9,7 @@ import json
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -77,8 +78,8 @@ def summary(films: Sequence[Values]) -> Values:
     found: Values = {"films": len(films), "scored": len(whole)}
     for axis in AXES:
         parts = [film["signs"][axis] for film in whole if axis in film["signs"]]
-        total = Signs(*(sum(part[name] for part in parts) for name in ("asked", "right", "wrong", "still", "unclear")))
-        found[axis] = total.about(axis)
+        counts = ({each.name: part[each.name] for each in fields(Signs)} for part in parts)
+        found[axis] = sum((Signs(**each) for each in counts), Signs()).about(axis)
     for name in (*SHOWN[len(AXES) :], *registry.NAMES):
         values = [film["values"][name] for film in whole if name in film["values"]]
         if values:
@@ -104,7 +105,7 @@ def text_table(films: Sequence[Values], files: Mapping[str, Any] = NO_WEIGHTS) -
         own = f"; the estimator itself: {error['percent']:g}% of {error['judged_percent']:g}%" if error else ""
         lines.append(
             f"  {axis:<22} {part['percent']:g}% right ({low:g} to {high:g}) of {part['judged_percent']:g}% judged of "
-            f"{part['asked']} blocks{own}"
+            f"{part['asked']} blocks; shuffled inputs: {part['shuffled_percent']:g}%{own}"
         )
     lines += _measured(SHOWN[len(AXES) :], films, total)
     lines.append(f"with weights; {registry.NAME}, version {registry.VERSION}")
