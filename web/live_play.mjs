@@ -4,6 +4,7 @@
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
 import { api } from "../../scripts/api.js";
+import { graphAround, watchPictures } from "./live_picture.mjs";
 import { addElement } from "./node_widget.mjs";
 import { findNode, land } from "./player/landing.mjs";
 import { Player } from "./player/player.mjs";
@@ -28,7 +29,9 @@ const locale = () => app.extensionManager?.setting?.get?.("Comfy.Locale") ?? "en
 
 /** Where the player of a node is. */
 class Place {
-  constructor() {
+  /** @param {any} node */
+  constructor(node) {
+    this.node = node;
     this.words = translator(locale());
     this.token = ""; // of the session
     this.root = element("div", { style: PLACE });
@@ -47,7 +50,8 @@ class Place {
     this.token = token;
     const url = new URL(api.apiURL("/matrixgame/play"), location.href);
     url.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    this.player = new Player({ url: url.href, token, locale: locale() });
+    const graph = graphAround(this.node, this.words);
+    this.player = new Player({ url: url.href, token, locale: locale(), graph });
     this.root.replaceChildren(this.player.root);
   }
 
@@ -75,7 +79,7 @@ class Place {
 
 /** @param {any} node */
 function addPlace(node) {
-  const place = new Place();
+  const place = new Place(node);
   addElement(
     node,
     "player",
@@ -164,7 +168,7 @@ function end({ node: id, timeline }) {
   if (!token || !isOf(node, token)) return;
   remember(null);
   delete node.properties[PLAYED];
-  node.properties.matrixgame_take = timeline; // saved with the workflow: no take is lost
+  node.properties.matrixgame_take = withoutPictures(timeline); // saved with the workflow: no take is lost
   const { owner, name } = land(node, timeline, (graph) => {
     const made = /** @type {any} */ (window).LiteGraph.createNode(TIMELINE_NODE);
     graph.add(made);
@@ -172,6 +176,16 @@ function end({ node: id, timeline }) {
   });
   node.graph.setDirtyCanvas(true, true);
   node.matrixGamePlay?.end(timeline, name, () => app.canvas.centerOnNode?.(owner));
+}
+
+/**
+ * A take without the pictures that it was changed to: half a megabyte each is too much for a workflow, and its file and
+ * the player's *Save* have them.
+ * @param {any} timeline
+ */
+function withoutPictures(timeline) {
+  const { pictures: _, ...take } = timeline.take ?? {};
+  return { ...timeline, take };
 }
 
 /** A page that was loaded again, or was away, asks what became of its session. */
@@ -198,6 +212,7 @@ app.registerExtension({
   },
   afterConfigureGraph: restored,
   setup() {
+    watchPictures();
     api.addEventListener("matrixgame.play", (/** @type {any} */ { detail }) => begin(detail));
     api.addEventListener("matrixgame.take", (/** @type {any} */ { detail }) => end(detail));
     api.addEventListener("reconnected", comeBack);

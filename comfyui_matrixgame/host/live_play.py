@@ -21,8 +21,9 @@ from ..play.played_world import PlayedWorld
 from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.wire.hub import Hub
-from ..system.words import joined
+from ..system.words import counted, joined
 from .models.ready import ready
+from .models.vision import demo_features
 from .routes import takes
 from .routes.player import offered
 from .running.folders import temporary_folder
@@ -56,7 +57,8 @@ def play(
     height, width = start.world.size
     limits = Limits(idle, LOST_SECONDS, finish=True, blocks=blocks)
     with ready(start.model, start.vae, height, width, played=True) as models:
-        played = PlayedWorld(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder())
+        see = _demo_sees if start.model.model.is_demo else None  # type: ignore[union-attr]
+        played = PlayedWorld(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder(), see=see)
 
         def on_wait() -> None:
             saves.now_and_then()
@@ -79,7 +81,7 @@ def play(
         if actions is None:
             raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
         outputs = Played(*_frames_of(played, images), live(played.world, start.model, start.vae), actions)
-        return outputs, {"text": [_report(played, cache, kept)]}
+        return outputs, {"text": [_report(played, cache, kept, len(session.take.changes))]}
     finally:
         played.close()
 
@@ -93,8 +95,17 @@ def _run(session: Session) -> None:
             raise
 
 
-def _report(played: PlayedWorld, cache: BlockCache | None, kept: str) -> str:
+def _demo_sees(picture: Tensor) -> Tensor:
+    return demo_features(picture.unsqueeze(0))
+
+
+def _report(played: PlayedWorld, cache: BlockCache | None, kept: str, changes: int) -> str:
     parts = [str(played.counts), *(cache.take_notices() if cache is not None else [])]
+    if changes:
+        parts.append(
+            f"The picture was changed {counted(changes, 'time')}: frames and world have that, and Roll Out from these "
+            "actions has not"
+        )
     return joined([*parts, kept] if kept else parts)
 
 

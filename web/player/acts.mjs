@@ -1,6 +1,6 @@
 // @ts-check
 /** What the buttons of the player do. */
-import { saveFile } from "./save.mjs";
+import { saveTake } from "./save.mjs";
 import { fullscreen, popOut, share } from "./view/views.mjs";
 
 /** @param {import("./player.mjs").Player} player @returns {Record<string, () => void>} by name of the button */
@@ -14,7 +14,8 @@ export function actsOf(player) {
     },
     rewind: () => player.rewind(1),
     reset: () => player.link.say("reset"),
-    take: () => (player.kept ? saveFile(player.kept) : player.link.say("take")),
+    take: () => (player.kept ? saveTake(player.kept) : player.link.say("take")),
+    change: () => player.change.toggle(),
     share: () => share(player),
     control: () => player.link.say("control"),
     keys: () => player.chooseKeys(),

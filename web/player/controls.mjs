@@ -13,6 +13,7 @@ const ICONS = {
   record: '<circle class="mg-solid" cx="8" cy="8" r="5"/>',
   rewind: '<path d="M8 3 3 8l5 5M13 3 8 8l5 5"/>',
   reset: '<path d="M3 2.5v4h4M3.5 6.2A5.3 5.3 0 1 1 3 9.5"/>',
+  change: '<path d="M10.5 3 13 5.5 6 12.5l-3.2.7.7-3.2zM9 4.5 11.5 7M8.5 13.5h5"/>',
   take: '<path d="M8 2v8M4.5 7 8 10.5 11.5 7M3 13.5h10"/>',
   keys: '<path d="M1.5 4h13v8h-13zM4 6.7h.01M6.7 6.7h.01M9.3 6.7h.01M12 6.7h.01M5 9.5h6"/>',
   pad: '<circle cx="5" cy="8" r="3.2"/><circle cx="12" cy="8" r="2.2"/>',
@@ -23,7 +24,7 @@ const ICONS = {
   popout: '<path d="M9 2.5h4.5V7M13.5 2.5 8 8M6 3.5H2.5v10h10V10"/>',
   fullscreen: '<path d="M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10"/>',
 };
-const LEFT = ["play", "stop", "record", "rewind", "reset", "take"];
+const LEFT = ["play", "stop", "record", "rewind", "reset", "change", "take"];
 const RIGHT = ["keys", "pad", "latch", "hud", "preview", "share", "popout", "fullscreen"];
 
 /** @typedef {import("./player.mjs").Player} Player */
@@ -83,6 +84,7 @@ export class Controls {
     const open = player.connected && player.controller && state.state !== "finished";
     for (const name of ["play", "stop", "record"]) update(this.buttons[name], { disabled: !open });
     for (const name of ["rewind", "reset"]) update(this.buttons[name], { disabled: !open || !state.blocks });
+    update(this.buttons.change, { disabled: !player.change.possible, hidden: player.welcome.changes?.length === 0 });
     update(this.buttons.take, { disabled: !player.kept && (!player.connected || !(state.blocks || state.branches)) });
     update(this.buttons.share, { disabled: !player.connected });
     update(this.buttons.record, { "aria-pressed": String(Boolean(state.recording)) });

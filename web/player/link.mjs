@@ -3,6 +3,7 @@
 
 export const VERSION = 1;
 const AGAIN_MS = [250, 500, 1000, 2000, 4000];
+const PART = 15 * 1024; // bytes of a picture in one message
 const FINAL = new Set([4400, 4401, 4426]); // there is no use in trying again
 
 /**
@@ -25,6 +26,7 @@ const FINAL = new Set([4400, 4401, 4426]); // there is no use in trying again
  * @property {(message: any) => void} message
  * @property {(head: FramesHead, pictures: Blob[]) => void} frames
  * @property {(open: boolean, code: number) => void} changed
+ * @property {string} lost says that something was not answered before the connection was lost
  */
 
 export class Link {
@@ -37,6 +39,9 @@ export class Link {
     this.closed = false;
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
+    this.count = 0;
+    /** What was asked and is not answered. @type {Map<number, {resolve: (answer: any) => void, reject: (why: Error) => void}>} */
+    this.asked = new Map();
     this.open();
   }
 
@@ -48,14 +53,20 @@ export class Link {
     socket.onmessage = ({ data }) => {
       if (typeof data !== "string") return this.host.frames(...takeApart(data));
       const message = JSON.parse(data);
+      const asked = this.asked.get(message.ask);
       if (message.type === "welcome") {
         this.tries = 0;
         this.host.changed(true, 0);
       }
       this.host.message(message);
+      this.asked.delete(message.ask);
+      if (message.type === "refused") asked?.reject(new Error(message.text));
+      else asked?.resolve(message);
     };
     socket.onclose = ({ code }) => {
       if (this.closed || socket !== this.socket) return;
+      for (const { reject } of this.asked.values()) reject(new Error(this.host.lost));
+      this.asked.clear();
       this.host.changed(false, code);
       if (FINAL.has(code)) return;
       this.timer = setTimeout(() => this.open(), AGAIN_MS[Math.min(this.tries++, AGAIN_MS.length - 1)]);
@@ -69,6 +80,19 @@ export class Link {
   /** @param {string} type @param {Record<string, any>} [content] */
   say(type, content = {}) {
     if (this.ready) this.socket?.send(JSON.stringify({ type, ...content }));
+  }
+
+  /**
+   * Ask for something that is answered: resolves with the answer, and rejects with the sentence of a refusal.
+   * @param {string} type @param {Record<string, any>} [content] @param {Uint8Array} [data] follows in parts
+   * @returns {Promise<any>}
+   */
+  ask(type, content = {}, data = new Uint8Array()) {
+    if (!this.ready) return Promise.reject(new Error(this.host.lost));
+    const ask = (this.count += 1);
+    this.say(type, { ask, ...content });
+    for (let at = 0; at < data.length; at += PART) this.socket?.send(data.slice(at, at + PART));
+    return new Promise((resolve, reject) => this.asked.set(ask, { resolve, reject }));
   }
 
   /** Leave, and do not come back. */

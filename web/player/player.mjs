@@ -7,6 +7,7 @@ import { keepTouches } from "../timeline/input/touch.mjs";
 import { element, linkStyle, update } from "../timeline/view/style.mjs";
 import { actsOf } from "./acts.mjs";
 import { Busy } from "./view/busy.mjs";
+import { ChangePanel } from "./change/panel.mjs";
 import { Controls, keysWindow } from "./controls.mjs";
 import { codeOfKey } from "../timeline/input/record.mjs";
 import { Hud } from "./view/hud.mjs";
@@ -18,7 +19,7 @@ import { Message, shownState } from "./view/message.mjs";
 import { Pictures } from "./pictures.mjs";
 import { Preview, choose, wanted } from "./view/preview.mjs";
 import { Readouts } from "./view/readouts.mjs";
-import { saveFile } from "./save.mjs";
+import { saveTake } from "./save.mjs";
 import { touched } from "./input/touch_keys.mjs";
 import { translator } from "./view/words.mjs";
 
@@ -30,6 +31,7 @@ const READOUT_MS = 250;
  * @property {string} token
  * @property {string} [locale]
  * @property {(timeline: any) => void} [onTake] what becomes of a take; by default it is saved as a file
+ * @property {import("./change/panel.mjs").Graph} [graph] around the player, where there is one
  */
 
 export class Player {
@@ -44,6 +46,7 @@ export class Player {
     this.controller = false;
     /** The take of a session that is over. @type {any} */
     this.kept = null;
+    /** What the session said of itself when it was joined. @type {Record<string, any>} */
     this.welcome = { variant: defaultVariant().name, most: null, finishes: false };
     /** What the session last said of itself. @type {Record<string, any>} */
     this.state = { state: "connecting", reason: "", blocks: 0, branches: 0, recording: false, mode: "" };
@@ -69,6 +72,7 @@ export class Player {
     const layers = [this.pictures.canvas, this.preview.canvas, this.message.root, this.busy.root];
     this.stage = element("div", { class: "mgp-stage" }, ...layers);
     this.controls = new Controls(this, actsOf(this), (mode) => this.link.say("mode", { mode }));
+    this.change = new ChangePanel(this);
     this.numbers = element("span", { class: "mgp-numbers" });
     this.note = element("span", { class: "mgp-note" });
     this.live = element("div", { class: "mg-live", "aria-live": "polite" });
@@ -109,6 +113,7 @@ export class Player {
       message: (message) => this.hear(message),
       frames: (head, blobs) => this.receive(head, blobs),
       changed: (open, code) => this.changed(open, code),
+      lost: words("change.lost"),
     });
     this.readAt = 0;
     this.frame = requestAnimationFrame((now) => this.tick(now));
@@ -238,7 +243,7 @@ export class Player {
     } else if (message.type === "state") this.setState(message);
     else if (message.type === "roles") this.setRole(message.role === "controller");
     else if (message.type === "stats") this.readouts.transport = message.transport;
-    else if (message.type === "take") (this.options.onTake ?? saveFile)(message.timeline);
+    else if (message.type === "take") (this.options.onTake ?? saveTake)(message.timeline);
     if (message.type === "state" && message.state !== "playing") this.say(words(`state.${message.state}`));
     this.draw();
   }
@@ -305,6 +310,7 @@ export class Player {
     const held = this.welcome.finishes && state.state !== "finished";
     update(this.note, { text: held ? words("queue.held") : shown === "watching" ? words("state.watching") : "" });
     this.controls.draw(this);
+    this.change.draw();
     this.drawNumbers();
   }
 
@@ -385,6 +391,7 @@ export class Player {
   /** Leave the session and let go of the page. */
   dispose() {
     cancelAnimationFrame(this.frame);
+    this.change.close();
     this.link.close();
     this.look.dispose();
     this.proxy.dispose();

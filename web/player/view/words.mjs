@@ -1,6 +1,7 @@
 // @ts-check
 /** The words of the player. Where a language has none for something, English is shown. */
 import { differences, translatorOf } from "../../timeline/parts/i18n.mjs";
+import { EN as CHANGE_EN, ZH as CHANGE_ZH } from "../change/words.mjs";
 
 const EN = {
   play: "Play",
@@ -70,6 +71,7 @@ const EN = {
   "node.landed": "In the timeline: {name}",
   share: "Copy a link for others to watch, or to take over",
   "say.shared": "The link is in the clipboard",
+  ...CHANGE_EN,
 };
 
 /** @type {Record<string, Partial<typeof EN>>} */
@@ -140,6 +142,7 @@ const OTHERS = {
     "node.landed": "已放入时间轴：{name}",
     share: "复制链接，供他人观看或接管",
     "say.shared": "链接已复制",
+    ...CHANGE_ZH,
   },
 };
 

@@ -1,0 +1,71 @@
+// @ts-check
+/** The words of the panel in which the picture is changed. */
+
+/** @type {Record<string, string>} */
+export const EN = {
+  change: "Change the picture: pause, and go on from what it should look like",
+  "change.title": "Change the picture",
+  "change.hint": "Save it, change it in any program, and choose, drop or paste it here. What you leave as it is stays.",
+  "change.save": "Save picture",
+  "change.choose": "Choose picture…",
+  "change.send": "Send to graph",
+  "change.send.title": "Into ComfyUI's input folder, and into the selected Load Image node or a new one",
+  "change.fetch": "Take back",
+  "change.fetch.title": "The newest picture that a Save Image or Preview Image node of the graph has made",
+  "change.strength": "Strength",
+  "change.seen": "Shown to the network",
+  "change.seen.changed": "this picture",
+  "change.seen.start": "the first one",
+  "change.apply": "Apply",
+  "change.cancel": "Cancel",
+  "change.undo": "Take the last change back",
+  "change.loading": "One moment…",
+  "change.now": "The picture now",
+  "change.new": "The new picture",
+  "change.scaled": "{width}x{height}, scaled to the world's {to}",
+  "change.cut": "{width}x{height}, scaled and cut to the world's {to}",
+  "change.none": "The browser cannot read this as a picture; use PNG, JPEG or WebP",
+  "change.done": "The picture is changed; play goes on from it",
+  "change.same": "Nothing differs, so nothing was changed",
+  "change.undone": "The last change is taken back",
+  "change.lost": "The connection was lost before it was done",
+  "change.sent": "In the node {node}, as {name}. Live Play holds the queue: what you queue now runs when it has ended",
+  "change.refused": "ComfyUI did not take the picture: {why}",
+  "change.nothing":
+    "The graph has made no picture since this page was loaded. Live Play holds the queue: stop it, and Change World goes " +
+    "on from its world; or bring a picture from elsewhere",
+};
+
+/** @type {Record<string, string>} */
+export const ZH = {
+  change: "更改画面：暂停，并从它应有的样子继续",
+  "change.title": "更改画面",
+  "change.hint": "保存画面，用任意程序修改，再在此选择、拖入或粘贴。未改动的部分保持不变。",
+  "change.save": "保存画面",
+  "change.choose": "选择图片…",
+  "change.send": "发送到工作流",
+  "change.send.title": "放入 ComfyUI 的输入文件夹，以及选中的或新建的“加载图像”节点",
+  "change.fetch": "取回",
+  "change.fetch.title": "工作流中“保存图像”或“预览图像”节点最近生成的图片",
+  "change.strength": "强度",
+  "change.seen": "让网络看到",
+  "change.seen.changed": "这张图片",
+  "change.seen.start": "最初的图片",
+  "change.apply": "应用",
+  "change.cancel": "取消",
+  "change.undo": "撤回上次更改",
+  "change.loading": "请稍候…",
+  "change.now": "当前画面",
+  "change.new": "新画面",
+  "change.scaled": "{width}x{height}，已缩放到世界的 {to}",
+  "change.cut": "{width}x{height}，已缩放并裁剪到世界的 {to}",
+  "change.none": "浏览器无法将其读作图片；请使用 PNG、JPEG 或 WebP",
+  "change.done": "画面已更改，将由此继续",
+  "change.same": "没有差别，因此没有更改",
+  "change.undone": "已撤回上次更改",
+  "change.lost": "完成之前连接中断",
+  "change.sent": "已放入节点 {node}，名为 {name}。实时游玩占用队列：现在排队的任务会在它结束后运行",
+  "change.refused": "ComfyUI 没有接受图片：{why}",
+  "change.nothing":
+    "页面加载以来工作流没有生成图片。实时游玩占用队列：请停止它，再用“更改世界”从其世界继续；或从别处取得图片",
+};
