@@ -10,6 +10,7 @@ import numpy as np
 from ..actions.document import Marker, Timeline, lanes_of_track, legal_length
 from ..actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ..errors import WorldError
+from ..system.words import counted
 from ..variants import Variant, first_input_of_block
 from .changes.taken import MOST_BYTES, MOST_CHANGES, PictureChange, pictures_json
 
@@ -79,8 +80,8 @@ class Take:
         pictures = {change.digest: len(change.picture) for change in changes}
         if len(changes) >= MOST_CHANGES or sum(pictures.values()) + len(picture) > MOST_BYTES:
             raise WorldError(
-                f"This take holds {len(changes)} changes of the picture, and no more fit in; end the session, and go "
-                "on from its world."
+                f"This take holds {counted(len(changes), 'change')} of the picture, and no more fit in; end the session, "
+                "and go on from its world."
             )
 
     def cut(self, blocks: int, changes: int | None = None) -> bool:

@@ -222,7 +222,7 @@ def test_a_take_holds_no_more_pictures_than_its_file_can(
     monkeypatch.setattr(take_module, "MOST_BYTES", 1000)
     assert way.change(darker(last))
     monkeypatch.setattr(take_module, "MOST_CHANGES", 1)
-    with pytest.raises(WorldError, match="holds 1 changes of the picture, and no more fit in"):
+    with pytest.raises(WorldError, match="holds 1 change of the picture, and no more fit in"):
         way.change(last)
     monkeypatch.setattr(take_module, "MOST_CHANGES", 2)
     monkeypatch.setattr(take_module, "MOST_BYTES", 100)
