@@ -80,8 +80,8 @@ class Take:
         pictures = {change.digest: len(change.picture) for change in changes}
         if len(changes) >= MOST_CHANGES or sum(pictures.values()) + len(picture) > MOST_BYTES:
             raise WorldError(
-                f"This take holds {counted(len(changes), 'change')} of the picture, and no more fit in; end the session, "
-                "and go on from its world."
+                f"This take holds {counted(len(changes), 'change')} of the picture, and no more fit in; end the "
+                "session, and go on from its world."
             )
 
     def cut(self, blocks: int, changes: int | None = None) -> bool:

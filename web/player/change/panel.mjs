@@ -222,6 +222,8 @@ export class ChangePanel {
 
   /** Do something that takes a moment; what goes wrong is said. @param {() => Promise<void>} work */
   async during(work) {
+    const { activeElement: at } = document;
+    this.root.focus(); // a button that is disabled would lose it, and Escape with it
     this.busy = true;
     this.say(this.player.words("change.loading"));
     this.draw();
@@ -233,6 +235,7 @@ export class ChangePanel {
     }
     this.busy = false;
     this.draw();
+    if (this.root.contains(at)) /** @type {HTMLElement} */ (at).focus();
   }
 
   /** @param {Blob | null} picture @param {string} caption */
