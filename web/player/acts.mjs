@@ -1,6 +1,6 @@
 // @ts-check
 /** What the buttons of the player do. */
-import { saveTake } from "./save.mjs";
+import { saveTake } from "./view/save.mjs";
 import { fullscreen, popOut, share } from "./view/views.mjs";
 
 /** @param {import("./player.mjs").Player} player @returns {Record<string, () => void>} by name of the button */

@@ -19,7 +19,7 @@ import { Message, shownState } from "./view/message.mjs";
 import { Pictures } from "./pictures.mjs";
 import { Preview, choose, wanted } from "./view/preview.mjs";
 import { Readouts } from "./view/readouts.mjs";
-import { saveTake } from "./save.mjs";
+import { saveTake } from "./view/save.mjs";
 import { touched } from "./input/touch_keys.mjs";
 import { translator } from "./view/words.mjs";
 

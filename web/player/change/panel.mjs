@@ -1,7 +1,7 @@
 // @ts-check
 /** The panel in which the picture is changed while play is paused: it goes out as a file, and another one comes back. */
 import { element, update } from "../../timeline/view/style.mjs";
-import { saveFile } from "../save.mjs";
+import { saveFile } from "../view/save.mjs";
 import { fitted, pictureIn } from "./fitted.mjs";
 
 const STRENGTHS = { min: "0", max: "3", step: "0.05", value: "1" };

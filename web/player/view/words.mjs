@@ -1,7 +1,7 @@
 // @ts-check
 /** The words of the player. Where a language has none for something, English is shown. */
 import { differences, translatorOf } from "../../timeline/parts/i18n.mjs";
-import { EN as CHANGE_EN, ZH as CHANGE_ZH } from "../change/words.mjs";
+import { EN as CHANGE_EN, ZH as CHANGE_ZH } from "./change_words.mjs";
 
 const EN = {
   play: "Play",

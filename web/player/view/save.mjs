@@ -1,6 +1,6 @@
 // @ts-check
 /** A take or a picture as a file of the player's computer. */
-import { element } from "../timeline/view/style.mjs";
+import { element } from "../../timeline/view/style.mjs";
 
 const KEEP_MS = 10_000; // a browser may begin to read the file a little later
 
