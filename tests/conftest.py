@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ CHROMIUM_ARGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networki
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
-PAGES, HOST = "tests/host/pages/", "tests/host/"
+PAGES, HOST, TIMELINE = "tests/host/pages/", "tests/host/", "tests/web/timeline/"
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -28,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """One process for all tests of a file, so that its servers and pages are started once; one for all that need a
-    ComfyUI, and one for all that need its page. (Groups by mark, which pytest-xdist has for this, do nothing with
-    pytest 9.2 and pytest-xdist 3.8.)"""
+    ComfyUI, one for all that need its page, and one for those of the timeline without it. (Groups by mark, which
+    pytest-xdist has for this, do nothing with pytest 9.2 and pytest-xdist 3.8.)"""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByServer(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return next((each for each in (PAGES, HOST) if nodeid.startswith(each)), nodeid.split("::")[0])
+            return next((each for each in (PAGES, HOST, TIMELINE) if nodeid.startswith(each)), nodeid.split("::")[0])
 
     config.option.loadscopereorder = False
     return ByServer(config, log)
@@ -64,11 +65,18 @@ def skip_or_fail(reason: str | None) -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """The system's Chromium: $CHROMIUM, else what is on the path.
+    """The system's Chromium.
 
     It lives no longer than its module: as long as Playwright runs, its event loop counts as running in this thread, and
     nothing else can have one.
     """
+    with chromium() as running:
+        yield running
+
+
+@contextmanager
+def chromium() -> Iterator[Any]:
+    """The system's Chromium: $CHROMIUM, else what is on the path."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = os.environ.get("CHROMIUM") or next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
     skip_or_fail(None if path else "There is no Chromium on the PATH; set CHROMIUM to one.")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,19 @@ def renderer(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def stub(renderer: str) -> Iterator[Stub]:
+    with running_stub(renderer) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def _page(browser: Any, stub: Stub) -> Iterator[Any]:
+    with timeline_page(browser, stub) as page:
+        yield page
+
+
+@contextmanager
+def running_stub(renderer: str) -> Iterator[Stub]:
+    """A stub server whose page begins with a renderer."""
     frontend = frontend_path()
     if frontend is None:
         pytest.skip("comfyui-frontend-package is not installed; set COMFYUI_FRONTEND to its static folder.")
@@ -24,21 +39,12 @@ def stub(renderer: str) -> Iterator[Stub]:
     running.stop()
 
 
-@pytest.fixture(scope="module")
-def _page(browser, stub: Stub):
+@contextmanager
+def timeline_page(browser: Any, stub: Stub) -> Iterator[Any]:
+    """A page of a stub server that can be touched, with a timeline."""
     from .page import TimelinePage
 
     context = browser.new_context(viewport={"width": 1280, "height": 800}, has_touch=True)
     context.grant_permissions(["clipboard-read", "clipboard-write"])
     yield TimelinePage(context.new_page(), stub, stub.url).open()
     context.close()
-
-
-@pytest.fixture
-def timeline(_page, stub: Stub):
-    """A fresh node in an empty graph; no script of the page has failed."""
-    stub.prompts.clear()
-    _page.errors.clear()
-    _page.add()
-    yield _page
-    assert not _page.errors
