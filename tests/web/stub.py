@@ -55,7 +55,8 @@ def frontend_path() -> Path | None:
 
 
 class Stub:
-    """The server in a thread of its own. prompts: what was queued, oldest first. hub: of the session that is played.
+    """The server in a thread of its own. prompts: what was queued, oldest first. ran: graphs by the ids of their
+    prompts, which no page hears twice. hub: of the session that is played.
     projects: what World Cache lists; forgotten: those that it was told to forget."""
 
     def __init__(self, frontend: Path, settings: dict[str, Any] | None = None) -> None:
@@ -63,6 +64,7 @@ class Stub:
         self.settings: dict[str, Any] = {"Comfy.TutorialCompleted": True, "Comfy.Release.Status": "skipped"}
         self.settings.update(settings or {})
         self.prompts: list[dict[str, Any]] = []
+        self.ran: dict[str, Any] = {}
         self.files: dict[str, bytes] = {}
         self.sockets: list[web.WebSocketResponse] = []
         self.hub: Hub | None = None
@@ -156,7 +158,9 @@ class Stub:
 
     async def _prompt(self, request: web.Request) -> web.Response:
         self.prompts.append(await request.json())
-        answer = {"prompt_id": str(len(self.prompts)), "number": len(self.prompts), "node_errors": {}}
+        number = len(self.ran) + 1
+        self.ran[str(number)] = self.prompts[-1]["prompt"]
+        answer = {"prompt_id": str(number), "number": number, "node_errors": {}}
         self._loop.call_later(0.1, lambda: self._loop.create_task(self._finish(answer["prompt_id"])))
         return web.json_response(answer)
 
@@ -170,13 +174,13 @@ class Stub:
 
     async def _history(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        known = name.isdigit() and 0 < int(name) <= len(self.prompts)
-        found = {name: {"prompt": [0, name, self.prompts[int(name) - 1]["prompt"], {}, []]}} if known else {}
+        found = {name: {"prompt": [0, name, self.ran[name], {}, []]}} if name in self.ran else {}
         return web.json_response(found)
 
     async def _finish(self, prompt_id: str) -> None:
         await self._tell({"type": "execution_start", "data": {"prompt_id": prompt_id, "timestamp": 0}})
         await self._tell({"type": "execution_success", "data": {"prompt_id": prompt_id, "timestamp": 1}})
+        await self._tell({"type": "executing", "data": {"node": None, "prompt_id": prompt_id}})
 
     async def _tell(self, message: dict[str, Any]) -> None:
         for socket in self.sockets:
