@@ -163,9 +163,10 @@ def test_rollout_in_bfloat16(name: str) -> None:
     model.compute_dtype = torch.bfloat16  # type: ignore[assignment]
     models = models_with(model, name)  # type: ignore[arg-type]
     assert models.cache_dtype == torch.bfloat16
-    # a processor without products in bfloat16 never computes in it by itself, and takes minutes for all four blocks
+    # a processor without products in bfloat16 never computes in it by itself, and takes minutes for all four blocks;
+    # the window is full from the third on, which one shows for all, and with a sink
     frames = answers["latents"].shape[2]
-    blocks = frames // 3 if cpu_multiplies_bfloat16() else 2
+    blocks = frames // 3 if cpu_multiplies_bfloat16() and name == "sink" else 2
     world, track = golden_world(models, name, frames), golden_track(models, answers)
     run = rollout(models, world, track, blocks, noise=golden_noise(name, frames))
     latents = torch.cat([block.latents for block in run], dim=2)
