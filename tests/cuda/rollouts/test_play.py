@@ -12,8 +12,9 @@ from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.play.early_frames import Frames
 from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.world import rollout
+from comfyui_matrixgame.world.change import change_world, plan_change
 
-from ...play.test_stored_blocks import play, whole
+from ...play.test_stored_blocks import play, rows, whole
 from ...pretend_gpu import Machine
 from ..networks import CUDA, begin, on_both, small_on
 
@@ -57,3 +58,23 @@ def test_worlds_on_the_way_that_were_let_go_are_made_again(gpus: Machine) -> Non
     assert played.counts.replayed
     played.close()
     assert np.array_equal(frames, fresh(CUDA[0], "wsdw"))
+
+
+def test_a_changed_picture_is_gone_on_from_and_made_again(gpus: Machine) -> None:
+    models = small_on(CUDA[0], tiny=True)
+    start = begin(models)
+    played = PlayedWorld(models, start.to("cpu"), world_bytes=0, see=lambda _: start.features + 1)
+    play(played, "w")
+    picture = played.still() // 2
+    assert played.change(picture, 1.0, "changed")
+    assert played.world.image.is_cuda
+    first = play(played, "sa")
+    played.go_to(2)
+    assert np.array_equal(np.concatenate(play(played, "a")), np.concatenate(first[3:]))
+    assert played.counts.replayed
+    played.close()
+    run = rollout(models, start, whole("w"))
+    list(run)
+    world = change_world(models, plan_change(models, run.world, torch.from_numpy(picture)[None]), start.features + 1)
+    wanted = [block.frames[0].numpy() for block in rollout(models, world, rows(1, "s").concat(rows(2, "a")))]
+    assert np.array_equal(np.concatenate(first), np.concatenate(wanted))
