@@ -7,7 +7,7 @@ import json
 import os
 import struct
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import aiohttp
@@ -270,14 +270,23 @@ def demo_graph() -> Graph:
     model = graph.add("MatrixGameLoadGenerator", file=DEMO, dtype="auto", attention="auto")
     vae = graph.add("MatrixGameLoadVAE", file=DEMO, decoder="full", dtype="auto")
     world = graph.add("MatrixGameStartWorld", model=model, vae=vae, seed=3, width=0, height=0)
-    graph.add("MatrixGameLivePlay", "play", world=world, mode="responsive", images="never", blocks=341, idle=60)
+    graph.add("MatrixGameLivePlay", "play", world=world, mode="responsive", images="never", blocks=341, idle=600)
     return graph
 
 
 PLAYER = "app.graph._nodes.find((n) => n.comfyClass === 'MatrixGameLivePlay').matrixGamePlay.player"
 
 
+@pytest.fixture
+def patient(page_host: Host) -> Iterator[None]:
+    """Live Play waits for its page: a busy machine may need longer than LOST_SECONDS to load it again."""
+    page_host.post("/probe/lost", {"seconds": 600.0})
+    yield
+    page_host.post("/probe/lost", {"seconds": LOST_SECONDS})
+
+
 @pytest.mark.alternates
+@pytest.mark.usefixtures("patient")
 def test_hold_w_in_the_node(browser: Any, page_host: Host, renderer: str) -> None:
     with open_page(browser, page_host, RENDERERS[renderer]) as page:
         page.evaluate("(prompt) => app.loadApiJson(prompt, 'live')", demo_graph().prompt)

@@ -1,4 +1,5 @@
-"""A node pack for tests only: a node with the timeline widget that shows the rows which reach Python."""
+"""A node pack for tests only: a node with the timeline widget that shows the rows which reach Python, and a route that
+says how long Live Play waits for a lost player."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import json
 import sys
 from pathlib import Path
 
+from aiohttp import web
 from comfy_api.latest import ComfyExtension, io
+from server import PromptServer
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 
@@ -50,6 +53,13 @@ class TimelineHostProbe(io.ComfyNode):
         track = _read(variant, timeline)
         mouse = None if track.mouse is None else track.mouse.tolist()
         return io.NodeOutput(ui={"rows": [json.dumps({"keyboard": track.keyboard.tolist(), "mouse": mouse})]})
+
+
+@PromptServer.instance.routes.post("/probe/lost")
+async def _wait_for_the_lost(request: web.Request) -> web.Response:
+    pack = next(module for name, module in sys.modules.items() if name.endswith(".comfyui_matrixgame.host"))
+    pack.live_play.LOST_SECONDS = (await request.json())["seconds"]
+    return web.json_response({})
 
 
 class ProbeExtension(ComfyExtension):
