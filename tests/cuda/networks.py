@@ -19,7 +19,7 @@ from comfyui_matrixgame.compute.quantise import quantise
 from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
 
 from ..batch.jobs import CLIP, GENERATOR, VAE
-from ..support.networks import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models, thinned
 
 BLOCKS = 4  # the window is full from the second on, and from the third on all that is recorded is replayed
 SIZE = 16, 16
@@ -47,10 +47,14 @@ def without_graphs() -> Iterator[None]:
         yield
 
 
-def small_on(device: torch.device, tiny: bool = False, precision: str = "exact", dtype: Any = None) -> Models:
-    """The small networks on a device."""
+def small_on(
+    device: torch.device, tiny: bool = False, precision: str = "exact", dtype: Any = None, thin: bool = False
+) -> Models:
+    """The small networks on a device; thin: with a thinned VAE, whose worlds no file can hold."""
     models = small_models(tiny=tiny)
     generator, vae = copy.deepcopy(models.generator), copy.deepcopy(models.vae)
+    if thin:
+        vae = thinned(vae)
     decoder: Any = copy.deepcopy(models.decoder) if tiny else None
     quantise(generator, precision)
     for network in (generator, vae, decoder):

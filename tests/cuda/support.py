@@ -13,11 +13,14 @@ from torch import Tensor
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.world import Models, World, rollout, start_world
 
-from ..support.networks import random_track, small_image, small_models
+from ..support.networks import random_track, small_image, small_models, thinned
 
 
-def small_on(device: str, tiny: bool = False, name: str = "universal", layers: int | None = None) -> Models:
-    """The small models on a device; `layers`: with so many of them, no two equal."""
+def small_on(
+    device: str, tiny: bool = False, name: str = "universal", layers: int | None = None, thin: bool = False
+) -> Models:
+    """The small models on a device; `layers`: with so many of them, no two equal; thin: with a thinned VAE, whose
+    worlds no file can hold."""
     models = small_models(name, tiny)
     generator = copy.deepcopy(models.generator)
     if layers is not None:
@@ -26,6 +29,8 @@ def small_on(device: str, tiny: bool = False, name: str = "universal", layers: i
         for i in range(layers):
             generator.get_submodule(f"blocks.{i}.ffn.0").get_parameter("weight").data.mul_(1 + i / 4)
     vae: Any = copy.deepcopy(models.vae).to(device)
+    if thin:
+        vae = thinned(vae)
     decoder: Any = copy.deepcopy(models.decoder).to(device) if tiny else None
     return Models(generator.to(device), vae, decoder)
 

@@ -23,6 +23,7 @@ POOL = 32  # streams of one priority that torch makes for a device
 HERE = os.path.dirname(os.path.abspath(__file__))
 TORCH = os.path.dirname(os.path.abspath(torch.__file__))
 _running: Machine | None = None
+_inside: dict[CodeType, bool] = {}  # whether code is of torch or of this package; asked for with every operation
 
 
 class Wait(NamedTuple):
@@ -135,14 +136,16 @@ def set_running(gpus: Machine | None) -> None:
 def place() -> str:
     """Where the program is: the first line outside of torch and this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_inside(frame.f_code):
+    while _inside.get(code := frame.f_code) or (code not in _inside and _is_inside(code)):
+        if frame.f_back is None:
+            break
         frame = frame.f_back
     return f"{_short(frame.f_code)}:{frame.f_lineno}"
 
 
-@functools.cache
 def _is_inside(code: CodeType) -> bool:
-    return code.co_filename.startswith((HERE, TORCH))
+    _inside[code] = inside = code.co_filename.startswith((HERE, TORCH))
+    return inside
 
 
 @functools.cache

@@ -36,11 +36,11 @@ class Allocation:
         self.live = True
         stream.live += nbytes
 
-    def use(self, stream: Stream | None, tick: int, write: bool) -> None:
-        """By a piece of work of a stream, or by the host (stream None)."""
+    def use(self, stream: Stream | None, tick: int, write: bool, where: str = "") -> None:
+        """By a piece of work of a stream, or by the host (stream None). where: `place()`, where it is known."""
         if self.machine is not machine():  # something that was cached under a machine of an earlier test
             self.machine, self.written, self.read = machine(), None, {}
-        before = [self.written] if self.written is not None else []
+        before = [] if self.written is None else [self.written]
         if write:
             before += self.read.values()
         for work in before:
@@ -52,7 +52,7 @@ class Allocation:
                 machine().race(f"{text} on stream {work.stream} is over")
         if stream is None:
             return
-        here = Work(stream.number, tick, place())
+        here = Work(stream.number, tick, where or place())
         if write:
             self.written, self.read = here, {}
         else:

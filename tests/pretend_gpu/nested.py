@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
+
+PLAIN = {type(None), bool, int, float, str, torch.dtype, torch.device, torch.memory_format, torch.layout}
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -16,6 +19,8 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 
 def _find(value: Any, found: list[Tensor]) -> None:
+    if type(value) in PLAIN:  # most are, and this is asked for with every operation
+        return
     if isinstance(value, Tensor):
         found.append(value)
     elif isinstance(value, (list, tuple)):
@@ -25,7 +30,7 @@ def _find(value: Any, found: list[Tensor]) -> None:
 
 def swapped(value: Any, swap: Callable[[Any], Any]) -> Any:
     """A value with `swap` done to everything in it that is no list."""
-    if isinstance(value, (list, tuple)):
+    if type(value) not in PLAIN and isinstance(value, (list, tuple)):
         parts = [swapped(part, swap) for part in value]
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
     return swap(value)

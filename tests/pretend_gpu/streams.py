@@ -169,8 +169,13 @@ def default_stream(device: Any = None) -> Stream:
 
 
 def current_stream(device: Any = None) -> Stream:
-    index = explicit("cuda" if device is None else device).index
-    return vars(machine().local).setdefault("streams", {}).get(index) or machine().streams[index]
+    return stream_of(explicit("cuda" if device is None else device).index)
+
+
+def stream_of(index: int) -> Stream:
+    """The current stream of a device that is there."""
+    gpus = machine()
+    return vars(gpus.local).get("streams", {}).get(index) or gpus.streams[index]
 
 
 def set_stream(stream: Stream) -> None:

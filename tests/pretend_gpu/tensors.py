@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .memory import Allocation
-from .streams import Stream, current_stream, explicit
+from .streams import Stream, explicit, stream_of
 
 
 class PretendTensor(Tensor):
@@ -93,8 +93,10 @@ def on_device(elem: Tensor, device: torch.device) -> PretendTensor:
     storage = elem.untyped_storage()
     memory = getattr(storage, "memory", lambda: None)()
     if memory is None:
-        memory = Allocation(storage.nbytes(), current_stream(device))
+        memory = Allocation(storage.nbytes(), stream_of(device.index))
         storage.memory = weakref.ref(memory)  # type: ignore[attr-defined]
+    if not torch.is_inference_mode_enabled():
+        return PretendTensor(elem, device, memory)
     with torch.inference_mode(False):  # a view of what was made outside inference mode must not count as made inside
         return PretendTensor(elem, device, memory)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import zlib
 from pathlib import Path
@@ -77,6 +78,18 @@ SINK = read_like(
 """A relative of universal whose first latent frame stays in the window."""
 SMALL = VARIANTS | {SINK.name: SINK}
 """The variants that `small_models` knows."""
+
+
+def thinned(vae: WanVAE) -> WanVAE:
+    """The VAE without the layers that repeat the one before them: of each kind one is left at each resolution."""
+    for part, layers in ((vae.encoder, vae.encoder.downsamples), (vae.decoder, vae.decoder.upsamples)):
+        left = [layers[0], *(layer for last, layer in itertools.pairwise(layers) if type(layer) is not type(last))]
+        in_time = [i for i, layer in enumerate(left) if getattr(layer, "time_conv", None) is not None]
+        part.large = in_time[0] if part is vae.encoder else 1 + in_time[-1]
+        if part is vae.decoder:
+            part.small = in_time[0]
+        setattr(part, "downsamples" if part is vae.encoder else "upsamples", torch.nn.ModuleList(left))
+    return vae
 
 
 @functools.cache

@@ -21,10 +21,12 @@ from comfyui_matrixgame.world.files import state_tensors
 from ...cache.blocks import same
 from ...pretend_gpu import Machine
 from ...support.networks import random_track
-from ..networks import BLOCKS, CUDA, at_home, begin, small_on, track_of, without_graphs
+from ..networks import BLOCKS, CUDA, at_home, begin, track_of, without_graphs
+from ..networks import small_on as whole_on
 from ..support import begin as begin_world
 from ..support import small_on as small_variant_on
 
+small_on = functools.partial(whole_on, thin=True)
 FRAMES = 3  # latent frames of a block
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import logging
 import threading
@@ -20,7 +21,10 @@ from comfyui_matrixgame.world import rollout, start_world
 from comfyui_matrixgame.world.warm import warm_up
 
 from ...support.networks import small_image
-from ..support import begin, made, small_on, track_of
+from ..support import begin, made, track_of
+from ..support import small_on as whole_on
+
+small_on = functools.partial(whole_on, thin=True)  # the VAE is not recorded
 
 BLOCKS = 4  # the window of 6 is full from the second one on; the fourth replays what was recorded in the third
 

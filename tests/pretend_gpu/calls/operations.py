@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..machine import place, running
 from ..nested import swapped, tensors_in
-from ..streams import Stream, current_stream, explicit, wait
+from ..streams import Stream, explicit, stream_of, wait
 from ..tensors import PretendTensor, elem_of, has_memory, is_pinned, memory_of, on_device, pin
 from .copies import MOVES, move
 
@@ -91,7 +91,7 @@ def _dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         _check_devices(func, kind, call, tensors, ours, written)
     if device.type == "cpu":  # such as new_zeros(device="cpu")
         return func(*swapped(args, elem_of), **{key: swapped(value, elem_of) for key, value in kwargs.items()})
-    stream = current_stream(device)
+    stream = stream_of(device.index)
     if kind.name in WAITS or (kind.name in INDEXES and any(map(_index_waits, tensors_in(call["indices"])))):
         wait(stream, kind.name)
     work = functools.partial(ON_CPU.get(kind.name, func), *swapped(args, _for_cpu), **_keywords_for_cpu(kwargs))
@@ -127,14 +127,14 @@ def launch(
     result = swapped(out, wrapped)
     if outs and not fresh and not written:
         return result  # a view: nothing was read
-    tick = stream.launch()
+    tick, where = stream.launch(), place()
     results = tensors_in(result)
     made = [results[index] for index in fresh]
     for tensor, write in [*((t, False) for t in reads), *((t, True) for t in (*written, *made))]:
         memory = memory_of(tensor)
         assert memory is not None
         if graph is None:
-            memory.use(stream, tick, write)
+            memory.use(stream, tick, write, where)
         else:
             graph.uses(memory, write)
     if graph is not None and (written or not name.startswith("empty")):
