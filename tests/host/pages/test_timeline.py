@@ -17,20 +17,29 @@ from ..browser import RENDERERS
 from ..server import Host
 
 pytestmark = pytest.mark.alternates
+NODE = "TimelineHostProbe"
 ROWS = f"""async () => {{
   const {{ rowsOf }} = await import('/extensions/matrixgame/model/document.mjs');
   return rowsOf({FIND}.timeline.editor.doc);
 }}"""
 
 
-@pytest.fixture
-def timeline(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
+@pytest.fixture(scope="module")
+def opened(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
     page_host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    page = TimelinePage(context.new_page(), None, page_host.url, node="TimelineHostProbe").open()
-    yield page
+    yield TimelinePage(context.new_page(), None, page_host.url, node=NODE).open()
     context.close()
-    assert not page.errors
+
+
+@pytest.fixture
+def timeline(opened: TimelinePage) -> Iterator[TimelinePage]:
+    """A fresh node in an empty graph; no script of the page has failed."""
+    opened.errors.clear()
+    opened.node = NODE
+    opened.add()
+    yield opened
+    assert not opened.errors
 
 
 def _run(timeline: TimelinePage) -> list[dict[str, Any]]:
@@ -110,7 +119,7 @@ def test_blocks_are_done_although_the_history_comes_after_the_success(timeline: 
     page = timeline.page
     done = f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')"
     page.evaluate(
-        "() => { window.sent = null; const { api } = app; const { queuePrompt, fetchApi } = api;"
+        "() => { window.sent = null; const { api } = app; const { fetchApi } = api;"
         "api.queuePrompt = async (n, prompt) => { window.sent = prompt.output; return { prompt_id: 'one' }; };"
         "const history = () => window.written ? { one: { prompt: [0, 'one', window.sent] } } : {};"
         "api.fetchApi = (route, ...rest) => route.startsWith('/history/one')"
@@ -125,6 +134,7 @@ def test_blocks_are_done_although_the_history_comes_after_the_success(timeline: 
     page.evaluate("() => { window.written = true; }")
     page.evaluate(say, ["executing", None])
     page.wait_for_function(done)
+    page.evaluate("() => { delete app.api.queuePrompt; delete app.api.fetchApi; }")
 
 
 def test_a_broken_script_is_refused_with_its_own_words(timeline: TimelinePage) -> None:
