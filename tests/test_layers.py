@@ -112,3 +112,10 @@ def test_rooms_are_small() -> None:
             if path.suffix in (".py", ".js", ".mjs") and path.name != "__init__.py":
                 folders[path.parent] = folders.get(path.parent, 0) + 1
     assert {str(folder.relative_to(ROOT)): count for folder, count in folders.items() if count > 12} == {}
+
+
+def test_no_test_file_is_imported() -> None:
+    """What several need lies in a module that is no test: tests/support, or one of their folder."""
+    files = python_files("tests")
+    needed = {f"{name} imports {other}" for name in files for other in imports(name, files) if ".test_" in other}
+    assert needed == set()

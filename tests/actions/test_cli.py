@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import io
 import json
 from pathlib import Path
@@ -17,14 +16,9 @@ from comfyui_matrixgame.actions.read import read_actions
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.errors import ActionError
-from comfyui_matrixgame.terminal.actions import add_parser, run
 from comfyui_matrixgame.variants import TEMPLERUN, UNIVERSAL, VARIANTS
 
-
-def call(*words: object) -> int:
-    parser = argparse.ArgumentParser()
-    add_parser(parser.add_subparsers())
-    return run(parser.parse_args(["actions", *map(str, words)]))
+from .command import call
 
 
 @pytest.fixture

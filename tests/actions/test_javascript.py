@@ -21,7 +21,7 @@ from comfyui_matrixgame.errors import ActionError
 from comfyui_matrixgame.variants import Variant
 
 from . import generate
-from .test_document import BOTH_REFUSE, RELATIONS, example, mutated
+from .documents import BOTH_REFUSE, RELATIONS, example, mutated
 
 NODE = shutil.which("node")
 

@@ -58,3 +58,8 @@ def example_result(key: str, items: dict[str, Item], **other: Any) -> Result:
         "seconds": {"model": 1.5, "all": 2.0}, "worker": "cpu", "program": "0", "engine_version": 1, "finished": 1.7e9,
     }  # fmt: skip
     return Result(key=key, items=items, **values | other)
+
+
+def contents(out: Path) -> dict[str, bytes]:
+    files = [*out.glob("results/*/*/*.safetensors"), *out.glob("results/*/*/png/*"), *out.glob("results/*/*/*.mp4")]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}

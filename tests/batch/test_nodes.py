@@ -17,8 +17,7 @@ from comfyui_matrixgame.batch.results.ledger import Ledger
 from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.terminal.main import main
 
-from .jobs import one_thread, write_files, write_jobs
-from .test_ray import contents
+from .jobs import contents, one_thread, write_files, write_jobs
 
 ray = pytest.importorskip("ray")
 STORE = 80 << 20  # bytes of a node's object store

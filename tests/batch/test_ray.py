@@ -29,7 +29,7 @@ from comfyui_matrixgame.variants import VARIANTS, like
 
 from ..weights.files import save
 from ..weights.loras import lora
-from .jobs import GENERATOR, MODELS, one_thread, write_files, write_jobs
+from .jobs import GENERATOR, MODELS, contents, one_thread, write_files, write_jobs
 
 ray = pytest.importorskip("ray")
 
@@ -53,11 +53,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(path: Path, *extra: str) -> int:
     return main(["batch", "run", str(path), "--device", "cpu", *extra])
-
-
-def contents(out: Path) -> dict[str, bytes]:
-    files = [*out.glob("results/*/*/*.safetensors"), *out.glob("results/*/*/png/*"), *out.glob("results/*/*/*.mp4")]
-    return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
 def kill_a_worker(rng: random.Random, title: str) -> bool:

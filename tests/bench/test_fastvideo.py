@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .test_device_day import BENCH, bench
+from .loaded import BENCH, bench
 
 
 def beside_module() -> Any:

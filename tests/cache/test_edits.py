@@ -29,16 +29,6 @@ OPERATIONS = int(os.environ.get("CACHE_OPERATIONS", "24"))  # the issue asks for
 BLOCKS = 6
 
 
-@pytest.fixture(scope="module")
-def models() -> Models:
-    return small_models(tiny=True)
-
-
-@pytest.fixture(scope="module")
-def world(models: Models) -> World:
-    return start_world(models, small_image(16, 16), seed=3)
-
-
 def test_an_edit_makes_the_blocks_behind_it(models: Models, world: World, tmp_path: Path) -> None:
     track = random_track(UNIVERSAL, rows_of_blocks(BLOCKS))
     cache = BlockCache(tmp_path, "p")

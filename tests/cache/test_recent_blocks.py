@@ -15,24 +15,14 @@ from comfyui_matrixgame.cache import recent_blocks as module
 from comfyui_matrixgame.cache.recent_blocks import RecentBlocks
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.variants import UNIVERSAL
-from comfyui_matrixgame.world import Models, World, start_world
+from comfyui_matrixgame.world import Models, World
 from comfyui_matrixgame.world.block.passes import PassProgress
 
-from ..support.networks import random_track, small_image, small_models
+from ..support.networks import random_track
 from .blocks import edited, plain, same
 
 BLOCKS = 4
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def models() -> Models:
-    return small_models(tiny=True)
-
-
-@pytest.fixture(scope="module")
-def world(models: Models) -> World:
-    return start_world(models, small_image(16, 16), seed=3)
 
 
 def files(folder: Path) -> list[Path]:

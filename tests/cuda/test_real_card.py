@@ -26,6 +26,14 @@ from comfyui_matrixgame.weights import Files, find_files
 from comfyui_matrixgame.world import Models, Rollout, rollout, start_world
 from comfyui_matrixgame.world.warm import passes_of_warm_up, warm_up
 
+from ..support.golden_rollouts import (
+    BFLOAT16_TOLERANCE,
+    TOLERANCE,
+    golden_noise,
+    golden_track,
+    golden_world,
+    models_with,
+)
 from ..support.networks import (
     golden,
     golden_config,
@@ -34,14 +42,6 @@ from ..support.networks import (
     small_image,
     small_models,
     with_streams,
-)
-from ..worlds.test_golden_rollout import (
-    BFLOAT16_TOLERANCE,
-    TOLERANCE,
-    golden_noise,
-    golden_track,
-    golden_world,
-    models_with,
 )
 
 pytestmark = pytest.mark.gpu

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
+
 from .server import PACK
 
 WORKFLOWS = sorted((PACK / "workflows").glob("*.json"))
@@ -91,3 +94,16 @@ def to_prompt(workflow: Mapping[str, Any], object_info: Mapping[str, Any]) -> di
                 inputs[slot["name"]] = [str(source), output]
         prompt[str(node["id"])] = {"class_type": node["type"], "inputs": inputs}
     return prompt
+
+
+SMALL = {"width": 96, "height": 64}  # what is made smaller to run here, and shorter
+
+
+def write_clip(path: Path, frames: int) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 640, 352, "yuv420p"
+        for i in range(frames):
+            picture = np.full((352, 640, 3), 60 + 4 * i, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())

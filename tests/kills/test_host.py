@@ -22,10 +22,10 @@ import pytest
 from comfyui_matrixgame.cache import BlockCache
 from comfyui_matrixgame.play.wire.protocol import VERSION, jpeg
 
+from ..host.cached import cached, finished, frames_of
 from ..host.conftest import make_base
 from ..host.graphs import Graph
-from ..host.nodes.test_cache import cached, finished, frames_of
-from ..host.nodes.test_rollout import save_images, saved_images
+from ..host.runs import save_images, saved_images
 from ..host.server import Host
 from ..host.worlds import add_models, add_world
 from ..play.client import unpack

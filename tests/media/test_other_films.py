@@ -15,7 +15,7 @@ from comfyui_matrixgame.media.video_reader import read_video
 from comfyui_matrixgame.terminal.main import main
 
 from ..batch.jobs import write_files, write_jobs
-from .test_clips import numbered, write
+from .clips import numbered, write
 
 PQ, HLG, BT2020 = 16, 18, 9
 NITS = (0, 1, 10, 100, 203, 1000)

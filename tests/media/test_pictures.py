@@ -24,6 +24,8 @@ from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import check_picture, read_image, read_pixels, read_start
 from comfyui_matrixgame.terminal.main import main
 
+from .damage import mutated
+
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = int(os.environ.get("MEDIA_MUTATIONS", "60"))  # 3,000 were tried once
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
@@ -236,29 +238,6 @@ def test_render_says_what_a_picture_is_not(tmp_path: Path, capsys: pytest.Captur
     (tmp_path / "a.jpg").write_bytes(b"<!DOCTYPE html><html>")
     assert main(["render", str(tmp_path / "a.jpg"), "--blocks", "1", "-o", str(tmp_path / "o.mp4")]) == 1
     assert "a.jpg is a web page, not a picture" in capsys.readouterr().err
-
-
-def mutated(data: bytes, chance: random.Random) -> bytes:
-    """A file that something happened to: bits, bytes, ends, pieces twice or away, numbers at their limits."""
-    changed = bytearray(data)
-    for _ in range(chance.choice((1, 1, 2, 8, 40))):
-        at = chance.randrange(len(changed) or 1)
-        match chance.randrange(6):
-            case 0:
-                changed[at : at + 1] = bytes([chance.randrange(256)])
-            case 1:
-                changed[at : at + 4] = chance.choice(
-                    (b"\xff\xff\xff\xff", b"\0\0\0\0", b"\x7f\xff\xff\xff", b"\x80\0\0\0")
-                )
-            case 2:
-                del changed[at : at + chance.randrange(1, 64)]
-            case 3:
-                changed[at:at] = changed[at : at + chance.randrange(1, 200)]
-            case 4:
-                del changed[max(1, at) :]
-            case _:
-                changed[at : at + 2] = chance.randbytes(2)
-    return bytes(changed)
 
 
 def seeds() -> list[tuple[str, bytes]]:

@@ -23,7 +23,7 @@ from comfyui_matrixgame.system.targets import check_target, shown
 from comfyui_matrixgame.terminal import render
 from comfyui_matrixgame.terminal.main import main
 
-from .test_clips import numbered, write
+from .clips import numbered, write
 
 ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has other names and links")

@@ -18,7 +18,7 @@ from comfyui_matrixgame.play.session import Limits, Session, StateChanged
 from comfyui_matrixgame.play.wire.protocol import MAX_MESSAGE, ProtocolError, read_message
 
 from .paintable import Paintable
-from .test_programs import Served
+from .served import Served
 
 NOISE = np.random.default_rng(0).integers(0, 255, (96, 160, 3), np.uint8)
 

@@ -17,7 +17,7 @@ from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL, Variant
 from comfyui_matrixgame.world import rollout
 
 from .paintable import Paintable
-from .test_programs import numbers
+from .served import numbers
 
 gymnasium = pytest.importorskip("gymnasium", reason="Gymnasium is not installed: pip install gymnasium")
 

@@ -12,7 +12,7 @@ from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.session import PAUSED
 
 from .conftest import Stage
-from .test_player import lamps_become
+from .on_player import lamps_become
 
 PRESS = """([type, key]) => document.activeElement.dispatchEvent(
   new KeyboardEvent(type, { key, code: '', bubbles: true, cancelable: true }))"""

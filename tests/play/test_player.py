@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.play import WATCH_PAINTS, Unsteady
+from bench.play import Unsteady
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.errors import CheckpointError
-from comfyui_matrixgame.play.pattern import CELL, TestPattern
+from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits
 from comfyui_matrixgame.terminal.main import parser as cli_parser
@@ -20,21 +20,7 @@ from comfyui_matrixgame.terminal.play import make_played_world
 from comfyui_matrixgame.world import rollout
 
 from .conftest import Stage
-
-# the lamps of the keys in the picture on screen, as a list of 0 and 1
-LAMPS = f"""() => {{
-  const context = player.pictures.canvas.getContext('2d');
-  return [0, 1, 2, 3].map((i) => Number(context.getImageData(i * {CELL} + {CELL // 2}, player.pictures.canvas.height - {CELL // 2}, 1, 1).data[0] > 128));
-}}"""  # noqa: E501
-SENT = """() => {
-  window.sent = [];
-  const { say } = player.link;
-  player.link.say = (type, content) => { sent.push({ type, ...content }); say.call(player.link, type, content); };
-}"""
-
-
-def lamps_become(page: Any, lamps: list[int]) -> None:
-    page.wait_for_function(f"(wanted) => JSON.stringify(({LAMPS})()) === JSON.stringify(wanted)", arg=lamps)
+from .on_player import SENT, even_for_a_while, lamps_become
 
 
 def test_hold_w_and_d_then_let_go_then_stop(stage: Stage) -> None:
@@ -365,20 +351,6 @@ def test_a_killed_page_pauses_the_session(stage: Stage) -> None:
         time.sleep(0.05)
     assert (stage.session.state, stage.session.reason) == (PAUSED, "lost")
     assert not stage.session.held.sample(12).keyboard.any()
-
-
-def even_for_a_while(page: Any, blocks: int = 9, tries: int = 6) -> None:
-    """One stretch of blocks without a gap of two frames, nor many dropped. Other work on the machine may disturb one;
-    without the pacer none is even."""
-    page.evaluate(WATCH_PAINTS)
-    for seen in range(1, tries + 1):
-        page.evaluate("() => { paints.length = 0; player.pictures.pacer.dropped = 0; }")
-        page.wait_for_function(f"player.state.blocks >= {1 + blocks * seen}")
-        gaps = np.diff(page.evaluate("paints")[12:])
-        dropped = page.evaluate("player.pictures.pacer.dropped")
-        if np.percentile(gaps, 95) < 80 and dropped < 0.1 * len(gaps):
-            return
-    raise AssertionError(f"{dropped} dropped, {sorted(gaps)[-10:]}")
 
 
 def test_frames_are_even_though_blocks_come_80_ms_early_or_late(browser: Any) -> None:

@@ -19,50 +19,15 @@ from comfyui_matrixgame.actions.read import load_actions
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.errors import ActionError, CheckpointError, ImageError, MatrixGameError
 from comfyui_matrixgame.play.pattern import CELL, TestPattern
-from comfyui_matrixgame.play.played_world import Playable, StartWorld
 from comfyui_matrixgame.play.programs import socket as program_socket
 from comfyui_matrixgame.play.programs.client import Client
-from comfyui_matrixgame.play.session import Limits, Session
-from comfyui_matrixgame.play.take import Take
 from comfyui_matrixgame.play.wire import server as server_module
 from comfyui_matrixgame.play.wire.protocol import _CHECKS, MAX_MESSAGE, MINOR, VERSION
 from comfyui_matrixgame.terminal.main import parser as cli_parser
 from comfyui_matrixgame.terminal.play import world_starter
-from comfyui_matrixgame.terminal.play_server import KeptTakes, Server
+from comfyui_matrixgame.terminal.play_server import KeptTakes
 
-SIZE = (32, 64)
-LIMITS = Limits(idle=1e9, lost=1e9)
-
-
-class Served:
-    """A session of the test pattern behind a server, in this process."""
-
-    def __init__(self, played: Playable | None = None, start_world: StartWorld | None = None) -> None:
-        self.server = Server("127.0.0.1", 0)
-        self.takes: list[Take] = []
-        self.pictures: list[bytes | None] = []
-        self.session = Session(
-            played or TestPattern(size=SIZE), self.server.hub.listen, limits=LIMITS, on_take=self.takes.append
-        )
-        self.server.hub.session, self.server.hub.start_world = self.session, start_world
-        self.thread = threading.Thread(target=self.session.run)
-        self.thread.start()
-
-    def start_world(self, picture: str | bytes | None, seed: int) -> Playable:
-        assert not isinstance(picture, str)
-        self.pictures.append(picture)
-        if picture == b"broken":
-            raise ImageError("This is no picture.")
-        return TestPattern(size=SIZE, seed=seed)
-
-    def client(self, **options: bool) -> Client:
-        return Client(self.server.url, **options)
-
-    def close(self) -> None:
-        self.session.stop()
-        self.thread.join(30)
-        self.server.stop()
-        assert not self.thread.is_alive()
+from .served import SIZE, Served, numbers
 
 
 @pytest.fixture
@@ -71,12 +36,6 @@ def served() -> Iterator[Served]:
     made.server.hub.start_world = made.start_world
     yield made
     made.close()
-
-
-def numbers(frames: np.ndarray) -> list[int]:
-    """The number that each frame of the pattern counts itself with."""
-    lamps = frames[:, CELL // 2, CELL // 2 :: CELL, 0] > 128
-    return [sum(int(on) << bit for bit, on in enumerate(row)) for row in lamps]
 
 
 def test_rows_make_exactly_their_blocks_and_every_frame_comes(served: Served) -> None:

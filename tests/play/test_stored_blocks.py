@@ -10,16 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.cache import BlockCache, CachedRollout
 from comfyui_matrixgame.errors import Interrupted, WorldError
-from comfyui_matrixgame.play.early_frames import Frames
 from comfyui_matrixgame.play.played_blocks import PlayedBlocks
 from comfyui_matrixgame.play.played_world import PlayedWorld
-from comfyui_matrixgame.variants import UNIVERSAL
 from comfyui_matrixgame.world import rollout, start_world
 
 from ..support.networks import small_image, small_models
+from .stored import play, rows, whole
 
 
 def played_world(cache: BlockCache | None = None, tiny: bool = False) -> PlayedWorld:
@@ -27,27 +25,8 @@ def played_world(cache: BlockCache | None = None, tiny: bool = False) -> PlayedW
     return PlayedWorld(models, start_world(models, small_image(16, 32), seed=5), cache=cache, keep_frames=True)
 
 
-def rows(block: int, key: str) -> ActionTrack:
-    return ActionTrack.from_rows(UNIVERSAL, [{key: 1.0}] * rows_of_blocks(1, block))
-
-
-def play(played: PlayedWorld, letters: str) -> list[Frames]:
-    """A block for each letter; returns the parts that were shown."""
-    shown: list[Frames] = []
-    for key in letters:
-        played.make(rows(played.block, key), lambda frames, _: shown.append(frames))
-    return shown
-
-
 def fresh(letters: str, tiny: bool = False) -> np.ndarray:
     return np.concatenate(play(played_world(tiny=tiny), letters))
-
-
-def whole(letters: str) -> ActionTrack:
-    track = rows(0, letters[0])
-    for block, key in enumerate(letters[1:], 1):
-        track = track.concat(rows(block, key))
-    return track
 
 
 def test_what_was_played_is_in_the_cache_and_what_is_in_it_is_not_made(tmp_path: Path) -> None:

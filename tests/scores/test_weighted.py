@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,13 +24,23 @@ from comfyui_matrixgame.scores.weighted.clip import benchmark_pixels, load_clip
 from comfyui_matrixgame.scores.weighted.measures import Temporal
 from comfyui_matrixgame.scores.weighted.weights import Weights, load_weights
 from comfyui_matrixgame.terminal.main import main
-from tests.weights.test_download import CONTENT, HubServer, hub  # noqa: F401 (the fixture)
 
+from ..weights.hub import (
+    CONTENT,
+    HubServer,
+    running_hub,
+)
 from .clips import DIM, SIDE, small_clip, write_clip
 from .films import write_film
 
 CPU = torch.device("cpu")
 TOWER = FOLDER / "demo_vision.safetensors"
+
+
+@pytest.fixture
+def hub() -> Iterator[HubServer]:
+    with running_hub() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -202,7 +213,7 @@ def test_the_report_names_weights_protocol_and_deviations(
 
 
 def test_the_licence_is_named_before_the_download(
-    hub: HubServer,  # noqa: F811
+    hub: HubServer,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -13,8 +13,8 @@ from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.session import FINISHED, PAUSED, Limits, Session
 from comfyui_matrixgame.play.wire.hub import Hub
 from tests.play.conftest import SLOW
-from tests.play.test_player import SENT, even_for_a_while, lamps_become
 
+from ..play.on_player import SENT, even_for_a_while, lamps_become
 from .page import READY
 from .stub import Stub
 

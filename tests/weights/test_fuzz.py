@@ -25,8 +25,7 @@ from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.vae.tiny import PUBLISHED_NAMES
 
 from ..support.networks import shapes_of
-from .test_gguf import gguf
-from .test_guards import Runs
+from .files import Runs, gguf
 
 COUNT = int(os.environ.get("WEIGHTS_FUZZ", "150"))
 SEED = int(os.environ.get("WEIGHTS_FUZZ_SEED", "1"))

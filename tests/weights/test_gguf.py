@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +16,7 @@ from comfyui_matrixgame.checkpoints.reader import open_weights
 from comfyui_matrixgame.errors import CheckpointError
 from comfyui_matrixgame.terminal.main import main
 
-from .files import generator_tensors
-
-TYPES = {torch.float32: 0, torch.float16: 1, torch.bfloat16: 30}
-Q8_0 = 8
-
-
-def text(value: str) -> bytes:
-    return struct.pack("<Q", len(value.encode())) + value.encode()
+from .files import generator_tensors, gguf, text
 
 
 def q8_0(tensor: Tensor) -> tuple[bytes, Tensor]:
@@ -34,27 +26,6 @@ def q8_0(tensor: Tensor) -> tuple[bytes, Tensor]:
     values = (blocks / scales.float().clamp_min(1e-12)).round().clamp(-127, 127).to(torch.int8)
     raw = b"".join(s.numpy().tobytes() + v.numpy().tobytes() for s, v in zip(scales, values, strict=True))
     return raw, (values.float() * scales.float()).reshape(tensor.shape)
-
-
-def gguf(tensors: Mapping[str, Tensor], packed: Mapping[str, bytes] | None = None, architecture: str = "wan") -> bytes:
-    """A file as converters write it: a tensor of five sides is stored with four, and its shape beside it."""
-    packed = packed or {}
-    values = [text("general.architecture") + struct.pack("<I", 8) + text(architecture)]
-    entries, data = [], b""
-    for name, tensor in tensors.items():
-        shape = list(tensor.shape)
-        if len(shape) > 4:
-            numbers = struct.pack(f"<{len(shape)}I", *shape)
-            values.append(text(f"comfy.gguf.orig_shape.{name}") + struct.pack("<IIQ", 9, 4, len(shape)) + numbers)
-            shape = [int(np.prod(shape[:-1])), shape[-1]]
-        kind = Q8_0 if name in packed else TYPES[tensor.dtype]
-        entries.append(
-            text(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1]) + struct.pack("<IQ", kind, len(data))
-        )
-        data += packed.get(name) or tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-        data += bytes(-len(data) % 32)
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(entries), len(values)) + b"".join(values) + b"".join(entries)
-    return head + bytes(-len(head) % 32) + data
 
 
 def test_plain_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

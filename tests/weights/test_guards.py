@@ -25,7 +25,7 @@ from comfyui_matrixgame.checkpoints import inspect_file, load_decoder, load_gene
 from comfyui_matrixgame.errors import CheckpointError
 from comfyui_matrixgame.terminal.main import main
 
-from .files import empty, generator_tensors, raw_safetensors, save
+from .files import Runs, empty, generator_tensors, raw_safetensors, save
 
 
 def inspected(path: str | Path) -> None:
@@ -196,16 +196,6 @@ def test_pipes_sockets_and_folders_are_not_waited_for(tmp_path: Path) -> None:
     for load in LOADERS:
         with pytest.raises(CheckpointError, match="device"):
             load("/dev/zero")
-
-
-class Runs:
-    """Would write a file if it were ever built."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return (open, (str(self.path), "w"))
 
 
 def pickled(tensors: Any, old: bool = False) -> bytes:

@@ -23,9 +23,9 @@ from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import load_world, rollout, save_world, start_world
 from comfyui_matrixgame.world.files import FORMAT
 
-from ..cache.test_records import FORGED, forge
+from ..cache.forged import FORGED, forge
 from ..support.networks import random_track, small_image, small_models
-from .test_world_files import FIELDS, HOWS, changed, parts
+from .damaged import FIELDS, HOWS, changed, parts
 
 COUNT = int(os.environ.get("WORLDS_FUZZ", "60"))
 SEED = int(os.environ.get("WORLDS_FUZZ_SEED", "1"))

@@ -24,10 +24,9 @@ from comfyui_matrixgame.world.world import select_world
 
 from ..cache.blocks import cached, edited, plain, same, without_snapshots
 from ..support.networks import random_track, small_image
-from .test_tried import trying
+from .ways import AT_TIMES, trying
 
 BLOCKS = 8
-AT_TIMES = 0.45
 
 
 @pytest.fixture(params=[9, 12])

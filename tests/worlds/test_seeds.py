@@ -26,19 +26,9 @@ from comfyui_matrixgame.world.world import next_name
 
 from ..cache.blocks import cached, edited, plain, same, without_snapshots
 from ..support.networks import random_track, small_image, small_models
-from .test_tried import trying
+from .ways import trying
 
 BLOCKS, K = 6, 3
-
-
-@pytest.fixture(scope="module")
-def models() -> Models:
-    return small_models(tiny=True)
-
-
-@pytest.fixture(scope="module")
-def world(models: Models) -> World:
-    return start_world(models, small_image(16, 16), seed=3)
 
 
 @pytest.fixture(scope="module")

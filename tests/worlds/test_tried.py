@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from pathlib import Path
@@ -23,6 +22,7 @@ from comfyui_matrixgame.world.world import ENGINE_VERSION, first_name
 
 from ..cache.blocks import cached, edited, plain, same, without_snapshots
 from ..support.networks import random_track, small_image, small_models
+from .ways import trying
 
 WAYS = {
     "steps": Tried(steps=(1000, 500)),
@@ -32,14 +32,6 @@ WAYS = {
     "all": Tried((1000, 750, 500, 250), 10, 4),
     "same view": Tried(window=9, keeps="same_view"),
 }
-
-
-def trying(tried: Tried) -> Models:
-    """The small models with these steps, window and sink."""
-    small = small_models()
-    generator = copy.copy(small.generator)
-    generator.run_as(tried.of(small.variant))
-    return Models(generator, small.vae, small.decoder, small.vision)
 
 
 @pytest.mark.parametrize("tried", WAYS.values(), ids=WAYS)

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -25,6 +24,7 @@ from comfyui_matrixgame.world.check import _tiny_state, _wan_state
 from comfyui_matrixgame.world.files import CHECKSUM, FORMAT
 
 from ..support.networks import random_track, small_image, small_models
+from .damaged import FIELDS, HOWS, changed, parts
 
 UNIVERSAL = VARIANTS["universal"]
 
@@ -40,12 +40,6 @@ def world() -> World:
 @pytest.fixture
 def path(world: World, tmp_path: Path) -> Path:
     return save_world(world, tmp_path / "w.safetensors")
-
-
-def parts(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """A file's fields and tensors, as the library reads them."""
-    with safe_open(path, "pt") as file:
-        return json.loads(file.metadata()[FORMAT]), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def write_old(path: Path, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -110,15 +104,6 @@ def test_every_changed_byte_is_found(path: Path, tmp_path: Path) -> None:
 
 
 BIG = "9" * 5000
-FIELDS: list[tuple[str, Any]] = [
-    *(("block", value) for value in (-1, 1.5, "1", None, True, [], {}, 1e308, float("inf"), float("nan"), 10**30)),
-    *(("tokens", value) for value in (-1, 0, 7, 1.0, "6", None, 10**30)),
-    *(("seeds", value) for value in ("", [], {}, [""], [1.5], [None], [True], [1, 2], 3, None)),
-    *(("names", value) for value in ("", [], {}, [1], [""], ["x" * 10_000], ["a", "b"], None)),
-    *(("variant", value) for value in ("", "other", 1, None, [], "templerun", "gta_drive")),
-    *(("models_id", value) for value in (1, None, [], "x" * 10_000)),
-    *(("decoder_id", value) for value in (1, None, [], {})),
-]
 
 
 @pytest.mark.parametrize(("field", "value"), FIELDS, ids=lambda value: str(value)[:20])
@@ -136,24 +121,6 @@ def test_what_is_no_json_object(text: str, path: Path) -> None:
     _, tensors = parts(path)
     save_file(tensors, path, {FORMAT: text})
     refused(path, "damaged|is not a world|another version")
-
-
-def changed(tensors: dict[str, Tensor], name: str, how: str) -> dict[str, Tensor]:
-    tensor = tensors[name]
-    new: dict[str, Tensor] = {
-        "one side less": tensor.flatten(0, 1) if tensor.ndim > 1 else tensor,
-        "longer": torch.cat([tensor, tensor], dim=-1),
-        "more worlds": torch.cat([tensor, tensor]),
-        "empty": tensor[..., :0],
-        "scalar": torch.zeros(()),
-        "whole numbers": tensor.nan_to_num().to(torch.int64),
-        "NaN": torch.full(tensor.shape, torch.nan),
-        "one infinity": torch.where(torch.arange(tensor.numel()).reshape(tensor.shape) == 1, torch.inf, tensor.float()),
-    }
-    return tensors | {name: new[how].contiguous()}
-
-
-HOWS = ("one side less", "longer", "more worlds", "empty", "scalar", "whole numbers", "NaN", "one infinity")
 
 
 @pytest.mark.parametrize("how", HOWS)

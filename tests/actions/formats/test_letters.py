@@ -240,7 +240,7 @@ def test_what_is_too_large_is_refused_at_once(tmp_path: Path, name: str) -> None
 def test_what_is_piped_in_is_read_in_any_encoding(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from ..test_cli import call
+    from ..command import call
 
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(SCRIPT.encode("utf-16")), "ascii"))
     assert call("check", "-") == 0

@@ -14,7 +14,7 @@ from comfyui_matrixgame.play.played_world import PlayedWorld
 from comfyui_matrixgame.world import rollout
 from comfyui_matrixgame.world.change import change_world, plan_change
 
-from ...play.test_stored_blocks import play, rows, whole
+from ...play.stored import play, rows, whole
 from ...pretend_gpu import Machine
 from ..networks import CUDA, begin, on_both, small_on
 

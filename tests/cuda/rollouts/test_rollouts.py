@@ -16,7 +16,7 @@ from comfyui_matrixgame.world.files import state_tensors
 from ...cache.blocks import same
 from ...pretend_gpu import Machine
 from ...support.networks import random_track, small_image
-from ...worlds.test_same_view import AT_TIMES
+from ...worlds.ways import AT_TIMES
 from ..networks import BLOCKS, CUDA, at_home, begin, blocks_of, on_both, reference, small_on, track_of, without_graphs
 
 SLOTS = 2  # where a block of the universal variant can begin in its window, so many kinds of passes are recorded

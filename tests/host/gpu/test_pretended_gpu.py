@@ -20,12 +20,11 @@ from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from ...pretend_gpu import Machine
+from ..cached import free, roll
 from ..graphs import Graph
+from ..live import Events, back_and_on, graph_of
 from ..models import CLIP, UNIVERSAL, VAE
-from ..nodes.test_cache import free, roll
-from ..nodes.test_errors import fail, sampled
-from ..nodes.test_rollout import save_images, saved_images, succeed
-from ..pages.test_live_play import Events, back_and_on, graph_of
+from ..runs import fail, sampled, save_images, saved_images, succeed
 from ..server import Host
 from ..worlds import HEIGHT, WIDTH, add_models, add_rollout, add_world, simple
 

@@ -11,10 +11,16 @@ from comfyui_matrixgame.media.video import read_video
 from comfyui_matrixgame.world import Models
 
 from ..graphs import Graph, Link
+from ..runs import (
+    engine_frames,
+    mistakes,
+    reject,
+    save_images,
+    saved_images,
+    succeed,
+)
 from ..server import Host
 from ..worlds import add_models, add_video, add_world
-from .test_errors import mistakes, reject
-from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
 
 SCRIPTS = {"turn right": "w+right(0.1) 8f\nw 1f", "walk": "w 9f", "back": "s 21f"}
 TEXT = "".join(f"--- {name}\n{script}\n" for name, script in SCRIPTS.items())
@@ -29,7 +35,7 @@ def paths_graph(scripts: str, file: str = "(none)", seed: int = 7) -> tuple[Grap
     return graph, paths, rolled
 
 
-def test_one_graph_renders_all_scripts(host: Host, base: Path, models: Models) -> None:  # noqa: F811
+def test_one_graph_renders_all_scripts(host: Host, base: Path, models: Models) -> None:
     graph, paths, rolled = paths_graph(TEXT)
     save_images(graph, rolled[0], paths[1])
     add_video(graph, rolled, paths[1])
@@ -45,7 +51,7 @@ def test_one_graph_renders_all_scripts(host: Host, base: Path, models: Models) -
     assert len(worlds) == 1  # the start's; those after the scripts are not kept, as nothing is connected to them
 
 
-def test_worlds_are_kept_where_something_goes_on_from_them(host: Host, base: Path, models: Models) -> None:  # noqa: F811
+def test_worlds_are_kept_where_something_goes_on_from_them(host: Host, base: Path, models: Models) -> None:
     graph, _, rolled = paths_graph("--- on a\nw+right(0.1) 8f\n--- on b\nw 8f", seed=8)
     more = graph.add("MatrixGameActionTimeline", variant="universal", script="w 12f")
     second = graph.add("MatrixGameRollOut", world=rolled[2], actions=more, images="when connected")

@@ -5,37 +5,14 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pytest
-
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
 from ..graphs import Graph
-from ..models import CLIP, GENERATORS, TINY, UNET, UNIVERSAL, VAE
-from ..server import Host, Rejected, Run, run_in_core
+from ..models import GENERATORS, TINY, UNET, UNIVERSAL, VAE
+from ..runs import fail, mistakes, reject, sampled
+from ..server import Host, Rejected, run_in_core
 from ..worlds import BLOCK0, add_models, add_rollout, add_video, add_world, simple
-
-
-def fail(host: Host, graph: Graph) -> str:
-    """Run a graph that must fail; returns the sentence on the node."""
-    run: Run = host.run(graph.prompt)
-    assert run.status == "error", run.status
-    assert run.error["exception_type"].rpartition(".")[2].endswith("Error")
-    return run.message
-
-
-def reject(host: Host, graph: Graph) -> str:
-    """Queue a graph that the host must refuse; returns the details."""
-    with pytest.raises(Rejected) as refused:
-        host.run(graph.prompt)
-    return str(refused.value)
-
-
-def mistakes(host: Host, graph: Graph) -> list[dict[str, Any]]:
-    """What the host says is wrong with a graph that it must refuse, each as often as it is said."""
-    with pytest.raises(Rejected) as refused:
-        host.run(graph.prompt)
-    return [error for node in refused.value.details["node_errors"].values() for error in node["errors"]]
 
 
 def whole(model_file: str = UNIVERSAL, **changes: Any) -> Graph:
@@ -133,23 +110,6 @@ def test_core_vae_and_core_model_do_not_connect(host: Host) -> None:
     start = next(node for node in graph.prompt.values() if node["class_type"] == "MatrixGameStartWorld")
     start["inputs"]["vae"] = ["core", 0]
     assert "return_type_mismatch" in reject(host, graph)
-
-
-def sampled() -> Graph:
-    """Core's sampler with our MODEL."""
-    graph = Graph()
-    model, _ = add_models(graph)
-    clip = graph.add("CLIPVisionLoader", clip_name=CLIP)
-    image = graph.add("LoadImage", image="example.png")
-    seen = graph.add("CLIPVisionEncode", clip_vision=clip, image=image, crop="none")
-    text = graph.add("Hunyuan3Dv2Conditioning", clip_vision_output=seen)
-    latent = graph.add("EmptyLatentImage", width=64, height=64, batch_size=1)
-    samples = graph.add(
-        "KSampler", model=model, seed=0, steps=1, cfg=1.0, sampler_name="euler", scheduler="simple",
-        positive=text[0], negative=text[1], latent_image=latent, denoise=1.0,
-    )  # fmt: skip
-    graph.add("SaveLatent", samples=samples, filename_prefix="never")
-    return graph
 
 
 def test_a_sampler_says_what_to_use_instead(host: Host) -> None:

@@ -11,10 +11,9 @@ from comfyui_matrixgame.variants import UNIVERSAL
 
 from ..graphs import Graph, Link
 from ..models import generator_tensors, save
+from ..runs import WALK, fail, save_images, saved_images, succeed
 from ..server import Host
 from ..worlds import add_models, add_rollout, add_world
-from .test_errors import fail
-from .test_rollout import WALK, save_images, saved_images, succeed
 
 LIKE = {
     "format": "matrixgame.variant", "version": 1, "like": "universal", "name": "finetune", "title": "Finetune",

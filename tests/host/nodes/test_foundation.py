@@ -10,10 +10,9 @@ from safetensors.torch import load_file
 
 from ..graphs import Graph, Link
 from ..models import CLIP, FOUNDATION, VAE, foundation_tensors, save
+from ..runs import fail, succeed
 from ..server import Host, run_in_core
 from ..worlds import add_models, add_rollout, add_world
-from .test_errors import fail
-from .test_rollout import succeed
 
 WALK = "w+right(0.1) 8f\nw 13f"
 

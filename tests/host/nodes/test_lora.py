@@ -14,10 +14,9 @@ from ...weights.files import save
 from ...weights.loras import lora
 from ..graphs import Graph
 from ..models import UNIVERSAL, VAE, generator_tensors
+from ..runs import WALK, fail, save_images, saved_images, succeed
 from ..server import Host, run_in_core
 from ..worlds import add_models, add_rollout, add_world
-from .test_errors import fail
-from .test_rollout import WALK, save_images, saved_images, succeed
 
 CORE, OURS = "LoraLoaderModelOnly", "MatrixGameLoadLora"
 PRELUDE = """

@@ -20,10 +20,10 @@ from ..browser import RENDERERS, SETTLED, open_page
 from ..conftest import make_base
 from ..graphs import Graph
 from ..models import generator_tensors, save
-from ..pages.test_live_play import PLAYER, show_node
+from ..pages.on_page import PLAYER, show_node
+from ..runs import save_images, saved_images
 from ..server import Host
 from ..worlds import add_models, add_world
-from .test_rollout import save_images, saved_images
 
 FILE = Path(__file__).parents[2] / "variants" / "files" / "spacewalk.json"
 WEIGHTS = "spacewalk.safetensors"

@@ -10,7 +10,7 @@ import pytest
 
 from ..conftest import make_base
 from ..graphs import Graph, Link
-from ..pages.test_live_play import Events, walk_two_blocks_and_stop
+from ..live import Events, walk_two_blocks_and_stop
 from ..server import Host
 from ..worlds import BLOCK0, add_models, add_rollout, add_world
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from safetensors.torch import load_file
 
 from comfyui_matrixgame.actions.read import read_text
@@ -31,22 +30,15 @@ from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from ..graphs import Graph, Link
 from ..models import CLIP, LORA, UNIVERSAL, VAE
+from ..runs import (
+    WALK,
+    engine_frames,
+    save_images,
+    saved_images,
+    succeed,
+)
 from ..server import PACK, Host, run_in_core
 from ..worlds import BLOCK, BLOCK0, HEIGHT, WIDTH, add_models, add_rollout, add_video, add_world, simple
-
-WALK = "w+right(0.1) 8f\nw 13f"  # two blocks, 21 frames; the second is the first to read row 8
-
-
-@pytest.fixture(scope="module")
-def models(base: Path) -> Models:
-    """The engine's models from the files that the graphs load."""
-    torch.set_num_threads(1)  # as the host: sums in another order have other last digits
-    folder = base / "models"
-    return Models(
-        load_generator(folder / "diffusion_models" / UNIVERSAL, "float32"),
-        load_vae(folder / "vae" / VAE, "float32"),
-        vision=load_vision(folder / "clip_vision" / CLIP, "float32"),
-    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,29 +46,6 @@ def _log_stays_clean(host: Host) -> Iterator[None]:
     before = len(host.log())
     yield
     assert "Traceback" not in host.log()[before:]
-
-
-def engine_frames(models: Models, base: Path, script: str, seed: int = 0) -> np.ndarray:
-    image = fit_image(read_image(base / "input" / "example.png"), HEIGHT, WIDTH)
-    world = start_world(models, image, seed)
-    blocks = list(rollout(models, world, read_text(script, "universal").track))
-    return np.concatenate([block.frames[0].numpy() for block in blocks])
-
-
-def save_images(graph: Graph, images: Link, prefix: str) -> None:
-    graph.add("SaveImage", images=images, filename_prefix=prefix)
-
-
-def saved_images(host: Host, prefix: str) -> np.ndarray:
-    return np.stack(
-        [np.asarray(Image.open(path)) for path in sorted((host.base / "output").glob(f"{prefix}_[0-9]*.png"))]
-    )
-
-
-def succeed(host: Host, graph: Graph, **options: Any) -> Any:
-    run = host.run(graph.prompt, **options)
-    assert run.status == "success", run.error or run.status
-    return run
 
 
 def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:

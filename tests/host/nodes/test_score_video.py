@@ -14,14 +14,19 @@ from comfyui_matrixgame.scores.results.shown import text_table
 from comfyui_matrixgame.world import Models
 
 from ..graphs import Graph
+from ..runs import (
+    engine_frames,
+    save_images,
+    saved_images,
+    succeed,
+)
 from ..server import Host
 from ..worlds import add_models, add_video, add_world
-from .test_rollout import engine_frames, models, save_images, saved_images, succeed  # noqa: F401
 
 SCRIPT = "w+right(0.1) 20f"
 
 
-def test_the_report_of_a_rollout(host: Host, base: Path, models: Models) -> None:  # noqa: F811
+def test_the_report_of_a_rollout(host: Host, base: Path, models: Models) -> None:
     graph = Graph()
     world = add_world(graph, *add_models(graph), seed=7)
     actions = graph.add("MatrixGameActionTimeline", variant="universal", script=SCRIPT)

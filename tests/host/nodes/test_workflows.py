@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 import pytest
 
-from ..graphs import VIRTUAL, WORKFLOWS, read_workflow, to_prompt
+from ..graphs import SMALL, VIRTUAL, WORKFLOWS, read_workflow, to_prompt, write_clip
 from ..models import GENERATORS
 from ..server import PACK, Host
 
@@ -19,7 +18,6 @@ FOLDERS = ("diffusion_models", "vae", "vae_approx", "clip_vision", "upscale_mode
 ENDINGS = (".safetensors", ".sft", ".ckpt", ".pth", ".pt")
 LOOP = PACK / "docs" / "workflows" / "world_through_a_loop.json"
 LOOPS = {"StartLoop", "EndLoop"}  # core's, of hosts that are newer than the one at hand may be
-SMALL = {"width": 96, "height": 64}  # what is made smaller to run here, and shorter
 LONGEST = 3
 PREFIX = "Matrix-Game - "
 
@@ -28,16 +26,6 @@ PREFIX = "Matrix-Game - "
 def object_info(host: Host) -> dict[str, Any]:
     write_clip(host.base / "input" / "clip.mp4", 33)
     return host.get("/object_info")
-
-
-def write_clip(path: Path, frames: int) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25)
-        stream.width, stream.height, stream.pix_fmt = 640, 352, "yuv420p"
-        for i in range(frames):
-            picture = np.full((352, 640, 3), 60 + 4 * i, np.uint8)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
 
 
 def test_the_promised_workflows_exist() -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from ..browser import RENDERERS, double_click, load_workflow, open_page, picture, reload_page, show_all, until
-from ..graphs import WORKFLOWS, read_workflow
-from ..nodes.test_workflows import SMALL, write_clip
+from ..graphs import SMALL, WORKFLOWS, read_workflow, write_clip
 from ..server import Host
-from .on_page import QUEUE, QUEUE_EMPTY
+from .on_page import QUEUE, QUEUE_EMPTY, SHRINK
 
 PREVIEWS = "() => Object.keys(window.app.nodePreviewImages ?? {}).length > 0"
 PLAYS = """async ([name, width]) => {
@@ -36,9 +35,6 @@ ADD = """(type) => { const node = window.LiteGraph.createNode(type); node.pos = 
   window.app.canvas.ds.reset(); window.app.graph.add(node); }"""
 SHOWN_CHOICE = """() => { const widget = window.app.graph.nodes[0].widgets.find((w) => w.name === 'style');
   return [widget.value, widget._displayValue ?? widget.options.getOptionLabel?.(widget.value) ?? widget.value]; }"""
-SHRINK = """(size) => { for (const node of window.app.graph.nodes)
-  if (node.type === 'MatrixGameStartWorld')
-    for (const widget of node.widgets) if (widget.name in size) widget.value = size[widget.name]; }"""
 
 
 @pytest.fixture(scope="module")

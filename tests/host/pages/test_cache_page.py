@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 
 from ..browser import RENDERERS, load_workflow, open_page, until
-from ..graphs import WORKFLOWS, read_workflow
-from ..nodes.test_workflows import SMALL
+from ..graphs import SMALL, WORKFLOWS, read_workflow
 from ..server import Host
-from .on_page import CONNECT, QUEUE, QUEUE_EMPTY, move_to, shot
-from .test_browser import SHRINK
+from .on_page import CONNECT, QUEUE, QUEUE_EMPTY, SHRINK, move_to, shot
 
 STATES = "() => window.timeline.editor.blocks.map((state) => (state === 'resumable' ? 'cached' : state)).join(' ')"
 EDIT = """(block) => { const editor = window.timeline.editor; const t = 12 * block - 4;

@@ -15,8 +15,9 @@ from comfyui_matrixgame.media.images import read_pixels
 from comfyui_matrixgame.play.changes.taken import changes_of
 
 from ..browser import RENDERERS, SETTLED, open_page
+from ..live import demo_graph
 from ..server import Host
-from .test_live_play import PLAYER, demo_graph, show_node
+from .on_page import PLAYER, show_node
 
 GREY = 0x406080
 NODE = "app.graph._nodes.find((n) => n.comfyClass === '{}')"

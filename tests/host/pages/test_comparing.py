@@ -11,33 +11,9 @@ import pytest
 from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, shot
-from .test_frontends import CAPTURE, UNDO, UNDOS
+from .on_page import ADD_GALLERY, AWAY, CAPTURE, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, UNDO, UNDOS, shot
 
 pytestmark = pytest.mark.alternates
-ADD = """() => {
-  const { graph } = window.app;
-  const find = (type) => graph.nodes.find((node) => node.type === type);
-  const out = find('MatrixGameRollOut');
-  const add = (type, pos, size) => {
-    const node = window.LiteGraph.createNode(type);
-    node.pos = pos;
-    graph.add(node);
-    node.setSize(size);
-    return node;
-  };
-  const timeline = find('MatrixGameActionTimeline');
-  const gallery = add('MatrixGameSeedGallery', [timeline.pos[0] + 640, timeline.pos[1]], [420, 520]);
-  find('MatrixGameStartWorld').connect(0, gallery, 'world');
-  timeline.connect(0, gallery, 'actions');
-  find('MatrixGameWorldCache').connect(1, gallery, 'cache');
-  gallery.widgets.find((w) => w.name === 'count').value = 3;
-  const grid = add('MatrixGameGridVideo', [out.pos[0], out.pos[1] + 900], [300, 200]);
-  for (const name of ['video_1', 'video_2', 'video_3']) out.connect(1, grid, name);
-  grid.widgets.find((w) => w.name === 'names').value = 'first\\nsecond';
-  grid.connect(0, find('SaveVideo'), 'video');
-  window.gallery = gallery;
-}"""
 SEED = """() => window.app.graph.nodes.find((node) => node.type === 'MatrixGameStartWorld')
   .widgets.find((w) => w.name === 'seed').value"""
 NOTE = "document.querySelector('.mg-seeds small').textContent"
@@ -57,7 +33,7 @@ def test_a_click_takes_a_seed_and_films_play_in_step(page: Any, page_host: Host)
     load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
     page.evaluate(CONNECT, f"gallery {page.renderer}")
     page.evaluate(AWAY)
-    page.evaluate(ADD)
+    page.evaluate(ADD_GALLERY)
     page.evaluate(SHOW, ["w 33f", 1.0])
     run(page)
     until(page, f"() => {NOTE}.startsWith('3 blocks made, 0 reused; kept in')", 30)
@@ -123,7 +99,7 @@ def test_a_finger_takes_a_seed_beside_the_panel_and_after_an_undo(page: Any, pag
     load_workflow(page, read_workflow(next(path for path in WORKFLOWS if "First steps" in path.stem)))
     page.evaluate(CONNECT, f"touched {page.renderer}")
     page.evaluate(AWAY)
-    page.evaluate(ADD)
+    page.evaluate(ADD_GALLERY)
     page.evaluate(SHOW, ["w 9f", 1.0])
     run(page)
     until(page, ALIVE, 30)

@@ -11,9 +11,9 @@ from playwright.sync_api import Page
 
 from ..browser import RENDERERS, SETTLED, load_workflow, open_page, until
 from ..graphs import WORKFLOWS, read_workflow
+from ..live import demo_graph
 from ..server import Host
-from .on_page import QUEUE_EMPTY
-from .test_live_play import demo_graph, show_node
+from .on_page import CAPTURE, QUEUE_EMPTY, UNDO, UNDOS, show_node
 
 FIRST = next(path for path in WORKFLOWS if "First steps" in path.stem)
 NODE = "(type) => window.app.graph.nodes.find((node) => node.type === type)"
@@ -21,9 +21,6 @@ EMPTY_PLACE = (1500, 640)
 TIMELINE = f"({NODE})('MatrixGameActionTimeline').widgets.find((w) => w.timeline).timeline"
 SHOWN = f"""() => {{ const timeline = {TIMELINE};
   return timeline.root.isConnected && timeline.canvas.getBoundingClientRect().width > 0; }}"""
-CAPTURE = "() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.captureCanvasState()"
-UNDO = "async () => { await window.app.extensionManager.workflow.activeWorkflow.changeTracker.undo(); }"
-UNDOS = "() => window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
 
 
 @pytest.fixture(scope="module", params=RENDERERS)

@@ -5,104 +5,26 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import aiohttp
 import numpy as np
 import pytest
-from playwright.sync_api import Page
 
 from comfyui_matrixgame.actions.document import Timeline
 from comfyui_matrixgame.play.wire.protocol import BAD_TOKEN, VERSION
 
-from ..browser import RENDERERS, SETTLED, VIEW, open_page, reload_page
+from ..browser import RENDERERS, SETTLED, open_page, reload_page
 from ..graphs import Graph
-from ..nodes.test_rollout import save_images, saved_images
+from ..live import Events, demo_graph, graph_of, play, play_on, said, stop, take, walk_two_blocks_and_stop
+from ..runs import saved_images
 from ..server import Host, Run
 from ..worlds import add_models, add_video, add_world
+from .on_page import PLAYER, show_node
 
 LOST_SECONDS = 15.0  # of the node
-PATIENCE = 120.0  # seconds of one player: a test that waits for what does not come ends
-
-
-def graph_of(prefix: str, again: bool = False) -> Graph:
-    graph = Graph()
-    world = add_world(graph, *add_models(graph), seed=3)
-    played = graph.add(
-        "MatrixGameLivePlay", "play", world=world, mode="responsive", images="always", blocks=341, idle=60
-    )
-    save_images(graph, played[0], f"{prefix}_live")
-    if again:
-        rolled = graph.add("MatrixGameRollOut", world=world, actions=played[3], images="always")
-        save_images(graph, rolled[0], f"{prefix}_again")
-    return graph
-
-
-class Events:
-    """What the host told the page while a prompt ran; `player` is started with the token."""
-
-    def __init__(self, host: Host, player: Callable[[Host, str], Any]) -> None:
-        self.host, self.player = host, player
-        self.takes: list[dict[str, Any]] = []
-        self.result: Any = None
-
-    def __call__(self, kind: str, data: dict[str, Any]) -> None:
-        if kind == "matrixgame.play":
-            self.result = asyncio.run(asyncio.wait_for(self.player(self.host, data["token"]), PATIENCE))
-        elif kind == "matrixgame.take":
-            self.takes.append(data["timeline"])
-
-
-async def play(host: Host, token: str, blocks: int, end: Callable[[Any], Any], key: str = "w") -> Any:
-    """Hold a key for so many blocks, then do what `end` does with the socket."""
-    async with aiohttp.ClientSession() as http, http.ws_connect(f"{host.url}/matrixgame/play") as socket:
-        await socket.send_json({"type": "hello", "version": VERSION, "token": token})
-        return await play_on(socket, blocks, end, key)
-
-
-async def play_on(socket: Any, blocks: int, end: Callable[[Any], Any], key: str = "w") -> Any:
-    """The same, of one who is there already."""
-    await socket.send_json({"type": "in", "keys": [key], "stick": [0, 0.1], "seq": 1})
-    await socket.send_json({"type": "play"})
-    async for message in socket:
-        if message.type != aiohttp.WSMsgType.BINARY:
-            continue
-        head = await take(socket, message.data)
-        await socket.send_json({"type": "in", "keys": [key], "stick": [0, 0.1], "seq": 2})
-        if head.get("block") == blocks - 1 and head["part"] == 2:
-            return await end(socket)
-
-
-async def take(socket: Any, batch: bytes) -> dict[str, Any]:
-    """What a batch of frames says about them. It is acknowledged: no block is made for one who leaves frames lying."""
-    (size,) = struct.unpack_from("<I", batch)
-    head = json.loads(batch[4 : 4 + size])
-    await socket.send_json({"type": "ack", "batch": head["batch"]})
-    return head
-
-
-async def stop(socket: Any) -> None:
-    await socket.send_json({"type": "stop"})
-
-
-async def walk_two_blocks_and_stop(host: Host, token: str) -> None:
-    await play(host, token, 2, stop)
-
-
-async def back_and_on(host: Host, token: str) -> None:
-    """Two blocks forward, one back, two to the side: three blocks in the end."""
-
-    async def back(socket: Any) -> None:
-        await socket.send_json({"type": "pause"})
-        blocks = (await said(socket, "state", state="paused"))["blocks"]
-        await socket.send_json({"type": "rewind", "blocks": blocks - 1})
-        await said(socket, "state", blocks=1)
-        await play_on(socket, 3, stop, "a")
-
-    await play(host, token, 2, back)
 
 
 def test_the_frames_played_are_those_of_roll_out_with_the_actions(host: Host) -> None:
@@ -191,18 +113,6 @@ def test_a_player_who_is_lost_frees_the_queue_and_the_take_can_be_fetched(host: 
     assert host.post("/matrixgame/take", {"token": "another"}) == {"state": "unknown"}
 
 
-async def said(socket: Any, kind: str, **wanted: Any) -> dict[str, Any]:
-    """The next message of this kind and content; frames that come before it are taken."""
-    async for message in socket:
-        if message.type == aiohttp.WSMsgType.BINARY:
-            await take(socket, message.data)
-        elif message.type == aiohttp.WSMsgType.TEXT:
-            heard = json.loads(message.data)
-            if heard["type"] == kind and all(heard[name] == value for name, value in wanted.items()):
-                return heard
-    raise ConnectionError
-
-
 async def play_and_be_watched(host: Host, token: str) -> list[dict[str, Any]]:
     """What a spectator in the same graph is told and shown while another plays; it tries to play too."""
     seen: list[dict[str, Any]] = []
@@ -262,21 +172,6 @@ def test_a_wrong_token_is_refused(host: Host) -> None:
     assert events.result == BAD_TOKEN
 
 
-DEMO = "demo world (built in)"
-
-
-def demo_graph() -> Graph:
-    graph = Graph()
-    model = graph.add("MatrixGameLoadGenerator", file=DEMO, dtype="auto", attention="auto")
-    vae = graph.add("MatrixGameLoadVAE", file=DEMO, decoder="full", dtype="auto")
-    world = graph.add("MatrixGameStartWorld", model=model, vae=vae, seed=3, width=0, height=0)
-    graph.add("MatrixGameLivePlay", "play", world=world, mode="responsive", images="never", blocks=341, idle=600)
-    return graph
-
-
-PLAYER = "app.graph._nodes.find((n) => n.comfyClass === 'MatrixGameLivePlay').matrixGamePlay.player"
-
-
 @pytest.fixture
 def patient(page_host: Host) -> Iterator[None]:
     """Live Play waits for its page: a busy machine may need longer than LOST_SECONDS to load it again."""
@@ -328,13 +223,3 @@ def test_hold_w_in_the_node(browser: Any, page_host: Host, renderer: str) -> Non
         assert document.track() == Timeline.from_json(page.evaluate(kept)).track(len(document.track()))
         page.wait_for_function("app.ui.lastQueueSize === 0 || app.ui.lastQueueSize === undefined", timeout=60_000)
         assert not page.errors  # type: ignore[attr-defined]
-
-
-def show_node(page: Page, kind: str) -> None:
-    """Zoom to one node."""
-    box = page.evaluate(
-        "(kind) => { const n = app.graph._nodes.find((n) => n.comfyClass === kind); return [...n.pos, ...n.size]; }",
-        kind,
-    )
-    page.evaluate(VIEW, [box[0] - 15, box[1] - 60, box[2] + 30, box[3] + 90])
-    page.evaluate(SETTLED)

@@ -16,13 +16,11 @@ from comfyui_matrixgame.variants import frames_of_blocks
 from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, SHOWN, move_to, shot
 
 pytestmark = pytest.mark.alternates
 SCRIPT = "w+d 21; w+d+yaw(0.1) 24"  # 45 rows, 4 blocks, which no other test of the page makes
 NOTE = "() => document.querySelector('.mg-picture-note').textContent"
-SHOWN = """(t) => { const { pictures, monitor } = window.timeline; return pictures.row === t
-  && !!monitor.last[0]?.loaded && document.querySelector('.mg-picture-note').textContent === ''; }"""
 MEANS = """() => { const { monitor: { boxes, canvas } } = window.timeline; const k = canvas.width / canvas.clientWidth;
   return boxes.map((box) => { const size = [box.width * k - 2, box.height * k - 2].map(Math.floor);
     const { data } = canvas.getContext('2d').getImageData(box.x * k + 1, box.y * k + 1, ...size);

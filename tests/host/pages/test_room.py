@@ -9,8 +9,7 @@ import pytest
 from ..browser import load_workflow, until
 from ..graphs import WORKFLOWS, read_workflow
 from ..server import Host
-from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, move_to, shot
-from .test_pictures import SHOWN
+from .on_page import AWAY, CONNECT, QUEUE, QUEUE_EMPTY, SHOW, SHOWN, move_to, shot
 
 pytestmark = pytest.mark.alternates
 PLAYER = """() => { const node = window.LiteGraph.createNode('MatrixGameLivePlay'); node.pos = [1200, 1200];

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,22 +25,36 @@ ROWS = f"""async () => {{
 }}"""
 
 
-@pytest.fixture(scope="module")
-def opened(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
-    page_host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
+@contextmanager
+def opened(browser: Any, host: Host, renderer: str) -> Iterator[TimelinePage]:
+    host.post("/settings", {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": RENDERERS[renderer]})
     context = browser.new_context(viewport={"width": 1280, "height": 800})
-    yield TimelinePage(context.new_page(), None, page_host.url, node=NODE).open()
+    yield TimelinePage(context.new_page(), None, host.url, node=NODE).open()
     context.close()
 
 
+@pytest.fixture(scope="module")
+def shared(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
+    with opened(browser, page_host, renderer) as page:
+        yield page
+
+
 @pytest.fixture
-def timeline(opened: TimelinePage) -> Iterator[TimelinePage]:
+def timeline(shared: TimelinePage) -> Iterator[TimelinePage]:
     """A fresh node in an empty graph; no script of the page has failed."""
-    opened.errors.clear()
-    opened.node = NODE
-    opened.add()
-    yield opened
-    assert not opened.errors
+    shared.errors.clear()
+    shared.node = NODE
+    shared.add()
+    yield shared
+    assert not shared.errors
+
+
+@pytest.fixture
+def alone(browser: Any, page_host: Host, renderer: str) -> Iterator[TimelinePage]:
+    """The same, in a page of its own, which may be left as it is."""
+    with opened(browser, page_host, renderer) as page:
+        yield page
+        assert not page.errors
 
 
 def _run(timeline: TimelinePage) -> list[dict[str, Any]]:
@@ -64,54 +79,6 @@ def _same(got: dict[str, Any], shown: dict[str, Any]) -> bool:
     if got["mouse"] is None:
         return equal
     return equal and np.array_equal(np.asarray(got["mouse"], np.float32), np.asarray(shown["mouse"], np.float32))
-
-
-def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
-    timeline: TimelinePage, page_host: Host
-) -> None:
-    timeline.drag((10, "w"), (50, "w"))
-    timeline.drag((30, "a"), (70, "a"))
-    timeline.drag((20, "yaw"), (80, "yaw"), steps=5, shares=(0.8, 0.2))
-    timeline.focus()
-    timeline.press("t", "e")
-    timeline.drag((90, "pitch"), (130, "pitch"), shares=(0.5, 0.9))
-    shown = timeline.page.evaluate(ROWS)
-    (got,) = _run(timeline)
-    assert _same(got, shown)
-    assert np.asarray(got["mouse"]).any()
-    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
-
-    saved = timeline.page.evaluate(SAVE)
-    timeline.open()
-    timeline.page.evaluate(LOAD, saved)
-    timeline.page.wait_for_timeout(600)
-    timeline.js("(editor.moveTo(140, 'd'), editor.toggle())")
-    shown = timeline.page.evaluate(ROWS)
-    (got,) = _run(timeline)
-    assert _same(got, shown)
-
-    exported = timeline.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)")
-    (inputs,) = [node["inputs"] for node in json.loads(exported).values()]
-    assert json.loads(inputs["timeline"]) == timeline.value
-
-    timeline.page.evaluate("() => { const copy = window.node.clone(); copy.pos = [60, 700]; app.graph.add(copy); }")
-    timeline.js("(editor.moveTo(141, 's'), editor.toggle())")
-    shown = timeline.page.evaluate(ROWS)
-    rows = _run(timeline)
-    assert [_same(row, shown) for row in rows].count(True) == 1
-
-    timeline.page.evaluate("() => { app.graph.clear(); }")
-    timeline.page.evaluate(LOAD, saved)
-    timeline.page.wait_for_timeout(400)
-    shown = timeline.page.evaluate(ROWS)
-    timeline.page.evaluate("() => { app.graph.convertToSubgraph(new Set([window.node])); }")
-    again = timeline.page.evaluate(SAVE)
-    timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
-    timeline.page.wait_for_timeout(400)
-    page_host.post("/free", {"free_memory": True})
-    timeline.page.wait_for_timeout(500)
-    rows = _run(timeline)
-    assert [_same(row, shown) for row in rows] == [True]
 
 
 def test_blocks_are_done_although_the_history_comes_after_the_success(timeline: TimelinePage) -> None:
@@ -174,3 +141,52 @@ def test_another_variant_runs(timeline: TimelinePage) -> None:
     shown = timeline.page.evaluate(ROWS)
     assert _same(got, shown)
     assert got["keyboard"][0] == [1, 0, 0, 0, 0, 0, 0]
+
+
+def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
+    alone: TimelinePage, page_host: Host
+) -> None:
+    timeline = alone
+    timeline.drag((10, "w"), (50, "w"))
+    timeline.drag((30, "a"), (70, "a"))
+    timeline.drag((20, "yaw"), (80, "yaw"), steps=5, shares=(0.8, 0.2))
+    timeline.focus()
+    timeline.press("t", "e")
+    timeline.drag((90, "pitch"), (130, "pitch"), shares=(0.5, 0.9))
+    shown = timeline.page.evaluate(ROWS)
+    (got,) = _run(timeline)
+    assert _same(got, shown)
+    assert np.asarray(got["mouse"]).any()
+    timeline.page.wait_for_function(f"{FIND}.timeline.editor.blocks.every((state) => state === 'done')")
+
+    saved = timeline.page.evaluate(SAVE)
+    timeline.open()
+    timeline.page.evaluate(LOAD, saved)
+    timeline.page.wait_for_timeout(600)
+    timeline.js("(editor.moveTo(140, 'd'), editor.toggle())")
+    shown = timeline.page.evaluate(ROWS)
+    (got,) = _run(timeline)
+    assert _same(got, shown)
+
+    exported = timeline.page.evaluate("async () => JSON.stringify((await app.graphToPrompt()).output)")
+    (inputs,) = [node["inputs"] for node in json.loads(exported).values()]
+    assert json.loads(inputs["timeline"]) == timeline.value
+
+    timeline.page.evaluate("() => { const copy = window.node.clone(); copy.pos = [60, 700]; app.graph.add(copy); }")
+    timeline.js("(editor.moveTo(141, 's'), editor.toggle())")
+    shown = timeline.page.evaluate(ROWS)
+    rows = _run(timeline)
+    assert [_same(row, shown) for row in rows].count(True) == 1
+
+    timeline.page.evaluate("() => { app.graph.clear(); }")
+    timeline.page.evaluate(LOAD, saved)
+    timeline.page.wait_for_timeout(400)
+    shown = timeline.page.evaluate(ROWS)
+    timeline.page.evaluate("() => { app.graph.convertToSubgraph(new Set([window.node])); }")
+    again = timeline.page.evaluate(SAVE)
+    timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
+    timeline.page.wait_for_timeout(400)
+    page_host.post("/free", {"free_memory": True})
+    timeline.page.wait_for_timeout(500)
+    rows = _run(timeline)
+    assert [_same(row, shown) for row in rows] == [True]

@@ -23,7 +23,7 @@ from comfyui_matrixgame.play.wire.protocol import VERSION
 from ...fuzz.damage import damaged
 from ...fuzz.messages import HEADERS, WORDS, bother, value
 from ...play.client import SOON, Remote
-from ..pages.test_live_play import Events, graph_of
+from ..live import Events, graph_of
 from ..server import Host
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "120"))

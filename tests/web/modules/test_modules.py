@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -17,9 +14,8 @@ from comfyui_matrixgame.actions.script.printer import print_script
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.variants import VARIANTS, block_of_input, first_input_of_block
 
-HERE = Path(__file__).parent
-WEB = HERE.parents[2] / "web"
-NODE = shutil.which("node")
+from .node import HERE, NODE, WEB, in_node
+
 pytestmark = pytest.mark.skipif(NODE is None, reason="There is no node on the PATH.")
 
 ROWS = """
@@ -50,14 +46,6 @@ process.stdout.write(JSON.stringify(Object.fromEntries(all)));
 """
 
 
-def _node(code: str, text: str = "") -> Any:
-    assert NODE is not None
-    command = [NODE, "--input-type=module", "-e", code, str(WEB)]
-    done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
-
-
 @pytest.mark.parametrize("file", sorted(path.name for path in HERE.glob("*.test.mjs")))
 def test_under_node(file: str) -> None:
     assert NODE is not None
@@ -85,7 +73,7 @@ def test_no_file_outgrows_one_screenful_of_jobs() -> None:
 
 
 def test_variants_and_blocks_are_those_of_python() -> None:
-    facts = _node(FACTS)
+    facts = in_node(FACTS)
     for name, variant in VARIANTS.items():
         theirs = facts["variants"][name]
         assert theirs["keys"] == list(variant.keys)
@@ -98,7 +86,7 @@ def test_variants_and_blocks_are_those_of_python() -> None:
 
 
 def test_presets_are_those_of_python() -> None:
-    theirs = _node(PRESETS)
+    theirs = in_node(PRESETS)
     assert set(theirs) == set(VARIANTS)
     for name, variant in VARIANTS.items():
         ours = [parse_script(preset_script(preset, variant)).document for preset in presets_of(variant)]
@@ -126,7 +114,7 @@ def _random_timeline(rng: np.random.Generator, name: str) -> Timeline:
 def test_the_rows_of_a_document_are_those_of_python_bit_for_bit(name: str) -> None:
     rng = np.random.default_rng(5)
     timelines = [_random_timeline(rng, name) for _ in range(100)]
-    answers = _node(ROWS, json.dumps([timeline.to_text() for timeline in timelines]))
+    answers = in_node(ROWS, json.dumps([timeline.to_text() for timeline in timelines]))
     for timeline, answer in zip(timelines, answers, strict=True):
         track = timeline.track()
         assert np.array_equal(track.keyboard, np.asarray(answer["keyboard"], np.float32))

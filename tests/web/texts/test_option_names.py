@@ -7,7 +7,7 @@ from pathlib import Path
 
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
-from ..modules.test_modules import _node
+from ..modules.node import in_node
 
 CONTRACT = Path(__file__).parents[2] / "host" / "object_info.json"
 NAMES = """
@@ -50,14 +50,14 @@ def choices() -> set[tuple[str, str]]:
 def test_every_word_has_a_name_and_no_name_is_left_over() -> None:
     wanted = {(name, choice) for name, choice in choices() if choice not in OWN} | ELSEWHERE
     wanted -= {AUTO}
-    for language, words in _node(NAMES).items():
+    for language, words in in_node(NAMES).items():
         assert {(name, choice) for name, names in words.items() for choice in names} == wanted, language
         shown = [text for names in words.values() for text in names.values()]
         assert all(any(ord(letter) > 0x2E80 for letter in text) for text in shown), language
 
 
 def test_only_lists_of_ours_are_named_and_values_stay() -> None:
-    told = _node(LABELS)
+    told = in_node(LABELS)
     assert told["french"] == [None, None, None]
     assert told["labels"] == ["重新生成并保存 (keep)", "new", "", ""]
     assert told["others"] == [None, None]
