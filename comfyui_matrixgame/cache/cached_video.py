@@ -6,7 +6,6 @@ one keeps the whole segments and writes the rest again, so that the file is that
 
 from __future__ import annotations
 
-import os
 import uuid
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +13,7 @@ from types import TracebackType
 from torch import Tensor
 
 from ..media.video import VideoWriter, playable_frames
+from ..system.files import take_place
 from ..variants import frames_of_blocks
 from .blocks import BlockCache
 from .keys import BlockKeys
@@ -57,7 +57,7 @@ class CachedVideo:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
-            os.replace(self._partial, self.path)
+            take_place(self._partial, self.path)
             self.finished = True
         return self.path
 

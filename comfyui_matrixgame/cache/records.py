@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.containers.tensors import Damaged, checked_shape
-from ..system.files import NotARegularFile, new_locked, open_regular, try_lock
+from ..system.files import NotARegularFile, new_locked, open_regular, take_place, try_lock
 
 try:
     import fcntl
@@ -116,7 +116,7 @@ def write_record(path: Path, record: Record) -> int:
             if fcntl is not None:
                 os.replace(part, path)  # while it is locked, so that no sweep takes it
         if fcntl is None:
-            os.replace(part, path)
+            take_place(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise

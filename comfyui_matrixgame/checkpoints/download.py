@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import CheckpointError, MatrixGameError
+from ..system.files import take_place
 from ..variants import VARIANTS, Variant, get_variant
 
 _SHARED = "Comfy-Org/Wan_2.1_ComfyUI_repackaged"
@@ -106,12 +106,12 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
     found = sha256_of(fetched)
     if found != file.sha256:
         wrong = target.with_name(target.name + ".wrong")
-        os.replace(fetched, wrong)
+        take_place(fetched, wrong)
         raise CheckpointError(
             f"{file.name} has the checksum {found[:12]}... instead of {file.sha256[:12]}...; it is kept as "
             f"{wrong.name}. Run the same command again, and if it stays so, the published file has changed."
         )
-    os.replace(fetched, target)
+    take_place(fetched, target)
     shutil.rmtree(staging, ignore_errors=True)
     with contextlib.suppress(OSError):  # not empty where another download is on, or broke off
         staging.parent.rmdir()

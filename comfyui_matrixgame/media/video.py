@@ -25,6 +25,7 @@ from av.video.codeccontext import VideoCodecContext
 from torch import Tensor
 
 from ..errors import VideoError
+from ..system.files import take_place
 from ..system.stopping import finishing
 from ..system.words import counted
 from ..variants import FPS
@@ -63,7 +64,7 @@ class VideoWriter(FrameWriter):
             recover(self.path)
             if keep:
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
-                os.replace(self.path, self._part)
+                take_place(self.path, self._part)
                 self._taken_over = True
             _make_new(self.path)
             try:
@@ -73,7 +74,7 @@ class VideoWriter(FrameWriter):
             except BaseException:
                 self.abandon()
                 if keep:
-                    os.replace(self._part, self.path)
+                    take_place(self._part, self.path)
                 raise
             if not keep:
                 self._part.unlink(missing_ok=True)
@@ -210,7 +211,7 @@ def recover(path: str | Path) -> None:
     """Give a video its frames back where a process was killed while it took them over."""
     part = part_of(path)
     if part.exists() and count_frames(part) > count_frames(path):
-        os.replace(part, path)
+        take_place(part, path)
 
 
 def part_of(path: str | Path) -> Path:
@@ -310,4 +311,4 @@ def _rewrite(path: Path, part: Path) -> None:
             if packet.dts is not None:
                 packet.stream = copy
                 target.mux(packet)
-    os.replace(part, path)
+    take_place(part, path)

@@ -13,7 +13,8 @@ import re
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,6 +27,8 @@ except ImportError:  # Windows deletes no file that somebody has open, which is 
 
 PART = ".part"
 _LOCK = "lock"
+# seconds between trying to rename what somebody else has open, which Windows refuses
+_PAUSES = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
 _TRIES = 100  # at a folder that others delete before it is locked
 DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
 """Windows' own names: no file may have one of them, with any ending and in any case."""
@@ -113,7 +116,21 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
         if sync:
             with open(part, "rb+") as file:
                 os.fsync(file.fileno())
-        os.replace(part, path)
+        take_place(part, path)
+
+
+def take_place(part: str | Path, path: str | Path, rename: Callable[..., None] = os.replace) -> None:
+    """Give what is finished its name, in one step. rename: os.rename where nothing may be replaced. Raises OSError.
+
+    On Windows a scanner or an indexer has a file open for a moment after it was written, and it, and the folder it is
+    in, cannot be renamed meanwhile.
+    """
+    for pause in _PAUSES:
+        try:
+            return rename(part, path)
+        except PermissionError:
+            time.sleep(pause)
+    return rename(part, path)
 
 
 def write_whole(path: str | Path, data: bytes) -> Path:

@@ -87,7 +87,8 @@ def load_world(path: str | Path, device: torch.device | str = "cpu") -> World:
         about = _about(file, name)
         fields = checked_fields(about)
         check_tensors(fields, file.tensors)
-        tensors = {key: file.read(key) for key in file.tensors}
+        # copies: as long as a file is mapped, Windows lets nobody write or delete it, not even `--world` of the same name
+        tensors = {key: file.read(key).clone() for key in file.tensors}
         if CHECKSUM in about and about[CHECKSUM] != _checksum(about, tensors):  # files of before have none
             raise NoWorld("its checksum is another one")
         check_values(tensors)

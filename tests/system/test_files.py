@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from comfyui_matrixgame.system import files
 from comfyui_matrixgame.system.files import (
     NotARegularFile,
     TooLarge,
     check_regular,
     open_regular,
     read_bytes,
+    take_place,
     written_whole,
 )
 
@@ -136,3 +138,30 @@ def test_what_a_killed_process_left_goes_and_what_a_living_one_writes_stays(tmp_
     assert living.returncode == 0
     assert path.read_text() == "half"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [".other.safetensors.0123abcd.part", path.name]
+
+
+def test_what_a_scanner_has_open_on_windows_is_renamed_when_it_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part, out = tmp_path / "part", tmp_path / "out"
+    part.write_text("new")
+    slept: list[float] = []
+
+    def refused(part: Path, path: Path) -> None:
+        if len(slept) < 3:
+            raise PermissionError(13, "Access is denied", str(part))
+        os.replace(part, path)
+
+    monkeypatch.setattr(files.time, "sleep", slept.append)
+    for pauses in ((), (0.1, 0.2)):  # elsewhere, where it is no scanner; and for longer than one takes
+        monkeypatch.setattr(files, "_PAUSES", pauses)
+        with pytest.raises(PermissionError):
+            take_place(part, out, refused)
+        assert slept == list(pauses)
+        slept.clear()
+    monkeypatch.setattr(files, "_PAUSES", (0.1, 0.2, 0.3, 0.4))
+    take_place(part, out, refused)
+    assert (out.read_text(), slept) == ("new", [0.1, 0.2, 0.3])
+    with pytest.raises(FileNotFoundError):  # no other error is waited for
+        take_place(part, out)
+    assert len(slept) == 3

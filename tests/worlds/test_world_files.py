@@ -55,6 +55,17 @@ def refused(path: Path, says: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+MAPS = Path("/proc/self/maps")
+
+
+@pytest.mark.skipif(not MAPS.exists(), reason="This system does not say which files are mapped.")
+def test_a_world_that_was_read_does_not_hold_its_file(path: Path) -> None:
+    """Windows would let nobody write to it, or delete it, while the world is in use."""
+    read = load_world(path)
+    assert read.block == 1
+    assert path.name not in MAPS.read_text()
+
+
 def test_a_file_of_before_goes_on_to_the_same_bits(world: World, path: Path) -> None:
     about, tensors = parts(path)
     assert len(about[CHECKSUM]) == 64

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ...errors import BatchError
+from ...system.files import take_place
 from .named_links import NAMED, NamedLinks
 from .outputs import explaining_full_disk, whole
 from .result import RESULT_FILE, RESULTS, Result, read_result, result_path
@@ -51,7 +52,7 @@ class FolderStore:
         with explaining_full_disk(part):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                os.rename(part, target)
+                take_place(part, target, os.rename)
             except OSError:
                 if not target.exists():
                     raise
@@ -94,14 +95,14 @@ def _merge(part: Path, target: Path) -> None:
     assert new is not None
     if old is None:  # not whole: nothing points to it
         shutil.rmtree(target)
-        os.rename(part, target)
+        take_place(part, target, os.rename)
         return
     missing = {name: item for name, item in new.items.items() if name not in old.items}
     for item in missing.values():
         place = target / item.file
         if place.is_dir():  # not whole, or of a run that was killed right here
             shutil.rmtree(place)
-        os.replace(part / item.file, place)
+        take_place(part / item.file, place)
     if missing:
         old.with_items(old.items | missing).write(target)
     shutil.rmtree(part, ignore_errors=True)

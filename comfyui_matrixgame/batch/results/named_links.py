@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import BatchError
-from ...system.files import read_start
+from ...system.files import read_start, take_place
 from .outputs import PICTURES
 from .result import RESULTS, Result
 
@@ -117,7 +117,7 @@ class NamedLinks:
             shutil.copyfile(source, part)
             times = source.stat()
             os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
-        os.replace(part, target)
+        take_place(part, target)
 
 
 def _is_list(path: Path) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 
 from ...actions.drawing.chart import lane_names, lane_values
 from ...actions.track import ActionTrack, rows_of_blocks
+from ...system.files import take_place
 from ...variants import get_variant
 
 VERSION = 1
@@ -101,7 +101,7 @@ class Result:
         """Write it into its folder, whole or not at all."""
         part = folder / f"{RESULT_FILE}.part"
         part.write_text(self.text(), encoding="utf-8")
-        os.replace(part, folder / RESULT_FILE)
+        take_place(part, folder / RESULT_FILE)
 
 
 def result_of_text(text: str | bytes) -> Result:

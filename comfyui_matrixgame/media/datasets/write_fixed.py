@@ -6,7 +6,6 @@ What a shift pushes off at the ends is kept in `fixes.json` of the copy, so that
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ...errors import ActionError, DatasetError, TargetError
-from ...system.files import write_whole
+from ...system.files import take_place, write_whole
 from .action_arrays import load_actions
 from .clips import Dataset
 from .find import find_dataset
@@ -51,7 +50,7 @@ def write_fixed(root: Path, target: Path, fix: Fix) -> Dataset:
         write_whole(part / RECORD, (json.dumps([*history, record], indent=1) + "\n").encode())
         if target.exists():
             target.rmdir()
-        os.replace(part, target)
+        take_place(part, target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return find_dataset(target)
