@@ -710,7 +710,8 @@ class LivePlay(io.ComfyNode):
                 io.Video.Output(display_name="video", tooltip="The frames at 25 a second, backed by a file."),
                 World.Output(display_name="world", tooltip="The world after the last block, to go on from."),
                 Actions.Output(
-                    display_name="actions", tooltip="The inputs you played; Roll Out makes the same frames from them."
+                    display_name="actions",
+                    tooltip="The inputs you played; Roll Out makes the same frames of them if no picture was changed.",
                 ),
             ],
         )
