@@ -87,7 +87,7 @@ def load_world(path: str | Path, device: torch.device | str = "cpu") -> World:
         about = _about(file, name)
         fields = checked_fields(about)
         check_tensors(fields, file.tensors)
-        # copies: as long as a file is mapped, Windows lets nobody write or delete it, not even `--world` of the same name
+        # copies: as long as a file is mapped, Windows lets nobody write or delete it, nor `--world` of the same name
         tensors = {key: file.read(key).clone() for key in file.tensors}
         if CHECKSUM in about and about[CHECKSUM] != _checksum(about, tensors):  # files of before have none
             raise NoWorld("its checksum is another one")
