@@ -18,12 +18,13 @@ CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 PAGES, HOST, TIMELINE = "tests/host/pages/", "tests/host/", "tests/web/timeline/"
+LONGEST = (HOST, TIMELINE, "tests/worlds/test_golden_rollout.py", "tests/cuda/", "tests/kills/", "tests/terminal/")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What needs a ComfyUI comes first: it keeps its processes busy for longest."""
-    items.sort(key=lambda item: not item.nodeid.startswith(HOST))
+    """What takes longest comes first, so that no process still has much to do when the others are done."""
+    items.sort(key=lambda item: next((i for i, each in enumerate(LONGEST) if item.nodeid.startswith(each)), 99))
 
 
 @pytest.hookimpl(optionalhook=True)
