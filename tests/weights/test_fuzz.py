@@ -1,6 +1,6 @@
 """Mutated weights: every loader ends in a sentence, quickly, in little memory, and nothing in a file runs.
 
-WEIGHTS_FUZZ is how many files are tried (10,000 at night), WEIGHTS_FUZZ_SEED which.
+WEIGHTS_FUZZ is how many files are tried (10,000 at night), FUZZ_SEED which.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..support.networks import shapes_of
 from .files import Runs, gguf
 
 COUNT = int(os.environ.get("WEIGHTS_FUZZ", "150"))
-SEED = int(os.environ.get("WEIGHTS_FUZZ_SEED", "1"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 LOADERS = (load_generator, load_vae, load_decoder, load_vision)
 DTYPES = (
     "F64",

@@ -1,6 +1,6 @@
 """Mutated worlds and records: a sentence or a world that runs, never a fault deep in a network; a record is made again.
 
-WORLDS_FUZZ is how many files of each are tried (2,000 at night), WORLDS_FUZZ_SEED which.
+WORLDS_FUZZ is how many files of each are tried (2,000 at night), FUZZ_SEED which.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..support.networks import random_track, small_image, small_models
 from .damaged import FIELDS, HOWS, changed, parts
 
 COUNT = int(os.environ.get("WORLDS_FUZZ", "60"))
-SEED = int(os.environ.get("WORLDS_FUZZ_SEED", "1"))
+SEED = int(os.environ.get("FUZZ_SEED", "1"))
 UNIVERSAL = VARIANTS["universal"]
 
 

@@ -84,8 +84,8 @@ class Arrays:
             _check_directory(self._file)
             self._archive = zipfile.ZipFile(self._file)
             members = [info.filename for info in self._archive.infolist()]
-        except ActionError:
-            raise
+        except ActionError as error:
+            raise ActionError(f"{self._path.name}: {error}") from None
         except Exception as error:
             raise self._unreadable(error) from None
         return {member.removesuffix(".npy"): member for member in members}
@@ -103,7 +103,7 @@ def _check_directory(file: IO[bytes]) -> None:
     at = end.rfind(b"PK\x05\x06")
     directory = int.from_bytes(end[at + 12 : at + 16], "little") if at >= 0 else 0
     if directory > MOST_DIRECTORY or (at >= 20 and end[at - 20 : at - 16] == b"PK\x06\x07"):
-        raise ActionError("The archive has more members than inputs need; it is not an .npz of inputs.")
+        raise ActionError("it has more members than inputs need; it is not an .npz of inputs.")
     file.seek(0)
 
 

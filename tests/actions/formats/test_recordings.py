@@ -450,7 +450,7 @@ def test_an_archive_of_a_million_members_is_not_listed(tmp_path: Path) -> None:
         for n in range(30_000):
             archive.writestr(f"{n}.npy", b"")
     (tmp_path / "a.npz").write_bytes(out.getvalue())
-    with pytest.raises(ActionError, match="more members than inputs need"):
+    with pytest.raises(ActionError, match=r"a\.npz: it has more members than inputs need"):
         load_actions(tmp_path / "a.npz")
 
 
