@@ -1,5 +1,5 @@
 // @ts-check
-/** Pictures between a player and the graph around its node: into a Load Image node, and back from what images it made. */
+/** Pictures between a player and the graph around its node: into a Load Image node, and back from images it made. */
 // @ts-ignore served by ComfyUI
 import { app } from "../../scripts/app.js";
 // @ts-ignore served by ComfyUI
@@ -9,7 +9,10 @@ const LOADER = "LoadImage";
 const GAP = 40; // between the node and one that is made for it
 const PICTURES = /\.(png|jpe?g|webp|avif|bmp|gif|tiff?)$/i; // what nodes call images may also be films
 
-/** The newest picture of the graph, as the host names it. @type {{filename: string, subfolder: string, type: string} | null} */
+/**
+ * The newest picture of the graph, as the host names it.
+ * @type {{filename: string, subfolder: string, type: string} | null}
+ */
 let newest = null;
 
 /** Remember what nodes make from now on. */

@@ -14,7 +14,7 @@ import secrets
 import shutil
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -119,12 +119,13 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
         take_place(part, path)
 
 
-def take_place(part: str | Path, path: str | Path, rename: Callable[..., None] = os.replace) -> None:
-    """Give what is finished its name, in one step. rename: os.rename where nothing may be replaced. Raises OSError.
+def take_place(part: str | Path, path: str | Path, replaces: bool = True) -> None:
+    """Give what is finished its name, in one step. replaces: whether it takes the place of another. Raises OSError.
 
     On Windows a scanner or an indexer has a file open for a moment after it was written, and it, and the folder it is
     in, cannot be renamed meanwhile.
     """
+    rename = os.replace if replaces else os.rename
     for pause in _PAUSES:
         try:
             return rename(part, path)

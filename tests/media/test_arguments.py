@@ -117,10 +117,10 @@ def test_presets_and_benchmarks_are_the_same_everywhere(home: Path, monkeypatch:
         assert found is not None
         assert np.array_equal(found.track.keyboard, load_actions(home / "x.csv").track.keyboard)
         args = parser().parse_args(["render", "--actions", source])
-        assert np.array_equal(render._inputs(args, UNIVERSAL).keyboard, found.track.keyboard)
+        assert np.array_equal(render._inputs(args, UNIVERSAL)[0].keyboard, found.track.keyboard)
     args = parser().parse_args(["render", "--actions", "-"])
     monkeypatch.setattr(sys, "stdin", io.StringIO("w 9"))
-    assert render._inputs(args, UNIVERSAL).keyboard[:, 0].sum() == 9
+    assert render._inputs(args, UNIVERSAL)[0].keyboard[:, 0].sum() == 9
     (home / "bench:3").write_text("s 9")
     assert read_source("bench:3", UNIVERSAL) is None
     with pytest.raises(MatrixGameError, match="should be bench:SEED"):

@@ -146,22 +146,25 @@ def test_what_a_scanner_has_open_on_windows_is_renamed_when_it_lets_go(
     part, out = tmp_path / "part", tmp_path / "out"
     part.write_text("new")
     slept: list[float] = []
+    replace = os.replace
 
     def refused(part: Path, path: Path) -> None:
         if len(slept) < 3:
             raise PermissionError(13, "Access is denied", str(part))
-        os.replace(part, path)
+        replace(part, path)
 
     monkeypatch.setattr(files.time, "sleep", slept.append)
+    monkeypatch.setattr(os, "replace", refused)
     for pauses in ((), (0.1, 0.2)):  # elsewhere, where it is no scanner; and for longer than one takes
         monkeypatch.setattr(files, "_PAUSES", pauses)
         with pytest.raises(PermissionError):
-            take_place(part, out, refused)
+            take_place(part, out)
         assert slept == list(pauses)
         slept.clear()
     monkeypatch.setattr(files, "_PAUSES", (0.1, 0.2, 0.3, 0.4))
-    take_place(part, out, refused)
+    take_place(part, out)
     assert (out.read_text(), slept) == ("new", [0.1, 0.2, 0.3])
+    monkeypatch.setattr(os, "replace", replace)
     with pytest.raises(FileNotFoundError):  # no other error is waited for
         take_place(part, out)
     assert len(slept) == 3

@@ -40,7 +40,10 @@ export class Link {
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     this.timer = undefined;
     this.count = 0;
-    /** What was asked and is not answered. @type {Map<number, {resolve: (answer: any) => void, reject: (why: Error) => void}>} */
+    /**
+     * What was asked and is not answered.
+     * @type {Map<number, {resolve: (answer: any) => void, reject: (why: Error) => void}>}
+     */
     this.asked = new Map();
     this.open();
   }

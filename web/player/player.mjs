@@ -316,13 +316,8 @@ export class Player {
 
   drawNumbers() {
     const { blocks, state } = this.state;
-    const rest = {
-      blocks,
-      most: this.welcome.most,
-      playing: state === "playing",
-      dropped: this.pictures.pacer.dropped,
-    };
-    update(this.numbers, { text: this.readouts.line(this.words, rest) });
+    const now = { blocks, most: this.welcome.most, playing: state === "playing", dropped: this.pictures.pacer.dropped };
+    update(this.numbers, { text: this.readouts.line(this.words, now) });
   }
 
   /** A line for screen readers and below the picture. @param {string} text */

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import uuid
@@ -52,7 +51,7 @@ class FolderStore:
         with explaining_full_disk(part):
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
-                take_place(part, target, os.rename)
+                take_place(part, target, replaces=False)
             except OSError:
                 if not target.exists():
                     raise
@@ -95,7 +94,7 @@ def _merge(part: Path, target: Path) -> None:
     assert new is not None
     if old is None:  # not whole: nothing points to it
         shutil.rmtree(target)
-        take_place(part, target, os.rename)
+        take_place(part, target, replaces=False)
         return
     missing = {name: item for name, item in new.items.items() if name not in old.items}
     for item in missing.values():

@@ -7,8 +7,8 @@ const STRETCH = 1.06; // shapes that differ by no more are scaled whole: image n
 /** @typedef {{file: Blob, width: number, height: number, how: "" | "scaled" | "cut"}} Fitted */
 
 /**
- * The file as it is where it has the size, else scaled: whole where its shape is nearly the frames', and cut at two sides
- * where it is not. Rejects where the browser cannot read it.
+ * The file as it is where it has the size, else scaled: whole where its shape is nearly the frames', and cut at two
+ * sides where it is not. Rejects where the browser cannot read it.
  * @param {Blob} file @param {[number, number]} size width and height @returns {Promise<Fitted>}
  */
 export async function fitted(file, [wide, high]) {

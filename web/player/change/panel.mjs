@@ -1,5 +1,5 @@
 // @ts-check
-/** The panel in which the picture is changed while play is paused: it goes out as a file, and another one comes back. */
+/** The panel in which the picture is changed while play is paused: it goes out as a file, and another comes back. */
 import { element, update } from "../../timeline/view/style.mjs";
 import { saveFile } from "../view/save.mjs";
 import { fitted, pictureIn } from "./fitted.mjs";

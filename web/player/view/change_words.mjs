@@ -32,8 +32,8 @@ export const EN = {
   "change.sent": "In the node {node}, as {name}. Live Play holds the queue: what you queue now runs when it has ended",
   "change.refused": "ComfyUI did not take the picture: {why}",
   "change.nothing":
-    "The graph has made no picture since this page was loaded. Live Play holds the queue: stop it, and Change World goes " +
-    "on from its world; or bring a picture from elsewhere",
+    "The graph has made no picture since this page was loaded. Live Play holds the queue: stop it, and Change World " +
+    "goes on from its world; or bring a picture from elsewhere",
 };
 
 /** @type {Record<string, string>} */
