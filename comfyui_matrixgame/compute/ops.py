@@ -35,13 +35,18 @@ GELU_BEFORE, GELU_AFTER = "before", "after"
 def cpu_multiplies_bfloat16() -> bool:
     """Whether the processor has instructions for products in bfloat16; without them they take ten times as long as in
     float32."""
-    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and torch.cpu._is_avx512_bf16_supported()
+    return torch.backends.cpu.get_cpu_capability().startswith("AVX512") and _cpu_is("avx512_bf16")
 
 
 @cache
 def cpu_has_matrix_registers() -> bool:
-    """Whether the processor has AMX, as Intel's have since 2023; what an older torch cannot tell counts as no."""
-    ask = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    """Whether the processor has AMX, as Intel's have since 2023."""
+    return _cpu_is("amx_tile")
+
+
+def _cpu_is(feature: str) -> bool:
+    """Whether torch says so of the processor; what an older torch cannot tell counts as no."""
+    ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
     return ask is not None and ask()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from comfyui_matrixgame.compute import devices
+from comfyui_matrixgame.compute import devices, ops
 from comfyui_matrixgame.compute.devices import find_device, missing_operation, widest_float
 
 
@@ -58,3 +58,11 @@ def test_a_device_without_float64_gets_float32(monkeypatch: pytest.MonkeyPatch) 
     widest_float.cache_clear()
     assert widest_float(torch.device("xpu")) == torch.float32
     widest_float.cache_clear()
+
+
+def test_what_an_older_torch_cannot_tell_of_the_processor_counts_as_no(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    for feature in ("avx512_bf16", "amx_tile"):
+        monkeypatch.delattr(torch.cpu, f"_is_{feature}_supported", raising=False)
+    assert not ops.cpu_multiplies_bfloat16.__wrapped__()
+    assert not ops.cpu_has_matrix_registers.__wrapped__()

@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 def _pretended(request: pytest.FixtureRequest, count: int) -> Iterator[Machine]:
     import torch
 
+    from ..conftest import skip_or_fail
     from ..pretend_gpu import pretend_gpus
 
+    built = torch.backends.cuda.is_built()
+    skip_or_fail("This torch has CUDA, so that none can be pretended; install a build without it." if built else None)
     marker = request.node.get_closest_marker("card")
     settings = dict(marker.kwargs) if marker else {}
     monkeypatch: pytest.MonkeyPatch = request.getfixturevalue("monkeypatch")
