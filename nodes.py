@@ -9,7 +9,7 @@ from comfy_api.latest import ComfyExtension, io, ui
 from .comfyui_matrixgame import host
 from .comfyui_matrixgame.actions import MAX_SEED
 from .comfyui_matrixgame.actions.drawing import POSITIONS, STYLES
-from .comfyui_matrixgame.compute.choices import EXACT, PRECISIONS
+from .comfyui_matrixgame.compute.choices import EXACT, PRECISIONS, SEEN
 from .comfyui_matrixgame.host import choices, routes
 from .comfyui_matrixgame.host.running import checking
 from .comfyui_matrixgame.host.running.graph import IMAGE_CHOICES, wanted_outputs
@@ -625,8 +625,8 @@ class ChangeWorld(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "seen",
-                    options=list(choices.SEEN_CHOICES),
-                    default=choices.SEEN_CHOICES[0],
+                    options=list(SEEN),
+                    default=SEEN[0],
                     advanced=True,
                     tooltip="Which picture the network is shown from here on. changed: the last of these images, with "
                     "which a change of everything, such as night, lasts. start: the one that the world began with.",

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import Tensor
 
+from ..compute.choices import SEEN_START
 from ..errors import CheckpointError
 from ..networks.vae.base import to_uint8
 from ..world.change import change_world, plan_change
-from .choices import SEEN_START
 from .models.ready import ready
 from .models.vision import demo_features, image_features
 from .running.images import pixels_of

@@ -20,7 +20,6 @@ VAE_DTYPE_CHOICES = DTYPE_CHOICES[:-1]  # no float8
 ATTENTION_CHOICES = ("auto", "comfyui", *BACKENDS)
 CACHE_CHOICES = ("automatic", "keep", "restore", "forget")
 FOUNDATION_BLOCKS, MOST_FOUNDATION_BLOCKS = 5, 20  # 57 frames, as it was trained; 237
-SEEN_CHOICES = SEEN_CHANGED, SEEN_START = "changed", "start"  # the picture that the network is shown
 FULL_DECODER = "full"
 AUTO = "auto"  # of a generator's variant: what is said of the file, or its shapes
 NO_FILE = "(none)"

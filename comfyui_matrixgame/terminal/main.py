@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from .. import __version__
+from ..compute.choices import SEEN
 from ..errors import MatrixGameError
 from ..measure.doctor.last_error import keep_error
 from ..system.files import path_argument
@@ -215,7 +216,7 @@ def _add_change(command: argparse.ArgumentParser) -> None:
     change.add_argument("--change-strength", type=float, metavar="N", help="how far it goes (default: 1)")
     change.add_argument(
         "--change-seen",
-        choices=("changed", "start"),
+        choices=SEEN,
         help="which picture the network is shown from here on: the changed one (default), with which a change of "
         "everything lasts, or the one that the world started with",
     )

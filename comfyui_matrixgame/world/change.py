@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from ..compute.choices import SEEN_CHANGED, SEEN_START
 from ..compute.devices import computes
 from ..errors import ImageError, WorldError
 from ..media.fitting import image_tensor
@@ -104,7 +105,7 @@ def change_world(models: Models, change: Change, features: Tensor | None = None)
     """
     if change.is_none:
         return change.world
-    seen = "start" if features is None else "changed"
+    seen = SEEN_START if features is None else SEEN_CHANGED
     world = taken_over(models, change.world)
     name = hashlib.sha256(f"{world.names[0]}/changed/{change.asked}/{seen}".encode()).hexdigest()
     world = replace(world, names=(name,))

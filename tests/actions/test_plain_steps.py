@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import sys
 
 import pytest
 
@@ -14,6 +13,7 @@ from comfyui_matrixgame.actions.script.plain_steps import plain_steps
 from comfyui_matrixgame.actions.script.to_timeline import write_timeline
 from comfyui_matrixgame.variants import VARIANTS, Variant, get_variant
 
+from ..support.calls import counted_calls
 from . import generate
 
 # what stands between two cuts here is not always a step of its own, or not the one that the whole has
@@ -70,16 +70,7 @@ def test_a_step_of_many_scripts_is_read_once() -> None:
     scripts = [f"w {n % 40 + 1}f, left(0.05) {n % 7 + 1}b, s+d; idle {n % 11 + 2}f" for n in range(3080)]
     for text in scripts[:40]:
         rows_of_text(text, universal)
-    count = 0
-
-    def tick(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(tick)
-    try:
+    with counted_calls() as calls:
         rows = [rows_of_text(text, universal) for text in scripts]
-    finally:
-        sys.setprofile(None)
-    assert count <= 100 * len(scripts)
+    assert len(calls) <= 100 * len(scripts)
     assert rows[41] == 2 + 7 * 12 + 12 + 10

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import time
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from comfyui_matrixgame.actions.script.read_script import Script, parse_script
 from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.variants import GTA_DRIVE, TEMPLERUN, UNIVERSAL, Variant
 
+from ..support.calls import counted_calls
 from . import generate
 
 CASES = json.loads((Path(__file__).parents[1] / "fixtures" / "scripts.json").read_text(encoding="utf-8"))["cases"]
@@ -115,20 +115,9 @@ BAD = {
 
 def calls_of(text: str) -> int:
     """How many Python functions run until `text` is refused."""
-    count = 0
-
-    def tick(_frame: object, event: str, _argument: object) -> None:
-        nonlocal count
-        count += event == "call"
-
-    sys.setprofile(tick)
-    try:
+    with counted_calls() as calls, pytest.raises(ScriptError):
         parse_script(text)
-    except ScriptError:
-        return count
-    finally:
-        sys.setprofile(None)
-    raise AssertionError("the script was not refused")
+    return len(calls)
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ...compute.choices import SEEN, SEEN_CHANGED, SEEN_START
 from ...compute.faults import is_out_of_memory
 from ...errors import WorldError
 from ...world import Models, World
 from ...world.change import change_world, plan_change
 from ..early_frames import Frames
-from .taken import SEEN, SEEN_CHANGED, SEEN_START
 
 See = Callable[[Tensor], Tensor]
 """Features [1, 257, dim] of a picture [3, H, W] in [-1, 1]."""

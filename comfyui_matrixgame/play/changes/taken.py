@@ -17,12 +17,12 @@ from typing import Any
 from PIL import Image
 
 from ...actions.document import Timeline
+from ...compute.choices import SEEN
 from ...errors import ActionError, ImageError
 from ...media.images import open_picture, read_pixels
 from ...world.change import MOST_STRENGTH
 from ..early_frames import Frames
 
-SEEN = SEEN_CHANGED, SEEN_START = "changed", "start"  # the picture that the network is shown from a change on
 MOST_CHANGES = 200  # of a take, its branches included
 MOST_BYTES = 32 << 20  # of their pictures: base64 of them is read with a document
 

@@ -20,11 +20,11 @@ from typing import Any
 from PIL import Image
 
 from ...actions.track import ActionTrack
+from ...compute.choices import SEEN
 from ...errors import MatrixGameError
 from ...variants import FRAMES_PER_BLOCK
 from ...world.change import MOST_STRENGTH
 from .. import MODES
-from ..changes.taken import SEEN
 from ..early_frames import Frames
 from ..events import FramesMade
 from ..held_inputs import Snapshot

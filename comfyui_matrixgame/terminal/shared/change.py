@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...actions.document import Timeline
 from ...actions.track import rows_of_blocks
+from ...compute.choices import SEEN_START
 from ...errors import ActionError, WorldError
 from ...media.images import read_pixels
 from ...play.changes.made import make_change
@@ -66,7 +67,7 @@ def changed_world(args: argparse.Namespace, asked: Asked | None, files: Files, m
     if change.is_none:
         say(f"going on from {args.from_world} at block {source.block}, whose last frames already look so")
         return source
-    features = None if args.change_seen == "start" else image_features(files, change.picture)
+    features = None if args.change_seen == SEEN_START else image_features(files, change.picture)
     say(f"going on from {args.from_world} at block {source.block}, changed")
     return change_world(models, change, features)
 
