@@ -60,14 +60,15 @@ def test_worlds_on_the_way_that_were_let_go_are_made_again(gpus: Machine) -> Non
     assert np.array_equal(frames, fresh(CUDA[0], "wsdw"))
 
 
-def test_a_changed_picture_is_gone_on_from_and_made_again(gpus: Machine) -> None:
-    models = small_on(CUDA[0], tiny=True)
+@pytest.mark.parametrize("device", CUDA, ids=str)
+def test_a_changed_picture_is_gone_on_from_and_made_again(two_gpus: Machine, device: torch.device) -> None:
+    models = small_on(device, tiny=True)
     start = begin(models)
     played = PlayedWorld(models, start.to("cpu"), world_bytes=0, see=lambda _: start.features + 1)
     play(played, "w")
     picture = played.still() // 2
     assert played.change(picture, 1.0, "changed")
-    assert played.world.image.is_cuda
+    assert played.world.image.device == device
     first = play(played, "sa")
     played.go_to(2)
     assert np.array_equal(np.concatenate(play(played, "a")), np.concatenate(first[3:]))
