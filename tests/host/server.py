@@ -113,7 +113,9 @@ class Host:
     def _start(self, options: tuple[str, ...], forked: bool) -> None:
         arguments = [
             "--port", str(self.port), "--base-directory", str(self.base),
-            "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:", *options,
+            "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:",
+            "--cache-ram", "0",  # else it forgets results whenever other processes leave a tenth of the memory
+            *options,
         ]  # fmt: skip
         if not self.gpus and not any(option.startswith("--cuda-device") for option in options):
             arguments.append("--cpu")
