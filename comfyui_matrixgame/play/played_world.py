@@ -16,10 +16,9 @@ from ..cache.rollout.progress import Counts
 from ..errors import WorldError
 from ..memory import WORLD_BYTES, worlds_kept
 from ..networks.vae import VideoDecoder
-from ..networks.vae.base import to_uint8
 from ..variants import Variant
 from ..world import Models, Rollout, World, rollout
-from ..world.change import last_block_frames
+from ..world.change import last_frame
 from ..world.models import network_id
 from ..world.start import fill_from_latents
 from ..world.take_over import at_work, taken_over
@@ -58,7 +57,8 @@ class Playable(Protocol):
         ...
 
     def still(self) -> Frames:
-        """The last frame before the next block, [H, W, 3]; the start image before the first."""
+        """The last frame before the next block, [H, W, 3]; the start image before the first, and where a world that
+        was given does not know its last blocks."""
         ...
 
     @property
@@ -114,6 +114,7 @@ class PlayedWorld:
         self._rows: list[ActionTrack] = []
         self._see, self._changes = see, dict[int, list[MadeChange]]()  # by the block before which they were made
         self._changed: Frames | None = None  # the last frame, where it was changed before the block that comes next
+        self._given: Frames | None = None  # the last frame of `start`, once it was looked at
         self._blocks = PlayedBlocks(folder)
         self._stored = None if cache is None else StoredBlocks(cache, models, world)
         self.world = world
@@ -197,7 +198,9 @@ class PlayedWorld:
             return self._changed
         if len(self._blocks):
             return self._blocks.frames(len(self._blocks) - 1)[-1]
-        return to_uint8(self.start.image.unsqueeze(2))[0, 0].cpu().numpy()
+        if self._given is None:
+            self._given = last_frame(self._models, self.start).numpy()
+        return self._given
 
     def frames(self) -> Iterator[Frames]:
         """The frames of the way to here, block by block."""
@@ -279,7 +282,7 @@ class PlayedWorld:
     def _stands_changed(self) -> None:
         """Whether the picture was changed where the world stands now, and what it is; the cache's keys follow."""
         changed = self.block in self._changes
-        self._changed = last_block_frames(self._models, self.world)[-1].numpy() if changed else None
+        self._changed = last_frame(self._models, self.world).numpy() if changed else None
         if self._stored is not None:
             self._stored.go_on_from(self._models, self.world)
 

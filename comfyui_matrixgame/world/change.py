@@ -117,10 +117,17 @@ def change_world(models: Models, change: Change, features: Tensor | None = None)
 
 
 @computes
-def last_block_frames(models: Models, world: World) -> Tensor:
-    """The frames of a world's last block as the world has them, [9 or 12, H, W, 3] of 8 bits; its recent blocks are
-    known."""
-    return _last_frames(models, world)[0]
+def last_frame(models: Models, world: World) -> Tensor:
+    """What a world has shown last, [H, W, 3] of 8 bits: its start image before the first frame, and where it does not
+    know so many of its last blocks that the frame would be the same to the bit."""
+    if world.block and not _unknown_blocks(models, world):
+        return _last_frames(models, world)[0][-1]
+    return to_uint8(world.image.unsqueeze(2))[0, 0].cpu()
+
+
+def _unknown_blocks(models: Models, world: World) -> int:
+    """How many of the last blocks would have to be known too for its last frames to be what they were."""
+    return max(0, min(blocks_to_change(models.decoder), world.block) - len(world.recent))
 
 
 def _last_frames(models: Models, world: World) -> tuple[Tensor, Tensor | None, State | None]:
@@ -191,11 +198,11 @@ def _check_world(models: Models, world: World) -> None:
     if not world.block:
         raise WorldError("The world has shown no frame yet; start it from the changed picture instead.")
     check_fits(models, world)
-    have, wanted = len(world.recent), min(blocks_to_change(models.decoder), world.block)
-    if have < wanted:
+    if more := _unknown_blocks(models, world):
+        have = len(world.recent)
         raise WorldError(
-            f"A change needs the last {counted(wanted, 'block')} of the world, and of this one, which was saved by an "
-            f"older version or without them, {have} are known; let it go on for {wanted - have} more, then change it."
+            f"A change needs the last {counted(have + more, 'block')} of the world, and of this one, which was saved "
+            f"by an older version or without them, {have} are known; let it go on for {more} more, then change it."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,8 @@ def test_a_world_that_was_given_is_changed_before_anything_is_played(models: Mod
     last = next(run).frames[0, -1].numpy()
     given = run.world
     way = Way(models, given)
+    assert np.array_equal(way.played.still(), last)
+    assert not np.array_equal(Way(models, replace(given, recent=())).played.still(), last)
     assert way.change(darker(last))
     assert way.played.start is given
     changed = way.play(rows(1))
