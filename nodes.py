@@ -702,6 +702,12 @@ class LivePlay(io.ComfyNode):
                     tooltip="The cache, from World Cache: blocks you play are stored in it, and those it holds are "
                     "not made again.",
                 ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="The image encoder clip_vision_h.safetensors, through which a picture that you change is "
+                    "seen. The demo world does not need it.",
+                ),
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.dynprompt],
             is_output_node=True,
@@ -721,10 +727,12 @@ class LivePlay(io.ComfyNode):
         return float("nan")  # played anew each time: nothing equals it
 
     @classmethod
-    def execute(cls, world: Any, mode: str, images: str, blocks: int, idle: int, cache: Any = None) -> io.NodeOutput:
+    def execute(
+        cls, world: Any, mode: str, images: str, blocks: int, idle: int, cache: Any = None, clip_vision: Any = None
+    ) -> io.NodeOutput:
         node = cls.hidden.unique_id
         wanted = wanted_outputs(images, node, cls.hidden.dynprompt).images
-        played, shown = host.live_play.play(world, mode, idle, blocks, wanted, node, cache)
+        played, shown = host.live_play.play(world, mode, idle, blocks, wanted, node, cache, clip_vision)
         return io.NodeOutput(*played, ui=shown)
 
 

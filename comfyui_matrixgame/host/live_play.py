@@ -17,13 +17,14 @@ from ..actions.track import ActionTrack
 from ..cache import BlockCache
 from ..errors import WorldError
 from ..media.video import VideoWriter
+from ..play.changes.made import See
 from ..play.played_world import PlayedWorld
 from ..play.saves import TakeSaves
 from ..play.session import Limits, Session
 from ..play.wire.hub import Hub
 from ..system.words import counted, joined
 from .models.ready import ready
-from .models.vision import demo_features
+from .models.vision import demo_features, image_features
 from .routes import takes
 from .routes.player import offered
 from .running.folders import temporary_folder
@@ -43,13 +44,21 @@ class Played(NamedTuple):
 
 
 def play(
-    start: LiveWorld, mode: str, idle: int, blocks: int, images: bool, node_id: str, cache: BlockCache | None
+    start: LiveWorld,
+    mode: str,
+    idle: int,
+    blocks: int,
+    images: bool,
+    node_id: str,
+    cache: BlockCache | None,
+    clip_vision: Any = None,
 ) -> tuple[Played, dict[str, Any]]:
     """Let somebody play until they stop, leave or do nothing for too long, or until the run is cancelled: each of
     these ends the node with what was played. Raises WorldError, or core's interruption, where nothing was.
 
     idle: seconds without input that are too long. blocks: the most there will be. cache: gets the blocks that are made,
-    and those it knows are not made. Also returns what the node shows at its end.
+    and those it knows are not made. clip_vision: the image tower, CLIP_VISION, through which the network sees a picture
+    that is changed. Also returns what the node shows at its end.
     """
     server = PromptServer.instance
     hub = Hub(server.loop)
@@ -57,7 +66,7 @@ def play(
     height, width = start.world.size
     limits = Limits(idle, LOST_SECONDS, finish=True, blocks=blocks)
     with ready(start.model, start.vae, height, width, played=True) as models:
-        see = _demo_sees if start.model.model.is_demo else None  # type: ignore[union-attr]
+        see = _sees_with(start, clip_vision)
         played = PlayedWorld(models, start.world, keep_frames=True, cache=cache, folder=temporary_folder(), see=see)
 
         def on_wait() -> None:
@@ -95,8 +104,14 @@ def _run(session: Session) -> None:
             raise
 
 
-def _demo_sees(picture: Tensor) -> Tensor:
-    return demo_features(picture.unsqueeze(0))
+def _sees_with(start: LiveWorld, clip_vision: Any) -> See | None:
+    """How the network sees a changed picture [3, H, W]: by the demo world's own tower, or by the one that is connected;
+    None without one."""
+    if start.model.model.is_demo:  # type: ignore[union-attr]
+        return lambda picture: demo_features(picture.unsqueeze(0))
+    if clip_vision is None:
+        return None
+    return lambda picture: image_features(clip_vision, picture.unsqueeze(0), beside=True)
 
 
 def _report(played: PlayedWorld, cache: BlockCache | None, kept: str, changes: int) -> str:

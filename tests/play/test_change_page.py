@@ -91,6 +91,11 @@ def test_the_picture_goes_out_as_a_file_and_comes_back(painted: Stage, tmp_path:
     page.locator("[data-act=change]").click()
     page.locator("[data-change=undo]:enabled").click()
     page.wait_for_function("player.state.changed === 1")
+    assert page.get_by_text("connect clip_vision").is_hidden()
+    page.evaluate("Object.assign(player.welcome, { changes: ['start'] }, (player.options.graph = {}))")
+    page.evaluate("player.change.open()")  # as in a graph where the network cannot be shown another
+    page.get_by_text("connect clip_vision").wait_for()
+    assert page.locator(f"{OPEN} select").is_hidden()
     page.keyboard.press("Escape")
     page.wait_for_selector(OPEN, state="detached")
     assert np.array_equal(painted.session.still, change.pixels)

@@ -210,7 +210,7 @@ def test_what_is_no_picture_of_the_world_is_said_and_changes_nothing(models: Mod
         change_picture(way.played, way.take, good, 11.0, "")
     bare = PlayedWorld(models, start)
     assert bare.sees == ("start",)
-    with pytest.raises(WorldError, match=r"no image tower here .* picture changed; change it with seen: start"):
+    with pytest.raises(WorldError, match=r"no image tower .* the changed picture; .* clip_vision .* with seen: start"):
         change_picture(bare, way.take, good, 1.0, "changed")
     with pytest.raises(WorldError, match="A test picture cannot be changed"):
         change_picture(TestPattern(size=(16, 16)), way.take, good, 1.0, "")

@@ -25,9 +25,11 @@ from ...system.resources import give_back
 _last: WeakKeyDictionary[Any, tuple[bytes, Tensor]] = WeakKeyDictionary()
 
 
-def image_features(clip_vision: Any, image: Tensor) -> Tensor:
+def image_features(clip_vision: Any, image: Tensor, beside: bool = False) -> Tensor:
     """Image features [1, 257, dim]: core's weights in the engine's image tower, whose preprocessing the generator
-    was trained with and core's differs from. image: [1, 3, H, W] in [-1, 1]."""
+    was trained with and core's differs from. image: [1, 3, H, W] in [-1, 1]. beside: the models on the device are in
+    use, so none of them makes room, and without room beside them the tower runs in main memory. Raises
+    CheckpointError."""
     if clip_vision is None:
         raise CheckpointError(
             "The picture is seen through clip_vision: connect core's Load CLIP Vision with clip_vision_h.safetensors."
@@ -40,7 +42,11 @@ def image_features(clip_vision: Any, image: Tensor) -> Tensor:
     if "vision_model.embeddings.class_embedding" not in state:
         raise CheckpointError("This image encoder is not a CLIP one; load clip_vision_h.safetensors.")
     device = memory.get_torch_device()
-    memory.free_memory(sum(tensor.nbytes for tensor in state.values()) * 1.3, device)
+    needed = sum(tensor.nbytes for tensor in state.values()) * 1.3
+    if not beside:
+        memory.free_memory(needed, device)
+    elif memory.get_free_memory(device) < needed:
+        device = torch.device("cpu")
     with torch.inference_mode():
         features = vision_from_state(state, device)(image.to(device)).cpu()
     give_back(device)  # the tower in the dtype that it was computed in

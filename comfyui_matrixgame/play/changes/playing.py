@@ -28,7 +28,7 @@ def seen_of(played: Playable, seen: str) -> str:
         raise WorldError("A test picture cannot be changed; play a model's world.")
     if seen and seen not in played.sees:
         raise WorldError(
-            f"There is no image tower here to show the network the picture {seen}; change it with seen: "
-            f"{' or '.join(played.sees)}."
+            f"There is no image tower here to show the network the {seen} picture; in ComfyUI connect clip_vision to "
+            f"Live Play, or change it with seen: {' or '.join(played.sees)}."
         )
     return seen or played.sees[0]

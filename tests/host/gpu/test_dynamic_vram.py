@@ -115,6 +115,42 @@ with ready(model, parts, 64, 96) as models:
 """
 
 
+BESIDE = """
+from comfyui_matrixgame.host.models import vision
+from comfyui_matrixgame.networks.vision import ImageEncoder
+
+tower = ImageEncoder(hidden=64, mlp=64, layers=4, heads=1, image_size=28, patch_size=14).model.state_dict()
+tower = {"vision_model." + name.removeprefix("vision_model."): tensor for name, tensor in tower.items()}
+there, make = [], vision.vision_from_state
+vision.vision_from_state = lambda state, device: there.append(device.type) or make(state, device)
+
+class Loaded:
+    get_sd = staticmethod(lambda: tower)
+
+def where():
+    return sorted({str(each.device) for one in (model, *parts.patchers) for each in one.model.parameters()})
+
+def features(beside):
+    return vision.image_features(Loaded(), torch.zeros(1, 3, 28, 28), beside)
+
+model, parts = load()
+with ready(model, parts, 64, 96):
+    first = features(beside=True)
+    gpus.taken[0] = int(memory.get_free_memory(model.load_device))
+    again = features(beside=True)
+    print("beside:", there, bool((first - again).abs().max() < 1e-5), where())
+    features(beside=False)
+    print("alone:", there[-1], where())
+"""
+
+
+def test_the_image_tower_of_live_play_takes_no_weights_off_the_device(base: Path) -> None:
+    """Without room beside what is played it runs in main memory; at a start the other models make room for it."""
+    printed = run_on_gpu(PRELUDE + BESIDE, base, file=UNIVERSAL, vae=VAE)
+    assert "beside: ['cuda', 'cpu'] True ['cuda:0']" in printed
+    assert "alone: cuda ['cpu'" in printed
+
+
 GIVEN_BACK = """
 import gc
 from comfyui_matrixgame.networks.generator.kept import forget_passes

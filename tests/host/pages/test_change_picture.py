@@ -1,22 +1,31 @@
 """The picture is changed in the middle of Live Play in a real ComfyUI: it goes into the graph, and an image of the
-graph comes back."""
+graph comes back; and the network is shown it through core's image encoder."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from comfyui_matrixgame.actions.document import Timeline
+from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.media.images import read_pixels
 from comfyui_matrixgame.play.changes.taken import changes_of
+from comfyui_matrixgame.play.programs.client import Client
+from comfyui_matrixgame.terminal.main import main
 
 from ..browser import RENDERERS, SETTLED, open_page
-from ..live import demo_graph
+from ..graphs import Graph
+from ..live import Events, demo_graph
+from ..models import CLIP, UNIVERSAL, VAE
+from ..runs import save_images, saved_images, succeed
 from ..server import Host
+from ..worlds import add_models, add_world
 from .on_page import PLAYER, show_node
 
 GREY = 0x406080
@@ -79,3 +88,55 @@ def test_the_picture_goes_into_the_graph_and_an_image_of_it_comes_back(
     (change,) = changes_of(Timeline.from_json(json.loads(written.read_text())))
     assert (change.strength, change.seen) == (1.0, "changed")
     assert np.array_equal(np.unique(change.pixels.reshape(-1, 3), axis=0), [[0x40, 0x60, 0x80]])
+
+
+async def change_and_go_on(host: Host, token: str) -> None:
+    """The first player is refused, and the second goes on in the first one's world from another picture."""
+
+    def play() -> None:
+        with Client(f"{host.url}/#{token}") as client:
+            if not client.first_block:
+                client.play("w+right(0.1) 8f")
+                with pytest.raises(MatrixGameError, match=r"no image tower .* connect clip_vision to Live Play, or"):
+                    client.change(255 - client.picture, seen="changed")
+                client.save(host.base / "refused.json")
+            else:
+                client.change(255 - client.picture)
+                client.play("w 12f")
+                client.save(host.base / "shown.json")
+            client.stop()
+
+    await asyncio.to_thread(play)
+
+
+def test_the_network_is_shown_the_picture_through_an_image_encoder_and_a_render_shows_it_again(
+    host: Host, tmp_path: Path
+) -> None:
+    graph = Graph()
+    world = add_world(graph, *add_models(graph), seed=3)
+    options = {"mode": "responsive", "images": "always", "blocks": 9, "idle": 600}
+    first = graph.add("MatrixGameLivePlay", "first", world=world, **options)
+    second = graph.add(
+        "MatrixGameLivePlay", "second", world=first[2],
+        clip_vision=graph.add("CLIPVisionLoader", clip_name=CLIP), **options,
+    )  # fmt: skip
+    for name, played in (("first", first), ("second", second)):
+        save_images(graph, played[0], f"seen_{name}")
+        graph.add("MatrixGameSaveWorld", world=played[2], filename_prefix=f"seen_{name}")
+    succeed(host, graph, on_event=Events(host, change_and_go_on))
+    assert changes_of(Timeline.from_text((host.base / "refused.json").read_text())) == ()
+    (change,) = changes_of(Timeline.from_text((host.base / "shown.json").read_text()))
+    assert (change.seen, change.row) == ("changed", 0)
+    assert np.array_equal(change.pixels, 255 - saved_images(host, "seen_first")[-1])
+
+    files, still, made = host.base / "models", tmp_path / "last.png", tmp_path / "made.safetensors"
+    first_world, second_world = (next(host.base.rglob(f"seen_{name}*.safetensors")) for name in ("first", "second"))
+    said = [
+        "render", "--from-world", first_world, "--world", made, "--blocks", 1,
+        "--generator", files / "diffusion_models" / UNIVERSAL, "--vae", files / "vae" / VAE, "--dtype", "float32",
+        "--clip", files / "clip_vision" / CLIP, "--actions", host.base / "shown.json", "--last-frame", still,
+        "-o", tmp_path / "made.mp4",
+    ]  # fmt: skip
+    assert main(list(map(str, said))) == 0
+    assert np.array_equal(read_pixels(still), saved_images(host, "seen_second")[-1])
+    assert made.read_bytes() == second_world.read_bytes()

@@ -43,6 +43,7 @@ export class ChangePanel {
     this.strength.addEventListener("input", () => update(this.number, { text: String(Number(this.strength.value)) }));
     this.seen = element("select", { class: "mg-field", "aria-label": words("change.seen") });
     this.seenRow = element("label", { class: "mgp-row" }, words("change.seen"), this.seen);
+    this.blind = element("small", {}, words("change.blind"));
     this.note = element("p", { role: "status" });
     this.apply = button("apply", () => this.change());
     this.undo = button("undo", () => this.takeBack());
@@ -65,6 +66,7 @@ export class ChangePanel {
       element("small", {}, words("change.hint")),
       element("label", { class: "mgp-row" }, words("change.strength"), this.strength, this.number),
       this.seenRow,
+      this.blind,
       this.note,
       element(
         "div",
@@ -147,6 +149,7 @@ export class ChangePanel {
       ...seen.map((each) => element("option", { value: each }, player.words(`change.seen.${each}`))),
     );
     update(this.seenRow, { hidden: seen.length < 2 });
+    update(this.blind, { hidden: seen.length > 1 || !player.options.graph });
     Object.assign(this.strength, { value: "1" });
     update(this.number, { text: "1" });
     player.root.append(this.root);
