@@ -33,7 +33,7 @@ def _duration(container: InputContainer, stream: VideoStream) -> float | None:
         if (seconds := _seconds(tags.get("DURATION", ""))) is not None:
             return seconds
         return container.duration / 1e6 if container.duration and len(container.streams) == 1 else None
-    if stream.duration is None or stream.time_base is None:
+    if stream.duration is None or not stream.time_base:
         return None
     return float(stream.duration * stream.time_base)
 

@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -86,7 +87,7 @@ def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
     try:
         check_regular(path)
         kind = _kind_of(path)
-        with av.open(url_of(path), options=_READING, metadata_errors="replace") as container:
+        with av.open(url_of(path), options=_READING, **_lenient()) as container:
             stream = film_of(container)
             if stream is None or (kind in _STILLS and stream.frames < 2):
                 raise VideoError(
@@ -105,6 +106,12 @@ def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
         if kind and kind not in _FILMS:
             raise VideoError(f"{name} is {kind}, which is not read as a clip; use a video file such as .mp4.") from None
         raise VideoError(f"{name} cannot be read as a video ({reason(error)}).") from None
+
+
+def _lenient() -> dict[str, Any]:
+    """What lets PyAV open a film whose texts are not UTF-8. From 19 on it reads them as they are, and knows no word for
+    that any more."""
+    return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
 def film_of(container: av.container.InputContainer) -> VideoStream | None:

@@ -204,6 +204,19 @@ def test_metadata_that_are_not_utf8(tmp_path: Path) -> None:
     assert clip_frames(tmp_path / "a.mp4")[0] == 9
 
 
+def test_the_reader_of_pyav_19(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its `av.open` no longer knows `metadata_errors`, whatever PyAV is installed here."""
+    opened = av.open
+
+    def of_19(file: str, mode: str = "r", format: str | None = None, options: dict[str, str] | None = None) -> object:
+        return opened(file, mode, format=format, options=options)
+
+    write(tmp_path / "a.mkv", numbered(9))
+    monkeypatch.setattr(av, "open", of_19)
+    monkeypatch.setattr(av, "__version__", "19.0.2")
+    assert clip_frames(tmp_path / "a.mkv")[0] == 9
+
+
 def test_files_that_name_other_files_are_not_opened(tmp_path: Path) -> None:
     write(tmp_path / "real.ts", numbered(9), codec="mpeg2video")
     lists = {
