@@ -981,6 +981,28 @@ class ScoreVideo(io.ComfyNode):
                     optional=True,
                     tooltip="A film to compare with frame by frame, of the same size: PSNR and SSIM.",
                 ),
+                io.ClipVision.Input(
+                    "clip_vision",
+                    optional=True,
+                    tooltip="An image encoder, from core's Load CLIP Vision, for the likeness of the frames: "
+                    "clip_vision_h.safetensors, or CLIP ViT-L/14, with which an aesthetic head works too.",
+                ),
+                io.Combo.Input(
+                    "aesthetic_head",
+                    options=choices.score_weight_choices(),
+                    default=choices.NO_FILE,
+                    optional=True,
+                    tooltip="LAION's linear head in models/scores, sa_0_4_vit_l_14_linear.pth, for aesthetic quality; "
+                    "it needs CLIP ViT-L/14 as clip_vision.",
+                ),
+                io.Combo.Input(
+                    "inverse_dynamics",
+                    options=choices.score_weight_choices(),
+                    default=choices.NO_FILE,
+                    optional=True,
+                    tooltip="Weights of Video PreTraining in models/scores, 4x_idm.weights, for keyboard and mouse "
+                    "accuracy. They learned Minecraft, and take minutes on a processor.",
+                ),
             ],
             hidden=[io.Hidden.unique_id],
             is_output_node=True,
@@ -992,8 +1014,23 @@ class ScoreVideo(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, film: Any, actions: Any = None, reference: Any = None) -> io.NodeOutput:
-        text, data, curves = host.score_video.score_video(film, actions, reference, cls.hidden.unique_id)
+    def fingerprint_inputs(
+        cls, aesthetic_head: str = choices.NO_FILE, inverse_dynamics: str = choices.NO_FILE, **_: Any
+    ) -> list[str]:
+        return host.score_video.score_weights_state(aesthetic_head, inverse_dynamics)
+
+    @classmethod
+    def execute(
+        cls,
+        film: Any,
+        actions: Any = None,
+        reference: Any = None,
+        clip_vision: Any = None,
+        aesthetic_head: str = choices.NO_FILE,
+        inverse_dynamics: str = choices.NO_FILE,
+    ) -> io.NodeOutput:
+        named = clip_vision, aesthetic_head, inverse_dynamics
+        text, data, curves = host.score_video.score_video(film, actions, reference, named, cls.hidden.unique_id)
         return io.NodeOutput(text, data, curves, ui=ui.PreviewText(text))
 
 

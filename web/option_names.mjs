@@ -16,6 +16,8 @@ export const OPTION_NAMES = {
     precision: { exact: "精确 (exact)" },
     decoder: { full: "完整 (full)" },
     file: { "(none)": "（无）", "demo world (built in)": "演示世界 (demo world)" },
+    aesthetic_head: { "(none)": "（无）" },
+    inverse_dynamics: { "(none)": "（无）" },
     mode: {
       responsive: "灵敏 (responsive)",
       faithful: "忠实 (faithful)",

@@ -13,7 +13,7 @@ from ..checkpoints.builtin import FOLDER as BUILTIN_FOLDER
 from ..checkpoints.builtin import MANIFEST
 from ..checkpoints.builtin import NAME as DEMO_WORLD
 from ..compute.choices import BACKENDS, DTYPE_NAMES
-from .running.folders import world_folder
+from .running.folders import SCORES, world_folder
 
 DTYPE_CHOICES = ("auto", *DTYPE_NAMES)
 VAE_DTYPE_CHOICES = DTYPE_CHOICES[:-1]  # no float8
@@ -23,6 +23,7 @@ FOUNDATION_BLOCKS, MOST_FOUNDATION_BLOCKS = 5, 20  # 57 frames, as it was traine
 FULL_DECODER = "full"
 AUTO = "auto"  # of a generator's variant: what is said of the file, or its shapes
 NO_FILE = "(none)"
+SCORE_ENDINGS = (".weights", ".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def demo_choice() -> list[str]:
@@ -48,6 +49,14 @@ def vae_choices() -> list[str]:
 def decoder_choices() -> list[str]:
     """Entries for the decoder: the VAE's own, or a tiny one in models/vae_approx."""
     return [FULL_DECODER, *folder_paths.get_filename_list("vae_approx")]
+
+
+def score_weight_choices() -> list[str]:
+    """Files of weights for scores, after `NO_FILE`: what is in models/scores, but for the folders of CLIPs, which are
+    more than a file."""
+    names = folder_paths.get_filename_list(SCORES)
+    clips = {Path(name).parent for name in names if Path(name).name == "config.json"}
+    return [NO_FILE, *(n for n in names if n.lower().endswith(SCORE_ENDINGS) and Path(n).parent not in clips)]
 
 
 def path_file_choices() -> list[str]:

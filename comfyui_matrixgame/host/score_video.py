@@ -23,17 +23,34 @@ from ..errors import ImageError
 from ..scores import protocol
 from ..scores.film import CHUNK, FilmScore, score_frames
 from ..scores.films.reading import Facts, chunks_of, facts_of, rows_for
+from ..scores.films.scoring import put_accuracies
 from ..scores.measures.signs import calibration
 from ..scores.results.picture import picture_of
 from ..scores.results.shown import text_table
+from ..scores.weighted import registry
+from ..scores.weighted.weights import Weights
 from ..variants import FPS
+from .choices import NO_FILE
+from .models.score_weights import score_weights
+from .running.folders import SCORES, model_path, states_of
 
 
-def score_video(film: Any, actions: ActionTrack | None, reference: Any, node_id: str) -> tuple[str, str, Tensor]:
+def score_weights_state(*files: str) -> list[str]:
+    """When files of weights were changed last."""
+    return [states_of(path) for path in map(_weights_path, files) if path is not None]
+
+
+def score_video(
+    film: Any, actions: ActionTrack | None, reference: Any, weights: tuple[Any, str, str], node_id: str
+) -> tuple[str, str, Tensor]:
     """Scores of a VIDEO, or of an IMAGE batch at 25 frames a second, as text and as JSON, and the curves as an IMAGE.
 
-    reference: of either kind, to compare with, or None. Raises ImageError where there are no frames, and VideoError.
+    reference: of either kind, to compare with, or None. weights: a CLIP_VISION or None, and files in models/scores, or
+    NO_FILE: LAION's head and inverse dynamics. Raises ImageError where there are no frames, VideoError, and
+    CheckpointError for weights that are others.
     """
+    clip_vision, head, watching = weights
+    found = score_weights(clip_vision, _weights_path(head), _weights_path(watching))
     with tempfile.TemporaryDirectory() as folder:
         facts, chunks = _frames_of(film, Path(folder) / "film")
         if not facts.frames:
@@ -41,23 +58,39 @@ def score_video(film: Any, actions: ActionTrack | None, reference: Any, node_id:
         others = None if reference is None else _frames_of(reference, Path(folder) / "reference")[1]
         notes: list[str] = []
         track = None if actions is None else rows_for(actions, facts, notes.append)
-        bar = comfy.utils.ProgressBar(facts.frames, node_id)
+        done = {"measured": 0, "seen": 0}
+        seen_too = 0 if found.inverse_dynamics is None else facts.frames - 1  # all but the last
+        bar = comfy.utils.ProgressBar(facts.frames + seen_too, node_id)
 
-        def show(done: int) -> None:
+        def show(what: str, frames: int) -> None:
             memory.throw_exception_if_processing_interrupted()
-            bar.update_absolute(done)
+            done[what] = frames
+            bar.update_absolute(sum(done.values()))
 
-        score = score_frames(chunks, track, frames=facts.frames, rate=facts.rate, reference=others, on_frames=show)
+        weighted = found.of_film(lambda frames: show("seen", frames))
+        score = score_frames(
+            chunks, track, frames=facts.frames, rate=facts.rate, reference=others, weighted=weighted,
+            on_frames=lambda frames: show("measured", frames),
+        )  # fmt: skip
+        seen = weighted.seen()
+        if seen is not None:
+            put_accuracies(score, seen, track)
     score.notes = [*notes, *score.notes]
-    return _text(score), _json(score), _image(score, track)
+    return _text(score, found), _json(score, found), _image(score, track)
 
 
-def _text(score: FilmScore) -> str:
-    return text_table([asdict(score) | {"name": "video", "error": ""}])
+def _weights_path(name: str) -> Path | None:
+    return None if name == NO_FILE else model_path(SCORES, name)
 
 
-def _json(score: FilmScore) -> str:
-    return json.dumps(protocol.about() | {"estimator": calibration(), "score": asdict(score)}, indent=1)
+def _text(score: FilmScore, weights: Weights) -> str:
+    return text_table([asdict(score) | {"name": "video", "error": ""}], weights.files)
+
+
+def _json(score: FilmScore, weights: Weights) -> str:
+    weighted = registry.about([name for name in registry.NAMES if name in score.values], weights.files)
+    about = protocol.about() | {"estimator": calibration(), "weighted": weighted}
+    return json.dumps(about | {"score": asdict(score)}, indent=1)
 
 
 def _image(score: FilmScore, track: ActionTrack | None) -> Tensor:

@@ -20,6 +20,9 @@ def our_nodes(host: Host) -> dict[str, Any]:
     info = {name: node for name, node in host.get("/object_info").items() if name.startswith("MatrixGame")}
     for name, widget in FILES.items():
         info[f"MatrixGame{name}"]["input"]["required"][widget][1]["options"] = ["(files)"]
+    for widget in ("aesthetic_head", "inverse_dynamics"):
+        options = info["MatrixGameScoreVideo"]["input"]["optional"][widget][1]
+        options["options"] = [*options["options"][:1], "(files)"]
     info["MatrixGameLoadVAE"]["input"]["required"]["decoder"][1]["options"] = ["full", "(files)"]
     return info
 

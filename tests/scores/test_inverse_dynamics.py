@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,34 +12,20 @@ import torch
 from torch import Tensor
 
 from comfyui_matrixgame.errors import CheckpointError
-from comfyui_matrixgame.networks.inverse_dynamics import PUBLISHED, InverseDynamics, Sizes, degrees, sizes_of, unused
+from comfyui_matrixgame.networks.inverse_dynamics import PUBLISHED, InverseDynamics, degrees, sizes_of
 from comfyui_matrixgame.scores.weighted import inverse_dynamics
 from comfyui_matrixgame.scores.weighted.inverse_dynamics import WatchedFilm, as_seen, load_inverse_dynamics
 from comfyui_matrixgame.scores.weighted.predicted import NAMES, accuracies
 from comfyui_matrixgame.terminal.main import main
 
 from ..pretend_gpu import Machine
-from ..support.networks import golden, golden_metadata, largest_difference, manifest, shapes_of, stream, weight
+from ..support.networks import golden, golden_metadata, largest_difference, manifest, stream
+from .dynamics import layout, tensors
 from .films import film, track_of, write_film
 
 CPU = torch.device("cpu")
-SMALL = Sizes(span=5, channels=(8, 4, 8, 8), blocks=2, dense=256, width=64, hidden=256, layers=2, heads=4)
 TOLERANCE = 1e-5  # measured: 5e-7
 TEMPERATURE = 4  # of the published heads: the golden numbers are those of logits divided by it
-
-
-def layout(sizes: Sizes) -> dict[str, list[int]]:
-    """Name -> shape of a file of weights."""
-    with torch.device("meta"):
-        network = InverseDynamics(sizes)
-    return shapes_of(network) | {name: list(shape) for name, shape in unused(sizes).items()}
-
-
-@cache
-def tensors() -> dict[str, Tensor]:
-    torch.set_num_threads(1)
-    return {name: weight("idm", name, shape) if 0 not in shape else torch.zeros(shape)
-            for name, shape in layout(SMALL).items()}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

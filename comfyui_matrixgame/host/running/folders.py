@@ -9,6 +9,9 @@ from pathlib import Path
 import folder_paths
 
 WORLD_FOLDER = "matrixgame"  # below the output and the temporary folder
+SCORES = "scores"  # in models, or where extra_model_paths.yaml says; `matrixgame download scores` fills it too
+
+folder_paths.add_model_folder_path(SCORES, str(Path(folder_paths.models_dir) / SCORES))
 
 
 def model_path(folder: str, name: str) -> Path:

@@ -72,7 +72,7 @@ def score_film(
             )  # fmt: skip
             seen = predictions or (weighted.seen() if weighted else None)
             if score.frames and seen is not None:
-                _put_accuracies(score, seen, track)
+                put_accuracies(score, seen, track)
             score.notes = [*notes, *score.notes]
             if not score.frames:
                 return Scored(film.name, film.key, None, "It has no frames that can be decoded; is the file complete?")
@@ -94,8 +94,9 @@ def _inputs(film: Film, frames: int, notes: list[str]) -> Loaded | None:
         return None
 
 
-def _put_accuracies(score: FilmScore, seen: Predicted | Path, track: ActionTrack | None) -> None:
-    """Keyboard and mouse accuracy by what inverse dynamics saw, or by a file of it, or why not."""
+def put_accuracies(score: FilmScore, seen: Predicted | Path, track: ActionTrack | None) -> None:
+    """Put keyboard and mouse accuracy by what inverse dynamics saw, or by a file of it, or why not, into a score.
+    track: the film's inputs, if they are known."""
     found: dict[str, tuple[float | None, str]] = dict.fromkeys(MEASURES, (None, NO_INPUTS))
     try:
         predicted = read_predictions(seen) if isinstance(seen, Path) else seen

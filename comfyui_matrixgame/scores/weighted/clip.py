@@ -16,22 +16,23 @@ from ...checkpoints.reader import WeightsFile, open_weights
 from ...errors import CheckpointError
 from ...networks.vision import CLIP_MEAN, CLIP_STD
 from ...system.files import read_bytes, readable_name
-from .filled import fill
+from .filled import HeldWeights, fill
 
 B32 = {"patch_size": 32, "hidden_size": 768, "num_hidden_layers": 12, "hidden_act": "quick_gelu"}
 L14 = {"patch_size": 14, "hidden_size": 1024, "num_hidden_layers": 24, "hidden_act": "quick_gelu"}
 PROMPTS = ("Good photo.", "Bad photo.")
 MOST_CONFIG = 1 << 20  # bytes
 MOST = {"num_hidden_layers": 200, "hidden_size": 16384, "intermediate_size": 65536, "vocab_size": 1 << 20}
+_SIZES = (*B32, "intermediate_size", "num_attention_heads", "image_size", "layer_norm_eps", "projection_dim")
 _TOKENIZERS = ("tokenizer.json", "vocab.json")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A CLIP. path: its weights file. size: pixels of a side that it sees. sizes: of its image tower. prompts: [2, D]
-    vectors of PROMPTS and the scale of their likeness, where it has its tokenizer."""
+    """A CLIP. path: its weights file, if it is from one. size: pixels of a side that it sees. sizes: of its image
+    tower. prompts: [2, D] vectors of PROMPTS and the scale of their likeness, where it has its tokenizer."""
 
-    path: Path
+    path: Path | None
     network: nn.Module
     size: int
     sizes: Mapping[str, Any]
@@ -82,6 +83,17 @@ def load_clip(folder: str | Path, device: torch.device) -> Clip:
         return Clip(file.path, network, config.vision_config.image_size, sizes, prompts, scale)
 
 
+def held_clip(weights: HeldWeights, sizes: Mapping[str, Any], device: torch.device) -> Clip:
+    """The CLIP whose image tower another program holds, in float32 and without prompts. sizes: of that tower, as a
+    config.json has them. Raises CheckpointError where they are not those of its tensors."""
+    from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
+
+    config = CLIPVisionConfig(**{name: sizes[name] for name in _SIZES if name in sizes})
+    wrong, fix = "is no whole CLIP", "load the image tower of a CLIP with its projection"
+    network = _filled(CLIPVisionModelWithProjection, config, weights, device, wrong, fix)
+    return Clip(None, network, int(sizes["image_size"]), {name: getattr(config, name) for name in B32}, None, 0.0)
+
+
 def _config(folder: Path, kind: type) -> Any:
     path, name = folder / "config.json", readable_name(folder)
     if not path.is_file():
@@ -105,11 +117,18 @@ def _config(folder: Path, kind: type) -> Any:
     return config
 
 
-def _filled(kind: type, config: Any, file: WeightsFile, device: torch.device) -> Any:
-    """A network of transformers' with the weights of a file, in float32."""
+def _filled(
+    kind: type,
+    config: Any,
+    file: WeightsFile | HeldWeights,
+    device: torch.device,
+    wrong: str = "does not fit its config.json",
+    fix: str = "get the whole folder again",
+) -> Any:
+    """A network of transformers' with the weights of a file, in float32; wrong, fix: see `fill`."""
     with torch.device("meta"):
         network = kind(config)
-    fill(network, file, device, "does not fit its config.json", "get the whole folder again")
+    fill(network, file, device, wrong, fix)
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
             if name == "position_ids":  # made on the meta device, and in no file

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ...checkpoints.reader import WeightsFile
 from ...errors import CheckpointError
@@ -13,7 +15,19 @@ from ...errors import CheckpointError
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def fill(network: Network, file: WeightsFile, device: torch.device, wrong: str, fix: str) -> Network:
+@dataclass(frozen=True)
+class HeldWeights:
+    """Weights that another program has in memory, read as those of a file are. name: what sentences call them."""
+
+    name: str
+    tensors: Mapping[str, Tensor]
+
+    def tensor(self, name: str) -> Tensor:
+        """One of them."""
+        return self.tensors[name]
+
+
+def fill(network: Network, file: WeightsFile | HeldWeights, device: torch.device, wrong: str, fix: str) -> Network:
     """The network, which is on the meta device until now, with the weights of a file in float32, to be run only. wrong,
     fix: said of a file that has others. Raises CheckpointError."""
     state = {}

@@ -11,8 +11,8 @@ NAME, VERSION = "matrixgame weighted scores", 1
 HALF = "Computed in float32; the benchmark's own CLIP runs in half precision on a GPU."
 FETCH = "`matrixgame score --clip`; `matrixgame download scores` fetches it"
 PREDICTED = (
-    "it needs 4x_idm.weights of Video PreTraining (MIT), which `matrixgame score --inverse-dynamics` names; or "
-    "`--predictions`, what OpenAI's own program made of the films"
+    "it needs 4x_idm.weights of Video PreTraining (MIT), which `matrixgame score --inverse-dynamics` or "
+    "inverse_dynamics of Score Video names; or `--predictions`, what OpenAI's own program made of the films"
 )
 CHUNKS = (
     "Seen by this program's network in float32, in chunks of 128 frames that know nothing of each other, of which the "
@@ -49,7 +49,8 @@ ALL = (
         "temporal_consistency_tower",
         "the same formula by another image tower than the benchmark's; a measure of this program",
         "the model's own image tower (clip_vision_h, MIT) or another CLIP",
-        "it needs an image tower: `matrixgame score --tower`, the clip_vision_h that the model uses",
+        "it needs an image tower, such as the clip_vision_h that the model uses: `matrixgame score --tower`, or "
+        "clip_vision of Score Video",
         published=False,
         differs=("Another tower gives other numbers; of clip_vision_h the class token before the last block is used.",),
     ),
@@ -57,7 +58,8 @@ ALL = (
         "aesthetic_quality",
         "mean of LAION's aesthetic predictor over CLIP ViT-L/14, divided by 10",
         "CLIP ViT-L/14, MIT; LAION's linear head sa_0_4_vit_l_14, MIT",
-        f"it needs CLIP ViT-L/14 (MIT) and LAION's linear head (MIT): {FETCH}, and `--aesthetic` names the head",
+        f"it needs CLIP ViT-L/14 (MIT) and LAION's linear head (MIT): {FETCH}, and `--aesthetic` names the head; or "
+        "clip_vision and aesthetic_head of Score Video",
         differs=(HALF,),
     ),
     Weighted(

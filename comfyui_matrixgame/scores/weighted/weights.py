@@ -109,7 +109,7 @@ def load_weights(
     quality = next((clip for clip in (l14, *loaded) if clip is not None and clip.prompts is not None), None)
     beauty = linear = None
     if head is not None:
-        linear = _head(head)
+        linear = load_head(head)
         beauty = next((c for c in (l14, *others) if c is not None and c.dim == linear[0].shape[1]), None)
         if beauty is None:
             raise CheckpointError(
@@ -121,24 +121,19 @@ def load_weights(
 
     def about(path: Path, licence: str = "") -> dict[str, Any]:
         if path not in sums:
-            found = sha256_of(path)
-            sums[path] = {
-                "file": readable_path(f"{path.absolute().parent.name}/{path.name}"),
-                "sha256": found,
-                "licence": licence or licence_of(found),
-            }
+            sums[path] = about_file(path, licence)
         return sums[path]
 
     files: dict[str, list[dict[str, Any]]] = {}
     for name, clip in (("temporal_consistency", b32), ("temporal_consistency_tower", own), ("clip_iqa", quality)):
-        if clip is not None:
+        if clip is not None and clip.path is not None:
             files[name] = [about(clip.path)]
     encoder = None
     if tower is not None:
         encoder = load_vision(tower, device=device)
         with open_weights(tower) as file:
             files["temporal_consistency_tower"] = [about(file.path)]
-    if beauty is not None and head is not None:
+    if beauty is not None and beauty.path is not None and head is not None:
         files["aesthetic_quality"] = [about(beauty.path), about(head)]
     watching = None
     if inverse_dynamics is not None:
@@ -148,7 +143,15 @@ def load_weights(
     return Weights(b32, own, quality, beauty, encoder, linear, watching, files)
 
 
-def _head(path: Path) -> tuple[Tensor, Tensor]:
+def about_file(path: Path, licence: str = "") -> dict[str, Any]:
+    """A file of weights, for a report. licence: where its checksum does not tell it."""
+    found = sha256_of(path)
+    name = readable_path(f"{path.absolute().parent.name}/{path.name}")
+    return {"file": name, "sha256": found, "licence": licence or licence_of(found)}
+
+
+def load_head(path: Path) -> tuple[Tensor, Tensor]:
+    """LAION's linear head: weight [1, D] and bias [1]. Raises CheckpointError where the file is another."""
     with open_weights(path) as file:
         weight, bias = (file.tensors.get(name) for name in ("weight", "bias"))
         if (
