@@ -86,14 +86,17 @@ class Models:
         return ids
 
 
+@torch.no_grad()
 def network_id(network: Identified) -> str:
     """Stands for a network's weights: every tensor's name, shape, dtype and a sample of its values, in the order of the
     names. It is the same wherever the tensors lie."""
     digest = hashlib.sha256()
     found: list[Tensor] = []
     for name, parameter in sorted(network.named_parameters()):
-        flat = parameter.detach().flatten()
-        found.append(flat[:: max(1, flat.numel() // _SAMPLES)][:_SAMPLES].float())
+        flat = parameter.flatten()
+        step = max(1, flat.numel() // _SAMPLES)
+        sample = flat[: step * _SAMPLES : step]
+        found.append(sample.float() if sample.itemsize == 1 else sample)  # older torch joins no 8-bit floats
         digest.update(f"{name}{list(parameter.shape)}{parameter.dtype}".encode())
     if found:
         digest.update(torch.cat(_in_main_memory(found)).numpy().tobytes())
@@ -101,13 +104,14 @@ def network_id(network: Identified) -> str:
 
 
 def _in_main_memory(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The same flat tensors in main memory, in the same order; one copy from each device, not one for each tensor."""
-    places: dict[torch.device, list[int]] = {}
+    """The same flat tensors in main memory as float32, in the same order; one copy from each device for each dtype, not
+    one for each tensor."""
+    kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
     for index, tensor in enumerate(tensors):
-        places.setdefault(tensor.device, []).append(index)
+        kinds.setdefault((tensor.device, tensor.dtype), []).append(index)
     here = list(tensors)
-    for at in places.values():
-        together = torch.cat([tensors[index] for index in at]).cpu()
+    for at in kinds.values():
+        together = torch.cat([tensors[index] for index in at]).float().cpu()
         for index, part in zip(at, together.split([tensors[i].numel() for i in at]), strict=True):
             here[index] = part
     return here
