@@ -82,11 +82,11 @@ class Graph:
     def replay(self) -> None:
         assert self._stream is not None
         stream = current_stream(self._stream.device)
-        tick = stream.launch()
+        launched = stream.launch()
         for ref, (captured, write) in self._needs.items():
             memory = ref()
             if memory is not None:
-                memory.use(stream, tick, write)
+                memory.use(stream, launched, write)
             elif not captured:
                 machine().race("a graph is replayed whose memory was given back")
         for work in self.work:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from .machine import machine, place, running
+from .machine import Machine, machine, place, running
 from .order import Work
 from .streams import Stream
 
@@ -36,27 +36,37 @@ class Allocation:
         self.live = True
         stream.live += nbytes
 
-    def use(self, stream: Stream | None, tick: int, write: bool, where: str = "") -> None:
-        """By a piece of work of a stream, or by the host (stream None). where: `place()`, where it is known."""
-        if self.machine is not machine():  # something that was cached under a machine of an earlier test
-            self.machine, self.written, self.read = machine(), None, {}
-        before = [] if self.written is None else [self.written]
+    def use(self, stream: Stream, work: Work, write: bool) -> None:
+        """By a piece of a stream's work."""
+        self._is_of(machine())
+        for before in self._before(write):
+            if not stream.comes_after(before):
+                self._race(before, write, repr(stream))
         if write:
-            before += self.read.values()
-        for work in before:
-            done = machine().host.get(work.stream, 0) >= work.tick if stream is None else stream.comes_after(work)
-            if not done:
-                what = "written" if write else "read"
-                who = "the host" if stream is None else repr(stream)
-                text = f"memory made at {self.made} is {what} by {who} before {work.where}"
-                machine().race(f"{text} on stream {work.stream} is over")
-        if stream is None:
-            return
-        here = Work(stream.number, tick, where or place())
-        if write:
-            self.written, self.read = here, {}
+            self.written, self.read = work, {}
         else:
-            self.read[stream.number] = here
+            self.read[work.stream] = work
+
+    def use_on_host(self, write: bool) -> None:
+        """By the host itself, which must have waited for what devices do with it."""
+        gpus = machine()
+        self._is_of(gpus)
+        for before in self._before(write):
+            if gpus.host.get(before.stream, 0) < before.tick:
+                self._race(before, write, "the host")
+
+    def _is_of(self, gpus: Machine) -> None:
+        if self.machine is not gpus:  # something that was cached under a machine of an earlier test
+            self.machine, self.written, self.read = gpus, None, {}
+
+    def _before(self, write: bool) -> tuple[Work, ...]:
+        """What must be over: who reads comes after the last to write, who writes also after all who have read since."""
+        written = () if self.written is None else (self.written,)
+        return (*written, *self.read.values()) if write and self.read else written
+
+    def _race(self, before: Work, write: bool, who: str) -> None:
+        text = f"memory made at {self.made} is {'written' if write else 'read'} by {who} before {before.where}"
+        machine().race(f"{text} on stream {before.stream} is over")
 
     def __del__(self) -> None:
         stream, gpus = self.stream, running()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from .machine import Machine, machine
+from .machine import Machine, machine, place
 from .order import Clock, Work, merge
 
 if TYPE_CHECKING:
@@ -48,17 +48,18 @@ class Stream:
         """What is done when the work of this stream so far is done."""
         return {**self.seen, self.number: self.ticks}
 
-    def launch(self) -> int:
+    def launch(self) -> Work:
         """One piece of work more, which comes after all that the host has waited for."""
-        machine().check(self.device.index)
-        merge(self.seen, machine().host)
+        gpus = machine()
+        gpus.check(self.device.index)
+        merge(self.seen, gpus.host)
         self.ticks += 1
-        return self.ticks
+        return Work(self.number, self.ticks, place())
 
     def comes_after(self, work: Work) -> bool:
         """Whether what is launched here next finds a piece of work done."""
         stream, tick, _ = work
-        return stream == self.number or max(self.seen.get(stream, 0), machine().host.get(stream, 0)) >= tick
+        return stream == self.number or self.seen.get(stream, 0) >= tick or machine().host.get(stream, 0) >= tick
 
     def wait_stream(self, other: Stream) -> None:
         merge(self.seen, other.now())

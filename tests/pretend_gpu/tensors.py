@@ -83,22 +83,25 @@ def pin(tensor: Tensor) -> Tensor:
     return tensor
 
 
-def has_memory(elem: Tensor) -> bool:
-    """Whether these values lie in memory of a device that is still there."""
-    return getattr(elem.untyped_storage(), "memory", lambda: None)() is not None
+def _memory_of(storage: torch.UntypedStorage) -> Allocation | None:
+    """The memory of a device that these values lie in, where it is still there."""
+    ref = getattr(storage, "memory", None)
+    return None if ref is None else ref()
 
 
-def on_device(elem: Tensor, device: torch.device) -> PretendTensor:
-    """Values as a tensor of a device; a view has the allocation of its base."""
+def on_device(elem: Tensor, device: torch.device) -> tuple[PretendTensor, bool]:
+    """Values as a tensor of a device, and whether its memory is new; a view has the allocation of its base."""
     storage = elem.untyped_storage()
-    memory = getattr(storage, "memory", lambda: None)()
+    memory = _memory_of(storage)
+    fresh = memory is None
     if memory is None:
         memory = Allocation(storage.nbytes(), stream_of(device.index))
         storage.memory = weakref.ref(memory)  # type: ignore[attr-defined]
     if not torch.is_inference_mode_enabled():
-        return PretendTensor(elem, device, memory)
-    with torch.inference_mode(False):  # a view of what was made outside inference mode must not count as made inside
-        return PretendTensor(elem, device, memory)
+        return PretendTensor(elem, device, memory), fresh
+    # a view of what was made outside inference mode must not count as made inside
+    with torch._C._InferenceMode(False):  # torch.inference_mode takes as long as all the rest here
+        return PretendTensor(elem, device, memory), fresh
 
 
 class DeviceGenerator(torch.Generator):

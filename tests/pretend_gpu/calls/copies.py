@@ -82,8 +82,8 @@ def _down(source: Tensor, target: Tensor | None, work: Callable[[], Tensor], soo
     stream = current_stream(source.device)
     if stream.graph is not None:
         wait(stream, "copy to the host")  # which fails
-    tick = stream.launch()
-    source.memory.use(stream, tick, False)  # type: ignore[attr-defined]
+    launched = stream.launch()
+    source.memory.use(stream, launched, False)  # type: ignore[attr-defined]
     out = work()
     if target is not None:
         out = target
@@ -91,7 +91,7 @@ def _down(source: Tensor, target: Tensor | None, work: Callable[[], Tensor], soo
         out = pin(out)
     memory = memory_of(out)
     if memory is not None:
-        memory.use(stream, tick, True)
+        memory.use(stream, launched, True)
     if not (soon and memory is not None):
         wait(stream, "copy to the host")
     return out

@@ -72,7 +72,7 @@ def _pin_memory(func: Any, args: Any, kwargs: Any) -> Tensor:
 def _numpy(func: Any, args: Any, kwargs: Any) -> Any:
     memory = None if isinstance(args[0], PretendTensor) else memory_of(args[0])
     if memory is not None:
-        memory.use(None, 0, False)
+        memory.use_on_host(False)
     return func(*args, **kwargs)
 
 

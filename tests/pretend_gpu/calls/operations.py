@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..machine import place, running
-from ..nested import swapped, tensors_in
+from ..nested import CPU, for_cpu, swapped, tensors_in
 from ..streams import Stream, explicit, stream_of, wait
-from ..tensors import PretendTensor, elem_of, has_memory, is_pinned, memory_of, on_device, pin
+from ..tensors import PretendTensor, elem_of, is_pinned, memory_of, on_device, pin
 from .copies import MOVES, move
 
 WAITS = {"_local_scalar_dense", "item", "is_nonzero", "equal", "allclose", "nonzero", "masked_select", "_unique2"}
@@ -27,6 +27,7 @@ TAKES_SCALARS = {
     "index_put_",
 }  # and pointwise ones
 INDEXES = {"index", "index_put", "index_put_", "_index_put_impl_"}  # take indices of the CPU
+UNUSUAL = {"is_pinned", "pin_memory", "_pin_memory", "_has_compatible_shallow_copy_type"}
 
 
 class Kind(NamedTuple):
@@ -39,25 +40,30 @@ class Kind(NamedTuple):
     pointwise: bool
 
 
-@functools.cache
+_kinds: dict[int, Kind] = {}  # operations are never given back, and their own hash takes longer than the rest here
+
+
 def kind_of(func: Any) -> Kind:
     """What torch's schema says about an operation."""
-    arguments = func._schema.arguments
-    writes = tuple(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
-    return Kind(
-        func._schema.name.partition("::")[2],
-        tuple(a.name for a in arguments),
-        writes,
-        any(a.name == "device" for a in arguments),
-        torch.Tag.pointwise in func.tags,
-    )
+    kind = _kinds.get(id(func))
+    if kind is None:
+        arguments = func._schema.arguments
+        writes = tuple(a.name for a in arguments if a.alias_info is not None and a.alias_info.is_write)
+        kind = _kinds[id(func)] = Kind(
+            func._schema.name.partition("::")[2],
+            tuple(a.name for a in arguments),
+            writes,
+            any(a.name == "device" for a in arguments),
+            torch.Tag.pointwise in func.tags,
+        )
+    return kind
 
 
 def dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Do an operation, of any thread."""
     gpus = running()
     if gpus is None:  # what is left of a machine that is gone
-        return func(*swapped(args, elem_of), **{key: swapped(value, elem_of) for key, value in kwargs.items()})
+        return func(*for_cpu(args, [], elem_of), **{key: for_cpu(value, [], elem_of) for key, value in kwargs.items()})
     with gpus.lock:
         return _dispatch(func, args, kwargs)
 
@@ -67,44 +73,40 @@ PretendTensor.dispatch = staticmethod(dispatch)
 
 def _dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     kind = kind_of(func)
+    tensors: list[Tensor] = []
+    values = [for_cpu(value, tensors, elem_of) for value in args]
+    named = {key: for_cpu(value, tensors, elem_of) for key, value in kwargs.items()}
+    if kind.name in UNUSUAL:
+        if kind.name == "is_pinned":
+            return is_pinned(tensors[0])
+        if kind.name == "_has_compatible_shallow_copy_type":
+            return True  # functions.set_data sees to it
+        if kind.name in ("pin_memory", "_pin_memory"):
+            return pin(tensors[0].clone())
     call = {**dict(zip(kind.arguments, args, strict=False)), **kwargs}
-    tensors = tensors_in(list(call.values()))
-    ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
-    wanted = None if call.get("device") is None else explicit(call["device"])
-    written = tensors_in([call.get(name) for name in kind.writes])
-    if kind.name == "is_pinned":
-        return is_pinned(tensors[0])
-    if kind.name == "_has_compatible_shallow_copy_type":
-        return True  # functions.set_data sees to it
-    if kind.name in ("pin_memory", "_pin_memory"):
-        return pin(tensors[0].clone())
+    wanted = explicit(call["device"]) if kind.makes and call.get("device") is not None else None
+    written = tensors_in([call.get(name) for name in kind.writes]) if kind.writes else []
     if kind.name in MOVES:
         source = call["src" if kind.name == "copy_" else "self"]
         target = wanted or (call["self"] if kind.name == "copy_" else call.get("other", source)).device
         if "cuda" not in (target.type, source.device.type):
             return _on_host(func, args, kwargs, tensors, written)
         return move(kind.name, call, target, launch)
-    device = wanted or (ours[0].device if ours else torch.device("cpu"))
+    ours = [tensor for tensor in tensors if isinstance(tensor, PretendTensor)]
+    device = wanted or (ours[0].device if ours else CPU)
     if not ours and device.type != "cuda":
         return _on_host(func, args, kwargs, tensors, written)
-    if not kind.makes:
+    if not kind.makes and (len(ours) < len(tensors) or len(ours) > 1):
         _check_devices(func, kind, call, tensors, ours, written)
     if device.type == "cpu":  # such as new_zeros(device="cpu")
-        return func(*swapped(args, elem_of), **{key: swapped(value, elem_of) for key, value in kwargs.items()})
+        return func(*values, **named)
     stream = stream_of(device.index)
     if kind.name in WAITS or (kind.name in INDEXES and any(map(_index_waits, tensors_in(call["indices"])))):
         wait(stream, kind.name)
-    work = functools.partial(ON_CPU.get(kind.name, func), *swapped(args, _for_cpu), **_keywords_for_cpu(kwargs))
+    if kind.makes:
+        named.pop("pin_memory", None)
+    work = functools.partial(ON_CPU.get(kind.name, func), *values, **named)
     return launch(stream, work, ours, [t for t in written if isinstance(t, PretendTensor)], kind.name)
-
-
-def _for_cpu(value: Any) -> Any:
-    return torch.device("cpu") if isinstance(value, torch.device) else elem_of(value)
-
-
-def _keywords_for_cpu(kwargs: dict[str, Any]) -> dict[str, Any]:
-    changed = {key: swapped(value, _for_cpu) for key, value in kwargs.items() if key != "pin_memory"}
-    return {**changed, "device": torch.device("cpu")} if kwargs.get("device") is not None else changed
 
 
 def launch(
@@ -116,29 +118,32 @@ def launch(
         graph.protect(written)
     out = work()
     known = {id(tensor.elem): tensor for tensor in reads if isinstance(tensor, PretendTensor)}
-    outs = tensors_in(out)
-    fresh = {i: tensor for i, tensor in enumerate(outs) if id(tensor) not in known and not has_memory(tensor)}
+    seen: list[Tensor] = []  # the tensors of the result
+    made: dict[int, Tensor] = {}  # those with memory of their own, by their places
 
-    def wrapped(value: Any) -> Any:
-        if not isinstance(value, Tensor):
-            return value
-        return known[id(value)] if id(value) in known else on_device(value, stream.device)
+    def wrapped(value: Tensor) -> Tensor:
+        tensor, fresh = known.get(id(value)), False
+        if tensor is None:
+            tensor, fresh = on_device(value, stream.device)
+        if fresh:
+            made[len(seen)] = tensor
+        seen.append(tensor)
+        return tensor
 
     result = swapped(out, wrapped)
-    if outs and not fresh and not written:
+    if seen and not made and not written:
         return result  # a view: nothing was read
-    tick, where = stream.launch(), place()
-    results = tensors_in(result)
-    made = [results[index] for index in fresh]
-    for tensor, write in [*((t, False) for t in reads), *((t, True) for t in (*written, *made))]:
-        memory = memory_of(tensor)
-        assert memory is not None
-        if graph is None:
-            memory.use(stream, tick, write, where)
-        else:
-            graph.uses(memory, write)
+    launched = stream.launch()
+    for tensors, write in ((reads, False), (written, True), (made.values(), True)):
+        for tensor in tensors:
+            memory = memory_of(tensor)
+            assert memory is not None
+            if graph is None:
+                memory.use(stream, launched, write)
+            else:
+                graph.uses(memory, write)
     if graph is not None and (written or not name.startswith("empty")):
-        graph.take(work, fresh)
+        graph.take(work, {index: elem_of(tensor) for index, tensor in made.items()})
     return result
 
 
@@ -151,7 +156,7 @@ def _on_host(func: Any, args: Any, kwargs: dict[str, Any], tensors: list[Tensor]
     for tensor in tensors:
         memory = memory_of(tensor)
         if memory is not None:
-            memory.use(None, 0, any(tensor is other for other in written))
+            memory.use_on_host(any(tensor is other for other in written))
     if kwargs.get("pin_memory"):
         return pin(func(*args, **{**kwargs, "pin_memory": False}))
     return func(*args, **kwargs)
