@@ -113,12 +113,12 @@ class Host:
     def _start(self, options: tuple[str, ...], forked: bool) -> None:
         arguments = [
             "--port", str(self.port), "--base-directory", str(self.base),
-            "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:",
-            "--cache-ram", "0",  # else it forgets results whenever other processes leave a tenth of the memory
-            *options,
+            "--disable-auto-launch", "--disable-api-nodes", "--database-url", "sqlite:///:memory:", *options,
         ]  # fmt: skip
         if not self.gpus and not any(option.startswith("--cuda-device") for option in options):
             arguments.append("--cpu")
+        if not any(option.startswith("--cache") for option in options):
+            arguments += ["--cache-ram", "0"]  # else it forgets results whenever others leave a tenth of the memory
         environment = {}
         if self.gpus:  # Triton's kernels are for real ones
             environment = {GPUS: str(self.gpus), REPORT: str(self.gpu_report), "MATRIXGAME_TRITON": "0"}
