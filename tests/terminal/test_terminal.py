@@ -60,7 +60,7 @@ def test_render(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert main(render(folder, "--actions", "w 1b; w+left 1b", "-o", str(output))) == 0
     assert frames(output) == 33
     said = capsys.readouterr().err
-    for part in ("memory, estimated", "block 3 of 3", "frames a second end to end", "last row is repeated"):
+    for part in ("memory, estimated", "block 3 of 3", "12/12", "frames a second end to end", "last row is repeated"):
         assert part in said
 
 

@@ -92,6 +92,7 @@ def render_blocks(models: Models, world: World, span: Span) -> int:
     bar = tqdm(total=left * models.variant.passes, unit="pass", file=sys.stderr, dynamic_ncols=True)
     with bar:
         frames = _write_blocks(run, span, world.size, begins, keep)
+        bar.update(bar.total - bar.n)  # the last pass is told of by the block after it
     seconds = time.perf_counter() - began
     rate = (frames - keep) / seconds
     mode = precision_of(models.generator)
