@@ -74,7 +74,7 @@ def test_a_slow_machine_says_what_it_does(slow: Stage) -> None:
     page.locator(".mgp-stage").click()
     page.get_by_text("Computing the first block").wait_for()
     page.keyboard.press("Escape")
-    page.get_by_text("Pausing after this block").wait_for(timeout=2000)
+    page.get_by_text("Pausing after this block").wait_for()
     assert page.evaluate("player.state.state") == "playing"  # not yet
     slow.played.go.set()  # type: ignore[attr-defined]
     page.wait_for_function(f"player.state.state === '{PAUSED}'")

@@ -246,7 +246,7 @@ def test_a_killed_run_goes_on(base: Path, host: Host, tmp_path: Path) -> None:
 
     first = Host(tmp_path)
     with pytest.raises(Exception):  # noqa: B017, PT011 - the connection breaks, in whichever way
-        first.run(graph.prompt, on_event=kill, timeout=60)
+        first.run(graph.prompt, on_event=kill)
     first.process.wait()
     caches = [folder / "output" / "matrixgame" / "cache" for folder in (tmp_path, host.base)]
     shutil.copytree(caches[0] / "killed", caches[1] / "killed")
