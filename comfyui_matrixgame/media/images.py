@@ -92,11 +92,16 @@ def read_image(source: str | Path | bytes) -> Tensor:
     return image_tensor(read_pixels(source))
 
 
-def read_pixels(source: str | Path | bytes) -> NDArray[np.uint8]:
-    """A picture file (or its bytes) -> [H, W, 3] of 8 bits; as `read_image`."""
+def read_pixels(source: str | Path | bytes, under: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """A picture file (or its bytes) -> [H, W, 3] of 8 bits; as `read_image`. under: a picture [H, W, 3] of 8 bits, over
+    which transparency is laid instead where it has the file's size."""
     with open_picture(source) as opened:
         image, scale = _decoded(opened)
-        return np.concatenate([_rgb(image.crop(box), scale) for box in _strips((0, 0, *image.size))])
+        if under is not None and under.shape[:2] != (image.height, image.width):
+            under = None
+        boxes = _strips((0, 0, *image.size))
+        rows = [(box, None if under is None else under[box[1] : box[3]]) for box in boxes]
+        return np.concatenate([_rgb(image.crop(box), scale, beneath) for box, beneath in rows])
 
 
 def read_start(
@@ -211,8 +216,8 @@ def _strips(box: tuple[int, int, int, int]) -> Iterator[tuple[int, int, int, int
         yield left, row, right, min(bottom, row + rows)
 
 
-def _rgb(image: Image.Image, scale: float) -> NDArray[np.uint8]:
-    """[H, W, 3]"""
+def _rgb(image: Image.Image, scale: float, under: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """[H, W, 3]. under: what is seen through it, of the same shape; black without it."""
     if image.mode in (*_SIXTEEN_BITS, "I", "F"):  # Pillow would clip, not scale
         grey = (np.asarray(image, dtype=np.float64) * scale).round().clip(0, 255).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -220,8 +225,8 @@ def _rgb(image: Image.Image, scale: float) -> NDArray[np.uint8]:
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        ground = Image.new("RGBA", image.size, (0, 0, 0, 255))
-        image = Image.alpha_composite(ground, image)
+        ground = Image.new("RGB", image.size) if under is None else Image.fromarray(under)
+        image = Image.alpha_composite(ground.convert("RGBA"), image)
     return np.asarray(image.convert("RGB"))
 
 

@@ -65,6 +65,22 @@ def test_every_format_is_read(kind: str) -> None:
     assert np.abs(found.astype(int) - np.asarray(picture)).max() <= limit
 
 
+def test_transparency_is_laid_over_black_or_a_picture_of_its_size() -> None:
+    picture, under = np.asarray(gradient(64, 48)), np.full((48, 64, 3), 77, np.uint8)
+    alpha = np.zeros((48, 64), np.uint8)
+    alpha[:, :32], alpha[:, 32:40] = 255, 128
+    image = Image.fromarray(picture)
+    image.putalpha(Image.fromarray(alpha))
+    data = data_of(image, "PNG")
+    over = read_pixels(data, under=under)
+    assert np.array_equal(over[:, :32], picture[:, :32])
+    assert np.array_equal(over[:, 40:], under[:, 40:])
+    assert np.abs(over[:, 32:40].astype(int) - (picture[:, 32:40].astype(int) + 77) // 2).max() <= 1
+    for black in (read_pixels(data), read_pixels(data, under=under[1:])):
+        assert not black[:, 40:].any()
+    assert np.array_equal(read_pixels(data_of(gradient(64, 48), "PNG"), under=under), picture)
+
+
 def test_heic_is_read_or_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100)
     monkeypatch.setattr(images, "_formats", lambda: images.FORMATS)

@@ -59,6 +59,16 @@ def test_a_program_changes_the_picture_and_takes_it_back(served: Served, played:
         assert np.array_equal(client.picture, NOISE)  # where it was made
         assert np.array_equal(client.reset(), Paintable(size=(96, 160)).still())
         assert changes_of(client.take()) == ()
+        mask = np.zeros(last.shape[:2], bool)
+        mask[:40] = True
+        client.play("w 8")
+        last = client.picture
+        (tmp_path / "noise.png").write_bytes(png(NOISE))
+        for picture in (NOISE, png(NOISE), tmp_path / "noise.png"):
+            assert np.array_equal(client.change(picture, mask=mask), np.where(mask[..., None], NOISE, last))
+            assert np.array_equal(client.take_back_change(), last)
+        with pytest.raises(ImageError, match="mask has the shape"):
+            client.change(NOISE, mask=mask[1:])
         with pytest.raises(MatrixGameError, match="Only who has the controls"):
             watcher.change(NOISE)
 
@@ -81,6 +91,9 @@ def test_what_cannot_be_changed_is_said(served: Served, monkeypatch: pytest.Monk
         assert served.session.take.changes == ()
         assert not np.array_equal(client.picture, NOISE)
         assert client.change(NOISE).shape == last.shape
+        monkeypatch.setattr(client, "_version", (1, 2))
+        with pytest.raises(MatrixGameError, match="older than masks"):
+            client.change(NOISE, mask=NOISE[..., 0] > 0)
         monkeypatch.setattr(client, "_version", (1, 1))
         for call in (lambda: client.change(NOISE), client.take_back_change):
             with pytest.raises(MatrixGameError, match="older than changes of the picture"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,12 +86,18 @@ def test_the_picture_goes_out_as_a_file_and_comes_back(painted: Stage, tmp_path:
 
     page.locator("[data-act=change]").click()
     page.wait_for_selector(f"{OPEN} img[src]")
-    assert page.evaluate(GIVE, ["drop", list(png(still // 2))])
+    mask = np.zeros(SIZE)
+    mask[:40, :70] = 1
+    assert page.evaluate(GIVE, ["drop", list(png(still // 2, mask))])
+    page.get_by_text("stays where this is transparent").wait_for()
+    if folder := os.environ.get("PLAY_SHOTS"):
+        page.screenshot(path=f"{folder}/transparent.png")
     apply(page)
-    assert np.array_equal(painted.session.still, still // 2)
+    assert np.array_equal(painted.session.still, np.where(mask[..., None], still // 2, change.pixels))
     page.locator("[data-act=change]").click()
     page.locator("[data-change=undo]:enabled").click()
     page.wait_for_function("player.state.changed === 1")
+    page.get_by_text("change is taken back").wait_for()
     assert page.get_by_text("connect clip_vision").is_hidden()
     page.evaluate("Object.assign(player.welcome, { changes: ['start'] }, (player.options.graph = {}))")
     page.evaluate("player.change.open()")  # as in a graph where the network cannot be shown another

@@ -53,8 +53,9 @@ class Way:
         self.take.add(rows)
         return np.concatenate(parts)
 
-    def change(self, picture: Frames, strength: float = 1.0, seen: str = "") -> bool:
-        return change_picture(self.played, self.take, png(picture), strength, seen)
+    def change(self, picture: Frames | bytes, strength: float = 1.0, seen: str = "") -> bool:
+        file = picture if isinstance(picture, bytes) else png(picture)
+        return change_picture(self.played, self.take, file, strength, seen)
 
     def go_to(self, block: int, changes: int | None = None) -> None:
         self.played.go_to(block, changes)
@@ -115,6 +116,32 @@ def test_what_is_played_after_a_change_is_what_change_world_and_a_rollout_make(m
     made.append(way.play(rows(4)))
     asked = {2: [(first, 1.0, "changed")], 4: [(second, 0.5, "start")]}
     assert np.array_equal(np.concatenate(made), by_hand(models, start, asked, 5))
+
+
+def test_a_picture_counts_where_it_is_not_transparent(models: Models, start: World) -> None:
+    """As Change World's does with a mask, and what the take holds is the whole picture."""
+    way = Way(models, start)
+    first = way.play(rows(0))
+    last, world = first[-1], way.played.world
+    assert not way.change(png(255 - last, np.zeros((16, 16))))  # nothing of it counts
+    mask = np.zeros((16, 16), bool)
+    mask[:, :6] = True
+    assert way.change(png(255 - last, mask))
+    assert np.array_equal(way.take.changes[0].pixels, np.where(mask[..., None], 255 - last, last))
+    change = plan_change(models, world, torch.from_numpy(255 - last).unsqueeze(0), torch.from_numpy(mask))
+    assert models.vision is not None
+    there = change_world(models, change, models.vision(change.picture.unsqueeze(0)))
+    made = way.play(rows(1))
+    assert np.array_equal(made, next(rollout(models, there, rows(1), 1)).frames[0].numpy())
+    way.go_to(1, changes=0)
+    assert np.array_equal(way.played.still(), last)
+    for wrong, words in (
+        (np.ones((16, 8)), "mask has the shape"),
+        (np.full((16, 16), 255), "from 0"),
+        (mask / 0, "from 0"),
+    ):
+        with np.errstate(all="ignore"), pytest.raises(ImageError, match=words):
+            png(last, wrong)
 
 
 @pytest.mark.parametrize("world_bytes", [0, 1 << 30])
@@ -299,7 +326,9 @@ def test_render_makes_a_take_with_changes_again(tmp_path: Path, capsys: pytest.C
     take = Take(played.variant, played.seed)
     for block in range(3):
         if block == 2:
-            assert change_picture(played, take, png(255 - played.still()), 1.0, "")
+            last = played.still()
+            mask = np.linspace(0, 1, last[..., 0].size).reshape(last.shape[:2])  # more and more of it counts
+            assert change_picture(played, take, png(255 - last, mask), 1.0, "")
         held = ActionTrack.from_rows(played.variant, [{"w": 1.0, "yaw": 0.02}] * rows_of_blocks(1, block))
         played.make(held, lambda *_: None)
         take.add(held)

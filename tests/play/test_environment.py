@@ -51,6 +51,10 @@ def test_the_picture_is_changed_between_two_blocks() -> None:
     seen, *_ = env.step(W)
     assert np.array_equal(env.change(seen // 2, strength=0.5), seen // 2)
     assert world.asked == [(0.5, "changed")]
+    left = np.arange(seen.shape[1]) < 9
+    mask = np.broadcast_to(left, seen.shape[:2])
+    half = np.where(left[:, None], 255 - seen, seen // 2)
+    assert np.array_equal(env.change(255 - seen, mask=mask), half)
     assert env.step(W)[4]["frame"] == 20
     with pytest.raises(MatrixGameError, match="shape"):
         env.change(seen[:8])

@@ -14,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ...actions.document import Timeline
@@ -54,14 +56,15 @@ class PictureChange:
         return {"t": self.row, "picture": self.digest, "strength": self.strength, "seen": self.seen}
 
 
-def read_frame(picture: bytes, size: tuple[int, int]) -> Frames:
-    """The picture of a file's bytes, [H, W, 3] of 8 bits, which must have this height and width. Raises ImageError."""
-    height, width = size
+def read_over(picture: bytes, frame: Frames) -> Frames:
+    """The picture of a file's bytes over a frame [H, W, 3] of 8 bits, which must have its size: where the picture is
+    transparent, the frame stays. Raises ImageError."""
+    height, width = frame.shape[:2]
     with open_picture(picture) as image:
         have = image.size
-    if sorted(have) == sorted(size):  # else it need not be decoded; it may be turned
-        pixels = read_pixels(picture)
-        if pixels.shape[:2] == size:
+    if sorted(have) == sorted((height, width)):  # else it need not be decoded; it may be turned
+        pixels = read_pixels(picture, under=frame)
+        if pixels.shape == frame.shape:
             return pixels
         have = pixels.shape[1], pixels.shape[0]
     raise ImageError(
@@ -69,11 +72,23 @@ def read_frame(picture: bytes, size: tuple[int, int]) -> Frames:
     )
 
 
-def png(frame: Frames) -> bytes:
-    """A frame [H, W, 3] as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(frame).save(file, "PNG")
+def png(frame: Frames, mask: NDArray[Any] | None = None) -> bytes:
+    """A frame [H, W, 3] as a PNG file. mask: [H, W] from 0, where the picture is to be transparent, to 1. Raises
+    ImageError for any other."""
+    file, image = io.BytesIO(), Image.fromarray(frame)
+    if mask is not None:
+        image.putalpha(Image.fromarray(_alpha(mask, frame.shape[:2])))
+    image.save(file, "PNG")
     return file.getvalue()
+
+
+def _alpha(mask: NDArray[Any], size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """A mask as an alpha channel of 8 bits."""
+    if mask.shape != size:
+        raise ImageError(f"The mask has the shape {mask.shape}, and the picture {size}; give it one value a pixel.")
+    if not ((mask >= 0) & (mask <= 1)).all():  # also where it is no number
+        raise ImageError("A mask is from 0, where the world's own picture stays, to 1, where the new one counts.")
+    return (mask.astype(np.float32) * 255).round().astype(np.uint8)
 
 
 def pictures_json(changes: Iterable[PictureChange]) -> dict[str, str]:

@@ -11,13 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...actions.document import Timeline, save_document
 from ...actions.script.read_script import parse_script
 from ...actions.track import ActionTrack, blocks_of_rows, rows_of_blocks
 from ...errors import ActionError, ImageError, MatrixGameError
+from ...media.images import read_pixels
 from ...system.files import read_bytes
 from ...variants import Variant, get_variant
 from ..changes.taken import png
@@ -97,16 +100,29 @@ class Client:
         self._ask("reset")
         return self.picture
 
-    def change(self, picture: str | Path | bytes | Frames, *, strength: float = 1.0, seen: str = "") -> Frames:
+    def change(
+        self,
+        picture: str | Path | bytes | Frames,
+        *,
+        strength: float = 1.0,
+        seen: str = "",
+        mask: NDArray[Any] | None = None,
+    ) -> Frames:
         """Go on from what the last frame should look like, and return the picture there, [H, W, 3].
 
         picture: a path, a file's bytes or an array [H, W, 3] of 8 bits, in the size of the frames; `self.picture` as it
         should be. strength: how far, 1 is to the picture. seen: which picture the network is shown from here on, the
-        `changed` one or that of the `start`; by default the first that the server can. Raises ImageError.
+        `changed` one or that of the `start`; by default the first that the server can. mask: [H, W], 1 where the
+        picture counts and 0 where `self.picture` stays; a file may be transparent there instead. Raises ImageError.
         """
         self._check_changes()
-        file = picture if isinstance(picture, bytes) else png(picture) if isinstance(picture, np.ndarray) else None
-        data = _file(picture) if file is None else file  # type: ignore[arg-type] # what is left is a path
+        if mask is not None and self._version < (1, 3):
+            raise MatrixGameError("The server is older than masks of a change; update it.")
+        if isinstance(picture, np.ndarray):
+            data = png(picture, mask)
+        else:
+            data = picture if isinstance(picture, bytes) else _file(picture)
+            data = data if mask is None else png(read_pixels(data), mask)
         self._ask("change", {"strength": strength, "seen": seen, "picture": len(data)}, data)
         return self.picture
 

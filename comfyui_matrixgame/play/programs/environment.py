@@ -24,6 +24,7 @@ from ...errors import MatrixGameError
 from ...variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks
 from ...weights import find_files
 from ..changes.playing import seen_of
+from ..changes.taken import png, read_over
 from ..early_frames import Frames
 from ..played_world import Playable, StartWorld
 from ..starting import world_starter
@@ -119,15 +120,19 @@ class WorldEnv(gymnasium.Env[Frames, Action]):
         more = {} if self._by_frame else {"frames": frames}
         return self._seen.copy(), 0.0, False, False, self._info() | more
 
-    def change(self, picture: Frames, strength: float = 1.0, seen: str = "") -> Frames:
+    def change(
+        self, picture: Frames, strength: float = 1.0, seen: str = "", mask: NDArray[Any] | None = None
+    ) -> Frames:
         """Go on from what the last frame should look like, [H, W, 3] of 8 bits; returns the frame there. seen: one of
-        Playable.sees, by default the first. With step "frame" what is seen is no longer the world's last frame, so that
-        is refused. Raises MatrixGameError."""
+        Playable.sees, by default the first. mask: [H, W], 1 where the picture counts and 0 where the frame stays. With
+        step "frame" what is seen is no longer the world's last frame, so that is refused. Raises MatrixGameError."""
         world = self._world
         if self._by_frame:
             raise MatrixGameError('A change needs whole blocks; make the environment with step="block".')
         if picture.shape != self._seen.shape:
             raise MatrixGameError(f"The picture has the shape {picture.shape}, and frames have {self._seen.shape}.")
+        if mask is not None:
+            picture = read_over(png(picture, mask), world.still())
         world.change(picture, strength, seen_of(world, seen))
         self._seen = world.still()
         return self._seen.copy()

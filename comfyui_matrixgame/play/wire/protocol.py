@@ -30,7 +30,7 @@ from ..events import FramesMade
 from ..held_inputs import Snapshot
 
 VERSION = 1  # of hello: raised where an older player or server would no longer understand the other
-MINOR = 2  # told in welcome: raised where something is added that an older one does without
+MINOR = 3  # told in welcome: raised where something is added that an older one does without
 JPEG, RAW = "jpeg", "raw"  # how frames are sent
 MAX_MESSAGE = 16 * 1024  # bytes of one message from a player
 MAX_REWIND = 10_000

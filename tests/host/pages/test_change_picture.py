@@ -29,6 +29,7 @@ from ..worlds import add_models, add_world
 from .on_page import PLAYER, show_node
 
 GREY = 0x406080
+LEFT = 30  # columns where it counts
 NODE = "app.graph._nodes.find((n) => n.comfyClass === '{}')"
 PREVIEW = NODE.format("PreviewImage")
 LOADER = NODE.format("LoadImage")
@@ -43,7 +44,10 @@ def test_the_picture_goes_into_the_graph_and_an_image_of_it_comes_back(
 ) -> None:
     graph = demo_graph()
     image = graph.add("EmptyImage", width=80, height=48, batch_size=1, color=GREY)
-    graph.add("PreviewImage", images=image)
+    nowhere, here = (graph.add("SolidMask", value=v, width=w, height=48) for v, w in ((0.0, 80), (1.0, LEFT)))
+    mask = graph.add("MaskComposite", destination=nowhere, source=here, x=0, y=0, operation="add")
+    masked = graph.add("JoinImageWithAlpha", image=image, alpha=graph.add("InvertMask", mask=mask))
+    graph.add("PreviewImage", images=masked)
     takes = page_host.base / "output" / "matrixgame" / "takes"
     before = set(takes.glob("*.json"))
     with open_page(browser, page_host, RENDERERS[renderer]) as page:
@@ -87,7 +91,8 @@ def test_the_picture_goes_into_the_graph_and_an_image_of_it_comes_back(
     (written,) = set(takes.glob("*.json")) - before
     (change,) = changes_of(Timeline.from_json(json.loads(written.read_text())))
     assert (change.strength, change.seen) == (1.0, "changed")
-    assert np.array_equal(np.unique(change.pixels.reshape(-1, 3), axis=0), [[0x40, 0x60, 0x80]])
+    assert (change.pixels[:, :LEFT] == (0x40, 0x60, 0x80)).all()
+    assert np.array_equal(change.pixels[:, LEFT:], read_pixels(sent)[:, LEFT:])
 
 
 async def change_and_go_on(host: Host, token: str) -> None:

@@ -37,6 +37,7 @@ export class ChangePanel {
       this.file.value = "";
     });
     this.picture = element("img", { alt: "" });
+    this.urls = [""]; // of what it shows
     this.caption = element("figcaption");
     this.strength = element("input", { type: "range", "aria-label": words("change.strength"), ...STRENGTHS });
     this.number = element("output", {}, "1");
@@ -175,11 +176,12 @@ export class ChangePanel {
   async take(file) {
     const { words, welcome } = this.player;
     try {
-      const { width, height, how, file: fit } = await fitted(file, [welcome.width, welcome.height]);
+      const { width, height, how, clear, file: fit } = await fitted(file, [welcome.width, welcome.height]);
       if (!this.isOpen) return;
       this.next = fit;
       this.show(fit, words("change.new"));
-      this.say(how && words(`change.${how}`, { width, height, to: `${welcome.width}x${welcome.height}` }));
+      const size = how && words(`change.${how}`, { width, height, to: `${welcome.width}x${welcome.height}` });
+      this.say([size, clear && words("change.clear")].filter(Boolean).join(" · "));
     } catch {
       this.say(words("change.none"));
     }
@@ -241,11 +243,14 @@ export class ChangePanel {
     if (this.root.contains(at)) /** @type {HTMLElement} */ (at).focus();
   }
 
-  /** @param {Blob | null} picture @param {string} caption */
+  /** Over the picture as it is now, which is seen where it is transparent. @param {Blob | null} picture @param {string} caption */
   show(picture, caption) {
-    URL.revokeObjectURL(this.picture.src);
-    if (picture) this.picture.src = URL.createObjectURL(picture);
+    for (const url of this.urls) URL.revokeObjectURL(url);
+    this.urls = [picture, picture && this.now].map((each) => (each ? URL.createObjectURL(each) : ""));
+    const [url, under] = this.urls;
+    if (url) this.picture.src = url;
     else this.picture.removeAttribute("src");
+    this.picture.style.backgroundImage = under && `url(${under})`;
     update(this.picture, { alt: caption });
     update(this.caption, { text: caption });
   }

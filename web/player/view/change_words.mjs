@@ -5,7 +5,8 @@
 export const EN = {
   change: "Change the picture: pause, and go on from what it should look like",
   "change.title": "Change the picture",
-  "change.hint": "Save it, change it in any program, and choose, drop or paste it here. What you leave as it is stays.",
+  "change.hint":
+    "Save it, change it in any program, and choose, drop or paste it here. What you leave as it is, or transparent, stays.",
   "change.save": "Save picture",
   "change.choose": "Choose picture…",
   "change.send": "Send to graph",
@@ -25,6 +26,7 @@ export const EN = {
   "change.new": "The new picture",
   "change.scaled": "{width}x{height}, scaled to the world's {to}",
   "change.cut": "{width}x{height}, scaled and cut to the world's {to}",
+  "change.clear": "What is there now stays where this is transparent",
   "change.none": "The browser cannot read this as a picture; use PNG, JPEG or WebP",
   "change.done": "The picture is changed; play goes on from it",
   "change.same": "Nothing differs, so nothing was changed",
@@ -41,7 +43,7 @@ export const EN = {
 export const ZH = {
   change: "更改画面：暂停，并从它应有的样子继续",
   "change.title": "更改画面",
-  "change.hint": "保存画面，用任意程序修改，再在此选择、拖入或粘贴。未改动的部分保持不变。",
+  "change.hint": "保存画面，用任意程序修改，再在此选择、拖入或粘贴。未改动或透明的部分保持不变。",
   "change.save": "保存画面",
   "change.choose": "选择图片…",
   "change.send": "发送到工作流",
@@ -61,6 +63,7 @@ export const ZH = {
   "change.new": "新画面",
   "change.scaled": "{width}x{height}，已缩放到世界的 {to}",
   "change.cut": "{width}x{height}，已缩放并裁剪到世界的 {to}",
+  "change.clear": "透明之处保持当前画面",
   "change.none": "浏览器无法将其读作图片；请使用 PNG、JPEG 或 WebP",
   "change.done": "画面已更改，将由此继续",
   "change.same": "没有差别，因此没有更改",
