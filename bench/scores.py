@@ -162,8 +162,10 @@ def judged(kind: Set, seed: int) -> dict[str, Signs]:
 
 
 def lags(films: int) -> dict[str, Any]:
-    """Ten seconds of random play, with inputs that are early or late by up to three frames, mirrored, and swapped."""
-    exact = total = named = faults = 0
+    """Ten seconds of random play, with inputs that are early or late by up to three frames, mirrored, and swapped.
+    named: clips in which that was named, for swapped axes either of the two. misnamed: fitting inputs, at each lag, of
+    which a fault was named."""
+    exact = total = named = faults = misnamed = 0
     for number in tqdm(range(films), desc="lag"):
         width, height = ((80, 48), (320, 176))[number % 2]
         count = 10 * FPS
@@ -172,13 +174,15 @@ def lags(films: int) -> dict[str, Any]:
         series, asked = metered(frames).series, asked_of(track)
         for lag in LAGS:
             rows = np.arange(count).clip(0) + lag  # row t of these acts `lag` frames late
-            exact += find_lag(series, asked[rows.clip(0, count - 1)]).frames == lag
+            told = find_lag(series, asked[rows.clip(0, count - 1)])
+            exact += told.frames == lag
+            misnamed += bool(told.faults)
             total += 1
-        swapped = asked[:, [1, 0, 2, 3]]
-        for wrong, word in ((asked * [-1, 1, 1, 1], "yaw is mirrored"), (swapped, "asks for yaw moves pitch")):
-            named += any(word in fault for fault in find_lag(series, wrong).faults)
+        mirrored, swapped = asked * [-1, 1, 1, 1], asked[:, [1, 0, 2, 3]]
+        for wrong, words in ((mirrored, ("yaw is mirrored",)), (swapped, ("yaw moves pitch", "pitch moves yaw"))):
+            named += any(word in fault for fault in find_lag(series, wrong).faults for word in words)
             faults += 1
-    return {"clips": total, "exact": exact, "faults": faults, "named": named}
+    return {"clips": total, "exact": exact, "misnamed": misnamed, "faults": faults, "named": named}
 
 
 def shares(counts: dict[str, Signs]) -> dict[str, dict[str, Any]]:

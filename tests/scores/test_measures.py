@@ -22,11 +22,13 @@ from comfyui_matrixgame.scores.measures.signs import Signs, calibration, count_s
 from comfyui_matrixgame.scores.motion.camera import AXES
 from comfyui_matrixgame.scores.motion.meter import BlockMotion
 from comfyui_matrixgame.variants import FPS, GTA_DRIVE, TEMPLERUN, UNIVERSAL
+from demo_world.game import play
 from demo_world.inputs import random_track
 
 from .films import film, measured, track_of
 
 RESULTS = Path(__file__).resolve().parents[2] / "bench" / "results"
+SWAPPED = ("yaw moves pitch", "pitch moves yaw")
 LEAST_RIGHT = (99, 99, 96, 96)  # of AXES, percent
 
 
@@ -131,6 +133,35 @@ def test_mirrored_and_swapped_axes_are_named(walk: tuple[np.ndarray, np.ndarray]
     swapped = find_lag(series, asked[:, [1, 0, 2, 3]]).faults
     assert "what asks for yaw moves pitch" in swapped
     assert "what asks for pitch moves yaw" in swapped
+
+
+def test_axes_in_their_places_are_called_swapped_only_where_that_is_clearly_better() -> None:
+    """Steps to the side past what is near look a little like steps back in this film."""
+    track = random_track(np.random.default_rng([10, 0x1A6]), 10 * FPS)
+    frames, _ = play(14010, track, 10 * FPS, 48, 80, place=10, samples=1)
+    series, asked = measured(frames).series, asked_of(track)
+    found = find_lag(series, asked)
+    assert (found.frames, found.faults) == (0, ())
+    swapped = find_lag(series, asked[:, [1, 0, 2, 3]]).faults
+    assert {"what asks for pitch moves yaw"} <= set(swapped) <= {f"what asks for {way}" for way in SWAPPED}
+
+
+def test_axes_are_named_by_how_sure_it_is_and_not_by_how_much_else_moves() -> None:
+    rng = np.random.default_rng(5)
+    asked = np.zeros((240, 4))
+    asked[20:60, 0], asked[90:130, 0], asked[170:, 0] = 0.1, -0.1, 0.1  # five changes, and none of pitch
+    asked[40:100, 2], asked[150:200, 2], asked[60:80, 3] = 1, -1, 1
+    series = asked.reshape(-1, 2, 4).sum(axis=1)
+    series[:, [0, 1]] = series[:, [1, 0]] + 0.02 * rng.normal(size=(120, 2))
+    assert find_lag(series, asked).faults == ("what asks for yaw moves pitch",)
+    for track, noise, named in ((5, 0.25, ("yaw is mirrored",)), (4, 0.3, ())):
+        rng = np.random.default_rng(5)
+        asked = asked_of(random_track(np.random.default_rng(track), 600))
+        series = asked.reshape(-1, 2, 4).sum(axis=1) * [-1, 1, 1, 1]
+        series[:, 0] += noise * rng.normal(size=300)
+        found = find_lag(series, asked)
+        assert -0.3 < found.correlation["yaw"] < -0.1
+        assert found.faults == named
 
 
 def test_lag_is_not_told_from_other_inputs_or_none(walk: tuple[np.ndarray, np.ndarray]) -> None:

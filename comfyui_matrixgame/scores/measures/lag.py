@@ -21,9 +21,11 @@ WIDTHS = (1, 2)  # pairs before and after that a change is told from
 MOST = 2.0  # of what a change usually is: what changes by more is cut to it
 LEAST = 20.0  # of log likelihood that the best lag must gain over no connection
 ORDERS = ((0, 1, 2, 3), (1, 0, 2, 3), (0, 1, 3, 2))  # as they should be, yaw and pitch swapped, forward and right
-NAMED = 0.3  # correlation from which an axis is called mirrored, or another's
-CLEAR = 6.0  # of log likelihood by which the best lag must be better than those that are not its neighbours
-LEAST_CHANGES = 3  # of an axis' inputs, from which it may be called mirrored; of two axes twice that for swapped
+CLEAR = 6.0  # of log likelihood by which the best lag must be better than those that are not its neighbours, swapped
+# axes than axes in their places, and an axis that is called mirrored or another's than no connection
+NAMED = 0.25  # correlation that such an axis must have, however sure it is: the fit takes a little of one for another
+LEAST_CHANGES = 3  # of an axis' inputs, from which it may be called mirrored
+SWAP_CHANGES = 5  # of two axes' inputs together, from which they may be called swapped
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ def find_lag(series: NDArray[np.float64], asked: NDArray[np.float64]) -> Lag:
     )
     changes = (np.diff(_sums(asked, pairs, 0), axis=0) != 0).sum(axis=0)
     moved = [[i for i in range(len(AXES)) if order[i] != i] for order in ORDERS]
-    gains[:, [changes[axes].sum() < LEAST_CHANGES * len(axes) for axes in moved]] = 0.0
-    best, order = (int(i) for i in np.unravel_index(gains.argmax(), gains.shape))
+    gains[:, [bool(axes) and changes[axes].sum() < SWAP_CHANGES for axes in moved]] = 0.0
+    tops = gains.max(axis=0)
+    order = int(tops.argmax()) if tops.max() - tops[0] >= CLEAR else 0
+    best = int(gains[:, order].argmax())
     if gains[best, order] < LEAST:
         return Lag(None, "picture and inputs have too little in common")
     others = np.delete(gains[:, order], range(max(0, best - 1), min(len(lags), best + 2)))
@@ -61,7 +65,7 @@ def find_lag(series: NDArray[np.float64], asked: NDArray[np.float64]) -> Lag:
         return Lag(None, "the inputs change too little, or the motion is too unclear")
     table, moves = tables[best][-1][0], ORDERS[order]
     own = {axis: round(float(table[moves[i], i]), 3) for i, axis in enumerate(AXES) if table[:, i].any()}
-    return Lag(lags[best], "", _faults(table, moves, changes), own)
+    return Lag(lags[best], "", _faults(tables[best], moves, changes), own)
 
 
 def _sums(asked: NDArray, pairs: int, lag: int) -> NDArray:
@@ -98,16 +102,24 @@ def _changes(values: NDArray, width: int) -> NDArray:
 
 def _gain(table: NDArray, order: tuple[int, ...], count: int) -> float:
     """Log likelihood gained over no connection, where what asks for axis i moves `order[i]`."""
-    own = table[list(order), range(len(AXES))]
-    return float(-0.5 * count * np.log(1 - (own**2).clip(0, 0.9999)).sum())
+    return sum(_gain_of(table[moved, index], count) for index, moved in enumerate(order))
 
 
-def _faults(table: NDArray, order: tuple[int, ...], changes: NDArray) -> tuple[str, ...]:
+def _gain_of(correlation: float, count: int) -> float:
+    """Log likelihood gained by one axis."""
+    return float(-0.5 * count * np.log(1 - min(correlation**2, 0.9999)))
+
+
+def _faults(tables: list[tuple[NDArray, int]], order: tuple[int, ...], changes: NDArray) -> tuple[str, ...]:
+    """Axes that clearly have another sign or place. tables: of each width, correlations and of how many places."""
     found = []
     for index, axis in enumerate(AXES):
-        value = table[order[index], index]
-        if abs(value) >= NAMED and order[index] != index:
-            found.append(f"what asks for {axis} moves {AXES[order[index]]}{', mirrored' if value < 0 else ''}")
-        elif value <= -NAMED and changes[index] >= LEAST_CHANGES:
+        values = [float(table[order[index], index]) for table, _ in tables]
+        gained = sum(_gain_of(value, count) for value, (_, count) in zip(values, tables, strict=True))
+        if gained < CLEAR or abs(values[-1]) < NAMED or min(values) < 0 < max(values):
+            continue
+        if order[index] != index:
+            found.append(f"what asks for {axis} moves {AXES[order[index]]}{', mirrored' if max(values) < 0 else ''}")
+        elif max(values) < 0 and changes[index] >= LEAST_CHANGES:
             found.append(f"{axis} is mirrored")
     return tuple(found)
