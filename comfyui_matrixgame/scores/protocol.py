@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-NAME, VERSION = "matrixgame weight-free scores", 3
+NAME, VERSION = "matrixgame weight-free scores", 4
 MEASURES = {
     "yaw": "share of judged blocks whose picture turned the way the inputs ask for, in %",
     "pitch": "the same, up and down",

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 import demo_world.render as renderer
 from comfyui_matrixgame.scores.motion.camera import AXES, GUESSES, fit
 from comfyui_matrixgame.scores.motion.flow import CELL, WIDTH, Flow, flow_between, small_grey
-from comfyui_matrixgame.scores.motion.meter import _has_cut
+from comfyui_matrixgame.scores.motion.meter import LEAST_TURN, _has_cut, _signs
 from demo_world.game import play
 
 from .films import film, measured, track_of
@@ -82,6 +82,18 @@ def test_a_cut_is_sudden() -> None:
     assert _has_cut(np.array([0.7, 0.7, 0.6]))
     assert not _has_cut(np.array([0.33, 0.26, 0.23, 0.17, 0.14, 0.1]))
     assert not _has_cut(np.array([0.1, 0.2, 0.1]))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_turn_too_small_to_see_has_no_side(axis: int) -> None:
+    """As soft frames are fitted: hardly a turn, or a worse fit that turns the other way."""
+    cost, motion = np.array([0.26, 0.30, 0.27, 0.31]), np.zeros((4, 4))
+    motion[:, axis], motion[:, 3] = [0.0014, -0.0385, 0.0036, -0.0391], [1, -1, 1, -1]
+    signs = _signs(cost, motion, 0.26)
+    assert (signs[axis], signs[3]) == (0, 1)
+    motion[0, axis] = -2 * LEAST_TURN
+    motion[1:, axis] = 0.03
+    assert _signs(cost, motion, 0.26)[axis] == -1
 
 
 def test_frames_of_noise_are_not_judged() -> None:

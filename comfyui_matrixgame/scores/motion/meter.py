@@ -21,6 +21,7 @@ LEVEL = 0.005  # of misfit that a tilt costs, for each step of TILTS that it is 
 SETTLES = 0.93  # a block later, so much is left of what the camera was turned up
 MOST_TILT = 0.7  # radians
 LEAST = 0.0015  # of misfit by which one sign must fit better than the other
+LEAST_TURN = 0.0035  # radians a pair: a turn that is less is none whose side can be told
 DOUBT = 0.1  # of the square of what is left unexplained: the worse the fit, the clearer must be which sign it is
 WORST = 0.35  # of misfit: the fit does not explain the motion of a pair
 CUT = 0.25  # of contrast, on average: a picture that changes by more may be another one
@@ -152,11 +153,14 @@ def _has_cut(changed: NDArray) -> bool:
 
 
 def _signs(cost: NDArray, motion: NDArray, misfit: float) -> tuple[int, ...]:
-    """Which sign of each axis fits better; 0: neither does clearly. cost: [ways]. motion: [ways, 4]."""
+    """Which sign of each axis fits better; 0: neither does clearly, or the best fit hardly turns. cost: [ways]. motion:
+    [ways, 4]."""
     least, found = max(LEAST, DOUBT * misfit**2), []
+    best = motion[cost.argmin()]
     for axis in range(len(AXES)):
         signs = _SIGNS[:, axis - 2] if axis >= 2 else np.sign(motion[:, axis])
         up, down = (float(cost[signs == sign].min(initial=math.inf)) for sign in (1, -1))
         is_told = not (math.isinf(up) and math.isinf(down)) and abs(up - down) >= least
+        is_told = is_told and (axis >= 2 or abs(best[axis]) >= LEAST_TURN)
         found.append(0 if not is_told else 1 if up < down else -1)
     return tuple(found)
