@@ -26,7 +26,7 @@ from .vision import vision_from_state
 
 ROOM = 1.3  # times the weights, for what is computed with them
 FLOAT32 = 4  # bytes of a number
-_LICENCE = "that of the file which Load CLIP Vision names"
+_LICENCE = "see the file that Load CLIP Vision names"
 
 
 def score_weights(clip_vision: Any, head: Path | None, inverse_dynamics: Path | None) -> Weights:
