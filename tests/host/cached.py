@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +39,6 @@ def roll(host: Host, walk: list[str], project: str, **options: Any) -> tuple[str
 
 def frames_of(path: Path) -> np.ndarray:
     return np.stack(list(read_video(path)))
-
-
-def free(host: Host) -> None:
-    """Free, until no cache is open any more. The host may not see the wish where it comes while its worker collects
-    garbage after a run: asked once more, it does."""
-    deadline = time.monotonic() + 60
-    host.post("/free", {"unload_models": True, "free_memory": True})
-    while any(project["memory"] for project in listed(host).values()):
-        assert time.monotonic() < deadline, "Free did not reach the caches"
-        time.sleep(0.2)
-        host.post("/free", {"unload_models": True, "free_memory": True})
 
 
 def finished(cache: BlockCache) -> dict[str, bytes]:

@@ -176,6 +176,15 @@ class Host:
         with ThreadPoolExecutor(1) as thread:  # this one's event loop may be a browser's
             return thread.submit(asyncio.run, listening).result()
 
+    def free(self) -> None:
+        """What ComfyUI's button for it does, done when this returns: the host looks at the wish when a run ends, before
+        it begins the next."""
+        self.post("/free", {"unload_models": True, "free_memory": True})
+        for text in ("a run", "the next"):
+            source = {"class_type": "PrimitiveString", "inputs": {"value": text}}
+            shown = {"class_type": "PreviewAny", "inputs": {"source": ["1", 0]}}
+            assert self.run({"1": source, "2": shown}).status == "success"
+
     async def _run(self, prompt: Prompt, on_event: Callable[..., None] | None, metadata_previews: bool) -> Run:
         client = uuid.uuid4().hex
         async with (

@@ -20,7 +20,7 @@ from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from ...pretend_gpu import Machine
-from ..cached import free, roll
+from ..cached import roll
 from ..graphs import Graph
 from ..live import Events, back_and_on, graph_of
 from ..models import CLIP, UNIVERSAL, VAE
@@ -173,6 +173,6 @@ def test_free_gives_all_memory_back(gpu_host: Host) -> None:
     taken = device["vram_total"] - device["vram_free"]
     assert taken > 1_000_000
     roll(gpu_host, WALK[:1], "memory")  # `free` sees by an open cache whether it reached the host
-    free(gpu_host)
+    gpu_host.free()
     (device,) = gpu_host.get("/system_stats")["devices"]
     assert device["vram_total"] - device["vram_free"] < 100_000

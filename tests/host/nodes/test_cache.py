@@ -20,7 +20,7 @@ from comfyui_matrixgame.cache.projects import FRAMES, LATENTS, PINNED, SNAPSHOT
 from comfyui_matrixgame.checkpoints.builtin import NAME as DEMO_WORLD
 
 from ...conftest import skip_or_fail
-from ..cached import cached, finished, frames_of, free, listed, roll
+from ..cached import cached, finished, frames_of, listed, roll
 from ..graphs import Graph
 from ..models import LORA, UNIVERSAL, VAE
 from ..server import Host, run_in_core, why_no_host
@@ -50,7 +50,7 @@ def test_an_edit_of_a_long_world_with_no_state_at_hand(host: Host) -> None:
     edit = [*walk[:-1], "d 12f"]
     folder = host.base / "output" / "matrixgame" / "cache"
     _, whole = roll_demo(host, walk, "long")
-    free(host)
+    host.free()
     for file in BlockCache(folder, "long").files():
         if file.kind in (SNAPSHOT, PINNED):
             file.path.unlink()
@@ -226,7 +226,7 @@ def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
     project = listed(host)["freed"]
     assert project["memory"] > 0
     assert project["blocks"] == 4
-    free(host)
+    host.free()
     assert listed(host)["freed"] == {**project, "memory": 0}
     report, _ = roll(host, WALK, "freed")
     assert report.startswith("0 blocks made, 4 reused")
@@ -277,7 +277,7 @@ def test_a_film_that_is_deleted_to_make_room_is_still_what_the_run_gives(host: H
     for file in cache.files():
         if file.kind in (LATENTS, FRAMES):
             file.path.unlink()
-    free(host)
+    host.free()
     graph, rolled = cached(WALK, "evicted", seed=5)
     graph.prompt[rolled.node]["inputs"]["images"] = "always"
     evicted = []
@@ -339,7 +339,7 @@ def test_the_panel_touches_nothing_else(name: str, host: Host) -> None:
 def test_damage_and_another_version_are_told(host: Host) -> None:
     name = f"damaged {uuid.uuid4().hex[:6]}"  # another attempt finds no other version's folder
     _, whole = roll(host, WALK, name)
-    free(host)
+    host.free()
     folder = host.base / "output" / "matrixgame" / "cache"
     cache = BlockCache(folder, name)
     for file in cache.files():
@@ -350,7 +350,7 @@ def test_damage_and_another_version_are_told(host: Host) -> None:
     report, again = roll(host, [*WALK[:3], "d 14f"], name)  # the same four blocks, one row more
     assert "was damaged; it is made again" in report
     np.testing.assert_array_equal(again[:45], whole)
-    free(host)
+    host.free()
     (folder / name / "store.json").write_text('{"format": "matrixgame.cache", "version": 9}')
     graph, _ = cached(WALK, name, seed=3)
     run = host.run(graph.prompt)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +72,7 @@ def test_a_list_of_worlds_is_passed_on_and_not_kept_under_one_name(host: Host) -
     for _ in range(2):
         texts = succeed(host, graph).texts
         assert any(node == cached.node and "keeps no world of a list" in text for node, text in texts)
-        host.post("/free", {"unload_models": True, "free_memory": True})
-        time.sleep(2)
+        host.free()
     frames = saved_images(host, "listed")
     assert len(frames) == 2 * 24
     assert (frames[:12] != frames[12:24]).mean() > 0.1

@@ -328,18 +328,14 @@ def test_world_cache_restores_without_running_what_is_before(host: Host) -> None
         save_images(graph, second[0], f"cache{seed}{mode}")
         return graph, first, second
 
-    def forget_outputs() -> None:
-        host.post("/free", {"unload_models": True, "free_memory": True})
-        time.sleep(2)
-
     graph, first, _ = graph_with("automatic", 21, BLOCK)
     assert first.node in succeed(host, graph).executed
     made = saved_images(host, "cache21automatic")
-    forget_outputs()
+    host.free()
     run = succeed(host, graph_with("restore", 21, BLOCK)[0])
     assert first.node not in run.executed
     np.testing.assert_array_equal(saved_images(host, "cache21restore"), made)
-    forget_outputs()
+    host.free()
     assert first.node not in succeed(host, graph_with("automatic", 21, "s 12f")[0]).executed
     assert first.node in succeed(host, graph_with("automatic", 22, BLOCK)[0]).executed  # another graph before it
     succeed(host, graph_with("forget", 22, BLOCK)[0])
@@ -351,10 +347,7 @@ def test_free_lets_go_of_worlds(host: Host) -> None:
     succeed(host, graph)
     kept = list((host.base / "temp" / "matrixgame").glob("latents_*"))
     assert kept  # a world that lives has its finished blocks beside it
-    host.post("/free", {"unload_models": True, "free_memory": True})
-    deadline = time.monotonic() + 30
-    while list((host.base / "temp" / "matrixgame").glob("latents_*")) and time.monotonic() < deadline:
-        time.sleep(0.5)
+    host.free()
     assert not list((host.base / "temp" / "matrixgame").glob("latents_*"))  # they went, so the worlds went
     assert rolled.node in succeed(host, graph).executed
 

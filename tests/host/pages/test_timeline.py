@@ -186,7 +186,6 @@ def test_the_rows_reach_python_after_save_reload_duplicate_subgraph_and_export(
     again = timeline.page.evaluate(SAVE)
     timeline.page.evaluate("async (text) => { await app.loadGraphData(JSON.parse(text)); }", again)
     timeline.page.wait_for_timeout(400)
-    page_host.post("/free", {"free_memory": True})
-    timeline.page.wait_for_timeout(500)
+    page_host.free()
     rows = _run(timeline)
     assert [_same(row, shown) for row in rows] == [True]
