@@ -104,3 +104,11 @@ def test_the_tables_of_versions_are_those_of_the_records() -> None:
     nightly = (ROOT / ".github" / "workflows" / "nightly.yml").read_text(encoding="utf-8")
     (tried,) = re.findall(r"environment: \[(.+)\]", nightly)
     assert tried.split(", ") == list(script["ENVIRONMENTS"])
+
+
+def test_a_record_of_versions_replaces_only_that_of_its_python(tmp_path: Path) -> None:
+    script, path = runpy.run_path(str(ROOT / "script" / "versions")), tmp_path / "hosts.json"
+    about = {"committed": "2026-08-22", "commit": "783545f6"}
+    for python, passed in (("3.11.7", 1), ("3.12.1", 2), ("3.11.9", 3)):
+        script["keep"](path, {**about, "python": python, "passed": passed}, script["_host_key"])
+    assert [(each["python"], each["passed"]) for each in script["read"](path)] == [("3.11.9", 3), ("3.12.1", 2)]
