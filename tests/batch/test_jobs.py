@@ -197,7 +197,7 @@ def test_characters_that_json_writes_in_halves(folder: Path) -> None:
 
 def test_files_that_are_no_job_files(folder: Path) -> None:
     for name, text, message in (
-        ("x.json", '{\n"a": 1,\n}', r"x.json, line 3: this is not JSON"),
+        ("x.json", '{\n"a": 1\n"b": 2}', r"x.json, line 3: this is not JSON"),
         ("x.csv", "image,script\na.png\n", r"x.csv, line 2: 1 cell for 2 columns"),
         ("x.csv", "\nimage,seed,seed\na.png,1,2\n", r"x.csv, line 2: the column 'seed' is given twice"),
         ("x.txt", "", r"should end in .yaml, .json or .csv"),
