@@ -243,7 +243,11 @@ export class ChangePanel {
     if (this.root.contains(at)) /** @type {HTMLElement} */ (at).focus();
   }
 
-  /** Over the picture as it is now, which is seen where it is transparent. @param {Blob | null} picture @param {string} caption */
+  /**
+   * Over the picture as it is now, which is seen where it is transparent.
+   * @param {Blob | null} picture
+   * @param {string} caption
+   */
   show(picture, caption) {
     for (const url of this.urls) URL.revokeObjectURL(url);
     this.urls = [picture, picture && this.now].map((each) => (each ? URL.createObjectURL(each) : ""));

@@ -6,7 +6,7 @@ export const EN = {
   change: "Change the picture: pause, and go on from what it should look like",
   "change.title": "Change the picture",
   "change.hint":
-    "Save it, change it in any program, and choose, drop or paste it here. What you leave as it is, or transparent, stays.",
+    "Save it, change it in any program, and choose, drop or paste it here. What you leave, or make transparent, stays.",
   "change.save": "Save picture",
   "change.choose": "Choose picture…",
   "change.send": "Send to graph",
