@@ -127,9 +127,8 @@ class Session:
 
     def change(self, picture: bytes, strength: float, seen: str, done: Done) -> None:
         """Go on from what the last frame should look like: a picture file's bytes, of its size, transparent where it
-        stays as it is. strength, seen: see
-        `plan_change` and Playable.sees; an empty `seen` is the default. Without a picture, take back the last change
-        that was made here. Refused while the session is played."""
+        stays as it is. strength, seen: see `plan_change` and Playable.sees; an empty `seen` is the default. Without a
+        picture, take back the last change that was made here. Refused while the session is played."""
         self._order(Order(lambda: self._change(picture, strength, seen), done))
 
     def wait(self, on: bool) -> None:

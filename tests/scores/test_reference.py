@@ -51,6 +51,14 @@ def test_they_are_those_of_ffmpeg(height: int, width: int, noise: int) -> None:
     assert found.ssim == [pytest.approx(said_by_ffmpeg("ssim", one.numpy(), other.numpy()), abs=1e-5)]
 
 
+def test_frames_smaller_than_a_window_have_no_ssim() -> None:
+    one, other = pictures(6, 80, 9)
+    found = Reference()
+    found.add(one[None], other[None])
+    assert found.about()["psnr"] is not None
+    assert found.about()["ssim"] is None
+
+
 def test_they_need_no_filter(monkeypatch: pytest.MonkeyPatch) -> None:
     """PyAV 17 and older, and so all of Python 3.10, cannot say what a filter found."""
     monkeypatch.setattr(av.filter, "Graph", None)

@@ -22,9 +22,8 @@ from ...scores.weighted.filled import HeldWeights
 from ...scores.weighted.inverse_dynamics import load_inverse_dynamics
 from ...scores.weighted.predicted import MEASURES
 from ...scores.weighted.weights import Weights, about_file, load_head
-from .vision import vision_from_state
+from .vision import ROOM, vision_from_state
 
-ROOM = 1.3  # times the weights, for what is computed with them
 FLOAT32 = 4  # bytes of a number
 _LICENCE = "see the file that Load CLIP Vision names"
 

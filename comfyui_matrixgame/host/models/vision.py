@@ -20,6 +20,7 @@ from ...media.images import read_pixels
 from ...networks.vision import ImageEncoder
 from ...system.resources import give_back
 
+ROOM = 1.3  # times the weights, for what is computed with them
 # the last features of each tower that core holds, by the image's digest: another seed, size or world of the same image
 # needs no pass through a network of 1.3 GB, which may have to be brought onto the device first
 _last: WeakKeyDictionary[Any, tuple[bytes, Tensor]] = WeakKeyDictionary()
@@ -42,7 +43,7 @@ def image_features(clip_vision: Any, image: Tensor, beside: bool = False) -> Ten
     if "vision_model.embeddings.class_embedding" not in state:
         raise CheckpointError("This image encoder is not a CLIP one; load clip_vision_h.safetensors.")
     device = memory.get_torch_device()
-    needed = sum(tensor.nbytes for tensor in state.values()) * 1.3
+    needed = sum(tensor.nbytes for tensor in state.values()) * ROOM
     if not beside:
         memory.free_memory(needed, device)
     elif memory.get_free_memory(device) < needed:

@@ -30,10 +30,12 @@ class Reference:
             self.ssim.append(ssim_of(one, other))
 
     def about(self) -> dict[str, float | None]:
-        """Means over all frames; equal frames, whose PSNR is infinite, count as 100 dB."""
+        """Means over all frames; equal frames, whose PSNR is infinite, count as 100 dB. None where there are no frames,
+        and for SSIM where they are smaller than a window."""
         if not self.psnr:
             return {"psnr": None, "ssim": None}
-        return {"psnr": round(float(np.mean(self.capped())), 2), "ssim": round(float(np.mean(self.ssim)), 4)}
+        ssim = float(np.mean(self.ssim))
+        return {"psnr": round(float(np.mean(self.capped())), 2), "ssim": None if math.isnan(ssim) else round(ssim, 4)}
 
     def capped(self) -> NDArray[np.float64]:
         """PSNR of each frame, 100 dB at most."""
