@@ -138,10 +138,10 @@ def ray(folder: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Jobs that do nothing, on workers of this machine: through the pool alone, then with names and ledger."""
     import ray as cluster
 
-    from comfyui_matrixgame.batch.backends.ray_backend import connect
+    from comfyui_matrixgame.batch.backends.ray_backend import join_cluster
 
     count = args.count or 100_000
-    connect("local", args.workers)
+    join_cluster("local", args.workers)
     figures: dict[str, Any] = {"workers": args.workers}
     for most, many in ((64, count), (1, max(1, count // 10))):
         pool = _empty_pool(args.workers, most)

@@ -30,7 +30,7 @@ from comfyui_matrixgame.compute.attention import available_backends  # noqa: E40
 from comfyui_matrixgame.compute.devices import computing_on  # noqa: E402
 from comfyui_matrixgame.compute.trials import TRIALS, trying  # noqa: E402
 from comfyui_matrixgame.measure.bench import measure  # noqa: E402
-from comfyui_matrixgame.measure.clock import Spread, memory, now, since, start_memory, sustained  # noqa: E402
+from comfyui_matrixgame.measure.clock import Spread, now, peak_memory, since, start_memory, sustained  # noqa: E402
 from comfyui_matrixgame.measure.machine import machine_limits  # noqa: E402
 from comfyui_matrixgame.measure.networks import SIZES, random_models  # noqa: E402
 from comfyui_matrixgame.measure.rollouts import ENOUGH, WARM, pass_arguments, time_batches, world_after  # noqa: E402
@@ -201,7 +201,7 @@ def under_plan(context: Context, files: weights.Files, gigabytes: float) -> dict
             next(run)
             times.append(since(began, device).spent)
         later = Spread.of(times[1:]).as_json()  # few, and in the blocks that encode: a check of the plan, no speed
-        return {"plan": str(plan), "later_blocks_s": later, "memory": memory(device)}
+        return {"plan": str(plan), "later_blocks_s": later, "memory": peak_memory(device)}
 
 
 @contextlib.contextmanager
@@ -294,7 +294,7 @@ def five_rollouts(context: Context) -> None:
         began = now(context.device)
         for _ in rollout(models, world, ActionTrack.idle(UNIVERSAL, rows_of_blocks(3))):
             pass
-        rows.append({"s": since(began, context.device).spent, **memory(context.device)})
+        rows.append({"s": since(began, context.device).spent, **peak_memory(context.device)})
         context.say({"rollouts": rows})
 
 

@@ -42,7 +42,7 @@ from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig
 from comfyui_matrixgame.networks.generator.action_module import ActionInputs
 from comfyui_matrixgame.networks.vae import WanVAE
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder
 from comfyui_matrixgame.variants import FPS, FRAMES_PER_BLOCK, frames_of_blocks
 from comfyui_matrixgame.world import Models, rollout, start_world
@@ -92,7 +92,7 @@ def play(models: Models, images: Tensor, features: Tensor, seeds: Sequence[int],
     tail = -(-WINDOW * FPS // FRAMES_PER_BLOCK) + 1  # one more, for the decoder to begin with
     with torch.inference_mode():
         first, last = (models.vae.decode(torch.cat(part, dim=2))[0] for part in (made[:3], made[-tail:]))
-    return to_uint8(first)[:, :FPS], to_uint8(last)[:, -WINDOW * FPS :]
+    return pixels_to_frames(first)[:, :FPS], pixels_to_frames(last)[:, -WINDOW * FPS :]
 
 
 def measure_rollouts(folder: Path, seeds: Sequence[int], seconds: int) -> dict[str, Any]:
@@ -175,11 +175,11 @@ def measure_tiles(folder: Path) -> dict[str, Any]:
     clip = frame.reshape(1, 3, 1, 352, 640).repeat(1, 1, 5, 1, 1)
     with torch.inference_mode():
         latents, _ = vae.encode(clip)
-        whole = to_uint8(vae.decode(latents)[0])
+        whole = pixels_to_frames(vae.decode(latents)[0])
         made = {}
         for tiles in (2, 4):
             note(f"decoding in {tiles} tiles")
-            pieces = to_uint8(TiledDecoder(vae, tiles).decode(latents)[0])
+            pieces = pixels_to_frames(TiledDecoder(vae, tiles).decode(latents)[0])
             made[str(tiles)] = {"psnr_db": psnr(pieces, whole), "largest_of_255": int(differences(pieces, whole).max())}
     return made
 

@@ -18,7 +18,7 @@ import torch
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.checkpoints.load import compute_dtype, storage_dtype
 from comfyui_matrixgame.measure.bench import note
-from comfyui_matrixgame.measure.clock import memory
+from comfyui_matrixgame.measure.clock import peak_memory
 from comfyui_matrixgame.measure.machine import machine
 from comfyui_matrixgame.measure.networks import image_tower, random_models
 from comfyui_matrixgame.measure.reports import report_argument, write_text
@@ -43,7 +43,10 @@ def main() -> None:
 
     def mark(name: str) -> None:
         marks.append((name, time.perf_counter()))
-        note(f"{name}: {marks[-1][1] - marks[-2][1]:.1f} s, peak {memory(device).get('peak_resident', 0) / 1e9:.2f} GB")
+        note(
+            f"{name}: {marks[-1][1] - marks[-2][1]:.1f} s, "
+            f"peak {peak_memory(device).get('peak_resident', 0) / 1e9:.2f} GB"
+        )
 
     image = fit_image(read_image(args.image))
     tower = image_tower(compute_dtype(storage_dtype(args.dtype, "float32"), device), device)
@@ -74,7 +77,7 @@ def main() -> None:
         "computed": str(models.generator.compute_dtype).removeprefix("torch."),
         "decoder": "Wan VAE, base width 96",
         "seconds": seconds,
-        "peak_memory_bytes": memory(device).get("peak_resident", 0),
+        "peak_memory_bytes": peak_memory(device).get("peak_resident", 0),
     }
     print(json.dumps(report, indent=1))
     if args.output:

@@ -24,7 +24,7 @@ from workers.beside import beside
 from comfyui_matrixgame.compute.attention import BACKENDS
 from comfyui_matrixgame.compute.quantise import EXACT, PRECISIONS
 from comfyui_matrixgame.measure.bench import PIECE, measure, measure_pieces, note
-from comfyui_matrixgame.measure.check import faults
+from comfyui_matrixgame.measure.check import report_faults
 from comfyui_matrixgame.measure.machine import FULL, machine, machine_limits
 from comfyui_matrixgame.measure.networks import random_models
 from comfyui_matrixgame.measure.reports import report_argument, write_text
@@ -54,7 +54,7 @@ def main() -> None:
         report["load_average_after"] = machine(device)["load_average"]
         write(args.output, report)  # after each, so that an end from outside loses nothing
     print(args.output.with_suffix(".md").read_text())
-    for fault in faults(report):
+    for fault in report_faults(report):
         note(f"not to be published: {fault}")
 
 

@@ -31,11 +31,11 @@ from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks  # noqa
 from comfyui_matrixgame.checkpoints.names import to_layout  # noqa: E402
 from comfyui_matrixgame.checkpoints.untrained import shapes_of, small_config, weights  # noqa: E402
 from comfyui_matrixgame.measure.clock import Seconds, now, since  # noqa: E402
-from comfyui_matrixgame.measure.networks import fill  # noqa: E402
+from comfyui_matrixgame.measure.networks import fill_randomly  # noqa: E402
 from comfyui_matrixgame.networks.generator import Generator, GeneratorConfig  # noqa: E402
 from comfyui_matrixgame.networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM  # noqa: E402
 from comfyui_matrixgame.variants import Variant, get_variant  # noqa: E402
-from comfyui_matrixgame.world.block.inputs import block_windows, tail_after  # noqa: E402
+from comfyui_matrixgame.world.block.inputs import block_windows, next_world_tail  # noqa: E402
 
 LATENT, DECODED, SMALL_LATENT = (44, 80), (22, 40), (8, 12)
 MODULES, VAES = "fastvideo.models.dits.matrixgame2", "fastvideo.models.vaes"
@@ -67,7 +67,7 @@ def main() -> None:
         return
     with torch.device("meta"):
         model = transformer(config)
-    fill(model, dtype, device)
+    fill_randomly(model, dtype, device)
     passes = Passes(model.eval(), config, LATENT, device, dtype)
     passes.begin(torch.randn(1, 257, config.visual_dim, device=device, dtype=dtype))
     for index in range(config.window // 3 + 1):  # until the window is full
@@ -198,7 +198,7 @@ def largest_difference(config: GeneratorConfig, variant: Variant, device: torch.
         read = rows_of_blocks(block)
         rows = [track.slice(read, read + rows_of_blocks(1, block))]
         inputs = block_windows(tail, rows, device)
-        tail = tail_after(tail, rows)
+        tail = next_world_tail(tail, rows)
         own = ours.prepare_block(3 * block, 3, height, width, inputs, caches)
         so_far = track.slice(0, 9 + 12 * block)
         keys, mouse = (
@@ -301,7 +301,7 @@ class Decoder:
         own.load_encoder = False
         with torch.device("meta"):
             self.vae = module.AutoencoderKLWan(own)
-        fill(self.vae, dtype, device)
+        fill_randomly(self.vae, dtype, device)
         self.device, self.size, self.dtype = device, size, dtype
         self.state: Any = self.vae.get_streaming_cache()
         self._first = True

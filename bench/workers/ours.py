@@ -10,7 +10,7 @@ from worker import serve
 
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.measure.bench import PIECE
-from comfyui_matrixgame.measure.clock import Seconds, now, since, smallest
+from comfyui_matrixgame.measure.clock import Seconds, least_times, now, since
 from comfyui_matrixgame.measure.networks import SIZES, random_models
 from comfyui_matrixgame.measure.parts import decoding
 from comfyui_matrixgame.measure.rollouts import WARM, time_blocks, time_passes, world_after
@@ -35,7 +35,7 @@ def main() -> None:
     device = torch.device(args.device)
     models = random_models(get_variant(args.variant), "full", args.dtype, device, "wan", args.layers)
     if device.type == "cpu":
-        works = {"pass": lambda: smallest(time_passes(models, world_after(models, 2, "full"), warm=0))}
+        works = {"pass": lambda: least_times(time_passes(models, world_after(models, 2, "full"), warm=0))}
     else:
         features = torch.randn(1, 257, models.generator.config.visual_dim)
         world = start_world(models, torch.zeros(3, *SIZES["full"]), features=features)
@@ -44,7 +44,7 @@ def main() -> None:
         run = rollout(models, world, track, ENDLESS)
         next(run)
         works = {
-            "pass": lambda: smallest(time_passes(models, world, warm=1)),
+            "pass": lambda: least_times(time_passes(models, world, warm=1)),
             "block": lambda: timed(lambda: next(run), device),
         }
     decode = decoding(models, torch.randn(1, 16, 1, *PIECE, device=device))

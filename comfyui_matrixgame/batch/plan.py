@@ -62,15 +62,15 @@ class Plan:
         variants = ", ".join(f"{name} {count:,}" for name, count in self.by_variant.items())
         lines = [
             f"jobs      {self.count:,} ({variants})" + ("" if self.done is None else f"; {self.done:,} are finished"),
-            f"frames    {self.frames:,} in {counted(self.blocks, 'block', form=',')}, {clock(self.frames / 25)} of "
-            "video at 25 a second",
+            f"frames    {self.frames:,} in {counted(self.blocks, 'block', form=',')}, "
+            f"{duration_text(self.frames / 25)} of video at 25 a second",
         ]
         if self.seconds is None:
             lines.append("time      unknown: nothing with these models and this size was measured here; run one job")
         else:
             devices = "" if self.devices == 1 else f" on {self.devices} devices"
             lines.append(
-                f"time      about {clock(self.seconds)}{devices}, from "
+                f"time      about {duration_text(self.seconds)}{devices}, from "
                 f"{counted(self.measured, 'finished job', form=',')}"
             )
         if self.memory is not None:
@@ -139,7 +139,7 @@ def free_space(output: str) -> int | None:
         return None
 
 
-def clock(seconds: float) -> str:
+def duration_text(seconds: float) -> str:
     """A duration in the two units that matter."""
     if seconds < 60:
         return f"{seconds:.1f} s"

@@ -13,13 +13,13 @@ from torch import Tensor
 from ..actions.track import ActionTrack, blocks_of_rows
 from ..compute.devices import computes_with_its_models, computing_on
 from ..errors import WorldError
-from ..networks.vae.base import State, to_uint8
+from ..networks.vae.base import State, pixels_to_frames
 from ..world.block.finish import Block
 from ..world.block.inputs import tracks_for
 from ..world.block.passes import OnPass
 from ..world.models import Models
 from ..world.recent import RecentBlock, blocks_to_change
-from ..world.take_over import taken_over
+from ..world.take_over import take_over_world
 from ..world.world import World
 from .keys import BlockKeys
 from .projects import PINNED, SNAPSHOT
@@ -62,7 +62,7 @@ class CachedRollout:
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
         track = tracks_for(world, track)[0]
-        world = taken_over(models, world)
+        world = take_over_world(models, world)
         self.models = models
         self.block_keys = BlockKeys(models, world, track, self.blocks)
         self.counts = Counts()
@@ -204,7 +204,7 @@ class CachedRollout:
         pixels, state = self.models.decoder.decode(latents.to(self.models.device), self._decoder[1])
         self._decoder = (index + 1, state)
         self.counts.decoded += 1
-        block = self._block(index, to_uint8(pixels).cpu(), latents)
+        block = self._block(index, pixels_to_frames(pixels).cpu(), latents)
         self._records.store_block(block)
         self._progress.tell(index, DECODED)
         return block

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..compute.choices import SEEN_START
 from ..errors import CheckpointError
-from ..networks.vae.base import to_uint8
+from ..networks.vae.base import pixels_to_frames
 from ..world.change import change_world, plan_change
 from .models.ready import ready
 from .models.vision import demo_features, image_features
@@ -24,7 +24,7 @@ def changed_world(
     """The world after a change, and the one that was given where nothing changes. images: IMAGE [N, H, W, C]. mask:
     MASK [N, H, W]. seen: "changed" or "start", the picture that the network is shown. Raises MatrixGameError."""
     world = start.world
-    pictures = to_uint8(pixels_of(images).transpose(0, 1).unsqueeze(0))[0]
+    pictures = pixels_to_frames(pixels_of(images).transpose(0, 1).unsqueeze(0))[0]
     with ready(start.model, start.vae, *world.size) as models:
         change = plan_change(models, world, pictures, None if mask is None else mask.cpu(), strength)
     if change.is_none:

@@ -23,8 +23,8 @@ from ..networks.vae.base import LATENT_CHANNELS
 from ..system.words import counted
 from ..variants import FRAMES_PER_BLOCK, FRAMES_PER_LATENT, Variant, get_variant
 from ..world import Models
-from .check import faults
-from .clock import Seconds, Spread, best, memory, start_memory
+from .check import report_faults
+from .clock import Seconds, Spread, fastest_run, peak_memory, start_memory
 from .machine import machine, machine_limits
 from .networks import SIZES, image_tower, random_models
 from .parts import Part, block_parts, decode_flops, decoding, pass_parts
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     found = measure(get_variant(args.variant), args.size, args.dtype, device, args.decoder, args.blocks, limits)
     report = {"date": time.strftime("%Y-%m-%d"), "machine": machine(device), "limits": limits, **found}
     print(table(report))
-    for fault in faults(report):
+    for fault in report_faults(report):
         note(f"not to be quoted: {fault}")
     if output is not None:
         write_text(output, json.dumps(report, indent=1) + "\n")
@@ -97,7 +97,7 @@ def measure(
     block = Spread.of([time.spent for time in warm])
     one_pass = _spent(time_passes(models, world, min(RING, blocks), min(ENOUGH, blocks)))
     first_frames, last_frames = time_played(models, after.world, max(1, min(ENOUGH, blocks - WARM)))
-    used = memory(device)
+    used = peak_memory(device)
     note("parts")
     parts = [
         *pass_parts(models.generator, pass_arguments(models, after.world), variant.passes),
@@ -150,7 +150,7 @@ def measure_pieces(
         )["of_limit"],
         "decode_piece": f"one latent frame of {PIECE[1] * 8}x{PIECE[0] * 8}, {FRAMES_PER_LATENT} frames",
         "parts": _as_json(parts, limits, models),
-        "memory": memory(device),
+        "memory": peak_memory(device),
     }
 
 
@@ -159,7 +159,7 @@ def time_decode(models: Models, repeats: int = 1) -> Seconds:
     latents = torch.randn(1, LATENT_CHANNELS, 1, *PIECE, device=models.device)
     run = decoding(models, latents)
     with torch.inference_mode():
-        return best(run, models.device, repeats)
+        return fastest_run(run, models.device, repeats)
 
 
 def _what(models: Models, size: str, dtype: str, decoder: str, attention: str) -> dict[str, Any]:

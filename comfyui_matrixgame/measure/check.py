@@ -14,7 +14,7 @@ from .rollouts import ENOUGH, WARM
 NAMED = ("variant", "size", "decoder", "stored", "computed")  # what every speed is said with
 
 
-def faults(report: dict[str, Any]) -> list[str]:
+def report_faults(report: dict[str, Any]) -> list[str]:
     """What forbids to publish a report of `bench/run.py` or `matrixgame bench`, a sentence each; empty where nothing
     does. Runs that failed are no fault: they say so themselves."""
     runs = report.get("runs", [report])

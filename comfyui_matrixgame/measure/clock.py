@@ -49,7 +49,7 @@ def since(began: Seconds, device: torch.device, wait: bool = True) -> Seconds:
     return Seconds(ended.spent - began.spent, ended.wall - began.wall)
 
 
-def smallest(times: list[Seconds]) -> Seconds:
+def least_times(times: list[Seconds]) -> Seconds:
     """The least of each clock: noise only adds. For limits and shares of them, never for a speed."""
     return Seconds(min(t.spent for t in times), min(t.wall for t in times))
 
@@ -93,14 +93,14 @@ def sustained(work: Callable[[], object], device: torch.device, calls: int = 20)
     return min(rates)
 
 
-def best(work: Callable[[], object], device: torch.device, repeats: int = 3) -> Seconds:
+def fastest_run(work: Callable[[], object], device: torch.device, repeats: int = 3) -> Seconds:
     """Seconds of the fastest of several runs, after one to warm up."""
     times = []
     for _ in range(repeats + 1):
         began = now(device)
         work()
         times.append(since(began, device))
-    return smallest(times[1:])
+    return least_times(times[1:])
 
 
 def start_memory(device: torch.device) -> None:
@@ -110,7 +110,7 @@ def start_memory(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def memory(device: torch.device) -> dict[str, int]:
+def peak_memory(device: torch.device) -> dict[str, int]:
     """Bytes at their peak: allocated and reserved on CUDA, resident in this process on a CPU (none where unknown)."""
     if device.type == "cuda":
         return {

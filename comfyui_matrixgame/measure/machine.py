@@ -15,7 +15,7 @@ from ..checkpoints.load import compute_dtype
 from ..compute.attention import sdpa
 from ..compute.fused import narrow_convolution
 from ..compute.ops import convolve3d, cpu_has_matrix_registers, cpu_multiplies_bfloat16
-from ..system.machine import processor
+from ..system.machine import processor_name
 from .clock import clock_name, load_average, sustained
 
 
@@ -26,7 +26,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
         "system": platform.system(),
-        "processor": processor(),
+        "processor": processor_name(),
         "threads": torch.get_num_threads(),
         "cpu_capability": _capability(),
         "load_average": load_average(),

@@ -54,7 +54,7 @@ def random_models(
         networks: list[Any] = [Generator(config), WanVAE(96 if size == "full" else 8)]
         networks += [TinyDecoder()] if decoder == "tiny" else []
     for network in networks:
-        fill(network, storage, device)
+        fill_randomly(network, storage, device)
         network.compute_dtype = compute_dtype(storage, device)
     networks[0].attention = get_attention(attention)
     check_precision(precision, device)
@@ -68,7 +68,7 @@ def image_tower(dtype: torch.dtype, device: torch.device) -> ImageEncoder:
     """The image tower of the published size."""
     with torch.device("meta"):
         tower = ImageEncoder(**VIT_H)
-    fill(tower, dtype, device)
+    fill_randomly(tower, dtype, device)
     for module in tower.modules():  # what its layers hold beside weights: positions
         for name, buffer in module.named_buffers(recurse=False):
             positions = torch.arange(buffer.shape[-1], device=device).expand(1, -1)
@@ -76,7 +76,7 @@ def image_tower(dtype: torch.dtype, device: torch.device) -> ImageEncoder:
     return tower
 
 
-def fill(network: nn.Module, storage: torch.dtype, device: torch.device) -> None:
+def fill_randomly(network: nn.Module, storage: torch.dtype, device: torch.device) -> None:
     """Random weights, one tensor at a time, in the wanted dtype."""
     torch.manual_seed(0)
     for name, parameter in list(network.named_parameters()):

@@ -17,12 +17,12 @@ from ..actions.track import ActionTrack
 from ..networks.generator import Generator
 from ..networks.generator.schedule import clean_latents, renoise
 from ..networks.vae import TinyDecoder, VideoDecoder, WanVAE
-from ..networks.vae.base import LATENT_CHANNELS, to_uint8
+from ..networks.vae.base import LATENT_CHANNELS, pixels_to_frames
 from ..variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 from ..world import Models, World
 from ..world.block.inputs import block_windows
 from ..world.block.noise import named_noise
-from .clock import best, clock_name, synchronise
+from .clock import clock_name, fastest_run, synchronise
 
 # part of a pass -> the modules at which it begins and ends, in a layer where they begin with a dot
 PASS_PARTS = {
@@ -104,11 +104,11 @@ def block_parts(models: Models, world: World, decode: bool = True) -> list[Part]
     if decode:
         work["decode"] = (1, decoding(models, latents))
         pixels = torch.zeros(world.batch, 3, FRAMES_PER_BLOCK, *world.size, device=device)
-        work["frames to the host"] = (1, lambda: to_uint8(pixels).cpu())
+        work["frames to the host"] = (1, lambda: pixels_to_frames(pixels).cpu())
     parts = []
     for name, (times, run) in work.items():
         with torch.inference_mode():
-            ms = 1e3 * times * best(run, device, 2).spent
+            ms = 1e3 * times * fastest_run(run, device, 2).spent
         parts.append(Part(name, ms, decode_flops(models, world.latent_size) if name == "decode" else {}))
     return parts
 

@@ -17,7 +17,7 @@ from ..networks.vision import ImageEncoder
 from ..play.early_frames import with_early_frames
 from ..variants import FRAMES_PER_BLOCK
 from ..world import Models, PassProgress, Rollout, World, rollout, start_world
-from .clock import Seconds, Spread, memory, now, since, start_memory
+from .clock import Seconds, Spread, now, peak_memory, since, start_memory
 from .networks import SIZES
 
 RING = 4  # blocks until the window is full and its ring has been in each of its states
@@ -174,7 +174,7 @@ def time_batches(models: Models, size: str, batches: list[int], blocks: int, war
         row: dict[str, Any] = {"worlds": worlds, "block": block.as_json()}
         row["frames_per_s"] = worlds * FRAMES_PER_BLOCK / block.mean
         row["state_bytes_per_world"] = run.state_bytes // worlds
-        rows.append(row | (memory(models.device) if models.device.type == "cuda" else {}))
+        rows.append(row | (peak_memory(models.device) if models.device.type == "cuda" else {}))
         del world, run
     return rows
 

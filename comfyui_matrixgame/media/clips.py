@@ -21,7 +21,7 @@ from ..errors import ImageError, VideoError
 from ..system.words import counted
 from ..variants import FPS, blocks_of_frames, frames_of_blocks
 from .fitting import fit_image, image_tensor
-from .video_reader import Note, decoded_frames
+from .video_reader import Note, decode_frames
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def read_clip(path: str | Path, height: int, width: int, note: Note = None) -> C
     """A clip to go on from, each frame cut and resized as it comes. note: called with a sentence where the file is
     not whole. Raises VideoError and ImageError."""
     name, steps, fitted = Path(path).name, Resampler(MOST_CLIP_FRAMES), []
-    for frame in decoded_frames(path, note):
+    for frame in decode_frames(path, note):
         fitted += steps.put(fit_image(image_tensor(frame.pixels()), height, width), frame.at, frame.duration)
         _check_length(len(fitted), name)
     fitted += steps.end()
@@ -90,7 +90,7 @@ def clip_frames(path: str | Path, note: Note = None) -> tuple[int, float, bool]:
     """Frames of a clip at 25 a second, as `read_clip` finds them, its own rate, and whether it is exact. All of it is
     decoded, and nothing kept. note: as there. Raises VideoError and ImageError."""
     name, steps, count = Path(path).name, Resampler(MOST_CLIP_FRAMES), 0
-    for frame in decoded_frames(path, note):
+    for frame in decode_frames(path, note):
         count += len(steps.put(None, frame.at, frame.duration))
         _check_length(count, name)
     count += len(steps.end())

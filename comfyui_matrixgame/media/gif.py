@@ -23,7 +23,7 @@ from ..system.stopping import finishing
 from ..variants import FPS
 from .frame_writer import FrameWriter
 from .video import part_of
-from .video_reader import reason, url_of
+from .video_reader import error_reason, ffmpeg_url
 
 
 def is_own_gif(path: str | Path) -> bool:
@@ -73,7 +73,7 @@ class GifWriter(FrameWriter):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._whole = written_whole(self.path)
             self._part = self._whole.__enter__()
-            self._container = av.open(url_of(self._part), "w", format="gif")
+            self._container = av.open(ffmpeg_url(self._part), "w", format="gif")
             self._stream = self._container.add_stream("gif", rate=fps)
             self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "pal8"
             self._graph = self._palettes()
@@ -81,7 +81,7 @@ class GifWriter(FrameWriter):
                 self._begin_again(keep, begins)
         except (OSError, FFmpegError) as error:
             raise VideoError(
-                f"{self.path} cannot be written ({reason(error)}); check the folder and free space."
+                f"{self.path} cannot be written ({error_reason(error)}); check the folder and free space."
             ) from None
 
     def write(self, frames: Tensor | np.ndarray) -> None:
@@ -92,7 +92,7 @@ class GifWriter(FrameWriter):
                 self._beside.add(array)
             self._add(array)
         except (OSError, FFmpegError) as error:
-            raise VideoError(f"Writing {self.path} stopped at frame {self.frames} ({reason(error)}).") from None
+            raise VideoError(f"Writing {self.path} stopped at frame {self.frames} ({error_reason(error)}).") from None
 
     def _add(self, frames: Iterable[np.ndarray]) -> None:
         for picture in frames:
@@ -146,7 +146,7 @@ class GifWriter(FrameWriter):
         except (OSError, FFmpegError) as error:
             with suppress(OSError, FFmpegError):
                 self._whole.__exit__(type(error), error, None)
-            raise VideoError(f"{self.path} could not be finished ({reason(error)}).") from None
+            raise VideoError(f"{self.path} could not be finished ({error_reason(error)}).") from None
 
     def _palettes(self) -> av.filter.Graph:
         """RGB in, 256 colours chosen for each frame out."""

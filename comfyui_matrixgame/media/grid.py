@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..errors import VideoError
 from ..variants import FPS
 from .video import VideoWriter
-from .video_reader import film_of, open_video, read_video
+from .video_reader import open_video, read_video, video_stream
 
 FEWEST, MOST = 2, 4
 GAP = 4  # pixels between two films
@@ -27,7 +27,7 @@ class _Film:
     def __init__(self, path: str | Path, name: str) -> None:
         self.name = name
         with open_video(path) as container:
-            stream = film_of(container)
+            stream = video_stream(container)
             assert stream is not None
             self._rate = float(stream.average_rate or FPS)
         self._frames, self._index = read_video(path), 0

@@ -26,7 +26,7 @@ def is_high_range(transfer: int) -> bool:
     return transfer in (PQ, HLG)
 
 
-def plain(picture: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.uint8]:
+def to_standard_range(picture: NDArray[np.uint16], transfer: int, primaries: int) -> NDArray[np.uint8]:
     """RGB [H, W, 3] of 16 bits, as it is in a film -> of 8 bits, as a plain screen shows it."""
     light = _light(transfer)[picture >> 4]
     if transfer == HLG:  # what a screen of this peak makes of the scene's light

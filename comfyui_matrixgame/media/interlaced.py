@@ -12,7 +12,7 @@ from av.video.frame import VideoFrame
 _DEINTERLACE = ("yadif", "mode=send_frame:deint=interlaced")  # a frame for a frame
 
 
-def deinterlaced(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+def deinterlace(frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
     """As many frames, without combs where something moves. Those before the first interlaced one are not touched."""
     graph: av.filter.Graph | None = None
     shape: tuple[object, ...] = ()

@@ -31,7 +31,7 @@ from ..system.words import counted
 from ..variants import FPS
 from .fitting import image_tensor
 from .frame_writer import FrameWriter
-from .video_reader import open_video, read_video, reason, url_of
+from .video_reader import error_reason, ffmpeg_url, open_video, read_video
 
 FRAGMENTED = {"movflags": "frag_every_frame+empty_moov+default_base_moof", "flush_packets": "1"}
 INDEX_IN_FRONT = {"movflags": "faststart"}
@@ -61,7 +61,7 @@ class VideoWriter(FrameWriter):
         self._container: av.container.OutputContainer | None = None
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            recover(self.path)
+            recover_frames(self.path)
             if keep:
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
                 take_place(self.path, self._part)
@@ -80,11 +80,11 @@ class VideoWriter(FrameWriter):
                 self._part.unlink(missing_ok=True)
         except (OSError, FFmpegError) as error:
             raise VideoError(
-                f"{self.path} cannot be written ({reason(error)}); check the folder and free space."
+                f"{self.path} cannot be written ({error_reason(error)}); check the folder and free space."
             ) from None
 
     def _begin(self, fps: int) -> None:
-        self._container = container = av.open(url_of(self.path), "w", format="mp4", options=FRAGMENTED)
+        self._container = container = av.open(ffmpeg_url(self.path), "w", format="mp4", options=FRAGMENTED)
         if self._begins:
             container.metadata["comment"] = f"{_BEGINS}{self._begins}"
         self._stream = container.add_stream("libx264", rate=fps, options=ENCODER)
@@ -112,8 +112,8 @@ class VideoWriter(FrameWriter):
                 self._let_go()
         except (OSError, FFmpegError) as error:
             raise VideoError(
-                f"Writing {self.path} stopped at frame {self.frames} ({reason(error)}); what is there plays. Free "
-                "some space and go on."
+                f"Writing {self.path} stopped at frame {self.frames} ({error_reason(error)}); what is there plays. "
+                "Free some space and go on."
             ) from None
 
     def cut(self) -> None:
@@ -145,7 +145,9 @@ class VideoWriter(FrameWriter):
                 _rewrite(self.path, self._part)
         except (OSError, FFmpegError) as error:
             self.frames = count_frames(self.path)
-            raise VideoError(f"{self.path} could not be finished ({reason(error)}); what is there plays.") from None
+            raise VideoError(
+                f"{self.path} could not be finished ({error_reason(error)}); what is there plays."
+            ) from None
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -196,7 +198,7 @@ class VideoWriter(FrameWriter):
 def playable_frames(path: str | Path) -> int:
     """How many frames of a video can be relied on, also after a kill in the middle of writing or taking over: all
     but the last, which may be cut short. 0 where there is none."""
-    recover(path)
+    recover_frames(path)
     return max(0, count_frames(path) - 1)
 
 
@@ -207,7 +209,7 @@ def begins_at(path: str | Path) -> int:
     return int(number) if number.isdecimal() else 0
 
 
-def recover(path: str | Path) -> None:
+def recover_frames(path: str | Path) -> None:
     """Give a video its frames back where a process was killed while it took them over."""
     part = part_of(path)
     if part.exists() and count_frames(part) > count_frames(path):
@@ -302,7 +304,10 @@ def _make_new(path: Path) -> None:
 
 def _rewrite(path: Path, part: Path) -> None:
     _make_new(part)
-    with av.open(url_of(path)) as source, av.open(url_of(part), "w", format="mp4", options=INDEX_IN_FRONT) as target:
+    with (
+        av.open(ffmpeg_url(path)) as source,
+        av.open(ffmpeg_url(part), "w", format="mp4", options=INDEX_IN_FRONT) as target,
+    ):
         stream = source.streams.video[0]
         copy = target.add_stream_from_template(stream)
         if comment := source.metadata.get("comment"):

@@ -24,8 +24,8 @@ from ..system.words import counted
 from ..variants import FPS
 from .cut_short import is_cut_short
 from .fitting import HEIGHT, WIDTH
-from .high_range import is_high_range, plain
-from .interlaced import deinterlaced
+from .high_range import is_high_range, to_standard_range
+from .interlaced import deinterlace
 
 Note = Callable[[str], object] | None
 UNEVEN = 0.1  # of the usual time between frames: more is a variable rate
@@ -43,7 +43,7 @@ def read_video(path: str | Path, first: int = 0, count: int | None = None) -> It
     """Frames [H, W, 3] of 8 bits of a video, from frame `first` on, as they are shown: turned as the file says, with
     square pixels, and all of the size of the first. Raises VideoError."""
     last = None if count is None else first + count
-    for index, frame in enumerate(decoded_frames(path)):
+    for index, frame in enumerate(decode_frames(path)):
         if last is not None and index >= last:
             return
         if index >= first:
@@ -63,7 +63,7 @@ class Facts:
 def facts_of_video(path: str | Path) -> Facts:
     """Facts of a video. Raises VideoError."""
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream(container)
         assert stream is not None
         base = float(stream.time_base or 0)
         stamps = [packet.pts for packet in container.demux(stream) if packet.size]
@@ -87,8 +87,8 @@ def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
     try:
         check_regular(path)
         kind = _kind_of(path)
-        with av.open(url_of(path), options=_READING, **_lenient()) as container:
-            stream = film_of(container)
+        with av.open(ffmpeg_url(path), options=_READING, **_lenient()) as container:
+            stream = video_stream(container)
             if stream is None or (kind in _STILLS and stream.frames < 2):
                 raise VideoError(
                     f"{name} {'is ' + kind if kind in _STILLS else 'has no moving pictures'}; use a video file."
@@ -105,7 +105,7 @@ def open_video(path: str | Path) -> Iterator[av.container.InputContainer]:
     except Exception as error:  # a demuxer or decoder may say anything
         if kind and kind not in _FILMS:
             raise VideoError(f"{name} is {kind}, which is not read as a clip; use a video file such as .mp4.") from None
-        raise VideoError(f"{name} cannot be read as a video ({reason(error)}).") from None
+        raise VideoError(f"{name} cannot be read as a video ({error_reason(error)}).") from None
 
 
 def _lenient() -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _lenient() -> dict[str, Any]:
     return {"metadata_errors": "replace"} if int(av.__version__.partition(".")[0]) < 19 else {}
 
 
-def film_of(container: av.container.InputContainer) -> VideoStream | None:
+def video_stream(container: av.container.InputContainer) -> VideoStream | None:
     """The stream of moving pictures: neither the cover of a sound, nor the still that stands for a moving AVIF."""
     films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     return max(films, key=lambda stream: stream.frames, default=None)
@@ -125,12 +125,12 @@ def _kind_of(path: str | Path) -> str:
         return kind_of(file.read(HEAD))
 
 
-def url_of(path: str | Path) -> str:
+def ffmpeg_url(path: str | Path) -> str:
     """A path for FFmpeg, which takes what stands before a colon for a protocol."""
     return f"file:{path}"
 
 
-def reason(error: BaseException) -> str:
+def error_reason(error: BaseException) -> str:
     """What a system or FFmpeg says."""
     return getattr(error, "strerror", None) or str(error)
 
@@ -154,7 +154,9 @@ class _Frame:
         if (frame.height, frame.width) != (self.height, self.width):
             frame = frame.reformat(width=self.width, height=self.height)
         if is_high_range(self.transfer):
-            picture = plain(np.asarray(frame.to_ndarray(format="rgb48le"), np.uint16), self.transfer, self.primaries)
+            picture = to_standard_range(
+                np.asarray(frame.to_ndarray(format="rgb48le"), np.uint16), self.transfer, self.primaries
+            )
         else:
             picture = frame.to_ndarray(format="rgb24")
         return _turned(picture, self.decoded.side_data.get("DISPLAYMATRIX"))
@@ -176,17 +178,17 @@ def _turned(picture: np.ndarray, matrix: SideData | None) -> np.ndarray:
     return np.ascontiguousarray(turned)
 
 
-def decoded_frames(path: str | Path, note: Note = None) -> Iterator[_Frame]:
+def decode_frames(path: str | Path, note: Note = None) -> Iterator[_Frame]:
     """The frames of a video in the order in which they are shown. note: called with a sentence where the file is not
     whole. Raises VideoError."""
     size: tuple[int, int] | None = None
     end, count, damaged = 0.0, 0, False
     with open_video(path) as container:
-        stream = film_of(container)
+        stream = video_stream(container)
         assert stream is not None  # `open_video` has looked
         even, pace = container.format.name in _EVEN, 1 / float(stream.average_rate or FPS)
         colours = stream.codec_context
-        for frame in deinterlaced(container.decode(stream)):
+        for frame in deinterlace(container.decode(stream)):
             if size is None:
                 shape = stream.codec_context.sample_aspect_ratio  # of a pixel
                 wide = float(shape) if shape and WIDEST_PIXEL >= shape >= 1 / WIDEST_PIXEL else 1

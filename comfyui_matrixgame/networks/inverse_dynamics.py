@@ -212,13 +212,13 @@ class InverseDynamics(nn.Module):
         return torch.cat(found)
 
 
-def degrees(bins: Tensor) -> Tensor:
+def degrees_of_bins(bins: Tensor) -> Tensor:
     """Bins of the camera -> degrees in a frame, double: finer around no turn, by a mu-law."""
     x = bins.double() * 2 / (BINS - 1) - 1
     return x.sign() * ((1 + _MU) ** x.abs() - 1) / _MU * MOST_TURN
 
 
-def sizes_of(shapes: Mapping[str, Sequence[int]]) -> Sizes:
+def network_sizes(shapes: Mapping[str, Sequence[int]]) -> Sizes:
     """The sizes of weights, by the shapes of the published names. Raises KeyError for a name that is not there, and
     ValueError for shapes that no such network has."""
 
@@ -250,7 +250,7 @@ def sizes_of(shapes: Mapping[str, Sequence[int]]) -> Sizes:
     return sizes
 
 
-def unused(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+def unused_weights(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     """Name -> shape of what is in published weights and changes nothing."""
     width, basis = sizes.width, _BASIS * sizes.heads
     last = {"norm.weight": (width,), "norm.bias": (width,), "layer.weight": (width, width)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..networks.vae import VideoDecoder
-from ..networks.vae.base import DecoderAround, State, to_uint8
+from ..networks.vae.base import DecoderAround, State, pixels_to_frames
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK
 from ..world import Models
 
@@ -57,7 +57,7 @@ class EarlyDecoder(DecoderAround):
             pixels, state = self.whole(functools.partial(self._decoder.decode, latent, state))
             parts.append(pixels)
             if self.on_frames is not None:
-                frames = to_uint8(pixels)[0].cpu().numpy()
+                frames = pixels_to_frames(pixels)[0].cpu().numpy()
                 self.shown = True
                 self.on_frames(frames, time.perf_counter() - began)
         assert state is not None

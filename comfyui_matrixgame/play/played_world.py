@@ -21,7 +21,7 @@ from ..world import Models, Rollout, World, rollout
 from ..world.change import last_frame
 from ..world.models import network_id
 from ..world.start import fill_from_latents
-from ..world.take_over import at_work, taken_over
+from ..world.take_over import take_over_world, world_on_device
 from ..world.world import next_name
 from .changes.made import MadeChange, See, make_change, sees_with
 from .early_frames import Frames, OnFrames, parts_of_block, with_early_frames
@@ -105,7 +105,7 @@ class PlayedWorld:
         if world.batch != 1:
             raise WorldError(f"{world.batch} worlds cannot be played at once; choose one of them.")
         self._check_decoder(models.decoder, world)
-        world = taken_over(models, world)
+        world = take_over_world(models, world)
         self.variant, self.seed, self.start = models.variant, world.seeds[0], world
         self.models, self.counts = models, Counts()
         self._models, self._early = with_early_frames(models)
@@ -293,7 +293,7 @@ class PlayedWorld:
 
     def _copy(self, world: World) -> World:
         """The world on the device, with caches that may be written to."""
-        here = at_work(world, self._models)
+        here = world_on_device(world, self._models)
         return replace(here, caches=[layer.copy() for layer in here.caches])
 
     def _make_room(self, block: int) -> None:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 
-def processor() -> str:
+def processor_name() -> str:
     """The name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()

@@ -23,7 +23,7 @@ class Outlook:
 
     def __str__(self) -> str:
         parts = [f"block {self.at} of {self.of}"]
-        parts += [] if self.seconds is None else [f"{lasting(self.seconds)} left"]
+        parts += [] if self.seconds is None else [f"{time_left(self.seconds)} left"]
         parts += [] if self.rate is None else [f"{self.rate:.3g} frames/s"]
         return ", ".join(parts)
 
@@ -68,7 +68,7 @@ class Pace:
         return Outlook(min(self._done + 1, len(self._due)), len(self._due), left, rate)
 
 
-def lasting(seconds: float) -> str:
+def time_left(seconds: float) -> str:
     """A time that is left, as exactly as anybody wants to know it: 9 s, 2 min 10 s, 1 h 5 min."""
     whole = round(seconds)
     if whole < 60:
@@ -78,7 +78,7 @@ def lasting(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def kept(done: int, of: int, where: str) -> str:
+def cancelled_note(done: int, of: int, where: str) -> str:
     """What a run that was cancelled leaves behind. where: "in ..."."""
     if not done:
         return f"Cancelled in block 1 of {of}; nothing was finished"

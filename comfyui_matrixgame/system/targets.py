@@ -33,20 +33,25 @@ def check_target(
     target = Path(path)
     for role, other in (inputs or {}).items():
         if other is not None and is_same(target, other):
-            raise TargetError(f"{option} {shown(text)} is {role}, and would be overwritten; name another file.")
+            raise TargetError(
+                f"{option} {printable_path(text)} is {role}, and would be overwritten; name another file."
+            )
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:
         mode = None
     except (OSError, ValueError) as error:
-        raise TargetError(f"{option} {shown(text)} cannot be written: {_why(error)}.") from None
+        raise TargetError(f"{option} {printable_path(text)} cannot be written: {_why(error)}.") from None
     if (mode is not None and stat.S_ISDIR(mode)) or text.endswith(("/", os.sep)):
-        raise TargetError(f"{option} {shown(text)} is a folder; name a file in it, such as {_example(target)}.")
+        raise TargetError(
+            f"{option} {printable_path(text)} is a folder; name a file in it, such as {_example(target)}."
+        )
     if mode is not None and not stat.S_ISREG(mode):
-        raise TargetError(f"{option} {shown(text)} is no file but a device or a pipe; name a file.")
+        raise TargetError(f"{option} {printable_path(text)} is no file but a device or a pipe; name a file.")
     if mode is not None and replaceable is not None and target.stat().st_size and not replaceable(target):
         raise TargetError(
-            f"{option} {shown(text)} exists and is no {what} that this program wrote; name another file, or move it."
+            f"{option} {printable_path(text)} exists and is no {what} that this program wrote; name another file, or "
+            "move it."
         )
     check_folder(target.parent, option, text)
     sweep_parts(target)
@@ -57,7 +62,7 @@ def check_folder(folder: Path, option: str, text: str | None = None) -> None:
     """Raise TargetError where no file can be made in a folder, which need not exist yet. text: what was asked for."""
     if why := fault_of(folder):
         raise TargetError(
-            f"{option} {shown(text or str(folder))} cannot be written: {why}; check the folder and free space."
+            f"{option} {printable_path(text or str(folder))} cannot be written: {why}; check the folder and free space."
         )
 
 
@@ -85,7 +90,7 @@ def is_same(one: str | Path, other: str | Path) -> bool:
         return False
 
 
-def shown(text: str) -> str:
+def printable_path(text: str) -> str:
     """A path as it can be printed and sent: names that are not UTF-8 with their bytes, without line breaks, and the
     middle of a very long one left out."""
     text = text.encode("utf-8", "backslashreplace").decode()
@@ -96,11 +101,13 @@ def shown(text: str) -> str:
 def _check_name(text: str, option: str) -> None:
     name = Path(text).name
     if not text.strip() or "\0" in text:
-        raise TargetError(f"{option} {shown(text)!r} is no name of a file.")
+        raise TargetError(f"{option} {printable_path(text)!r} is no name of a file.")
     if len(os.fsencode(name)) > LONGEST_NAME:
-        raise TargetError(f"{option} {shown(text)} has a name longer than {LONGEST_NAME} bytes; choose a shorter one.")
+        raise TargetError(
+            f"{option} {printable_path(text)} has a name longer than {LONGEST_NAME} bytes; choose a shorter one."
+        )
     if sys.platform == "win32" and (name.partition(".")[0].casefold() in DEVICES or set(name) & set(FORBIDDEN)):
-        raise TargetError(f"{option} {shown(text)} is a name that Windows does not take; choose another.")
+        raise TargetError(f"{option} {printable_path(text)} is a name that Windows does not take; choose another.")
 
 
 def _example(folder: Path) -> str:

@@ -21,7 +21,7 @@ from ..actions.script.lexer import ScriptError
 from ..actions.track import blocks_of_rows
 from ..errors import ActionError, ImageError, MatrixGameError, TargetError
 from ..system.files import path_argument, written_whole
-from ..system.targets import check_folder, check_target, is_same, shown
+from ..system.targets import check_folder, check_target, is_same, printable_path
 from ..system.words import counted
 from ..variants import FPS, VARIANTS, default_variant
 from .shared.inputs import load_inputs
@@ -113,12 +113,14 @@ def _check_out(args: argparse.Namespace) -> None:
     inputs = {"the file of the inputs": args.source}
     if args.actions_command == "plot":
         if args.out.suffix.lower() != ".png" and not args.out.is_dir():
-            raise TargetError(f"OUT {shown(str(args.out))}: a plot is written as .png; name it such as walk.png.")
+            raise TargetError(
+                f"OUT {printable_path(str(args.out))}: a plot is written as .png; name it such as walk.png."
+            )
         check_target(args.out, "OUT", inputs, _is_plot, "plot")
     elif (args.to or exporters.KINDS.get(args.out.suffix.lower())) != "npy":
         check_target(args.out, "OUT", inputs, _is_inputs, "file of inputs")
     elif is_same(args.out, args.source):
-        raise TargetError(f"OUT {shown(str(args.out))} is the folder of the inputs; name another.")
+        raise TargetError(f"OUT {printable_path(str(args.out))} is the folder of the inputs; name another.")
     else:
         check_folder(args.out, "OUT")
 

@@ -207,12 +207,12 @@ def _worked_out(args: argparse.Namespace, jobs: JobFile, ledger: Ledger | None) 
             from ..batch.backends.ray_backend import check_address
 
             check_address(args.ray)
-        from ..batch.jobs.models import estimate, files_for, timing_signature
+        from ..batch.jobs.models import estimate_worlds, files_for, timing_signature
 
         found = _devices(args)
         for variant in jobs.variants:
             files = files_for(jobs, variant, found[0])
-            memory = estimate(files, jobs.size, jobs.worlds)
+            memory = estimate_worlds(files, jobs.size, jobs.worlds)
             signature = signature or timing_signature(files, jobs)
         devices = args.workers or len(found)
     measured = Measured(None, {})

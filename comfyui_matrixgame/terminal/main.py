@@ -19,7 +19,7 @@ from ..errors import MatrixGameError
 from ..measure.doctor.last_error import keep_error
 from ..system.files import path_argument
 from ..system.stopping import Stopped, stopping
-from ..system.targets import check_target, shown
+from ..system.targets import check_target, printable_path
 from ..variants import VARIANTS, default_variant
 from .shared.options import Parser, add_models, seed_argument, seed_change
 
@@ -101,7 +101,9 @@ def _unexpected(error: Exception) -> str:
     if isinstance(error, MemoryError) or out_of_memory:
         return "There is not enough memory; use a smaller --size, another --dtype, or end other programs."
     if isinstance(error, OSError) and error.strerror:
-        names = " and ".join(shown(str(name)) for name in (error.filename, error.filename2) if name is not None)
+        names = " and ".join(
+            printable_path(str(name)) for name in (error.filename, error.filename2) if name is not None
+        )
         return f"{names or 'The output'} cannot be read or written: {error.strerror}."
     return f"{type(error).__name__}: {text}. This should not happen: report it with what `matrixgame doctor` says."
 

@@ -21,7 +21,7 @@ from ..media.gif import is_own_gif
 from ..media.video import is_own_video
 from ..memory import tiles_of_state
 from ..networks.vae.base import SPATIAL_STRIDE
-from ..system.targets import check_target, shown
+from ..system.targets import check_target, printable_path
 from ..system.words import counted
 from ..variants import FPS, MOST_BLOCKS, Variant, frames_of_blocks
 from ..weights import Files, find_files, image_features, load_models, plan_for
@@ -113,7 +113,7 @@ def _check_targets(args: argparse.Namespace, files: Files) -> None:
     ending = Path(args.output).suffix.lower()
     if not os.path.isdir(args.output) and ending not in ENDINGS:
         raise TargetError(
-            f"--output {shown(args.output)}: a video is written as .mp4 or .gif; name it such as out.mp4."
+            f"--output {printable_path(args.output)}: a video is written as .mp4 or .gif; name it such as out.mp4."
         )
     inputs = {
         "the start image": args.image,
@@ -134,7 +134,7 @@ def _check_targets(args: argparse.Namespace, files: Files) -> None:
     if args.last_frame:
         if Path(args.last_frame).suffix.lower() != ".png":
             raise TargetError(
-                f"--last-frame {shown(args.last_frame)}: it is written as .png; name it such as last.png."
+                f"--last-frame {printable_path(args.last_frame)}: it is written as .png; name it such as last.png."
             )
         check_target(args.last_frame, "--last-frame", {**inputs, "the file of --world": args.world})
 
@@ -146,7 +146,7 @@ def _is_own(path: Path) -> bool:
 def _say_what_has_no_effect(args: argparse.Namespace) -> None:
     """Say which options others leave without effect."""
     if args.from_world and args.image not in (None, "-"):
-        say(f"the start image {shown(args.image)} beside --from-world: no effect, as the world has begun")
+        say(f"the start image {printable_path(args.image)} beside --from-world: no effect, as the world has begun")
     if args.from_world and args.seed:
         say("--seed beside --from-world: no effect, as the world has its own; --seed-at gives it another")
     held = [name for name, said in (("--keys", args.keys), ("--mouse", args.mouse != "0,0")) if said]
@@ -158,7 +158,10 @@ def _say_what_has_no_effect(args: argparse.Namespace) -> None:
     if not args.continue_clip and clips:
         say(f"{' and '.join(clips)} without --continue-clip: no effect, as no clip is read")
     if args.continue_clip and args.image not in (None, "-"):
-        say(f"the start image {shown(args.image)} beside --continue-clip: no effect, as the world begins with the clip")
+        say(
+            f"the start image {printable_path(args.image)} beside --continue-clip: no effect, as the world "
+            "begins with the clip"
+        )
 
 
 def _inputs(args: argparse.Namespace, variant: Variant) -> tuple[ActionTrack, Timeline | None]:

@@ -21,7 +21,7 @@ from ..errors import ImageError, WorldError
 from ..media.fitting import image_tensor
 from ..networks.generator.kv_cache import copies
 from ..networks.vae import VideoEncoder
-from ..networks.vae.base import State, to_uint8
+from ..networks.vae.base import State, pixels_to_frames
 from ..system.words import counted
 from ..variants import FRAMES_PER_LATENT
 from .block.condition import encode_start
@@ -30,7 +30,7 @@ from .block.passes import clean_pass, rollout_constants
 from .models import Models
 from .recent import RecentBlock, blocks_to_change
 from .start import check_features
-from .take_over import at_work, check_fits, taken_over
+from .take_over import check_fits, take_over_world, world_on_device
 from .world import World
 
 CONTEXT = 1 + 8 * FRAMES_PER_LATENT  # frames before the block that both encodings have seen
@@ -106,7 +106,7 @@ def change_world(models: Models, change: Change, features: Tensor | None = None)
     if change.is_none:
         return change.world
     seen = SEEN_START if features is None else SEEN_CHANGED
-    world = taken_over(models, change.world)
+    world = take_over_world(models, change.world)
     name = hashlib.sha256(f"{world.names[0]}/changed/{change.asked}/{seen}".encode()).hexdigest()
     world = replace(world, names=(name,))
     if features is not None:
@@ -122,7 +122,7 @@ def last_frame(models: Models, world: World) -> Tensor:
     know so many of its last blocks that the frame would be the same to the bit."""
     if world.block and not _unknown_blocks(models, world):
         return _last_frames(models, world)[0][-1]
-    return to_uint8(world.image.unsqueeze(2))[0, 0].cpu()
+    return pixels_to_frames(world.image.unsqueeze(2))[0, 0].cpu()
 
 
 def _unknown_blocks(models: Models, world: World) -> int:
@@ -138,10 +138,10 @@ def _last_frames(models: Models, world: World) -> tuple[Tensor, Tensor | None, S
     state: State | None = None
     for latents in before:
         pixels, state = models.decoder.decode(latents.to(models.device), state)
-        frames = to_uint8(pixels)[0].cpu()
+        frames = pixels_to_frames(pixels)[0].cpu()
         shown = (frames if shown is None else torch.cat([shown, frames]))[-CONTEXT:]
     pixels, _ = models.decoder.decode(last.to(models.device), state)
-    return to_uint8(pixels)[0].cpu(), shown, state
+    return pixels_to_frames(pixels)[0].cpu(), shown, state
 
 
 def changed_frames(own: Tensor, pictures: Tensor, mask: Tensor | None) -> Tensor:
@@ -160,7 +160,7 @@ def _with_last_block(models: Models, world: World, latents: Tensor, state: State
     *before, made = world.recent
     tail = tuple(track.slice(len(track) - TAIL_ROWS) for track in before[-1].rows) if before else None
     caches = copies(world.caches, models.device, models.cache_dtype)
-    start = replace(at_work(replace(world, caches=[]), models), caches=caches, block=world.block - 1, tail=tail)
+    start = replace(world_on_device(replace(world, caches=[]), models), caches=caches, block=world.block - 1, tail=tail)
     after = clean_pass(models, rollout_constants(models, start), start, latents, made.rows)
     _, state = models.decoder.decode(latents, state)
     return replace(after, decoder_state=state, recent=(*before, RecentBlock(latents.cpu(), made.rows)))

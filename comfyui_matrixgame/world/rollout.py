@@ -15,7 +15,7 @@ from ..compute.devices import computes_with_its_models, computing_on
 from ..compute.ops import upload
 from ..errors import WorldError
 from ..networks.generator.graphs import Passes
-from ..networks.generator.kept import let_go, passes_for
+from ..networks.generator.kept import passes_for, release_passes
 from ..networks.generator.kv_cache import Caches, Entries, copies, take_caches
 from ..networks.generator.model import RolloutConstants
 from ..networks.generator.recording import recorder_for
@@ -24,15 +24,15 @@ from ..system.resources import give_back
 from ..variants import LATENTS_PER_BLOCK, NEWEST
 from .block.condition import CONSTANT_FROM
 from .block.finish import Block, Whole, at_once, finish_block
-from .block.inputs import blocks_asked_for, repeated_rows, tracks_for, with_seeds
+from .block.inputs import blocks_of_longest_track, repeated_rows, tracks_for, with_seeds
 from .block.making import Ahead, Making
 from .block.noise import NoiseSource, named_noise, noise_of_block
-from .block.passes import OnPass, PassProgress, begin_block, new_caches, rollout_constants
+from .block.passes import OnPass, PassProgress, begin_block, empty_world_caches, rollout_constants
 from .block.views import with_views
 from .files import state_tensors
 from .models import Models
 from .recent import with_block
-from .take_over import at_work, taken_over
+from .take_over import take_over_world, world_on_device
 from .world import World, next_name
 
 BLOCKS_WORTH_RECORDING = 2  # in fewer, passes are replayed too seldom
@@ -80,10 +80,10 @@ class Rollout:
         whole: Whole,
     ) -> None:
         given = tracks_for(world, tracks)
-        self.blocks = blocks_asked_for(world, given) if blocks is None else blocks
+        self.blocks = blocks_of_longest_track(world, given) if blocks is None else blocks
         if self.blocks < 1:
             raise WorldError("A rollout of zero blocks makes nothing; ask for at least one.")
-        world = taken_over(models, world)
+        world = take_over_world(models, world)
         self.models = models
         self.done = 0
         self._over = False  # whether the rings are another's
@@ -115,7 +115,7 @@ class Rollout:
             return upload(noise_of_block(noise, world), models.device)
 
         self._ahead = Ahead(models.device, self._passes.caches, begin, make_noise)
-        here = at_work(replace(world, caches=[]), models)
+        here = world_on_device(replace(world, caches=[]), models)
         self._world = replace(here, caches=self._passes.caches)
 
     def _passes_from(self, world: World) -> Passes:
@@ -126,7 +126,7 @@ class Rollout:
         made: list[Caches] = []
 
         def new() -> Caches:
-            made.append(copies(world.caches, models.device, models.cache_dtype) or new_caches(models, world))
+            made.append(copies(world.caches, models.device, models.cache_dtype) or empty_world_caches(models, world))
             return made[0]
 
         passes = passes_for(models.generator, self, recorder, kind, models.device, new, worthwhile)
@@ -206,7 +206,7 @@ class Rollout:
             self._before = replace(self._before, caches=world.caches)  # see step_back
             if self._gone is not None:  # other slots than in the world that is handed out
                 self._before = self._own(self._before)
-        let_go(self.models.generator, self._passes, for_good)
+        release_passes(self.models.generator, self._passes, for_good)
         del self._passes, self._ahead
 
     @property

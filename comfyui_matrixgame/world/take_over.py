@@ -18,7 +18,7 @@ from .world import World
 log = logging.getLogger(__name__)
 
 
-def taken_over(models: Models, world: World) -> World:
+def take_over_world(models: Models, world: World) -> World:
     """A world that goes on with these models, by their name. Where it comes from a device that computes in another
     dtype the next blocks have other numbers than there, so its own name changes as well.
 
@@ -33,13 +33,13 @@ def taken_over(models: Models, world: World) -> World:
     return replace(world, models_id=models_id, names=names)
 
 
-def at_work(world: World, models: Models) -> World:
+def world_on_device(world: World, models: Models) -> World:
     """The world with its tensors where they are worked on; the states of tiles stay in main memory between blocks."""
     here = replace(world, decoder_state=None).to(models.device)
-    return replace(here, decoder_state=state_at_work(world.decoder_state, models))
+    return replace(here, decoder_state=state_on_device(world.decoder_state, models))
 
 
-def state_at_work(state: State | None, models: Models) -> State | None:
+def state_on_device(state: State | None, models: Models) -> State | None:
     """The same for a decoder's state alone."""
     place = models.decoder.state_device or models.device
     return None if state is None else tuple(tensor.to(place) for tensor in state)

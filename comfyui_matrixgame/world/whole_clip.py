@@ -16,8 +16,8 @@ from ..networks.generator.schedule import SHIFT, TABLE_SIZE
 from ..networks.vae import VideoEncoder
 from ..networks.vae.base import LATENT_CHANNELS
 from ..variants import FRAMES_PER_LATENT, LATENTS_PER_BLOCK, Variant
-from .block.condition import CONSTANT_FROM, block_condition, encode_start, masked, with_condition
-from .block.inputs import block_windows, inputs_of, with_seeds
+from .block.condition import CONSTANT_FROM, block_condition, encode_start, masked_condition, with_condition
+from .block.inputs import block_windows, track_for_variant, with_seeds
 from .block.noise import NoiseSource, named_noise
 from .models import Models
 from .world import World
@@ -35,7 +35,7 @@ def clip_inputs(variant: Variant, track: ActionTrack, blocks: int, device: torch
     """What the network reads of a track, which has a row for each frame; a short one repeats its last. Raises
     WorldError where its inputs are not the variant's."""
     frames = LATENTS_PER_BLOCK * blocks
-    rows = inputs_of(variant, track).padded(FRAMES_PER_LATENT * (frames - 1) + 1)
+    rows = track_for_variant(variant, track).padded(FRAMES_PER_LATENT * (frames - 1) + 1)
     return block_windows(None, [rows], device, frames)
 
 
@@ -44,7 +44,7 @@ def clip_condition(vae: VideoEncoder, image: Tensor, blocks: int) -> Tensor:
     frames = LATENTS_PER_BLOCK * blocks
     with computing_on(vae.input_device):
         condition, _ = encode_start(vae, image, min(frames, CONSTANT_FROM + 1))
-    return masked(condition, 0, frames)
+    return masked_condition(condition, 0, frames)
 
 
 @computes

@@ -16,7 +16,7 @@ import torch.nn as nn
 from torch import Tensor
 from tqdm import tqdm
 
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 from comfyui_matrixgame.networks.vae.wan import WanVAE
 from comfyui_matrixgame.variants import frames_of_blocks
 
@@ -61,7 +61,7 @@ def train_decoder(run: Run, preset: Preset, source: Source, seed: int = 0) -> No
         rows = []
         for clip, pair in zip(frames[:3], latents[:3], strict=True):
             with torch.no_grad():
-                decoded = to_uint8(decode_clip(vae, pair.to(run.device)).float()).cpu()
+                decoded = pixels_to_frames(decode_clip(vae, pair.to(run.device)).float()).cpu()
             rows += [clip.numpy(), *decoded.numpy()]
         draw_strip(rows, path, columns=9)
 

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from comfyui_matrixgame.networks.generator.model import Generator
 from comfyui_matrixgame.networks.generator.schedule import Schedule
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 
 from .config import Preset
@@ -184,7 +184,7 @@ def psnr_by_block(model: Generator, vae, preset: Preset, source: Source, device:
     clip: Clip = next(batches(source, range(HELD_OUT), preset.clip_frames, HELD_OUT))
     clips = clips_of(encode_clips(clip, vae, make_vision(preset).to(device), device), device)
     made = sample(model.eval(), clips)
-    frames = torch.cat([to_uint8(vae.decode(part)[0]).cpu() for part in made.split(16)])
+    frames = torch.cat([pixels_to_frames(vae.decode(part)[0]).cpu() for part in made.split(16)])
     errors = (frames.float() - clip.frames.cpu().float()).square().mean(dim=(0, 2, 3, 4))
     blocks = errors[9:].unflatten(0, (-1, 12)).mean(dim=1)
     return [round(10 * float(torch.log10(255**2 / e)), 2) for e in [errors[:9].mean(), *blocks]]

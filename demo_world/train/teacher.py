@@ -14,7 +14,7 @@ from torch import Tensor
 from comfyui_matrixgame.compute.ops import upload
 from comfyui_matrixgame.networks.generator.model import Generator
 from comfyui_matrixgame.networks.generator.schedule import SHIFT, Schedule, clean_latents, renoise
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 from comfyui_matrixgame.variants import LATENTS_PER_BLOCK, UNIVERSAL
 
 from .config import Preset
@@ -168,5 +168,5 @@ def draw_rollouts(model: Generator, vae, clips: LatentClips, path: Path) -> None
     made = sample(model, clips)
     rows = []
     for true, own in zip(clips.latents, made, strict=True):
-        rows += [to_uint8(vae.decode(x[None])[0])[0].cpu().numpy() for x in (true, own)]
+        rows += [pixels_to_frames(vae.decode(x[None])[0])[0].cpu().numpy() for x in (true, own)]
     draw_strip(rows, path, columns=9)

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 from comfyui_matrixgame.networks.vae.wan import WanVAE
 
 from .config import Preset
@@ -51,7 +51,7 @@ def train_images(run: Run, preset: Preset, source: Source, seed: int = 0) -> Non
         pixels = pool.pixels(9, 1, 0)
         with torch.no_grad(), still_frames():
             decoded = decode_clip(vae, encode_clip(vae, pixels))
-        draw_strip([to_uint8(x.transpose(0, 2))[0].cpu().numpy() for x in (pixels, decoded)], path)
+        draw_strip([pixels_to_frames(x.transpose(0, 2))[0].cpu().numpy() for x in (pixels, decoded)], path)
 
     with still_frames():
         train(run, vae, loss_of, picture=picture)
@@ -146,7 +146,7 @@ def _picture(vae: WanVAE, source: Source, path: Path) -> None:
     for number in (1, 2, 3):
         clip = source.clip(number, CLIP)
         decoded = vae.decode(vae.encode(to_pixels(clip.frames[None]))[0])[0]
-        rows += [clip.frames.cpu().numpy(), to_uint8(decoded)[0].cpu().numpy()]
+        rows += [clip.frames.cpu().numpy(), pixels_to_frames(decoded)[0].cpu().numpy()]
     draw_strip(rows, path, columns=9)
 
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 from comfyui_matrixgame.batch.backends.comfyui.workflow import (
     default_workflow,
-    fill,
+    fill_workflow,
     for_every_host,
     for_host,
     model_values,
@@ -213,7 +213,7 @@ def test_files_that_are_no_job_files(folder: Path) -> None:
 def test_comfyui_servers_are_asked_for_the_loras(folder: Path) -> None:
     models = 'models: {generator: g, vae: v, clip: c, lora: [a.safetensors, "b.safetensors:0.5"]}'
     jobs = read(folder, f"images: a.png\nscripts: w 9f\n{models}\n")
-    workflow = fill(default_workflow(jobs, False, ("mp4",)), {**model_values(jobs, "universal"), "name": "n"})
+    workflow = fill_workflow(default_workflow(jobs, False, ("mp4",)), {**model_values(jobs, "universal"), "name": "n"})
     chain = [("world", "lora2"), ("lora2", "lora1"), ("lora1", "generator")]
     assert all(workflow[node]["inputs"]["model"] == [before, 0] for node, before in chain)
     asked = [(workflow[f"lora{i}"]["inputs"]["file"], workflow[f"lora{i}"]["inputs"]["strength"]) for i in (1, 2)]

@@ -122,7 +122,7 @@ def test_a_cluster_that_is_gone_is_said(cluster: Any, folder: Path, monkeypatch:
         lambda _: remote.remote(),
         lambda actor, items: actor.work.remote(items),
         1,
-        answers=lambda: ray_backend.listens(next(heads)),
+        answers=lambda: ray_backend.is_listening(next(heads)),
     )
     actor = busy._actors[0]
     items = iter([1])

@@ -36,11 +36,11 @@ ray = pytest.importorskip("ray")
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    from comfyui_matrixgame.batch.backends.ray_backend import connect
+    from comfyui_matrixgame.batch.backends.ray_backend import join_cluster
 
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ.update({"RAY_worker_niceness": "0"})  # else they starve where other tests run beside them
-    connect("local", 2)
+    join_cluster("local", 2)
     yield
     ray.shutdown()
 

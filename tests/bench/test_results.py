@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from comfyui_matrixgame.measure.check import faults
+from comfyui_matrixgame.measure.check import report_faults
 from comfyui_matrixgame.measure.clock import Spread, sustained
 
 ROOT = Path(__file__).parents[2]
@@ -31,20 +31,20 @@ def good() -> dict[str, Any]:
         run["parts"][0]["of_limit"] = 0.9
         run["pass"] = {**run["block"], "count": 20}
         run["transformer_only_fps"] = 130.0
-    assert faults(report) == []
+    assert report_faults(report) == []
     return report
 
 
 @pytest.mark.parametrize("path", reports(), ids=lambda path: path.stem)
 def test_published_reports_have_no_faults(path: Path) -> None:
-    assert faults(json.loads(path.read_text())) == []
+    assert report_faults(json.loads(path.read_text())) == []
 
 
 def test_what_may_not_be_published_is_named(good: dict[str, Any]) -> None:
     def of(**changes: Any) -> str:
         report = copy.deepcopy(good)
         report["runs"][0] |= changes
-        return " ".join(faults(report))
+        return " ".join(report_faults(report))
 
     run = good["runs"][0]
     assert "129% of the limit" in of(parts=[{"part": "decode", "ms": 1.0, "gflop": 1.0, "of_limit": 1.29}])
@@ -54,7 +54,7 @@ def test_what_may_not_be_published_is_named(good: dict[str, Any]) -> None:
     assert "of 3 passes" in of(**{"pass": {**run["pass"], "count": 3}})
     without = copy.deepcopy(good)
     del without["runs"][0]["decoder"]
-    assert "without the decoder" in " ".join(faults(without))
+    assert "without the decoder" in " ".join(report_faults(without))
 
 
 def test_the_page_on_speed_says_what_was_measured() -> None:

@@ -17,7 +17,7 @@ from comfyui_matrixgame.errors import ImageError, VideoError
 from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter, part_of, read_video, video_tensor
-from comfyui_matrixgame.networks.vae.base import to_uint8
+from comfyui_matrixgame.networks.vae.base import pixels_to_frames
 
 
 def png(image: Image.Image, **options: object) -> bytes:
@@ -192,7 +192,7 @@ def test_frames_come_back(tmp_path: Path) -> None:
         writer.write(torch.from_numpy(smooth))
     tensor = video_tensor(read_video(tmp_path / "v.mp4", 1, 3))
     assert tensor.shape == (3, 3, 48, 64)
-    back = to_uint8(tensor[None])[0].numpy()
+    back = pixels_to_frames(tensor[None])[0].numpy()
     assert np.abs(back.astype(int) - smooth[1:4]).mean() < 3
 
 

@@ -19,7 +19,7 @@ from comfyui_matrixgame.checkpoints.builtin import start_images
 from comfyui_matrixgame.errors import TargetError
 from comfyui_matrixgame.media.gif import GifWriter, is_own_gif
 from comfyui_matrixgame.media.video import VideoWriter, is_own_video, part_of, read_video
-from comfyui_matrixgame.system.targets import check_target, shown
+from comfyui_matrixgame.system.targets import check_target, printable_path
 from comfyui_matrixgame.terminal import render
 from comfyui_matrixgame.terminal.main import main
 
@@ -192,9 +192,9 @@ def test_weights_in_another_layout(tmp_path: Path, capsys: pytest.CaptureFixture
 
 
 def test_names_that_cannot_be_shown() -> None:
-    assert shown(os.fsdecode(b"caf\xe9.mp4")) == "caf\\udce9.mp4"
-    assert shown("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
-    assert len(shown("x" * 5000)) < 200
+    assert printable_path(os.fsdecode(b"caf\xe9.mp4")) == "caf\\udce9.mp4"
+    assert printable_path("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
+    assert len(printable_path("x" * 5000)) < 200
     for name in ("", " ", "a\0b"):
         with pytest.raises(TargetError, match="no name of a file"):
             check_target(name, "--output")

@@ -9,7 +9,7 @@ import torch
 
 from comfyui_matrixgame.errors import ImageError
 from comfyui_matrixgame.networks.vae import TinyDecoder, WanVAE
-from comfyui_matrixgame.networks.vae.base import denormalise, normalise, to_uint8
+from comfyui_matrixgame.networks.vae.base import denormalise, normalise, pixels_to_frames
 
 from ..support.networks import golden, largest_difference, manifest, shapes_of, stream, weights
 
@@ -115,7 +115,7 @@ def test_normalisation_is_its_own_inverse() -> None:
 
 def test_to_uint8_rounds_and_clamps() -> None:
     pixels = torch.tensor([-2.0, -1.0, 0.0, 0.999, 5.0]).reshape(1, 1, 1, 1, 5).expand(1, 3, 1, 1, 5)
-    assert to_uint8(pixels)[0, 0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
+    assert pixels_to_frames(pixels)[0, 0, 0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
 @pytest.mark.parametrize("shape", [(1, 3, 2, 64, 96), (1, 3, 1, 63, 96), (1, 3, 0, 64, 96)])

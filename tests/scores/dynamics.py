@@ -7,7 +7,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from comfyui_matrixgame.networks.inverse_dynamics import InverseDynamics, Sizes, unused
+from comfyui_matrixgame.networks.inverse_dynamics import InverseDynamics, Sizes, unused_weights
 
 from ..support.networks import shapes_of, weight
 
@@ -18,7 +18,7 @@ def layout(sizes: Sizes) -> dict[str, list[int]]:
     """Name -> shape of a file of weights."""
     with torch.device("meta"):
         network = InverseDynamics(sizes)
-    return shapes_of(network) | {name: list(shape) for name, shape in unused(sizes).items()}
+    return shapes_of(network) | {name: list(shape) for name, shape in unused_weights(sizes).items()}
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from comfyui_matrixgame.errors import CheckpointError
-from comfyui_matrixgame.networks.inverse_dynamics import PUBLISHED, InverseDynamics, degrees, sizes_of
+from comfyui_matrixgame.networks.inverse_dynamics import PUBLISHED, InverseDynamics, degrees_of_bins, network_sizes
 from comfyui_matrixgame.scores.weighted import inverse_dynamics
 from comfyui_matrixgame.scores.weighted.inverse_dynamics import WatchedFilm, as_seen, load_inverse_dynamics
 from comfyui_matrixgame.scores.weighted.predicted import NAMES, accuracies
@@ -57,12 +57,12 @@ def test_the_numbers_are_those_of_the_published_code(network: InverseDynamics) -
     assert largest_difference(buttons, answer["buttons"]) < TOLERANCE
     assert largest_difference(camera, answer["camera"]) < TOLERANCE
     assert torch.equal(found.buttons.argmax(-1), answer["pressed"].long())
-    assert largest_difference(degrees(found.camera.argmax(-1)), answer["degrees"]) < 1e-12
+    assert largest_difference(degrees_of_bins(found.camera.argmax(-1)), answer["degrees"]) < 1e-12
 
 
 def test_names_and_shapes_are_those_of_the_published_network() -> None:
     published = manifest("inverse_dynamics")
-    assert sizes_of(published) == PUBLISHED
+    assert network_sizes(published) == PUBLISHED
     assert layout(PUBLISHED) == published
     assert sum(int(np.prod(shape)) for shape in published.values()) == 482_330_046
 
@@ -73,7 +73,7 @@ def test_a_frame_is_resized_as_opencv_does() -> None:
 
 
 def test_bins_of_the_camera_are_finer_around_no_turn() -> None:
-    found = degrees(torch.arange(11))
+    found = degrees_of_bins(torch.arange(11))
     assert torch.allclose(found, -found.flip(0))
     assert [round(value, 3) for value in found[5:].tolist()] == [0, 0.615, 1.609, 3.215, 5.809, 10]
 
@@ -105,7 +105,7 @@ def test_a_long_film_is_seen_in_chunks_of_which_the_last_reaches_back(
     whole = as_seen(frames)
     with torch.inference_mode():
         turns = [network(whole[a:b]).camera[-new:] for a, b, new in ((0, 8, 8), (8, 16, 8), (12, 20, 4))]
-    assert found.camera == pytest.approx(degrees(torch.cat(turns).argmax(-1)).numpy())
+    assert found.camera == pytest.approx(degrees_of_bins(torch.cat(turns).argmax(-1)).numpy())
     assert len(found.keys["jump"]) == 20
     assert seen == sorted(seen)
     assert seen[-1] == 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from comfyui_matrixgame.system.pace import Pace, kept, lasting
+from comfyui_matrixgame.system.pace import Pace, cancelled_note, time_left
 
 
 def pace(due: list[str], **known: float) -> Pace:
@@ -48,9 +48,9 @@ def test_one_slow_block_changes_little() -> None:
     [(0.2, "1 s"), (9.4, "9 s"), (59.4, "59 s"), (60, "1 min 0 s"), (134, "2 min 10 s"), (3900, "1 h 5 min")],
 )
 def test_a_time_is_as_exact_as_one_wants_to_know(seconds: float, said: str) -> None:
-    assert lasting(seconds) == said
+    assert time_left(seconds) == said
 
 
 def test_what_a_cancelled_run_keeps() -> None:
-    assert kept(0, 11, "here") == "Cancelled in block 1 of 11; nothing was finished"
-    assert kept(1, 11, "here") == "Cancelled in block 2 of 11; 1 block kept here, and Run goes on from there"
+    assert cancelled_note(0, 11, "here") == "Cancelled in block 1 of 11; nothing was finished"
+    assert cancelled_note(1, 11, "here") == "Cancelled in block 2 of 11; 1 block kept here, and Run goes on from there"

@@ -15,7 +15,7 @@ from ...variants import Variant
 from ...weights import Files
 from ...world import Models, PassProgress
 from ...world.world import ENGINE_VERSION
-from ..jobs.models import files_for, ids_of, load_all, signature, timing_signature
+from ..jobs.models import files_for, files_signature, ids_of, load_all, timing_signature
 from ..jobs.products import Job
 from ..jobs.settings import JobFile
 from ..jobs.task import ModelIds, Source, Task, last_name, read_source, result_key
@@ -60,7 +60,7 @@ class LocalBackend:
         ]
         for thread in threads:
             thread.start()
-        groups, waiting, more = grouped(feed, self.jobs.worlds), 0, True
+        groups, waiting, more = group_tasks(feed, self.jobs.worlds), 0, True
         try:
             while more or waiting:
                 while more and not inbox.full():
@@ -94,7 +94,7 @@ class LocalBackend:
             renderer: Renderer | None = None
             while (group := inbox.get()) is not None and not stop.is_set():
                 renderer = renderer or Renderer(self._load(index), self.jobs.worlds, self._cache)
-                render_group(renderer, group, [source_of(task) for task in group], thread, stop, on_pulse)
+                render_group(renderer, group, [start_of_task(task) for task in group], thread, stop, on_pulse)
         except Interrupted:
             pass
         except BaseException as error:
@@ -129,7 +129,7 @@ def render_group(
         if (fault := device_fault(error)) is not None and not is_out_of_memory(error):
             raise fault from error  # the next job would fail like this one, and all after it
         for result in results:
-            result.fail(failure(error, renderer.worlds))
+            result.fail(failure_line(error, renderer.worlds))
 
 
 class ResultThread:
@@ -194,7 +194,7 @@ class OpenResult:
         except DiskFull as error:
             self._end(Outcome(self.task, None, str(error), fatal=True))
         except Exception as error:  # whatever a disk or an encoder may say: the next job goes on
-            self._end(Outcome(self.task, None, sentence(error)))
+            self._end(Outcome(self.task, None, error_line(error)))
 
     def _end(self, outcome: Outcome) -> None:
         if self._over:
@@ -230,7 +230,7 @@ def remembered_ids(
     files: Files, attention: str, ask: Callable[[], ModelIds], note: Notes, put_note: PutNote
 ) -> ModelIds:
     """The ids of the networks, from the last run with these files and this attention where there was one."""
-    name = f"identity:{ENGINE_VERSION}/{signature(files)}/{attention}"
+    name = f"identity:{ENGINE_VERSION}/{files_signature(files)}/{attention}"
     noted = note(name)
     if noted is None:
         noted = ask()
@@ -238,7 +238,7 @@ def remembered_ids(
     return ModelIds(*noted)
 
 
-def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:
+def group_tasks(feed: Feed, worlds: int) -> Iterator[list[Task]]:
     """Tasks in groups that can run as one batch: as many blocks, as many behind them, at most `worlds` of them."""
     group: list[Task] = []
     while (task := feed.take()) is not None:
@@ -253,23 +253,23 @@ def grouped(feed: Feed, worlds: int) -> Iterator[list[Task]]:
         yield group
 
 
-def source_of(task: Task) -> Source:
+def start_of_task(task: Task) -> Source:
     """The start that travels with a task."""
     if task.source is None:
         raise BatchError("The task came without its start.")
     return task.source
 
 
-def failure(error: BaseException, together: int) -> str:
+def failure_line(error: BaseException, together: int) -> str:
     """Why a job has no result, in a line; says what helps where memory is short."""
-    text = sentence(error)
+    text = error_line(error)
     if is_out_of_memory(error):
         helps = f"fewer `worlds` than {together}, " if together > 1 else ""
         text = f"There is not enough memory for this job; use {helps}a smaller size or dtype, or a tiny decoder."
     return text
 
 
-def sentence(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in a line."""
     text = " ".join(str(error).split())[:500]
     return text if isinstance(error, MatrixGameError) else f"{type(error).__name__}: {text}"

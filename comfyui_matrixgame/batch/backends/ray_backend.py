@@ -24,7 +24,7 @@ from ..results.ledger import Ledger
 from ..results.result import Result
 from ..results.store import Store, open_store
 from .backend import Feed, OnPulse, Outcome, Pulse
-from .local import ResultThread, grouped, make_task, remembered_ids, render_group, source_of
+from .local import ResultThread, group_tasks, make_task, remembered_ids, render_group, start_of_task
 from .renderer import Renderer, open_cache
 
 try:
@@ -102,7 +102,7 @@ class RayBackend:
         retries: int,
     ) -> None:
         self.jobs, self.store = jobs, store
-        connect(address, workers)
+        join_cluster(address, workers)
         resources = ray.cluster_resources()
         on_gpu = resources.get("GPU", 0) >= 1 and (not devices or devices[0].startswith("cuda"))
         cpus = int(resources.get("CPU", 1))
@@ -116,7 +116,7 @@ class RayBackend:
         self._pulse: OnPulse = lambda pulse: None
         self._sources: dict[str, Any] = {}
         self._pool = Pool(
-            self._start, self._send, size, retries, on_look=self._looked, answers=partial(listens, _head(address))
+            self._start, self._send, size, retries, on_look=self._looked, answers=partial(is_listening, _head(address))
         )
         self._ids = remembered_ids(self._files, jobs.models.attention, self._ask_ids, ledger.note, ledger.put_note)
 
@@ -128,7 +128,7 @@ class RayBackend:
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         self._pulse = on_pulse
-        groups = grouped(feed, self.jobs.worlds)
+        groups = group_tasks(feed, self.jobs.worlds)
         try:
             for group, answer in self._pool.run(lambda: next(groups, None)):
                 lost = isinstance(answer, Lost)
@@ -147,7 +147,7 @@ class RayBackend:
         return actor.work.remote(bare, places, *refs)
 
     def _source(self, task: Task) -> Any:
-        source = source_of(task)
+        source = start_of_task(task)
         if source.name not in self._sources:
             self._sources[source.name] = ray.put(source)
             while len(self._sources) > PUT_SOURCES:
@@ -162,7 +162,7 @@ class RayBackend:
         return ray.get(self._pool.first().ids.remote())
 
 
-def connect(address: str, workers: int | None = None) -> None:
+def join_cluster(address: str, workers: int | None = None) -> None:
     """Join a cluster, or begin one on this machine; raises BatchError where none answers."""
     if ray.is_initialized():
         return
@@ -183,7 +183,7 @@ def connect(address: str, workers: int | None = None) -> None:
         ) from None
 
 
-def listens(address: str) -> bool:
+def is_listening(address: str) -> bool:
     """Whether something listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:

@@ -16,7 +16,7 @@ from ...errors import BatchError, ImageError
 from ...media.fitting import HEIGHT, WIDTH, check_size
 from ...variants import FPS, MOST_BLOCKS, VARIANTS, default_variant, get_variant
 from .job_text import read_values
-from .located_values import Value, shown
+from .located_values import Value, quoted_value
 from .models import variant_in_file
 from .output_names import check_names, default_template, parse_template
 from .patterns import home_path
@@ -48,7 +48,7 @@ def read_job_file(path: str | Path, output: str | None = None, cache: str | None
         if name not in SETTINGS and name not in AXES:
             value.fail(f"there is no setting '{name}'; use {', '.join((*SETTINGS, *AXES[:-1]))}.")
     if "version" in top and top["version"].data != "1":
-        top["version"].fail(f"this program reads version 1 of job files, got {shown(top['version'].data)}.")
+        top["version"].fail(f"this program reads version 1 of job files, got {quoted_value(top['version'].data)}.")
     folder = path.parent
     models = _models(top["models"]) if "models" in top else ModelPaths({})
     size = _size(top["size"]) if "size" in top else _trained_size(top.get("models"), models, folder)
@@ -212,7 +212,7 @@ def _trained_size(value: Value | None, models: ModelPaths, folder: Path) -> tupl
 def _size(value: Value) -> tuple[int, int]:
     parts = value.text("size").lower().replace("\u00d7", "x").split("x")
     if len(parts) != 2 or not all(part.strip().isdecimal() and len(part) < 9 for part in parts):
-        value.fail(f"size is WIDTHxHEIGHT such as {WIDTH}x{HEIGHT}, got {shown(value.data)}.")
+        value.fail(f"size is WIDTHxHEIGHT such as {WIDTH}x{HEIGHT}, got {quoted_value(value.data)}.")
     width, height = (int(part) for part in parts)
     try:
         check_size(height, width)
@@ -228,7 +228,7 @@ def _keep(value: Value | None, overlay: Overlay | None) -> tuple[str, ...]:
     for entry in value.list():
         name = {"jpg": "jpeg", "frames": "png", "worlds": "world"}.get(str(entry.data), str(entry.data))
         if name not in KEEP:
-            entry.fail(f"what is kept is any of {', '.join(KEEP)}, got {shown(entry.data)}.")
+            entry.fail(f"what is kept is any of {', '.join(KEEP)}, got {quoted_value(entry.data)}.")
         names.append(name)
     if not names and overlay is None:
         value.fail(f"nothing would be kept; name at least one of {', '.join(KEEP)}.")
@@ -246,7 +246,7 @@ def _overlay(value: Value | None) -> Overlay | None:
         fields = known_fields(value, "overlay", ("style", "position"))
         overlay = Overlay(**{name: field.text(name) for name, field in fields.items()})
     if overlay.style not in STYLES or overlay.position not in POSITIONS:
-        value.fail(f"overlay is one of {', '.join(STYLES)}, at {', '.join(POSITIONS)}; got {shown(value.data)}.")
+        value.fail(f"overlay is one of {', '.join(STYLES)}, at {', '.join(POSITIONS)}; got {quoted_value(value.data)}.")
     return overlay
 
 
@@ -280,12 +280,12 @@ def _lengths(value: Value) -> list[int | None]:
     for entry in value.list():
         match = _LENGTH.fullmatch(str(entry.data).strip())
         if match is None:
-            entry.fail(f"a length is blocks, or such as 5b, 10s or 250f; got {shown(entry.data)}.")
+            entry.fail(f"a length is blocks, or such as 5b, 10s or 250f; got {quoted_value(entry.data)}.")
         number, unit = min(float(match[1]), 1e9), match[2] or "b"  # more than any length, but a number of rows
         rows = round(number * FPS) if unit == "s" else round(number)
         blocks = int(number) if unit == "b" else blocks_of_rows(rows)
         if not 1 <= blocks <= MOST_BLOCKS or (unit == "b" and number != blocks):
-            entry.fail(f"a length is 1 to {MOST_BLOCKS:,} whole blocks, got {shown(entry.data)}.")
+            entry.fail(f"a length is 1 to {MOST_BLOCKS:,} whole blocks, got {quoted_value(entry.data)}.")
         found.append(blocks)
     if not found:
         value.fail("there are no lengths; name at least one.")

@@ -45,7 +45,7 @@ class Value:
     def items(self, what: str) -> dict[str, Value]:
         """The entries of a dict; raises BatchError for any other value."""
         if not isinstance(self.data, dict):
-            self.fail(f"{what} needs `key: value` lines, got {shown(self.data)}.")
+            self.fail(f"{what} needs `key: value` lines, got {quoted_value(self.data)}.")
         return self.data
 
     def list(self) -> list[Value]:
@@ -58,18 +58,18 @@ class Value:
             return self.written
         if not isinstance(self.data, str) or self.data == "":
             hint = "; in YAML ~ alone is nothing, so put it in quotes" if self.written == "~" else ""
-            self.fail(f"{what} needs text, got {shown(self.data)}{hint}.")
+            self.fail(f"{what} needs text, got {quoted_value(self.data)}{hint}.")
         return self.data
 
     def whole(self, what: str, least: int = 0) -> int:
         """A whole number of at least `least`, in plain digits; raises BatchError for anything else."""
         text = self.data.strip() if isinstance(self.data, str) else ""
         if not _DIGITS.fullmatch(text) or len(text) >= MAX_DIGITS or int(text) < least:
-            self.fail(f"{what} needs a whole number of {least} or more, got {shown(self.data)}.")
+            self.fail(f"{what} needs a whole number of {least} or more, got {quoted_value(self.data)}.")
         return int(text)
 
 
-def shown(data: Any) -> str:
+def quoted_value(data: Any) -> str:
     """A value as a message quotes it."""
     if isinstance(data, dict):
         return "a group of keys"

@@ -90,7 +90,7 @@ def load_all(files: Files, attention: str) -> Models:
     return models
 
 
-def signature(files: Files) -> str:
+def files_signature(files: Files) -> str:
     """Stands for the files and the dtypes that they are computed in, without reading weights."""
     parts: list[object] = [files.dtype, files.device.type]
     loras = [lora.file.path for lora in files.loras]
@@ -106,7 +106,7 @@ def signature(files: Files) -> str:
 def timing_signature(files: Files, jobs: JobFile) -> str:
     """Stands for what decides how long a block takes and how large its files are."""
     steps = "" if files.variant.described_as is None else f"/{files.variant.settings}"
-    return f"{signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}{steps}"
+    return f"{files_signature(files)}/{jobs.size}/{jobs.worlds}/{jobs.models.attention}{steps}"
 
 
 def ids_of(models: Models) -> ModelIds:
@@ -115,7 +115,7 @@ def ids_of(models: Models) -> ModelIds:
     return ModelIds(models.id(), network_id(models.decoder), tower)
 
 
-def estimate(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:
+def estimate_worlds(files: Files, size: tuple[int, int], worlds: int) -> MemoryEstimate:
     """Memory on each device with that many worlds at once."""
     found = estimate_for(files, *size, batch=worlds)
     tower = 2 * _tower_weights(files.vision) if files.vision is not None else 0

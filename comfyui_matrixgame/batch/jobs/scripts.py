@@ -21,7 +21,7 @@ from ...actions.track import ActionTrack
 from ...errors import ActionError, BatchError, MatrixGameError
 from ...system.text_files import cannot_be_read, read_text_file
 from ...variants import get_variant
-from .located_values import Value, shown
+from .located_values import Value, quoted_value
 from .patterns import find_files
 
 MOST_SEEDS = 10**12  # of a range
@@ -199,7 +199,7 @@ def _is_range(entry: Value) -> bool:
 def _bench_range(entry: Value) -> BenchScripts:
     match = _BENCH.fullmatch(str(entry.data).strip())
     if match is None or int(match[1]) > int(match[2]):
-        entry.fail(f"{shown(entry.data)} should be bench:FIRST..LAST or bench:FIRST..LAST:ROWS.")
+        entry.fail(f"{quoted_value(entry.data)} should be bench:FIRST..LAST or bench:FIRST..LAST:ROWS.")
     if int(match[2]) - int(match[1]) >= MOST_SEEDS:
         entry.fail(f"a range has at most {MOST_SEEDS:,} seeds, got {match[1]}..{match[2]}.")
     rows = int(match[3] or BENCH_ROWS)
@@ -221,9 +221,9 @@ def _scripts_of(entry: Value, folder: Path) -> Iterator[Script]:
     elif text.startswith("bench:"):
         match = _BENCH.fullmatch(text.strip())
         if match is None:
-            entry.fail(f"{shown(text)} should be bench:SEED or bench:SEED:ROWS.")
+            entry.fail(f"{quoted_value(text)} should be bench:SEED or bench:SEED:ROWS.")
         yield Script(label or f"bench{match[1]}", "bench", match[1], rows=int(match[3] or BENCH_ROWS))
-    elif paths := files_of(entry, text, folder):
+    elif paths := files_named(entry, text, folder):
         for path in paths:
             yield from _file_scripts(entry, path, label if len(paths) == 1 else None, kind)
     elif _looks_like_a_path(text):
@@ -243,7 +243,7 @@ def _named(entry: Value) -> tuple[Value, str | None, str | None]:
     label = plain_name(fields["name"].text("the name of a script")) if "name" in fields else None
     kind = fields["format"].text("the format of a script") if "format" in fields else None
     if kind is not None and kind not in KINDS:
-        fields["format"].fail(f"there is no format {shown(kind)}; use {', '.join(KINDS)}.")
+        fields["format"].fail(f"there is no format {quoted_value(kind)}; use {', '.join(KINDS)}.")
     return fields.get("text") or fields["file"], label, kind
 
 
@@ -263,7 +263,7 @@ def _file_scripts(entry: Value, path: Path, label: str | None, kind: str | None)
     yield Script(name, "file", str(path), format=kind)
 
 
-def files_of(entry: Value, text: str, folder: Path) -> list[Path]:
+def files_named(entry: Value, text: str, folder: Path) -> list[Path]:
     """What a path or pattern names, as `patterns.find_files`; its errors have the line of the entry."""
     try:
         return find_files(text, folder)

@@ -13,7 +13,7 @@ from ...media.images import ENDINGS, check_picture
 from ...system.words import counted
 from ...variants import FPS, frames_of_blocks
 from .located_values import Value
-from .scripts import Script, files_of, plain_name
+from .scripts import Script, files_named, plain_name
 
 MOST_NAMED = 8  # files in one sentence
 
@@ -44,7 +44,7 @@ def read_images(value: Value, folder: Path, size: tuple[int, int], notes: dict[s
             source = fields["file"]
             label = plain_name(fields["name"].text("the name of an image")) if "name" in fields else None
         text = source.text("an image")
-        named = files_of(source, text, folder)
+        named = files_named(source, text, folder)
         said = {} if notes is None else notes
         paths = list(_pictures(source, named, said))
         if not paths:
@@ -80,11 +80,11 @@ def read_clips(
         if "file" not in fields or "actions" not in fields:
             entry.fail("a clip needs its file, and the actions that belong to it.")
         text = fields["file"].text("a clip")
-        paths = files_of(fields["file"], text, folder)
+        paths = files_named(fields["file"], text, folder)
         if len(paths) != 1:
             fields["file"].fail(f"{text} should name one video; paths count from the job file's folder.")
         source = fields["actions"].text("the actions of a clip")
-        files = files_of(fields["actions"], source, folder)
+        files = files_named(fields["actions"], source, folder)
         actions = Script("", "file", str(files[0])) if files else Script("", "text", source)
         blocks = _clip_blocks(fields["file"], paths[0], {} if notes is None else notes)
         for variant in variants:

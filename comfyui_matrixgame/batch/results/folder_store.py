@@ -12,7 +12,7 @@ from pathlib import Path
 from ...errors import BatchError
 from ...system.files import take_place
 from .named_links import NAMED, NamedLinks
-from .outputs import explaining_full_disk, whole
+from .outputs import explaining_full_disk, without_lost_files
 from .result import RESULT_FILE, RESULTS, Result, read_result, result_path
 
 PARTS = "parts"
@@ -85,7 +85,7 @@ class FolderStore:
 def _read(folder: Path) -> Result | None:
     path = folder / RESULT_FILE
     result = read_result(path.read_bytes) if path.exists() else None
-    return None if result is None else whole(folder, result)
+    return None if result is None else without_lost_files(folder, result)
 
 
 def _merge(part: Path, target: Path) -> None:

@@ -208,7 +208,7 @@ def result_of_task(
     )
 
 
-def whole(folder: Path, result: Result) -> Result:
+def without_lost_files(folder: Path, result: Result) -> Result:
     """A result without the items whose files are gone or have another size than they were written with."""
     return result.with_items(
         {name: item for name, item in result.items.items() if _is_there(folder / item.file, item.bytes)}

@@ -12,7 +12,7 @@ from ...world.block.finish import Block
 from ...world.models import Models
 from ...world.recent import decoder_blocks
 from ...world.rollout import Rollout, rollout
-from ...world.take_over import at_work, state_at_work
+from ...world.take_over import state_on_device, world_on_device
 from ...world.world import World
 from .progress import Counts, Progress
 from .records import RolloutRecords
@@ -86,8 +86,8 @@ class Maker:
         for block in range(index, keys.first if run is None else run.block, -1):
             world = self._records.find_state(block)
             if world is not None:
-                return self._records.with_condition(at_work(world, self._models))
-        return self._records.with_condition(at_work(keys.world, self._models)) if run is None else run.world
+                return self._records.with_condition(world_on_device(world, self._models))
+        return self._records.with_condition(world_on_device(keys.world, self._models)) if run is None else run.world
 
     def _hole(self, blocks: Iterable[int]) -> int | None:
         """The first of some blocks whose latents are not stored."""
@@ -111,14 +111,14 @@ class Maker:
         for blocks in (of_sink, last):
             if blocks is last and skips:  # of what is between nothing is seen any more
                 world = records.with_condition(keys.world_at(last.start, world.caches, None))
-            begin = at_work(world, models)
+            begin = world_on_device(world, models)
             world = replay_context(models, begin, self._latents, keys.rows, blocks.stop, self._count_replay)
         state = self._decoder_from(start, index)
         return replace(world, names=(keys.names[index - keys.first],), decoder_state=state)
 
     def _decoder_from(self, start: World, index: int) -> State | None:
         begin = self._decoder_begin(start, index)
-        state = state_at_work(start.decoder_state, self._models) if begin == start.block else None
+        state = state_on_device(start.decoder_state, self._models) if begin == start.block else None
         blocks = range(begin, index)
         return replay_decoder(self._models, state, self._latents, blocks, lambda: self._progress.step(0))
 

@@ -14,7 +14,7 @@ from server import PromptServer
 
 from ...cache import CachedRollout
 from ...cache.rollout.progress import DECODED, MADE, MAKING, REUSED
-from ...system.pace import Pace, kept
+from ...system.pace import Pace, cancelled_note
 from ...world import World
 from .progress import Progress
 
@@ -90,7 +90,7 @@ class PaceOfRun:
         if self._pace is None:
             return
         if isinstance(error, memory.InterruptProcessingException):
-            self._progress.tell(kept(self._done, self._blocks, self._where))
+            self._progress.tell(cancelled_note(self._done, self._blocks, self._where))
             self._send({"cancelled": self._done, "of": self._blocks})
         rate = self._pace.outlook.rate
         if error is None and rate is not None:

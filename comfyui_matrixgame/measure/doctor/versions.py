@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from ... import __version__
-from ...system.machine import processor
+from ...system.machine import processor_name
 
 NEEDED = ("torch", "numpy", "safetensors", "transformers", "pillow", "av", "aiohttp", "einops")
 OPTIONAL = (
@@ -25,7 +25,7 @@ def about_versions() -> Iterator[tuple[str, str]]:
         f"{platform.python_version()} ({platform.python_implementation()}, {sys.maxsize.bit_length() + 1} bit)",
     )
     yield "system", f"{platform.system()} {platform.release()} {platform.machine()}"
-    yield "processor", processor()
+    yield "processor", processor_name()
     yield "packages", ", ".join(f"{name} {version(name) or 'MISSING'}" for name in NEEDED)
     there = [f"{name} {found}" for name in OPTIONAL if (found := version(name))]
     yield "optional", ", ".join(there) or "none"

@@ -25,7 +25,7 @@ from ...actions.track import ActionTrack
 from ...errors import MatrixGameError, VideoError
 from ...system.files import write_whole, written_whole
 from ...variants import FPS, Variant, default_variant
-from ..video_reader import open_video, read_video, url_of
+from ..video_reader import ffmpeg_url, open_video, read_video
 
 VIDEO_KEY = "observation.images.view"
 STATE_NAMES = ("x", "y", "yaw", "pitch")
@@ -76,7 +76,7 @@ def write_video(path: Path, frames: Iterator[NDArray[np.uint8]], rate: float) ->
     """Write frames [H, W, 3]; returns how many, and the statistics of their colours in 0..1 (odd sides lose a row)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     count, seen = 0, []
-    with written_whole(path) as part, av.open(url_of(part), "w", format="mp4") as container:
+    with written_whole(path) as part, av.open(ffmpeg_url(part), "w", format="mp4") as container:
         stream = None
         for pixels in frames:
             if stream is None:

@@ -70,7 +70,7 @@ def passes_for(
     return passes
 
 
-def let_go(generator: Generator, passes: Passes, for_good: bool) -> None:
+def release_passes(generator: Generator, passes: Passes, for_good: bool) -> None:
     """Their holder needs its passes no more. for_good: nor may anybody else have their rings."""
     with _KEEPING:
         mine = _KEPT.get(generator, {})

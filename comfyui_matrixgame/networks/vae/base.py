@@ -128,6 +128,6 @@ def _scale(device: torch.device, dtype: torch.dtype, dims: int) -> tuple[Tensor,
     return mean, std
 
 
-def to_uint8(pixels: Tensor) -> Tensor:
+def pixels_to_frames(pixels: Tensor) -> Tensor:
     """Pixels [B, 3, N, H, W] in [-1, 1] to frames [B, N, H, W, 3] of 8 bits: the one place where they are quantised."""
     return pixels.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 4, 1).contiguous()

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...actions.track import ActionTrack
 from ...errors import VideoError
 from ...media.images import read_pixels
-from ...media.video_reader import Facts, decoded_frames, facts_of_video
+from ...media.video_reader import Facts, decode_frames, facts_of_video
 from ...system.words import counted
 from ...variants import FPS
 from ..film import CHUNK
@@ -81,7 +81,7 @@ def _frames(place: Path, note: Callable[[str], object]) -> Iterator[np.ndarray]:
         for path in _pictures(place):
             yield read_pixels(path)
         return
-    for frame in decoded_frames(place, note):
+    for frame in decode_frames(place, note):
         yield frame.pixels()
 
 

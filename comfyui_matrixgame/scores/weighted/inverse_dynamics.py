@@ -11,7 +11,15 @@ from torch import Tensor
 from ...checkpoints.reader import open_weights
 from ...compute.devices import computing_on
 from ...errors import CheckpointError
-from ...networks.inverse_dynamics import BUTTONS, CHUNK, SIDE, InverseDynamics, degrees, sizes_of, unused
+from ...networks.inverse_dynamics import (
+    BUTTONS,
+    CHUNK,
+    SIDE,
+    InverseDynamics,
+    degrees_of_bins,
+    network_sizes,
+    unused_weights,
+)
 from .filled import fill
 from .predicted import NAMES, Predicted
 
@@ -26,7 +34,7 @@ def load_inverse_dynamics(path: Path, device: torch.device) -> InverseDynamics:
     with open_weights(path) as file:
         shapes = {name: info.shape for name, info in file.tensors.items()}
         try:
-            sizes = sizes_of(shapes)
+            sizes = network_sizes(shapes)
         except (KeyError, IndexError, ValueError) as error:
             what = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
             raise CheckpointError(
@@ -34,7 +42,7 @@ def load_inverse_dynamics(path: Path, device: torch.device) -> InverseDynamics:
             ) from None
         with torch.device("meta"):
             network = InverseDynamics(sizes)
-        kept = unused(sizes)
+        kept = unused_weights(sizes)
         more = shapes.keys() - kept.keys() - network.state_dict().keys()
         odd = sorted(more) + [name for name, shape in kept.items() if shapes.get(name) != shape]
         if odd:
@@ -84,7 +92,7 @@ class WatchedFilm:
         with computing_on(next(self._network.parameters()).device):
             actions = self._network(frames, lambda seen: self._on_frames(done + max(0, seen - old)))
             self._held.append(actions.buttons[-new:].argmax(-1).cpu())
-            self._turns.append(degrees(actions.camera[-new:].argmax(-1).cpu()))
+            self._turns.append(degrees_of_bins(actions.camera[-new:].argmax(-1).cpu()))
         self._seen += new
 
 

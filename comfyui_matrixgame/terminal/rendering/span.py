@@ -16,7 +16,7 @@ from ...compute.faults import device_fault, reason_of
 from ...compute.quantise import precision_of
 from ...errors import ActionError, VideoError, WorldError
 from ...media.gif import GifWriter, count_gif_frames, forget_frames, frames_begin_at
-from ...media.video import VideoWriter, begins_at, recover
+from ...media.video import VideoWriter, begins_at, recover_frames
 from ...system.files import written_whole
 from ...system.stopping import finishing
 from ...system.words import counted
@@ -109,7 +109,7 @@ def _is_finished(span: Span) -> bool:
 def _place_in_video(span: Span, block: int) -> tuple[int, int]:
     """The frame of the whole render with which the output begins, and how many frames that it has stay. A new output
     begins where the world stands."""
-    recover(span.output)
+    recover_frames(span.output)
     before = span.frames_before(block)
     if span.is_gif and (begins := frames_begin_at(span.output)) is not None and begins <= before:
         return begins, before - begins

@@ -19,7 +19,7 @@ from ...compute.quantise import EXACT
 from ...errors import WorldError
 from ...media.gif import GifWriter
 from ...media.video import VideoWriter
-from ...networks.vae.base import to_uint8
+from ...networks.vae.base import pixels_to_frames
 from ...variants import FPS, LATENTS_PER_BLOCK, frames_of_blocks
 from ...weights import Files, image_features
 from ...world import Models, start_world
@@ -58,7 +58,7 @@ def render_whole_clip(args: argparse.Namespace, files: Files, track: ActionTrack
     with writer, computing_on(files.device):
         for block in latents.split(LATENTS_PER_BLOCK, dim=2):
             pixels, state = models.decoder.decode(block, state)
-            writer.write(to_uint8(pixels).cpu()[0])
+            writer.write(pixels_to_frames(pixels).cpu()[0])
     writer.done()
     say(f"{output}: {frames} frames in {time.perf_counter() - began:.1f} s")
     return 0

@@ -52,10 +52,10 @@ def whole_condition(world: World, vae: VideoEncoder) -> World:
 
 def block_condition(world: World, first_frame: int, frames: int) -> Tensor:
     """What the network sees of the start image for a block: [B, 20, F, h, w], 4 mask channels in front."""
-    return masked(world.condition, first_frame, frames)
+    return masked_condition(world.condition, first_frame, frames)
 
 
-def masked(condition: Tensor, first_frame: int, frames: int) -> Tensor:
+def masked_condition(condition: Tensor, first_frame: int, frames: int) -> Tensor:
     """Some latent frames of a condition [B, 16, n, h, w], which ends with what stands for all that follow, with the
     mask in front: [B, 20, F, h, w]. The mask is 1 on latent frame 0 and else 0."""
     encoded = condition[:, :, first_frame : first_frame + frames]

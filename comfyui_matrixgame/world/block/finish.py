@@ -14,7 +14,7 @@ from torch import Tensor
 from ...compute.devices import side_stream
 from ...errors import BackendError
 from ...networks.vae import VideoDecoder
-from ...networks.vae.base import State, to_uint8
+from ...networks.vae.base import State, pixels_to_frames
 
 Whole = Callable[[Callable[[], Tensor]], Tensor]
 """Does a part of a block that nothing may stop half-way, and returns what it makes."""
@@ -84,7 +84,7 @@ def finish_block(
         pixels, state = decoder.decode(latents, state)
         whole(refresh)
         finite = torch.isfinite(latents).all() if may_run_over else None
-        return Finishing(state, to_uint8(pixels).cpu(), latents.cpu(), finite)
+        return Finishing(state, pixels_to_frames(pixels).cpu(), latents.cpu(), finite)
     main, side = torch.cuda.current_stream(latents.device), side_stream(latents.device)
     ready = main.record_event()
     ahead = 1 if first_alone else 0
@@ -99,7 +99,7 @@ def finish_block(
     whole(refresh)
     with torch.cuda.stream(side):
         part, state = decoder.decode(rest, state)
-        frames = _to_host(to_uint8(torch.cat([*parts, part], dim=2)))
+        frames = _to_host(pixels_to_frames(torch.cat([*parts, part], dim=2)))
         del parts, part
         clean_on_host = _to_host(latents)
         finite = _to_host(torch.isfinite(latents).all()) if may_run_over else None

@@ -27,10 +27,10 @@ def tracks_for(world: World, tracks: ActionTrack | Sequence[ActionTrack]) -> lis
             f"There are {counted(world.batch, 'world')} and {counted(len(all_tracks), 'track')}; give "
             "one track, or one for each."
         )
-    return [inputs_of(world.variant, track) for track in all_tracks]
+    return [track_for_variant(world.variant, track) for track in all_tracks]
 
 
-def inputs_of(variant: Variant, track: ActionTrack) -> ActionTrack:
+def track_for_variant(variant: Variant, track: ActionTrack) -> ActionTrack:
     """A track as inputs of a variant. Raises WorldError where it is for another one."""
     if not variant.takes(track.variant):
         raise WorldError(
@@ -48,7 +48,7 @@ def with_seeds(world: World, rows: Sequence[ActionTrack]) -> World:
     return replace(world, seeds=tuple(old if new is None else new for old, new in zip(world.seeds, given, strict=True)))
 
 
-def blocks_asked_for(world: World, tracks: Sequence[ActionTrack]) -> int:
+def blocks_of_longest_track(world: World, tracks: Sequence[ActionTrack]) -> int:
     """Blocks that the longest track asks for, from the world's next block on."""
     return max(blocks_of_rows(len(track), world.block) for track in tracks)
 
@@ -83,7 +83,7 @@ def block_windows(
     )
 
 
-def tail_after(before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack]) -> tuple[ActionTrack, ...]:
+def next_world_tail(before: Sequence[ActionTrack] | None, rows: Sequence[ActionTrack]) -> tuple[ActionTrack, ...]:
     """The last 8 rows read, for the block after."""
     tails = []
     for i, track in enumerate(rows):

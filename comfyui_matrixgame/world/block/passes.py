@@ -16,7 +16,7 @@ from ...variants import LATENTS_PER_BLOCK
 from ..models import Models
 from ..world import World
 from .condition import block_condition, with_condition
-from .inputs import block_windows, tail_after, with_seeds
+from .inputs import block_windows, next_world_tail, with_seeds
 from .views import with_views
 
 CLEAN = 0.0  # timestep of the clean pass
@@ -53,7 +53,7 @@ class BlockStart:
         """The world after the block, once its clean pass is done; names and decoder state are those before it, and it
         knows no recent blocks."""
         world = self.world
-        return replace(world, block=world.block + 1, tail=tail_after(world.tail, self.rows), recent=())
+        return replace(world, block=world.block + 1, tail=next_world_tail(world.tail, self.rows), recent=())
 
 
 def rollout_constants(models: Models, world: World) -> RolloutConstants:
@@ -89,9 +89,9 @@ def clean_pass(
 
 def with_caches(models: Models, world: World) -> World:
     """The world with empty caches where it has none."""
-    return world if world.caches else replace(world, caches=new_caches(models, world))
+    return world if world.caches else replace(world, caches=empty_world_caches(models, world))
 
 
-def new_caches(models: Models, world: World) -> Caches:
+def empty_world_caches(models: Models, world: World) -> Caches:
     """Empty caches for a world."""
     return models.generator.empty_caches(world.batch, *world.latent_size, models.device, models.cache_dtype)

@@ -28,7 +28,7 @@ def blocks_in_window(variant: Variant) -> int:
     return variant.window // LATENTS_PER_BLOCK
 
 
-def likeness(a: Tensor, b: Tensor) -> Tensor:
+def latent_correlation(a: Tensor, b: Tensor) -> Tensor:
     """Correlation [B] of latents [B, 16, h, w] over all channels, each without its mean."""
     a, b = (part.double() - part.double().mean((-2, -1), keepdim=True) for part in (a, b))
     return (a * b).sum((1, 2, 3)) / (a.square().sum((1, 2, 3)) * b.square().sum((1, 2, 3))).sqrt().clamp(min=1e-12)
@@ -53,7 +53,7 @@ def with_views(world: World, latents: Tensor) -> tuple[World, Entries | None]:
     if world.block < count:
         return world, None
     oldest, after = world.block % count, (world.block + 1) % count
-    same = (likeness(views[:, :, oldest], last[:, :, 0]) >= ALIKE).tolist()
+    same = (latent_correlation(views[:, :, oldest], last[:, :, 0]) >= ALIKE).tolist()
     if not any(same):
         return world, None
     gone = Entries.of(world.caches, after * LATENTS_PER_BLOCK, LATENTS_PER_BLOCK)

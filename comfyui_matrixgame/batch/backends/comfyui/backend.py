@@ -16,11 +16,11 @@ from ...jobs.settings import JobFile
 from ...jobs.task import Task, read_source
 from ...results.store import Store
 from ..backend import Feed, OnPulse, Outcome, next_outcome
-from ..local import source_of
+from ..local import start_of_task
 from .client import HostClient
 from .hosts import check_hosts
 from .service import JOBS_ON_A_HOST, Host, Service, Work
-from .workflow import Workflow, default_workflow, fill, for_every_host, load_workflow, model_values
+from .workflow import Workflow, default_workflow, fill_workflow, for_every_host, load_workflow, model_values
 
 
 class ComfyBackend:
@@ -67,7 +67,7 @@ class ComfyBackend:
     def prompt(self, task: Task, start: str) -> Workflow:
         """What a host is asked for a task. start: name of the uploaded picture or clip."""
         workflow = self.workflow(task) if self._own is not None else for_every_host(self.workflow(task))
-        return fill(workflow, self._values(task, start) | {"name": f"matrixgame_batch/{task.key}"})
+        return fill_workflow(workflow, self._values(task, start) | {"name": f"matrixgame_batch/{task.key}"})
 
     def run(self, feed: Feed, on_pulse: OnPulse) -> Iterator[Outcome]:
         room = JOBS_ON_A_HOST * len(self._hosts)
@@ -93,7 +93,7 @@ class ComfyBackend:
 
     def _values(self, task: Task, start: str) -> dict[str, Any]:
         """What the named inputs of a task's workflow stand for. start: name of the uploaded picture or clip."""
-        source = source_of(task)
+        source = start_of_task(task)
         values: dict[str, Any] = model_values(self.jobs, self.variant)
         values |= {"script": write_csv(task.track), "variant": task.variant, "seed": task.seed}
         values |= {"width": task.size[1], "height": task.size[0], "image": start, "clip": start}

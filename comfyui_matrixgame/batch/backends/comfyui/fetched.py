@@ -23,7 +23,7 @@ from ...results.outputs import FILES, ResultWriter, frames_in_block
 from ...results.result import Result
 from ...results.store import Store
 from .client import HostClient, JobFailed
-from .workflow import LATENTS, OUTPUTS, PICTURE, VIDEO, Workflow, lossless
+from .workflow import LATENTS, OUTPUTS, PICTURE, VIDEO, Workflow, keeps_frames
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, secon
     """Check what was fetched and put it in its place; raises JobFailed where it is not what was asked for."""
     folder = store.part(task.key)
     folder.mkdir(parents=True, exist_ok=True)
-    whole = lossless(task.keep) or fetched.video is None
+    whole = keeps_frames(task.keep) or fetched.video is None
     if not whole and fetched.video is not None:
         (folder / FILES["mp4"]).write_bytes(fetched.video)
     writer = ResultWriter(folder, task, present=() if whole else ("mp4",))

@@ -15,7 +15,7 @@ from .workflow import (
     Workflow,
     default_workflow,
     for_host,
-    lossless,
+    keeps_frames,
     model_values,
     pack_state,
     problems_with_host,
@@ -25,7 +25,7 @@ from .workflow import (
 def check_hosts(urls: list[str], jobs: JobFile, workflow: Workflow | None) -> str:
     """Ask every host whether it can do the jobs; returns what they have of this pack. Raises BatchError that says
     what which host lacks, or that two of them have different versions of the pack."""
-    if workflow is not None and (lossless(jobs.keep) or "latents" in jobs.keep):
+    if workflow is not None and (keeps_frames(jobs.keep) or "latents" in jobs.keep):
         _check_own_outputs(workflow, jobs)
     states = asyncio.run(_ask_all(urls, jobs, workflow))
     first = states[urls[0]]
@@ -61,7 +61,7 @@ async def _ask_all(urls: list[str], jobs: JobFile, workflow: Workflow | None) ->
 
 def _check_own_outputs(workflow: Workflow, jobs: JobFile) -> None:
     kinds = {OUTPUTS.get(node["class_type"]) for node in workflow.values()}
-    needed = {"PreviewImage": lossless(jobs.keep) and PICTURE, "SaveLatent": "latents" in jobs.keep and LATENTS}
+    needed = {"PreviewImage": keeps_frames(jobs.keep) and PICTURE, "SaveLatent": "latents" in jobs.keep and LATENTS}
     for node, kind in needed.items():
         if kind and kind not in kinds:
             raise BatchError(f"To keep {', '.join(jobs.keep)}, the workflow needs a {node} node.")

@@ -16,7 +16,7 @@ from ...results.outputs import DiskFull
 from ...results.result import Result
 from ...results.store import Store
 from ..backend import OnPulse, Outcome, Pulse
-from ..local import sentence, source_of
+from ..local import error_line, start_of_task
 from .client import HostClient, HostGone
 from .fetched import fetch_outputs, write_fetched
 from .workflow import Workflow
@@ -117,7 +117,7 @@ class Service(threading.Thread):
             except asyncio.CancelledError:
                 raise
             except Exception as error:  # whatever a host may say: the next job goes on
-                self._outbox.put(Outcome(work.task, None, sentence(error)))
+                self._outbox.put(Outcome(work.task, None, error_line(error)))
 
     async def _lost(self, host: Host, work: Work, error: HostGone) -> None:
         """A host that does not answer: its job goes to another, and it is tried again a few times."""
@@ -135,7 +135,7 @@ class Service(threading.Thread):
     async def _make(self, host: Host, task: Task, number: int) -> Result:
         """Run a task on a host, fetch what it made, and check it."""
         began = time.perf_counter()
-        source = source_of(task)
+        source = start_of_task(task)
         name = await host.client.upload(source.data, f"{source.name[:32]}{source.suffix}")
         prompt = self._prompt_of(task, name)
 

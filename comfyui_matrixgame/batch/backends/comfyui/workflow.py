@@ -77,7 +77,7 @@ def default_workflow(jobs: JobFile, clip: bool, keep: tuple[str, ...]) -> Workfl
         start["image"] = ["image", 0]
     add("world", "MatrixGameStartWorld", **start)
     add("rollout", "MatrixGameRollOut", world=["world", 0], actions=["actions", 0], images="when connected")
-    if lossless(keep):
+    if keeps_frames(keep):
         add("frames", "PreviewImage", images=["rollout", 0])
     else:
         save = {"filename_prefix": "{name}", "format": "auto", "format.codec": "auto"}
@@ -104,7 +104,7 @@ def for_host(workflow: Workflow, info: Mapping[str, Any]) -> Workflow:
     return for_every_host(workflow) if "codec" in needed else workflow
 
 
-def lossless(keep: tuple[str, ...]) -> bool:
+def keeps_frames(keep: tuple[str, ...]) -> bool:
     """Whether single frames are kept, so that they are fetched instead of the video."""
     return bool({"png", "jpeg"} & set(keep))
 
@@ -133,7 +133,7 @@ def fields_of(workflow: Workflow) -> set[str]:
     return {field for text in texts for field in _FIELD.findall(text)}
 
 
-def fill(workflow: Workflow, values: Mapping[str, Any]) -> Workflow:
+def fill_workflow(workflow: Workflow, values: Mapping[str, Any]) -> Workflow:
     """A workflow with its named inputs filled in: a value that is a field alone keeps its type."""
 
     def filled(value: Any) -> Any:
