@@ -189,7 +189,7 @@ class LoadGenerator(io.ComfyNode):
     ) -> io.NodeOutput:
         loader = host.loaders.load_generator
         model = loader.load_generator(file, dtype, attention, precision, steps, window, sink, variant, keeps)
-        return io.NodeOutput(model, ui=loader.shown(model, file))
+        return io.NodeOutput(model, ui=loader.generator_note(model, file))
 
 
 class LoadLora(io.ComfyNode):
@@ -237,7 +237,7 @@ class LoadLora(io.ComfyNode):
     @classmethod
     def execute(cls, model: Any, file: str, strength: float, bypass: bool) -> io.NodeOutput:
         patched = host.loaders.load_lora.load_lora(model, file, strength, bypass)
-        return io.NodeOutput(patched, ui=host.loaders.load_lora.shown(patched))
+        return io.NodeOutput(patched, ui=host.loaders.load_lora.lora_note(patched))
 
 
 class LoadVAE(io.ComfyNode):

@@ -28,7 +28,7 @@ from comfyui_matrixgame.checkpoints.untrained import write_small_files  # noqa: 
 from comfyui_matrixgame.compute import quantise  # noqa: E402
 from comfyui_matrixgame.compute.attention import available_backends  # noqa: E402
 from comfyui_matrixgame.compute.devices import computing_on  # noqa: E402
-from comfyui_matrixgame.compute.trials import TRIALS, trying  # noqa: E402
+from comfyui_matrixgame.compute.trials import TRIALS, with_trials  # noqa: E402
 from comfyui_matrixgame.measure.bench import measure  # noqa: E402
 from comfyui_matrixgame.measure.clock import Spread, now, peak_memory, since, start_memory, sustained  # noqa: E402
 from comfyui_matrixgame.measure.machine import machine_limits  # noqa: E402
@@ -262,7 +262,7 @@ def against_none(context: Context, trial: str) -> dict[str, Any]:
     for _ in range(1 if context.small else 3):
         for name, asked in (("none", ()), (trial, (trial,))):
             quantise._tried.cache_clear()
-            with trying(*asked), computing_on(device):
+            with with_trials(*asked), computing_on(device):
                 times[name].append(1e3 * sustained(work, device, 1 if context.small else 5))
                 results[name] = work().float()
     quantise._tried.cache_clear()

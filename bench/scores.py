@@ -208,7 +208,7 @@ def demo(options: argparse.Namespace) -> None:
     """Films of the demo world scored, in each mode and under each window policy."""
     game = GamePlayer(CPU.height, CPU.width, CPU.world)
     generator = load_generator(FOLDER / FILES[0], EXACT)
-    report: dict[str, Any] = protocol.about() | {"machine": machine(torch.device("cpu")), "scores": {}}
+    report: dict[str, Any] = protocol.about_protocol() | {"machine": machine(torch.device("cpu")), "scores": {}}
     report["films"] = f"{options.films} of {BLOCKS} blocks, {options.long} of {options.seconds} s"
     ways = {f"{mode}, newest, window 6": (mode, Tried()) for mode in ROLLOUT_MODES}
     ways |= {f"{EXACT}, {name}": (EXACT, tried) for name, tried in POLICIES.items()}

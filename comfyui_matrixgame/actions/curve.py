@@ -26,7 +26,7 @@ def ease(name: str, u: NDArray[np.float64]) -> NDArray[np.float64]:
     return u
 
 
-def sample(entries: Sequence[Entry], rows: int) -> NDArray[np.float64]:
+def sample_lane(entries: Sequence[Entry], rows: int) -> NDArray[np.float64]:
     """The value of a lane at rows 0..rows-1: [rows]."""
     values = np.zeros(rows)
     for entry in entries:
@@ -43,7 +43,7 @@ def sample(entries: Sequence[Entry], rows: int) -> NDArray[np.float64]:
     return values
 
 
-def canonical(entries: Sequence[Entry]) -> list[Entry]:
+def canonical_entries(entries: Sequence[Entry]) -> list[Entry]:
     """The same lane without entries that change nothing: equal lanes written by one hand are equal lists."""
     out: list[Entry] = []
     now = 0.0
@@ -60,12 +60,12 @@ def canonical(entries: Sequence[Entry]) -> list[Entry]:
     return out
 
 
-def holds(values: NDArray[np.float32]) -> list[Entry]:
+def held_entries(values: NDArray[np.float32]) -> list[Entry]:
     """The lane of holds that makes exactly the float32 rows `values`, in as few digits as that takes."""
     if not len(values):
         return []
     starts = np.concatenate([[0], np.flatnonzero(values[1:] != values[:-1]) + 1])
-    return canonical([[int(t), float(str(values[t]))] for t in starts])
+    return canonical_entries([[int(t), float(str(values[t]))] for t in starts])
 
 
 def _plain(value: float) -> float | int:

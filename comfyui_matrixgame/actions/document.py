@@ -164,7 +164,7 @@ def legal_length(rows: int) -> int:
 def canonical_lanes(variant: Variant, lanes: Mapping[str, Sequence[Sequence[Any]]]) -> Lanes:
     """Every lane of the variant, in order, without entries that change nothing."""
     out: Lanes = {key: [[int(a), int(n)] for a, n in lanes.get(key, ())] for key in held_keys(variant)}
-    out.update({axis: curve.canonical([list(e) for e in lanes.get(axis, ())]) for axis in camera_axes(variant)})
+    out.update({axis: curve.canonical_entries([list(e) for e in lanes.get(axis, ())]) for axis in camera_axes(variant)})
     return out
 
 
@@ -178,7 +178,7 @@ def track_of_lanes(variant: Variant, lanes: Mapping[str, Sequence[Sequence[Any]]
         keyboard[:, variant.keys.index("idle")] = ~keyboard.any(axis=1)
     if not variant.mouse:
         return ActionTrack(variant, keyboard, None)
-    yaw, pitch = (curve.sample([list(e) for e in lanes.get(axis, ())], rows) for axis in AXES)
+    yaw, pitch = (curve.sample_lane([list(e) for e in lanes.get(axis, ())], rows) for axis in AXES)
     return ActionTrack(variant, keyboard, np.stack([pitch, yaw], axis=1).astype(np.float32))
 
 
@@ -195,7 +195,7 @@ def lanes_of_track(track: ActionTrack) -> Lanes:
         quiet = len(track) if legal_length(len(track)) > len(track) else None
         for axis in camera_axes(track.variant):
             column = 1 if axis == "yaw" else 0
-            lanes[axis] = curve.holds(track.mouse[:, column])
+            lanes[axis] = curve.held_entries(track.mouse[:, column])
             if quiet is not None and lanes[axis] and lanes[axis][-1][1] != 0:
                 lanes[axis].append([quiet, 0])
     return lanes

@@ -10,25 +10,25 @@ from ..variants import FPS
 Numbers = NDArray[np.float64]
 
 
-def rows_of(count: int, fps: float, to_fps: float = FPS) -> int:
+def resampled_length(count: int, fps: float, to_fps: float = FPS) -> int:
     """How many rows `count` samples at `fps` become; at least one."""
     return max(1, round(count * to_fps / fps))
 
 
-def nearest(samples: NDArray, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> NDArray:
+def resample_held(samples: NDArray, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> NDArray:
     """What is held: for each new row the sample at its middle. [T, ...] -> [rows, ...]
 
     times: [T + 1] seconds at which samples begin and the last ends, where they do not come evenly.
     """
-    rows = rows_of(len(samples), fps, to_fps)
+    rows = resampled_length(len(samples), fps, to_fps)
     at = _samples_at(np.arange(rows) + 0.5, fps, to_fps, times).astype(np.int64)
     return samples[np.minimum(at, len(samples) - 1)]
 
 
-def spread(amounts: Numbers, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> Numbers:
+def resample_amounts(amounts: Numbers, fps: float, to_fps: float = FPS, times: Numbers | None = None) -> Numbers:
     """What is moved: amounts per sample as amounts per new row with the same sum. [T, C] -> [rows, C]. times: see
-    `nearest`."""
-    rows = rows_of(len(amounts), fps, to_fps)
+    `resample_held`."""
+    rows = resampled_length(len(amounts), fps, to_fps)
     total = np.concatenate([np.zeros((1, amounts.shape[1])), np.cumsum(amounts, axis=0)])
     at = np.minimum(_samples_at(np.arange(rows + 1), fps, to_fps, times), len(amounts))
     at[-1] = len(amounts)

@@ -24,7 +24,7 @@ from .projects import (
     DiskRoom,
     Stored,
     check_version,
-    delete,
+    delete_stored_file,
     file_name,
     forget_project,
     open_project,
@@ -226,7 +226,7 @@ class BlockCache:
     def _thin_snapshots(self) -> None:
         snapshots = [file for file in self.files() if file.kind == SNAPSHOT]
         for file in snapshots[:-SNAPSHOTS_ON_DISK]:
-            delete(file)
+            delete_stored_file(file)
 
     def _note(self, sentence: str) -> None:
         if sentence not in self.notices:

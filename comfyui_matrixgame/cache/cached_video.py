@@ -18,7 +18,7 @@ from ..variants import frames_of_blocks
 from .blocks import BlockCache
 from .keys import BlockKeys
 from .projects import FILM, UNFINISHED
-from .records import PART, claim
+from .records import PART, claim_file
 
 SEGMENT = 25  # blocks
 
@@ -36,7 +36,7 @@ class CachedVideo:
         self.path = cache.prepare(FILM, key)
         self._block_keys, self._size = block_keys, block_keys.world.size
         self._claim_path = self.path.with_name(f"{key}{PART}")
-        self._claim = claim(self._claim_path)
+        self._claim = claim_file(self._claim_path)
         self._partial = cache.prepare(UNFINISHED, key if self._claim else f"{key}.{uuid.uuid4().hex}")
         self.finished = self.path.exists()
         self.first = block_keys.last if self.finished else block_keys.first + self._whole_segments()

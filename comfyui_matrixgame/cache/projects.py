@@ -62,7 +62,7 @@ class DiskRoom:
                     break
                 if file.path.name.endswith(UNFINISHED) and now - file.used < _BEING_WRITTEN:
                     continue
-                delete(file)
+                delete_stored_file(file)
                 total -= file.bytes
         self._used, self._since_look = total, 0
 
@@ -135,7 +135,7 @@ def open_project(folder: Path) -> None:
     write_whole(about, json.dumps({"format": FORMAT, "version": VERSION}).encode())
 
 
-def delete(file: Stored) -> None:
+def delete_stored_file(file: Stored) -> None:
     """Delete a file, and what belongs to it."""
     if file.kind == _WORLD:
         delete_world(file.path)

@@ -196,7 +196,7 @@ def remove_odd(path: Path) -> bool:
     return True
 
 
-def claim(path: Path) -> BinaryIO | None:
+def claim_file(path: Path) -> BinaryIO | None:
     """An empty file that stands for something only one process may do: open while that is done, swept after its
     death. None where another process has it. The name must end with PART. Raises OSError."""
     sweep_parts(path.parent, path.name)

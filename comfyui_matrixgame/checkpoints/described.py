@@ -18,7 +18,7 @@ from ..networks.generator import GeneratorConfig
 from ..system.files import readable_name
 from ..system.state import recall, remember
 from ..system.words import counted
-from ..variants import VARIANTS, Variant, learn, read_like
+from ..variants import VARIANTS, Variant, learn_variant, read_like
 from ..variants.reader import read_json
 from .builtin import FOLDER as BUILTIN_FOLDER
 from .containers.shards import INDEX, WEIGHTS
@@ -73,7 +73,7 @@ def described_variant(file: WeightsFile, config: GeneratorConfig) -> Variant | N
     value, origin = found
     variant = read_like(value, origin)
     _check_shapes(variant, config, value, origin)
-    learn(variant, origin)
+    learn_variant(variant, origin)
     return variant
 
 
@@ -105,7 +105,7 @@ def _check_shapes(variant: Variant, config: GeneratorConfig, value: Mapping[str,
         raise VariantError(f"{origin} does not fit its file: {'; '.join(wrong)}. Mend it, or describe the file anew.")
 
 
-def doubt(file: WeightsFile, variant: Variant) -> str:
+def undescribed_note(file: WeightsFile, variant: Variant) -> str:
     """What to say where nobody has described a file and it is none that was published; "" for a published one."""
     if file.metadata.get(CONVERTED_FROM) == variant.name or _is_published(file.path):
         return ""

@@ -12,8 +12,8 @@ from ..networks.generator import GeneratorConfig
 from ..networks.vae.tiny import PUBLISHED_NAMES
 from ..variants import Variant
 from .containers.gguf_file import PACKED_NAMES, package_is_there
-from .containers.tensors import first_line, is_weights, readable
-from .described import check_chosen, described_variant, doubt
+from .containers.tensors import first_line, is_weights, printable_name
+from .described import check_chosen, described_variant, undescribed_note
 from .names import generator_names, without_wrappers
 from .reader import GENERATOR, WeightsFile, open_weights
 from .scaled import plain_dtype
@@ -31,7 +31,7 @@ from .sizes import (
     vision_shapes,
     vision_sizes,
 )
-from .tables.other_files import OTHERS_FIRST, guess
+from .tables.other_files import OTHERS_FIRST, guess_other_file
 from .tables.vision_names import vision_name
 
 __all__ = [
@@ -89,7 +89,7 @@ class FileReport:
     def problems(self) -> str:
         """One line on what is missing, unexpected, of the wrong shape or no weights."""
         return "; ".join(
-            f"{len(names)} {what} ({', '.join(map(readable, names[:2]))}{', ...' if len(names) > 2 else ''})"
+            f"{len(names)} {what} ({', '.join(map(printable_name, names[:2]))}{', ...' if len(names) > 2 else ''})"
             for what, names in self._faults()
             if names
         )
@@ -144,7 +144,7 @@ def _decide_variant(report: FileReport, file: WeightsFile, described: bool, chos
         report.variant, report.is_described = said, chosen is None
         report.config = replace(report.config, window=said.window, sink=said.sink)
     elif report.variant is not None:
-        report.doubt = doubt(file, report.variant)
+        report.doubt = undescribed_note(file, report.variant)
     name = report.variant.title if report.variant else f"unknown variant with {report.config.keyboard_dim} keys"
     report.title = f"Matrix-Game 2.0 generator, {name}"
 
@@ -168,13 +168,13 @@ def _describe(report: FileReport, file: WeightsFile) -> None:
         if test(names):
             describe(report, file)
             report.wrong_dtype += [
-                f"{readable(name)} {file.tensors[name].dtype}"
+                f"{printable_name(name)} {file.tensors[name].dtype}"
                 for name in sorted(set(report.names.values()))
                 if not is_weights(file.tensors[name])
             ]
             _say_what_is_needed(report)
             return
-    report.kind, report.title, report.advice = guess(names, file.metadata)
+    report.kind, report.title, report.advice = guess_other_file(names, file.metadata)
 
 
 def _say_what_is_needed(report: FileReport) -> None:
@@ -205,7 +205,7 @@ def _describe_generator(report: FileReport, file: WeightsFile) -> None:
     report.kind, tensors = "generator", file.tensors
     report.names, report.layout, prefix = generator_names(tensors)
     if prefix:
-        report.origin = f"names behind {readable(prefix)}" + (f"; {report.origin}" if report.origin else "")
+        report.origin = f"names behind {printable_name(prefix)}" + (f"; {report.origin}" if report.origin else "")
     report.parameters = sum(tensors[name].size for name in report.names.values())
     shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
     layers, acting = generator_layers(report.names)

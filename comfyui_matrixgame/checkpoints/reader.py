@@ -21,7 +21,7 @@ from .containers.gguf_file import open_gguf
 from .containers.mapped import looks_like_safetensors, open_mapped
 from .containers.pickles import PICKLE, ZIP, HoldsCode, NoTensors, open_pickled
 from .containers.shards import find_weights, shards_of
-from .containers.tensors import Damaged, TensorInfo, WeightsFile, checked_count, first_line, merged, readable
+from .containers.tensors import Damaged, TensorInfo, WeightsFile, checked_count, first_line, merge_files, printable_name
 from .scaled import unscaled
 
 __all__ = ["TensorInfo", "WeightsFile", "open_weights"]
@@ -65,10 +65,10 @@ def _open_shards(path: Path, places: dict[str, str] | None, paths: list[Path]) -
     for name, place in (places or {}).items():
         if name not in files[place].tensors:
             raise CheckpointError(
-                f"{readable_name(path)} says that {readable(name)} is in {readable(place)}, and it is not; the files "
-                "are not parts of one model, download them again."
+                f"{readable_name(path)} says that {printable_name(name)} is in {printable_name(place)}, and it is not; "
+                "the files are not parts of one model, download them again."
             )
-    tensors, read = _in_words(path, lambda: merged(files))
+    tensors, read = _in_words(path, lambda: merge_files(files))
     first = next(iter(files.values()))
     return replace(first, path=path, tensors=tensors, read=read)
 

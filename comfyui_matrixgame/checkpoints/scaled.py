@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .containers.tensors import Damaged, TensorInfo, WeightsFile, readable, torch_dtype
+from .containers.tensors import Damaged, TensorInfo, WeightsFile, printable_name, torch_dtype
 
 SCALED = ", scaled"  # behind the dtype of a weight that has a scale
 _WEIGHT = ".weight"
@@ -135,8 +135,8 @@ def _not_read(about: Any) -> str | None:
         return "a format without a name"
     parameters = about.get("params")
     if about.get("convrot") or (isinstance(parameters, dict) and parameters.get("convrot")):
-        return readable(name, 40) + " with rotation"
-    return None if name in READ else readable(name, 40)
+        return printable_name(name, 40) + " with rotation"
+    return None if name in READ else printable_name(name, 40)
 
 
 def _blocks(shape: tuple[int, ...], scale: tuple[int, ...], name: str) -> tuple[int, ...]:
@@ -144,7 +144,7 @@ def _blocks(shape: tuple[int, ...], scale: tuple[int, ...], name: str) -> tuple[
     sides = [side for side in scale if side != 1] and list(scale)
     sides += [1] * (len(shape) - len(sides))
     if len(sides) != len(shape) or any(not s or side % s for side, s in zip(shape, sides, strict=True)):
-        raise Damaged(f"the scale of {readable(name)} is {list(scale)}, which does not fit {list(shape)}")
+        raise Damaged(f"the scale of {printable_name(name)} is {list(scale)}, which does not fit {list(shape)}")
     return tuple(side // s for side, s in zip(shape, sides, strict=True))
 
 
@@ -153,7 +153,7 @@ def _product(weight: Tensor, scale: Tensor, name: str) -> Tensor:
     blocks = _blocks(tuple(weight.shape), tuple(scale.shape), name)
     factors = scale.float()
     if not torch.isfinite(factors).all():
-        raise Damaged(f"the scale of {readable(name)} is not a number")
+        raise Damaged(f"the scale of {printable_name(name)} is not a number")
     factors = factors.reshape([side // block for side, block in zip(weight.shape, blocks, strict=True)])
     values = weight.float()
     parts = [part for side, block in zip(values.shape, blocks, strict=True) for part in (side // block, block)]

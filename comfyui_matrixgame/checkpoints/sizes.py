@@ -17,7 +17,7 @@ from ..networks.generator.model import HEAD_DIM
 from ..networks.vae import TinyDecoder, WanVAE
 from ..system.words import counted
 from ..variants import Variant, variant_of_inputs
-from .containers.tensors import readable
+from .containers.tensors import printable_name
 
 Shape = tuple[int, ...]
 HEAD_DIM_OF_H = 80  # ViT-H: 1280 / 16
@@ -177,8 +177,8 @@ def _side(shapes: Mapping[str, Shape], name: str, sides: int, index: int, multip
     if shape is None:
         return multiple
     if len(shape) != sides:
-        raise Impossible(f"{readable(name)} is {list(shape)}, and should have {sides} sides")
+        raise Impossible(f"{printable_name(name)} is {list(shape)}, and should have {sides} sides")
     side = shape[index]
     if not 0 < side <= most or side % multiple:
-        raise Impossible(f"{readable(name)} is {list(shape)}, which no such model has")
+        raise Impossible(f"{printable_name(name)} is {list(shape)}, which no such model has")
     return side

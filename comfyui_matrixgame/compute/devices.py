@@ -22,7 +22,7 @@ from torch import Tensor
 
 from ..errors import BackendError
 from .faults import reason_of
-from .trials import chosen
+from .trials import trial_is_chosen
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -162,7 +162,7 @@ def computing_on(device: torch.device) -> Iterator[None]:
 @contextmanager
 def _cudnn_choosing() -> Iterator[None]:
     """Where that is tried, let cuDNN time its convolutions and choose."""
-    if not chosen("cudnn-benchmark"):
+    if not trial_is_chosen("cudnn-benchmark"):
         yield
         return
     before, torch.backends.cudnn.benchmark = torch.backends.cudnn.benchmark, True

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .devices import multiplies_bfloat16
-from .trials import chosen
+from .trials import trial_is_chosen
 
 log = logging.getLogger(__name__)
 SWITCH = "MATRIXGAME_TRITON"  # set to 0 to do without
@@ -132,7 +132,7 @@ def narrow_convolution(x: Tensor, weight: Tensor, bias: Tensor, y: Tensor | None
         return None
     shape = (x.shape[0], out_channels, x.shape[2] - 2, *x.shape[3:])
     out = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=last)
-    module.convolve(x, weight.contiguous(memory_format=last), bias, y, out, chosen("96-in-two"))
+    module.convolve(x, weight.contiguous(memory_format=last), bias, y, out, trial_is_chosen("96-in-two"))
     return out
 
 

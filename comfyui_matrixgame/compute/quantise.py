@@ -24,7 +24,7 @@ from .attention import Attention
 from .choices import EXACT, PRECISIONS
 from .fused import quantise_rows, residual_norm, residual_norm_rows, scale_product
 from .ops import GELU_BEFORE, is_wrapped
-from .trials import chosen
+from .trials import trial_is_chosen
 
 _LARGEST = {torch.float8_e4m3fn: 448.0, torch.int8: 127.0}
 _DTYPES = {"fp8": torch.float8_e4m3fn, "int8": torch.int8}
@@ -304,7 +304,7 @@ def _tried(precision: str, device: torch.device) -> tuple[_Tried, ...]:
     ways: tuple[Product, ...] = (_int8_product,)
     if precision == "fp8":
         ways = (_fp8_by_rows, _fp8_by_tensor) if device.type == "cuda" else (_fp8_by_rows,)
-        ways = ways[::-1] if chosen("fp8-by-tensor") else ways
+        ways = ways[::-1] if trial_is_chosen("fp8-by-tensor") else ways
     return tuple(_Tried(way, _what_fails(way, _DTYPES[precision], device)) for way in ways)
 
 

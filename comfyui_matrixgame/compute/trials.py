@@ -24,14 +24,14 @@ TRIALS = {
 }
 
 
-def chosen(trial: str) -> bool:
+def trial_is_chosen(trial: str) -> bool:
     """Whether a trial of TRIALS was asked for. Raises BackendError where the variable names an unknown trial."""
     assert trial in TRIALS
     return trial in _asked_for(os.environ.get(SWITCH, ""))
 
 
 @contextmanager
-def trying(*trials: str) -> Iterator[None]:
+def with_trials(*trials: str) -> Iterator[None]:
     """Ask for these trials and no others."""
     before = os.environ.get(SWITCH)
     os.environ[SWITCH] = ",".join(trials)

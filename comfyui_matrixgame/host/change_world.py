@@ -15,7 +15,7 @@ from ..world.change import change_world, plan_change
 from .models.ready import ready
 from .models.vision import demo_features, image_features
 from .running.images import pixels_of
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 
 
 def changed_world(
@@ -36,7 +36,7 @@ def changed_world(
         )
     features = None if seen == SEEN_START else _features(start, clip_vision, change.picture.unsqueeze(0))
     with ready(start.model, start.vae, *world.size) as models:
-        return live(change_world(models, change, features), start.model, start.vae)
+        return as_live_world(change_world(models, change, features), start.model, start.vae)
 
 
 def _features(start: LiveWorld, clip_vision: Any, picture: Tensor) -> Tensor:

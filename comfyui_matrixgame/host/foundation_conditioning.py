@@ -25,7 +25,7 @@ from .models.foundation import CONDITION, KEYBOARD, MOUSE, check_foundation
 from .models.on_device import VaeOnDevice
 from .models.vision import image_features
 from .running.images import pixels_of
-from .running.notes import say
+from .running.notes import say_notes_once
 
 
 def foundation_conditioning(
@@ -47,7 +47,7 @@ def foundation_conditioning(
     if len(image) != 1:
         raise ImageError(f"Foundation Conditioning takes one image, got {len(image)}; pick one.")
     if actions.seeds:
-        say(("changes of the seed have no effect on a clip whose noise is drawn by core's sampler",))
+        say_notes_once(("changes of the seed have no effect on a clip whose noise is drawn by core's sampler",))
     generator = model.model.diffusion_model
     size = (size[0] or model.model.size[0], size[1] or model.model.size[1])  # type: ignore[index, union-attr]
     pixels = fit_image(pixels_of(image), *size)  # [1, 3, H, W]

@@ -29,7 +29,7 @@ from .routes import takes
 from .routes.player import offered
 from .running.folders import temporary_folder
 from .running.images import Images
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 
 LOST_SECONDS = 15.0  # without a player, after which the node ends
 
@@ -81,7 +81,7 @@ def play(
                 try:
                     _run(session)
                 finally:
-                    kept = takes.keep(session.take, saves, hub.token, node_id, page)
+                    kept = takes.keep_take(session.take, saves, hub.token, node_id, page)
         except BaseException:
             played.close()
             raise
@@ -89,7 +89,7 @@ def play(
         actions = session.take.track()
         if actions is None:
             raise WorldError("Live Play ended before anything was played; click into its picture, and play.")
-        outputs = Played(*_frames_of(played, images), live(played.world, start.model, start.vae), actions)
+        outputs = Played(*_frames_of(played, images), as_live_world(played.world, start.model, start.vae), actions)
         return outputs, {"text": [_report(played, cache, kept, len(session.take.changes))]}
     finally:
         played.close()

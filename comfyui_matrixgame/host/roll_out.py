@@ -23,7 +23,7 @@ from .models.ready import HostModels, ready
 from .routes.strip import StripOfRun
 from .running.graph import Wanted, timeline_of
 from .running.images import Images
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 from .running.pace import PaceOfRun
 from .running.progress import Progress
 from .running.rollout_video import RolloutVideo
@@ -91,7 +91,7 @@ def roll_out(
     result = Result(
         None if images is None else images.batch,
         InputImpl.VideoFromFile(str(path)),
-        None if world is None else live(world, start.model, start.vae),
+        None if world is None else as_live_world(world, start.model, start.vae),
         {"samples": torch.cat(latents, dim=2)} if latents else None,
     )
     return result, None if cache is None else {"text": [joined([f"{run.counts}", *cache.take_notices()])]}

@@ -13,7 +13,7 @@ from .. import world as engine
 from ..errors import WorldError
 from .models.core_values import HostVae, check_generator
 from .running.folders import WORLD_FOLDER, why_not_written, world_folder
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 
 
 def world_file_state(file: str) -> str:
@@ -44,4 +44,4 @@ def save_world(start: LiveWorld, filename_prefix: str) -> str:
 def load_world(model: comfy.model_patcher.ModelPatcher, vae: HostVae, file: str) -> LiveWorld:
     """A saved world with the models it goes on with; raises WorldError."""
     check_generator(model)
-    return live(engine.load_world(_saved_world(file)), model, vae)
+    return as_live_world(engine.load_world(_saved_world(file)), model, vae)

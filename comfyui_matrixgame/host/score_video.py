@@ -88,8 +88,8 @@ def _text(score: FilmScore, weights: Weights) -> str:
 
 
 def _json(score: FilmScore, weights: Weights) -> str:
-    weighted = registry.about([name for name in registry.NAMES if name in score.values], weights.files)
-    about = protocol.about() | {"estimator": calibration(), "weighted": weighted}
+    weighted = registry.about_weights([name for name in registry.NAMES if name in score.values], weights.files)
+    about = protocol.about_protocol() | {"estimator": calibration(), "weighted": weighted}
     return json.dumps(about | {"score": asdict(score)}, indent=1)
 
 

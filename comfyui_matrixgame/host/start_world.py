@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from .. import world as engine
-from ..actions.resample import nearest
+from ..actions.resample import resample_held
 from ..actions.track import ActionTrack
 from ..errors import ActionError, CheckpointError, ImageError
 from ..media.clips import Clip
@@ -23,7 +23,7 @@ from .models.core_values import HostVae, check_generator
 from .models.ready import ready
 from .models.vision import demo_features, demo_image, image_features
 from .running.images import pixels_of
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def start_world(
     own, exact = len(frames), True
     if image is None:
         exact = abs(rate - FPS) * own / FPS < 0.5  # no frame is shown at another one's time
-        frames = _whole_blocks(frames if exact else frames[nearest(np.arange(own), rate)])
+        frames = _whole_blocks(frames if exact else frames[resample_held(np.arange(own), rate)])
     pixels = fit_image(pixels_of(frames), *size)  # [N, 3, H, W]
     features = demo_features(pixels[:1]) if demo else image_features(clip_vision, pixels[:1])
     with ready(model, vae, *size) as models:
@@ -72,7 +72,7 @@ def start_world(
             footage = Clip(pixels.transpose(0, 1), "the clip", own, rate, exact)
             rows = footage.rows(clip_actions, lambda text: log.info("%s", text))
             world = engine.start_world_from_clip(models, footage.pixels, rows, seed, features=features)
-    return live(world, model, vae)
+    return as_live_world(world, model, vae)
 
 
 def _whole_blocks(frames: Tensor) -> Tensor:

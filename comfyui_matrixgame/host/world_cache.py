@@ -19,7 +19,7 @@ from ..errors import WorldError
 from .models.core_values import HostVae, check_generator
 from .running.folders import cache_folder, why_not_written
 from .running.graph import runs_many_times
-from .running.live_world import LiveWorld, live
+from .running.live_world import LiveWorld, as_live_world
 from .running.progress import Progress
 from .running.signature import signature_of
 
@@ -95,7 +95,7 @@ def cached_world(
         check_generator(model)
         if model is None or vae is None:
             raise WorldError("World Cache restores a world that goes on with models; connect model and vae.")
-        return live(engine.load_world(store.find(name)), model, vae)
+        return as_live_world(engine.load_world(store.find(name)), model, vae)
     if mode == "forget":
         store.forget(name)
     if world is None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..actions.resample import nearest, spread
+from ..actions.resample import resample_amounts, resample_held
 from ..actions.track import ActionTrack
 from ..errors import ImageError, VideoError
 from ..system.words import counted
@@ -65,8 +65,8 @@ class Clip:
         if self.exact or abs(len(track) - self.frames) > 1 or self.frames == self.count:
             return track
         note(f"its inputs have a row for each of {self.frames} frames, and are resampled with them")
-        mouse = None if track.mouse is None else spread(track.mouse.astype(np.float64), self.rate).clip(-1, 1)
-        keyboard = nearest(track.keyboard, self.rate)
+        mouse = None if track.mouse is None else resample_amounts(track.mouse.astype(np.float64), self.rate).clip(-1, 1)
+        keyboard = resample_held(track.keyboard, self.rate)
         return ActionTrack(track.variant, keyboard, None if mouse is None else mouse.astype(np.float32))
 
 

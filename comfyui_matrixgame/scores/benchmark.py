@@ -83,7 +83,7 @@ def action_of(name: str, numbered: bool = True) -> Action | None:
     return next((ACTIONS[tail] for i in range(len(parts)) if (tail := "_".join(parts[i:])) in ACTIONS), None)
 
 
-def inputs_of(action: Action, variant: Variant, frames: int) -> Loaded:
+def inputs_of_action(action: Action, variant: Variant, frames: int) -> Loaded:
     """The inputs that an action stands for, in a film of so many frames, whichever model made it. What the variant has
     no key for is left out, and said; raises ActionError where nothing is left."""
     able = Action(action.name, tuple(word for word in action.keys if key_of(variant, word)), action.turns)

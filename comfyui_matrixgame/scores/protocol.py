@@ -55,6 +55,6 @@ PUBLISHED = {
 }  # fmt: skip
 
 
-def about() -> dict[str, Any]:
+def about_protocol() -> dict[str, Any]:
     """For a report."""
     return {"protocol": NAME, "version": VERSION, "deviations": list(DEVIATIONS), "measures": MEASURES}

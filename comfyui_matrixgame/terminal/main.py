@@ -237,7 +237,7 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
 
 def _inspect(args: argparse.Namespace) -> int:
     from ..checkpoints import inspect_file
-    from ..checkpoints.containers.tensors import readable
+    from ..checkpoints.containers.tensors import printable_name
     from ..system.files import readable_path
 
     status = 0
@@ -262,7 +262,7 @@ def _inspect(args: argparse.Namespace) -> int:
             ("wrong dtype", report.wrong_dtype),
         ):
             for name in names:
-                print(f"  {what:<11} {readable(name)}")
+                print(f"  {what:<11} {printable_name(name)}")
         if report.doubt:
             print(f"  {report.doubt}")
         if report.advice:
@@ -322,7 +322,7 @@ def _download(args: argparse.Namespace) -> int:
         print(f"{file.name} ({file.size / 1e9:.2f} GB) from {file.repo}")
         print(f"  {download(file, Path(args.folder), args.endpoint)}")
     if of_scores:
-        folders = " ".join(f"--clip {folder}" for folder in fetched.folders(Path(args.folder)))
+        folders = " ".join(f"--clip {folder}" for folder in fetched.clip_folders(Path(args.folder)))
         print(f"Use them with `matrixgame score FILM {folders}`. {fetched.BY_HAND}")
     return 0
 

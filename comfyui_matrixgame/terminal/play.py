@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
     check_address(args.host, args.token)
     if not 0 <= args.port <= 65535:
         raise MatrixGameError(f"--port is a number from 1 to 65535, or 0 for a free one; got {args.port}.")
-    check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep`
+    check_target(args.output, "--output", replaceable=lambda _: True)  # what is there stays, see `keep_take`
     return serve(world_starter(args), args)
 
 

@@ -132,13 +132,13 @@ class KeptTakes:
     def close(self) -> None:
         """Keep the take that is played."""
         self._saves.close()
-        keep(self._take, self._output, self._saves.path)
+        keep_take(self._take, self._output, self._saves.path)
 
     def _free(self) -> Path:
         return _free_name(self._output)
 
 
-def keep(take: Take, path: Path, saved: Path | None = None) -> Path | None:
+def keep_take(take: Take, path: Path, saved: Path | None = None) -> Path | None:
     """Write a take where nothing is overwritten; returns where, or None where nothing was played.
 
     saved: the file that has it up to here. Where it cannot be written it goes to the home folder, then to that for

@@ -98,7 +98,7 @@ def _score(args: argparse.Namespace) -> int:
     from ..scores.films.found import Film, find_films
     from ..scores.films.scoring import score_film
     from ..scores.films.sets import FilmSet, sets_of
-    from ..scores.results.compared import compared, text_of
+    from ..scores.results.compared import compare_sets, text_of
     from ..scores.results.kept import KeptScores
     from ..scores.results.shown import check_files, text_table, without_curves, write_all
 
@@ -135,7 +135,7 @@ def _score(args: argparse.Namespace) -> int:
         if found:
             videos = {film.key: film.video for _, _, film in todo}
             source = ", ".join(readable_path(each.place) for each in sets)
-            write_all(folder, found, videos, source, files, compared(found) if several else None)
+            write_all(folder, found, videos, source, files, compare_sets(found) if several else None)
     print(text_of(found, files) if several else text_table(found, files))
     if known:
         print(f"{counted(known, 'film')} scored before", file=sys.stderr)

@@ -17,7 +17,7 @@ from .blocks import (
     first_input_of_block,
     frames_of_blocks,
 )
-from .like import is_packaged, lasting_variants, learn, read_like, variant_of_inputs
+from .like import is_packaged, lasting_variants, learn_variant, read_like, variant_of_inputs
 from .reader import read_description, read_file
 from .registry import (
     FOLDERS,
@@ -39,6 +39,6 @@ __all__ = [
     "MOST_BLOCKS", "MOST_WINDOW", "NEWEST", "SAME_VIEW", "TEMPLERUN", "UNIVERSAL", "VARIANTS", "Camera", "Draws",
     "Key", "Overlay", "Published", "Tried", "Variant", "add_folder", "add_variant", "block_of_input",
     "blocks_of_frames", "builtin_variants", "default_variant", "first_input_of_block", "frames_of_blocks",
-    "get_variant", "is_packaged", "lasting_variants", "learn", "read_description", "read_file", "read_like",
+    "get_variant", "is_packaged", "lasting_variants", "learn_variant", "read_description", "read_file", "read_like",
     "refresh", "steps_of_text", "variant_of_inputs",
 ]  # fmt: skip

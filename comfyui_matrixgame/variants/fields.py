@@ -68,12 +68,12 @@ class Fields:
     def whole(self, name: str, least: int, most: int, default: Any = _MISSING) -> int:
         """A whole number in a range."""
         need = f"a whole number from {least} to {most}"
-        return self.take(name, need, lambda v: whole(v, least, most), default)
+        return self.take(name, need, lambda v: whole_number(v, least, most), default)
 
     def number(self, name: str, least: float, most: float, default: Any = _MISSING) -> float:
         """A number in a range."""
         need = f"a number from {least:g} to {most:g}"
-        return self.take(name, need, lambda v: number(v, least, most), default)
+        return self.take(name, need, lambda v: finite_number_in(v, least, most), default)
 
     def items(
         self, name: str, need: str, read: Callable[[Any], T | None], default: Any = _MISSING, least: int = 0
@@ -113,19 +113,19 @@ class Fields:
         return Fields(value, self._origin, f"{self._place}.{name}".strip("."), self._unknown)
 
 
-def whole(value: Any, least: int, most: int) -> int | None:
+def whole_number(value: Any, least: int, most: int) -> int | None:
     """A whole number in a range, or None."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1
     return int(value) if good and least <= value <= most else None
 
 
-def number(value: Any, least: float, most: float) -> float | None:
+def finite_number_in(value: Any, least: float, most: float) -> float | None:
     """A finite number in a range, or None."""
     good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if good and least <= value <= most else None
 
 
-def matching(pattern: str) -> Callable[[Any], str | None]:
+def pattern_reader(pattern: str) -> Callable[[Any], str | None]:
     """What reads a text that matches a pattern as a whole."""
     return lambda value: _line(value, pattern)
 

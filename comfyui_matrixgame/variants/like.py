@@ -37,7 +37,7 @@ def read_like(value: Any, origin: str) -> Variant:
     return replace(read_description(whole, origin), like=base.name, described={**whole, LIKE: base.name})
 
 
-def learn(variant: Variant, origin: str) -> None:
+def learn_variant(variant: Variant, origin: str) -> None:
     """Make the variant known that weights or a world are described as; what was learned under its name before is
     forgotten. Raises VariantError where it is another one than that of the package, or of a folder, with this name."""
     known = VARIANTS.get(variant.name)

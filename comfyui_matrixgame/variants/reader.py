@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import VariantError
 from .blocks import FPS, LATENTS_PER_BLOCK
-from .fields import Fields, matching, number, whole
+from .fields import Fields, finite_number_in, pattern_reader, whole_number
 from .variant import IDLE, MOST_WINDOW, TABLE_PLACES, Camera, Draws, Key, Overlay, Published, Variant
 
 FORMAT = "matrixgame.variant"
@@ -75,7 +75,7 @@ def read_description(value: Any, origin: str) -> Variant:
         size=_size(fields.inner("size")),
         fps=_only(fields, "fps", FPS, "frames a second, in which scripts, rulers, clips and films count"),
         action_layers=fields.items(
-            "action_layers", "a list of layers from 0", lambda v: whole(v, 0, 999), tuple(range(15))
+            "action_layers", "a list of layers from 0", lambda v: whole_number(v, 0, 999), tuple(range(15))
         ),
         presets=_presets(fields),
         bench=tuple(_draws(one) for one in fields.each("bench", "a list of what is drawn from")),
@@ -92,7 +92,7 @@ def read_description(value: Any, origin: str) -> Variant:
 
 def _only(fields: Fields, name: str, value: int, why: str) -> int:
     """A field that has one value in this version, and says why where it is another one."""
-    return fields.take(name, f"{value} {why}", lambda said: whole(said, value, value), value)
+    return fields.take(name, f"{value} {why}", lambda said: whole_number(said, value, value), value)
 
 
 def _controls(fields: Fields, exclusive: bool) -> tuple[Key, ...]:
@@ -133,10 +133,12 @@ def _key(fields: Fields) -> Key:
         name=name,
         label=fields.text("label", name),
         labels=fields.words("labels"),
-        aliases=fields.items("aliases", f"a list, each {_A_WORD}", matching(_WORD), ()),
-        codes=fields.items("codes", "a list of physical keys such as KeyW", matching(r"[A-Z][A-Za-z0-9]{0,31}"), ()),
+        aliases=fields.items("aliases", f"a list, each {_A_WORD}", pattern_reader(_WORD), ()),
+        codes=fields.items(
+            "codes", "a list of physical keys such as KeyW", pattern_reader(r"[A-Z][A-Za-z0-9]{0,31}"), ()
+        ),
         gamepad=fields.choice("gamepad", GAMEPAD, ""),
-        pad=_pair(fields.items("pad", "[row, column] from 1 to 9", lambda v: whole(v, 1, 9), ()), fields),
+        pad=_pair(fields.items("pad", "[row, column] from 1 to 9", lambda v: whole_number(v, 1, 9), ()), fields),
         overlay=_overlay(fields.inner("overlay")),
         colour=fields.whole("colour", 0, 359, 200),
         opposite=fields.text("opposite", ""),
@@ -155,7 +157,7 @@ def _pair(values: tuple[int, ...], fields: Fields) -> tuple[int, int] | None:
 def _overlay(fields: Fields | None) -> Overlay:
     if fields is None:
         return Overlay()
-    box = fields.items("box", "[x, y, width, height], each from 0 to 30", lambda v: number(v, 0, 30), ())
+    box = fields.items("box", "[x, y, width, height], each from 0 to 30", lambda v: finite_number_in(v, 0, 30), ())
     if box and (len(box) != 4 or min(box[2:]) < 0.1):
         fields.fail("box", "[x, y, width, height], each from 0 to 30", list(box))
     made = Overlay(
@@ -185,7 +187,7 @@ def _camera(fields: Fields | None) -> Camera:
 
 def _steps(fields: Fields) -> tuple[int, ...]:
     need = "a list of places from 1000 down to 1"
-    steps = fields.items("steps", need, lambda v: whole(v, 1, TABLE_PLACES), least=1)
+    steps = fields.items("steps", need, lambda v: whole_number(v, 1, TABLE_PLACES), least=1)
     if list(steps) != sorted(set(steps), reverse=True):
         fields.fail("steps", need, list(steps))
     return steps
@@ -223,7 +225,7 @@ def _draws(fields: Fields) -> Draws:
     made = Draws(
         times=fields.whole("times", 1, 1000, 1),
         keys=fields.items("keys", "a list of lists of keys", _held, ((),)),
-        yaw=fields.items("yaw", "a list of speeds", lambda v: number(v, -1000, 1000), (0.0,)),
+        yaw=fields.items("yaw", "a list of speeds", lambda v: finite_number_in(v, -1000, 1000), (0.0,)),
     )
     fields.done()
     return made

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import VariantError
 from .blocks import LATENTS_PER_BLOCK
-from .fields import whole
+from .fields import whole_number
 from .variant import MOST_WINDOW, NEWEST, SAME_VIEW, TABLE_PLACES, Variant
 
 SMALLEST_THAT_KEEPS = 3 * LATENTS_PER_BLOCK
@@ -33,12 +33,12 @@ class Tried:
         steps = own.steps if self.steps is None else checked_steps(self.steps)
         window = own.window if self.window is None else self.window
         sink = own.sink if self.sink is None else self.sink
-        if whole(window, LATENTS_PER_BLOCK, MOST_WINDOW) is None:
+        if whole_number(window, LATENTS_PER_BLOCK, MOST_WINDOW) is None:
             raise VariantError(
                 f"The window is {window!r:.40}, and must be a whole number of latent frames from {LATENTS_PER_BLOCK}, "
                 f"which are a block, to {MOST_WINDOW}."
             )
-        if whole(sink, 0, MOST_WINDOW) is None:
+        if whole_number(sink, 0, MOST_WINDOW) is None:
             raise VariantError(f"The sink is {sink!r:.40}, and must be a whole number of latent frames from 0.")
         if sink > window - own.block:
             raise VariantError(
@@ -92,7 +92,7 @@ def checked_steps(steps: Sequence[Any]) -> tuple[int, ...]:
 
 
 def _falling(steps: Sequence[Any]) -> tuple[int, ...]:
-    known = [whole(step, 1, TABLE_PLACES) for step in steps]
+    known = [whole_number(step, 1, TABLE_PLACES) for step in steps]
     if not known or None in known or list(steps) != sorted(set(steps), reverse=True):
         raise VariantError(f"The steps are {','.join(map(str, steps)) or 'none'!r:.60}, and must be {NEED}.")
     return tuple(int(step) for step in steps)

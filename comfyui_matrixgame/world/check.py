@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..actions.track import rows_of_blocks
-from ..checkpoints.containers.tensors import TensorInfo, is_weights, readable, torch_dtype
+from ..checkpoints.containers.tensors import TensorInfo, is_weights, printable_name, torch_dtype
 from ..media.fitting import SIZE_STEP
 from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..networks.generator.kv_cache import Caches, LayerCache
@@ -30,7 +30,7 @@ from ..variants import (
     Variant,
     get_variant,
     is_packaged,
-    learn,
+    learn_variant,
     read_like,
 )
 from .block.condition import CONSTANT_FROM
@@ -121,7 +121,7 @@ def _variant(about: Mapping[str, Any]) -> Variant:
     if variant.name != name:
         raise NoWorld("it describes another variant than its own")
     if name not in VARIANTS:
-        learn(variant, "what it says of its variant")
+        learn_variant(variant, "what it says of its variant")
     return variant
 
 
@@ -145,7 +145,7 @@ def check_tensors(fields: Fields, tensors: Mapping[str, TensorInfo]) -> None:
     """Raise NoWorld where the tensors are not those of a world with these fields."""
     for name, info in tensors.items():
         if not is_weights(info) or torch_dtype(info.dtype) is None:
-            raise NoWorld(f"{readable(name)} is stored as {info.dtype}")
+            raise NoWorld(f"{printable_name(name)} is stored as {info.dtype}")
     shapes = {name: info.shape for name, info in tensors.items()}
     worlds, variant = len(fields.seeds), fields.variant
     height, width = _sides(shapes, "image", 4)[2:]
@@ -223,7 +223,7 @@ def _compare(shapes: Mapping[str, Shape], wanted: Mapping[str, Shape]) -> None:
     for name in sorted(wanted.keys() | shapes.keys()):
         if shapes.get(name) != wanted.get(name):
             found, right = ("none" if it is None else list(it) for it in (shapes.get(name), wanted.get(name)))
-            raise NoWorld(f"{readable(name)} is {found}, and should be {right}")
+            raise NoWorld(f"{printable_name(name)} is {found}, and should be {right}")
 
 
 def _rings(shapes: Mapping[str, Shape], worlds: int, variant: Variant, tokens: int) -> dict[str, Shape]:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ..actions.track import ActionTrack, rows_of_blocks
 from ..checkpoints.containers.mapped import open_mapped
-from ..checkpoints.containers.tensors import Damaged, WeightsFile, first_line, readable
+from ..checkpoints.containers.tensors import Damaged, WeightsFile, first_line, printable_name
 from ..errors import MatrixGameError, WorldError
 from ..networks.generator.kv_cache import Caches, LayerCache, Ring
 from ..networks.vae.base import State
@@ -117,8 +117,9 @@ def _about(file: WeightsFile, name: str) -> dict[str, Any]:
         raise NoWorld("it does not say its version")
     if about["version"] != (VERSION_TRIED if TRIED in about else VERSION):
         raise WorldError(
-            f"{name} was written by another version of this program (format {readable(str(about['version']), 20)}, "
-            f"this one reads {VERSION} and {VERSION_TRIED}); update, or start a new world."
+            f"{name} was written by another version of this program (format "
+            f"{printable_name(str(about['version']), 20)}, this one reads {VERSION} and {VERSION_TRIED}); "
+            "update, or start a new world."
         )
     return about
 

@@ -8,7 +8,7 @@ import pytest
 
 from comfyui_matrixgame.actions.read import rows_of_text
 from comfyui_matrixgame.actions.script.lexer import ScriptError
-from comfyui_matrixgame.actions.script.parser import Parser, alone
+from comfyui_matrixgame.actions.script.parser import Parser, statements_or_none
 from comfyui_matrixgame.actions.script.plain_steps import plain_steps
 from comfyui_matrixgame.actions.script.to_timeline import write_timeline
 from comfyui_matrixgame.variants import VARIANTS, Variant, get_variant
@@ -60,7 +60,7 @@ def test_random_scripts_and_damaged_ones() -> None:
         elif number % 3 == 2:  # as a job file has them
             text = ", ".join(rng.sample(STEPS, rng.randint(1, 4)))
         same(text, variant)
-        plain += plain_steps(text, variant, alone) is not None
+        plain += plain_steps(text, variant, statements_or_none) is not None
     assert plain > 100
 
 

@@ -17,7 +17,7 @@ from comfyui_matrixgame.cache.blocks import BlockCache
 from comfyui_matrixgame.cache.contents import fits_condition, fits_frames, fits_latents, fits_state
 from comfyui_matrixgame.cache.kept_worlds import WorldStore
 from comfyui_matrixgame.cache.projects import CONDITION, FRAMES, LATENTS, SNAPSHOT
-from comfyui_matrixgame.cache.records import DamagedRecord, Record, claim, read_record, sweep_parts, write_record
+from comfyui_matrixgame.cache.records import DamagedRecord, Record, claim_file, read_record, sweep_parts, write_record
 from comfyui_matrixgame.errors import WorldError
 from comfyui_matrixgame.host.routes.pictures import frames_of_file
 from comfyui_matrixgame.variants import VARIANTS
@@ -96,7 +96,7 @@ def test_pipes_and_sockets_are_not_waited_for(kind: str, odd: Any, tmp_path: Pat
     sweep_parts(cache.folder)
     assert not (cache.folder / "x.part").exists()
     odd(cache.folder / "film.part", kind)
-    claimed = claim(cache.folder / "film.part")
+    claimed = claim_file(cache.folder / "film.part")
     assert claimed is not None
     claimed.close()
     odd(cache.folder / "store.json", kind)

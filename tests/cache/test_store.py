@@ -293,13 +293,13 @@ def test_without_locks_what_dead_processes_left_is_swept_as_well(
     monkeypatch.setattr(records, "fcntl", None)
     monkeypatch.setattr(Path, "open", remember)
     monkeypatch.setattr(Path, "unlink", unlink_closed)
-    claimed = records.claim(tmp_path / "film.part")
+    claimed = records.claim_file(tmp_path / "film.part")
     assert claimed is not None
-    assert records.claim(tmp_path / "film.part") is None  # it is open
+    assert records.claim_file(tmp_path / "film.part") is None  # it is open
     assert {path.name for path in tmp_path.iterdir()} == {"killed.part", "film.part"}
     claimed.close()  # as a kill does
     assert sweep_parts(tmp_path, "killed.part") == 1
-    again = records.claim(tmp_path / "film.part")
+    again = records.claim_file(tmp_path / "film.part")
     assert again is not None
     again.close()
 

@@ -10,7 +10,7 @@ import torch
 from comfyui_matrixgame.compute import fused, kernels
 from comfyui_matrixgame.compute.attention import sdpa
 from comfyui_matrixgame.compute.ops import Operations
-from comfyui_matrixgame.compute.trials import trying
+from comfyui_matrixgame.compute.trials import with_trials
 from comfyui_matrixgame.networks.generator import norms, rope
 from comfyui_matrixgame.networks.generator.kv_cache import Ring
 from comfyui_matrixgame.networks.vae import wan_layers
@@ -210,7 +210,7 @@ def test_96_channels_in_two(interpreted: None, monkeypatch: pytest.MonkeyPatch, 
     weight, bias = torch.randn(96, 96, 3, 3, 3, device=DEVICE).half() * 0.05, torch.randn(96, device=DEVICE).half()
     y = torch.randn(1, 96, 2, 5, 7, device=DEVICE).half().contiguous(memory_format=LAST) if added else None
     whole = fused.narrow_convolution(x, weight, bias, y)
-    with trying("96-in-two"):
+    with with_trials("96-in-two"):
         parts = fused.narrow_convolution(x, weight, bias, y)
     assert how == [False, True]
     assert whole is not None

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from comfyui_matrixgame.compute.devices import computing_on
-from comfyui_matrixgame.compute.trials import SWITCH, TRIALS, chosen, trying
+from comfyui_matrixgame.compute.trials import SWITCH, TRIALS, trial_is_chosen, with_trials
 from comfyui_matrixgame.errors import BackendError
 from comfyui_matrixgame.networks.vae import planes, wan_layers
 
@@ -23,18 +23,18 @@ NARROW = 4  # channels: all convolutions of the small VAE are wide in these test
 
 def test_none_is_chosen_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(SWITCH, raising=False)
-    assert not any(chosen(trial) for trial in TRIALS)
-    with trying("latents-together", "cudnn-benchmark"):
-        assert [trial for trial in TRIALS if chosen(trial)] == ["latents-together", "cudnn-benchmark"]
-        with trying():
-            assert not chosen("latents-together")
-        assert chosen("latents-together")
-    assert not chosen("latents-together")
+    assert not any(trial_is_chosen(trial) for trial in TRIALS)
+    with with_trials("latents-together", "cudnn-benchmark"):
+        assert [trial for trial in TRIALS if trial_is_chosen(trial)] == ["latents-together", "cudnn-benchmark"]
+        with with_trials():
+            assert not trial_is_chosen("latents-together")
+        assert trial_is_chosen("latents-together")
+    assert not trial_is_chosen("latents-together")
 
 
 def test_one_that_is_none_is_named() -> None:
-    with trying("faster"), pytest.raises(BackendError, match="names faster; use some of fp8-by-tensor, "):
-        chosen("cudnn-benchmark")
+    with with_trials("faster"), pytest.raises(BackendError, match="names faster; use some of fp8-by-tensor, "):
+        trial_is_chosen("cudnn-benchmark")
 
 
 @pytest.mark.parametrize("sizes", [(1, 3, 3), (3, 2, 1), (2, 1, 3)])
@@ -55,7 +55,7 @@ def test_latents_together_leave_the_same_frames_and_state(sizes: tuple[int, ...]
     hook = vae.decoder.middle[0].register_forward_pre_hook(lambda _, args: seen.append(args[0].shape[2]))
     one, state = decode()
     assert set(seen) == {1}
-    with trying("latents-together"):
+    with with_trials("latents-together"):
         together, after = decode()
     hook.remove()
     assert seen[sum(sizes) :] == list(sizes)
@@ -82,7 +82,7 @@ def test_rollouts_with_a_trial_of_the_decoder(gpus: Machine, monkeypatch: pytest
     monkeypatch.setattr(wan_layers, "convolve_in_planes", lambda *args: used.append(args) or in_planes(*args))
     plain = blocks_of(small_on(CUDA[0]), blocks=2)
     assert not used
-    with trying(trial):
+    with with_trials(trial):
         tried = blocks_of(small_on(CUDA[0]), blocks=2)
     assert bool(used) == (trial == "convolve-in-planes")
     for ours, theirs in zip(tried, plain, strict=True):
@@ -95,6 +95,6 @@ def test_cudnn_chooses_only_while_the_engine_computes(gpus: Machine) -> None:
     before = torch.backends.cudnn.benchmark
     with computing_on(CUDA[0]):
         assert torch.backends.cudnn.benchmark == before
-    with trying("cudnn-benchmark"), computing_on(CUDA[0]):
+    with with_trials("cudnn-benchmark"), computing_on(CUDA[0]):
         assert torch.backends.cudnn.benchmark
     assert torch.backends.cudnn.benchmark == before

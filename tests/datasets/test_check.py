@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from comfyui_matrixgame.media.datasets.find import find_dataset
-from comfyui_matrixgame.scores.datasets.check import Seen, check_clip, look
+from comfyui_matrixgame.scores.datasets.check import Seen, check_clip, measure_clip
 from comfyui_matrixgame.scores.datasets.pace import gaps_in_time
 from comfyui_matrixgame.scores.datasets.report import Report, report_of
 from comfyui_matrixgame.terminal.main import main
@@ -28,7 +28,7 @@ SEEDS = (1, 2, 3)
 def seen(seed: int) -> Seen:
     """What the film of `played` shows, measured once."""
     with tempfile.TemporaryDirectory() as folder:
-        return look(find_dataset(write_lerobot(Path(folder, "set"), [played(seed)])).clips[0])
+        return measure_clip(find_dataset(write_lerobot(Path(folder, "set"), [played(seed)])).clips[0])
 
 
 def checked(root: Path, seeds: tuple[int, ...] = ()) -> Report:

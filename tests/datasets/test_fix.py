@@ -15,7 +15,7 @@ import pytest
 
 from comfyui_matrixgame.errors import DatasetError, TargetError
 from comfyui_matrixgame.media.datasets.find import find_dataset
-from comfyui_matrixgame.media.datasets.fixes import parse_fix, shifted
+from comfyui_matrixgame.media.datasets.fixes import parse_fix, shift_rows
 from comfyui_matrixgame.media.datasets.write_fixed import write_fixed
 from comfyui_matrixgame.terminal.main import main
 
@@ -164,6 +164,6 @@ def test_a_pickle_of_anything_else_is_not_run(tmp_path: Path) -> None:
 
 
 def test_shifted() -> None:
-    assert shifted([1, 2, 3, 4], 2) == ([1, 1, 1, 2], [3, 4])
-    assert shifted([1, 1, 1, 2], -2, [3, 4]) == ([1, 2, 3, 4], [1, 1])
-    assert shifted([1], -3) == ([1], [1])
+    assert shift_rows([1, 2, 3, 4], 2) == ([1, 1, 1, 2], [3, 4])
+    assert shift_rows([1, 1, 1, 2], -2, [3, 4]) == ([1, 2, 3, 4], [1, 1])
+    assert shift_rows([1], -3) == ([1], [1])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from comfyui_matrixgame.errors import ImageError, MatrixGameError
 from comfyui_matrixgame.media.images import read_pixels
-from comfyui_matrixgame.play.changes.taken import changes_of, png
+from comfyui_matrixgame.play.changes.taken import changes_of, encode_png
 from comfyui_matrixgame.play.session import Limits, Session, StateChanged
 from comfyui_matrixgame.play.wire.protocol import MAX_MESSAGE, ProtocolError, read_message
 
@@ -40,7 +40,7 @@ def test_a_program_changes_the_picture_and_takes_it_back(served: Served, played:
         last = client.play("w 20")[-1]
         assert np.array_equal(client.change(last), last)  # as it is
         assert served.session.take.changes == ()
-        assert len(png(NOISE)) > 2 * MAX_MESSAGE  # in several parts
+        assert len(encode_png(NOISE)) > 2 * MAX_MESSAGE  # in several parts
         assert np.array_equal(client.change(NOISE, strength=0.5, seen="start"), NOISE)
         file = io.BytesIO()
         Image.fromarray(last // 2).save(file, "BMP")
@@ -63,8 +63,8 @@ def test_a_program_changes_the_picture_and_takes_it_back(served: Served, played:
         mask[:40] = True
         client.play("w 8")
         last = client.picture
-        (tmp_path / "noise.png").write_bytes(png(NOISE))
-        for picture in (NOISE, png(NOISE), tmp_path / "noise.png"):
+        (tmp_path / "noise.png").write_bytes(encode_png(NOISE))
+        for picture in (NOISE, encode_png(NOISE), tmp_path / "noise.png"):
             assert np.array_equal(client.change(picture, mask=mask), np.where(mask[..., None], NOISE, last))
             assert np.array_equal(client.take_back_change(), last)
         with pytest.raises(ImageError, match="mask has the shape"):

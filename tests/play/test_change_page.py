@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from comfyui_matrixgame.media.images import read_pixels
-from comfyui_matrixgame.play.changes.taken import png
+from comfyui_matrixgame.play.changes.taken import encode_png
 from comfyui_matrixgame.play.session import PAUSED
 
 from .conftest import Stage
@@ -88,7 +88,7 @@ def test_the_picture_goes_out_as_a_file_and_comes_back(painted: Stage, tmp_path:
     page.wait_for_selector(f"{OPEN} img[src]")
     mask = np.zeros(SIZE)
     mask[:40, :70] = 1
-    assert page.evaluate(GIVE, ["drop", list(png(still // 2, mask))])
+    assert page.evaluate(GIVE, ["drop", list(encode_png(still // 2, mask))])
     page.get_by_text("stays where this is transparent").wait_for()
     if folder := os.environ.get("PLAY_SHOTS"):
         page.screenshot(path=f"{folder}/transparent.png")

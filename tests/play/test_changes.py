@@ -20,7 +20,7 @@ from comfyui_matrixgame.errors import ActionError, ImageError, WorldError
 from comfyui_matrixgame.media.images import read_pixels
 from comfyui_matrixgame.play import take as take_module
 from comfyui_matrixgame.play.changes.playing import change_picture
-from comfyui_matrixgame.play.changes.taken import changes_of, png
+from comfyui_matrixgame.play.changes.taken import changes_of, encode_png
 from comfyui_matrixgame.play.early_frames import Frames
 from comfyui_matrixgame.play.pattern import TestPattern
 from comfyui_matrixgame.play.played_world import PlayedWorld
@@ -54,7 +54,7 @@ class Way:
         return np.concatenate(parts)
 
     def change(self, picture: Frames | bytes, strength: float = 1.0, seen: str = "") -> bool:
-        file = picture if isinstance(picture, bytes) else png(picture)
+        file = picture if isinstance(picture, bytes) else encode_png(picture)
         return change_picture(self.played, self.take, file, strength, seen)
 
     def go_to(self, block: int, changes: int | None = None) -> None:
@@ -123,10 +123,10 @@ def test_a_picture_counts_where_it_is_not_transparent(models: Models, start: Wor
     way = Way(models, start)
     first = way.play(rows(0))
     last, world = first[-1], way.played.world
-    assert not way.change(png(255 - last, np.zeros((16, 16))))  # nothing of it counts
+    assert not way.change(encode_png(255 - last, np.zeros((16, 16))))  # nothing of it counts
     mask = np.zeros((16, 16), bool)
     mask[:, :6] = True
-    assert way.change(png(255 - last, mask))
+    assert way.change(encode_png(255 - last, mask))
     assert np.array_equal(way.take.changes[0].pixels, np.where(mask[..., None], 255 - last, last))
     change = plan_change(models, world, torch.from_numpy(255 - last).unsqueeze(0), torch.from_numpy(mask))
     assert models.vision is not None
@@ -141,7 +141,7 @@ def test_a_picture_counts_where_it_is_not_transparent(models: Models, start: Wor
         (mask / 0, "from 0"),
     ):
         with np.errstate(all="ignore"), pytest.raises(ImageError, match=words):
-            png(last, wrong)
+            encode_png(last, wrong)
 
 
 @pytest.mark.parametrize("world_bytes", [0, 1 << 30])
@@ -223,7 +223,7 @@ def test_what_is_no_picture_of_the_world_is_said_and_changes_nothing(models: Mod
     with pytest.raises(WorldError, match="no frame yet; start it from the changed picture"):
         way.change(way.played.still())
     last = way.play(rows(0))[-1]
-    world, good = way.played.world, png(darker(last))
+    world, good = way.played.world, encode_png(darker(last))
     turned = io.BytesIO()
     Image.new("RGB", (32, 16)).save(turned, "PNG")
     for picture, words in (
@@ -276,7 +276,7 @@ def test_a_take_holds_no_more_pictures_than_its_file_can(
 def test_a_damaged_document_is_said(models: Models, start: World, damage: Callable[[dict], object], words: str) -> None:
     take = Take(models.variant)
     take.add(rows(0))
-    take.change(png(np.zeros((16, 16, 3), np.uint8)), 1.0, "start")
+    take.change(encode_png(np.zeros((16, 16, 3), np.uint8)), 1.0, "start")
     document = json.loads(take.timeline().to_text())
     assert len(changes_of(Timeline.from_json(document))) == 1
     damage(document["take"])
@@ -328,7 +328,7 @@ def test_render_makes_a_take_with_changes_again(tmp_path: Path, capsys: pytest.C
         if block == 2:
             last = played.still()
             mask = np.linspace(0, 1, last[..., 0].size).reshape(last.shape[:2])  # more and more of it counts
-            assert change_picture(played, take, png(255 - last, mask), 1.0, "")
+            assert change_picture(played, take, encode_png(255 - last, mask), 1.0, "")
         held = ActionTrack.from_rows(played.variant, [{"w": 1.0, "yaw": 0.02}] * rows_of_blocks(1, block))
         played.make(held, lambda *_: None)
         take.add(held)

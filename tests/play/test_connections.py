@@ -21,7 +21,7 @@ from comfyui_matrixgame.play.session import FINISHED, PLAYING
 from comfyui_matrixgame.play.take import Take
 from comfyui_matrixgame.play.wire.protocol import VERSION
 from comfyui_matrixgame.play.wire.server import ROUTE
-from comfyui_matrixgame.terminal.play_server import Server, keep
+from comfyui_matrixgame.terminal.play_server import Server, keep_take
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from .client import Playing, Remote, playing
@@ -107,10 +107,10 @@ def test_the_command_from_its_address_to_the_take(tmp_path: Path) -> None:
 def test_a_take_overwrites_nothing(tmp_path: Path) -> None:
     take = Take(UNIVERSAL)
     path = tmp_path / "take.json"
-    assert keep(take, path) is None
+    assert keep_take(take, path) is None
     assert not path.exists()
     take.add(ActionTrack.idle(UNIVERSAL, 8))
-    assert [keep(take, path) for _ in range(3)] == [path, tmp_path / "take-2.json", tmp_path / "take-3.json"]
+    assert [keep_take(take, path) for _ in range(3)] == [path, tmp_path / "take-2.json", tmp_path / "take-3.json"]
 
 
 def test_a_port_that_is_taken_is_a_sentence() -> None:

@@ -125,7 +125,7 @@ def played() -> Take:
 
 def test_a_take_is_kept_in_a_folder_that_is_not_there_yet(tmp_path: Path) -> None:
     path = tmp_path / "takes" / "one.json"
-    assert play_server.keep(played(), path) == path
+    assert play_server.keep_take(played(), path) == path
     assert read_actions(path) is not None
 
 
@@ -137,7 +137,7 @@ def test_a_take_that_cannot_be_written_is_kept_elsewhere(
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "one.json"
     for name in ("one.json", "one-2.json"):
-        kept = play_server.keep(played(), path)
+        kept = play_server.keep_take(played(), path)
         assert kept == tmp_path / "home" / name
         said = capsys.readouterr().err
         assert str(path) in said
@@ -147,4 +147,4 @@ def test_a_take_that_cannot_be_written_is_kept_elsewhere(
     monkeypatch.setenv("USERPROFILE", str(tmp_path / "other"))
     monkeypatch.setattr(play_server.tempfile, "gettempdir", lambda: str(tmp_path / "other"))
     with pytest.raises(MatrixGameError, match="could not be written anywhere"):
-        play_server.keep(played(), path)
+        play_server.keep_take(played(), path)

@@ -9,7 +9,7 @@ import pytest
 from comfyui_matrixgame.actions.read import read_text
 from comfyui_matrixgame.batch.jobs.jobfile import read_job_file
 from comfyui_matrixgame.errors import ActionError
-from comfyui_matrixgame.scores.benchmark import ACTIONS, Action, action_jobs, action_of, inputs_of
+from comfyui_matrixgame.scores.benchmark import ACTIONS, Action, action_jobs, action_of, inputs_of_action
 from comfyui_matrixgame.scores.films.found import find_films
 from comfyui_matrixgame.scores.measures.asked import asked_of
 from comfyui_matrixgame.terminal.main import main
@@ -80,12 +80,12 @@ def test_an_action_is_read_from_a_films_name() -> None:
 
 
 def test_what_a_variant_has_no_key_for_is_left_out_and_said(tmp_path: Path) -> None:
-    loaded = inputs_of(ACTIONS["jump_camera_up"], UNIVERSAL, 33)
+    loaded = inputs_of_action(ACTIONS["jump_camera_up"], UNIVERSAL, 33)
     assert len(loaded.track) == 32
     assert asked_of(loaded.track)[0].tolist() == pytest.approx([0, 0.1, 0, 0])
     assert "universal has no key for jump, which is left out." in loaded.notes
     with pytest.raises(ActionError, match="no key for jump and attack, the action in its name"):
-        inputs_of(ACTIONS["jump_attack"], UNIVERSAL, 33)
+        inputs_of_action(ACTIONS["jump_attack"], UNIVERSAL, 33)
     (tmp_path / "0000_forward.mp4").write_bytes(b"")
     (tmp_path / "world_left.mp4").write_bytes(b"")
     films = find_films(tmp_path)

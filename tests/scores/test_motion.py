@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import demo_world.render as renderer
-from comfyui_matrixgame.scores.motion.camera import AXES, GUESSES, fit
+from comfyui_matrixgame.scores.motion.camera import AXES, GUESSES, fit_camera
 from comfyui_matrixgame.scores.motion.flow import CELL, WIDTH, Flow, flow_between, small_grey
 from comfyui_matrixgame.scores.motion.meter import LEAST_TURN, _has_cut, _signs
 from demo_world.game import play
@@ -133,7 +133,7 @@ def test_fields_of_motion_over_a_plane(axis: str, sign: int, field: int) -> None
     }[axis]
     vectors = sign * focal * torch.stack(flow, -1)[None]
     known = torch.eye(2).expand(1, len(places), 2, 2) * 0.9
-    found = fit(Flow(vectors, known, torch.zeros(1, len(places)), places, WIDTH))
+    found = fit_camera(Flow(vectors, known, torch.zeros(1, len(places)), places, WIDTH))
     best = int(found.cost[0].argmin())
     index = AXES.index(axis)
     assert np.sign(float(found.motion[0, best, index])) == sign

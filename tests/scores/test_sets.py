@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from comfyui_matrixgame.scores.benchmark import ACTIONS, inputs_of
+from comfyui_matrixgame.scores.benchmark import ACTIONS, inputs_of_action
 from comfyui_matrixgame.scores.films import scoring
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import UNIVERSAL
@@ -25,7 +25,7 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("ours", "theirs"):
         (folder / name).mkdir()
     for number, action in enumerate(("camera_r", "forward")):
-        frames = film(inputs_of(ACTIONS[action], UNIVERSAL, 33).track, 5)
+        frames = film(inputs_of_action(ACTIONS[action], UNIVERSAL, 33).track, 5)
         write_film(folder / "ours" / f"{number:04d}_{action}.mp4", frames)
         write_film(folder / "theirs" / f"{number:04d}_{action}.mp4", frames.flip(0))
     write_film(folder / "ours" / "0002_jump.mp4", frames[:3])

@@ -115,7 +115,7 @@ def parse_json(text: str) -> Any:
     return value
 
 
-def number_of(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """A number as people and spreadsheets write it, with a decimal point or a decimal comma; None for anything else."""
     text = text.strip().replace("\u2212", "-")
     if text.count(",") == 1 and "." not in text:

@@ -14,17 +14,17 @@ from ...errors import ActionError
 from ...system.words import counted
 from ...variants import FPS, FRAMES_PER_LATENT, Variant
 from ..check_document import MAX_FRAMES
-from ..resample import nearest, rows_of, spread
+from ..resample import resample_amounts, resample_held, resampled_length
 from ..vocabulary import CAMERA
 from .imported import Imported, Notes, keyboard_of, track_of
 from .steps import (
     Numbers,
     Step,
+    finite_number,
     fps_of,
     is_pressed,
     json_lines,
     limited,
-    number_of,
     numbers_of,
     ordered_frames,
     pair_of,
@@ -233,7 +233,7 @@ def biome_of(steps: Iterable[tuple[int, Any]], variant: Variant) -> Imported:
         kind = step.get("type") if isinstance(step, dict) else None
         if kind == "frame_input":
             _note_controls(step, number, held, moved, notes)
-            times.append(number_of(step.get("ts"), f"Line {number} of the log has no time (ts)"))
+            times.append(finite_number(step.get("ts"), f"Line {number} of the log has no time (ts)"))
         elif kind == "scene_edit":
             notes.add("changes of the scene by text were left out")
         elif kind not in ("session_start", "session_end"):
@@ -264,7 +264,7 @@ def _note_controls(action: Any, number: int, held: list, moved: list, notes: Not
         raise ActionError(f'{where} is not like {{"buttons": [87], "mouse_dx": 0.1, "mouse_dy": 0}}.')
     held.append([_key_of_code(code, where) for code in action.get("buttons", [])[:256]])
     dx, dy = (
-        number_of(action.get(name, 0), f"{where} has a mouse movement that is not a number")
+        finite_number(action.get(name, 0), f"{where} has a mouse movement that is not a number")
         for name in ("mouse_dx", "mouse_dy")
     )
     moved.append((-dy, dx))
@@ -311,10 +311,10 @@ def _of_steps(
     """The track of steps at `fps`. kept: the sum of all turning; otherwise the units are speeds, which are held."""
     if not held:
         raise ActionError("The recording has no steps.")
-    if rows_of(len(held), fps) > MAX_FRAMES:
-        raise ActionError(f"This makes {rows_of(len(held), fps)} rows, and a track has at most {MAX_FRAMES}.")
-    keyboard = nearest(keyboard_of(held, variant, notes), fps)
-    turns = spread(units, fps) if kept else nearest(units, fps)
+    if resampled_length(len(held), fps) > MAX_FRAMES:
+        raise ActionError(f"This makes {resampled_length(len(held), fps)} rows, and a track has at most {MAX_FRAMES}.")
+    keyboard = resample_held(keyboard_of(held, variant, notes), fps)
+    turns = resample_amounts(units, fps) if kept else resample_held(units, fps)
     return Imported(track_of(variant, keyboard, turns, notes), notes.all())
 
 

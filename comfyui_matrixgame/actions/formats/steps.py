@@ -76,7 +76,7 @@ def numbers_of(values: Any, what: str) -> Numbers:
     return array
 
 
-def number_of(value: Any, fault: str) -> float:
+def finite_number(value: Any, fault: str) -> float:
     """A number; raises ActionError with the fault where it is none."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e15:
         raise ActionError(f"{fault}.")
@@ -84,10 +84,10 @@ def number_of(value: Any, fault: str) -> float:
 
 
 def pair_of(value: Any, fault: str) -> tuple[float, float]:
-    """Two numbers; raises as `number_of`."""
+    """Two numbers; raises as `finite_number`."""
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         raise ActionError(f"{fault}.")
-    return number_of(value[0], fault), number_of(value[1], fault)
+    return finite_number(value[0], fault), finite_number(value[1], fault)
 
 
 def is_pressed(value: Any) -> bool:

@@ -14,7 +14,7 @@ from ...variants import FPS, Variant
 from ..check_document import MAX_FRAMES
 from ..track import ActionTrack
 from ..vocabulary import key_words
-from .imported import Imported, Notes, keyboard_of, number_of, track_of
+from .imported import Imported, Notes, keyboard_of, parse_number, track_of
 
 MAX_LINE = 20_000  # characters: hundreds of columns
 MAX_COLUMNS = 1000
@@ -189,7 +189,7 @@ def _columns(names: Sequence[str], variant: Variant, notes: Notes) -> list[str |
 
 
 def _value(cell: str, number: int, name: str, plain: bool) -> float:
-    value = number_of(cell) if plain else cell_value(cell)
+    value = parse_number(cell) if plain else cell_value(cell)
     if value is None:
         raise ActionError(f"Row {number} of the table, column {name}: '{cell.strip()[:40]}' is not a number.")
     return value
@@ -253,7 +253,7 @@ def _held_until(rows: list[dict[str, float]], frames: list[int], variant: Varian
 def cell_value(cell: str) -> float | None:
     """A number, or yes and no as 1 and 0; None for anything else."""
     word = cell.strip().lower()
-    return 1.0 if word in _TRUE else 0.0 if word in _FALSE else number_of(cell)
+    return 1.0 if word in _TRUE else 0.0 if word in _FALSE else parse_number(cell)
 
 
 def separator_of(line: str) -> str:
@@ -276,7 +276,9 @@ def is_table(lines: Sequence[str]) -> bool:
             filled = [cell for cell in cells if cell.strip()]
             if filled and all(cell_value(cell) is not None for cell in filled):
                 return True
-    return len(second.split()) > 1 and all(number_of(word) is not None for line in lines[:2] for word in line.split())
+    return len(second.split()) > 1 and all(
+        parse_number(word) is not None for line in lines[:2] for word in line.split()
+    )
 
 
 def more_lines_than(text: str, most: int) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import ActionError
 from ...variants import FPS, FRAMES_PER_LATENT
-from ..resample import nearest, spread
+from ..resample import resample_amounts, resample_held
 from ..track import ActionTrack
 from ..vocabulary import CAMERA
 from .importers import GAMECRAFT_FRAMES, GAMECRAFT_SPEED, HY_DEGREES, NPY_NAMES
@@ -37,9 +37,9 @@ def write_csv(track: ActionTrack) -> str:
 def write_vpt(track: ActionTrack, fps: float = VPT_FPS) -> str:
     """JSON lines as VPT and MineRL record them, at `fps`: keys, and mouse movement in pixels (dy > 0 is down)."""
     letters = _letters(track)
-    keyboard = nearest(track.keyboard, FPS, fps)
+    keyboard = resample_held(track.keyboard, FPS, fps)
     units = np.zeros((len(track), 2)) if track.mouse is None else track.mouse.astype(np.float64)
-    pixels = spread(units, FPS, fps) * track.variant.camera.unit / VPT_DEGREES
+    pixels = resample_amounts(units, FPS, fps) * track.variant.camera.unit / VPT_DEGREES
     lines = []
     for tick, (held, (pitch, yaw)) in enumerate(zip(keyboard, pixels, strict=True)):
         names = [letters[key] for key, on in zip(track.variant.keys, held, strict=True) if on and key != "idle"]
@@ -73,8 +73,8 @@ def write_biome(track: ActionTrack) -> str:
 def _controls(track: ActionTrack, fps: float) -> list[dict[str, Any]]:
     """What is held, and the speed of the camera (right and down), at `fps`."""
     letters, idle = _letters(track), np.zeros((len(track), 2), np.float32)
-    keyboard = nearest(track.keyboard, FPS, fps)
-    speeds = nearest(idle if track.mouse is None else track.mouse, FPS, fps)
+    keyboard = resample_held(track.keyboard, FPS, fps)
+    speeds = resample_held(idle if track.mouse is None else track.mouse, FPS, fps)
     actions = []
     for held, (pitch, yaw) in zip(keyboard, speeds, strict=True):
         names = [letters[key] for key, on in zip(track.variant.keys, held, strict=True) if on and key != "idle"]

@@ -18,7 +18,7 @@ _STORE = "store a long recording as a timeline file (.json) or .npy"
 # nothing else belong to the newline before them.
 _END = 6
 _KINDS = ("", "newline", "number", "word", "string", "symbol", "end", "bad")
-UNREADABLE = ("bad", "excess")  # kinds of token that `fault` speaks of
+UNREADABLE = ("bad", "excess")  # kinds of token that `unended_text_error` speaks of
 ENDS = ("end", *UNREADABLE)  # that nothing follows
 _TOKEN = re.compile(
     r"(?:[ \t\u00a0]+|\#[^\n]*)*"
@@ -115,7 +115,8 @@ def tokens(text: str) -> list[Token]:
     """The tokens of normalised `text`, spaces and comments left out.
 
     The last one is `end`; or `bad` at a character that begins no token; or `excess` after MAX_TOKENS tokens:
-    reading costs time with every token, and no script may take long to refuse. `fault` has the error of both.
+    reading costs time with every token, and no script may take long to refuse. Of both,
+    `unended_text_error` has the error.
     """
     found: list[Token] = []
     new, make, kinds, append = tuple.__new__, Token, _KINDS, found.append  # a third of the time of Token(...)
@@ -128,7 +129,7 @@ def tokens(text: str) -> list[Token]:
     return found
 
 
-def fault(text: str, token: Token) -> ScriptError | None:
+def unended_text_error(text: str, token: Token) -> ScriptError | None:
     """The error of a token that ends the text before its end; None for others."""
     if token.kind == "bad":
         return _unreadable(text, token)

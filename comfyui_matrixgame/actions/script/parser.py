@@ -22,7 +22,7 @@ class Parser(DirectiveReader, StepReader):
 
     def read(self) -> list[Statement]:
         """All statements of the script."""
-        plain = plain_steps(self.text, self.variant, alone)
+        plain = plain_steps(self.text, self.variant, statements_or_none)
         if plain is not None:
             self.end = Token("end", "", len(self.text))
             return plain
@@ -194,7 +194,7 @@ class Parser(DirectiveReader, StepReader):
                 return steps
 
 
-def alone(text: str, variant: Variant) -> list[Statement] | None:
+def statements_or_none(text: str, variant: Variant) -> list[Statement] | None:
     """The statements of a text, or None where there is an error or a warning in it."""
     parser = Parser(text, variant)
     try:

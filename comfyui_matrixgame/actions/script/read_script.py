@@ -29,7 +29,7 @@ from ...variants import Variant, get_variant
 from ..document import Marker, Timeline
 from ..track import ActionTrack
 from .lexer import ScriptWarning, normalise, too_much_text
-from .parser import Parser, alone
+from .parser import Parser, statements_or_none
 from .plain_steps import plain_steps
 from .to_timeline import write_timeline
 
@@ -63,7 +63,7 @@ class Script:
 
 def rows_of_script(text: str, variant: Variant) -> int:
     """How many rows a script asks for; raises ScriptError as `parse_script` does."""
-    plain = plain_steps(normalise(text), variant, alone)
+    plain = plain_steps(normalise(text), variant, statements_or_none)
     return sum(step.frames for step in plain) if plain is not None else parse_script(text, variant).frames
 
 

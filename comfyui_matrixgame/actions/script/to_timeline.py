@@ -123,7 +123,7 @@ def _quiet_from(frames: int, entries: list[list[Any]]) -> list[list[Any]]:
     """The lane with 0 from row `frames` on; a ramp that would run past it becomes holds."""
     last = entries[-1] if entries else [0, 0]
     if len(last) == 5 and last[0] + last[3] > frames:
-        values = curve.sample([[0, *last[1:]]], frames - last[0])
+        values = curve.sample_lane([[0, *last[1:]]], frames - last[0])
         entries = entries[:-1] + [[last[0] + i, float(value)] for i, value in enumerate(values)]
     return [*entries, [frames, 0]]
 

@@ -7,7 +7,7 @@ import math
 from ...variants import Variant, default_variant
 from ..check_document import MAX_FRAMES
 from ..vocabulary import ROUNDED_UNITS, UNITS
-from .lexer import ENDS, ScriptError, ScriptWarning, Token, fault, line_at, place_of, tokens
+from .lexer import ENDS, ScriptError, ScriptWarning, Token, line_at, place_of, tokens, unended_text_error
 
 MAX_WARNINGS = 100  # further ones are not kept
 
@@ -59,7 +59,7 @@ class TokenReader:
 
     def error(self, code: str, message: str, place: Token, hint: str = "", until: Token | None = None) -> ScriptError:
         """The error at `place`, underlined up to the end of `until`; at what is no token, the error of that."""
-        unreadable = fault(self.text, place) or (until and fault(self.text, until))
+        unreadable = unended_text_error(self.text, place) or (until and unended_text_error(self.text, until))
         if unreadable is not None:
             return unreadable
         line, column = place_of(self.text, place.at)

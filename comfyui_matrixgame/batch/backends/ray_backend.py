@@ -15,7 +15,7 @@ import torch
 
 from ...compute.devices import find_device
 from ...errors import BatchError
-from ...variants import Variant, is_packaged, learn
+from ...variants import Variant, is_packaged, learn_variant
 from ..jobs.models import files_for, ids_of, load_all, timing_signature
 from ..jobs.products import Job
 from ..jobs.settings import JobFile
@@ -46,7 +46,7 @@ class Worker:
 
     def __init__(self, jobs: JobFile, variant: Variant, device: str, name: str) -> None:
         if not is_packaged(variant.own):
-            learn(variant.own, jobs.path.name)
+            learn_variant(variant.own, jobs.path.name)
         self._store = open_store(jobs.output)
         self._models = load_all(files_for(jobs, variant, find_device(device)), jobs.models.attention)
         self._renderer = Renderer(self._models, jobs.worlds, open_cache(jobs))

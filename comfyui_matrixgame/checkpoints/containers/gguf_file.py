@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...system.files import open_regular
-from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, checked_shape, readable
+from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, checked_shape, printable_name
 
 MAGIC = b"GGUF"
 ARCHITECTURE = "general.architecture"
@@ -140,7 +140,7 @@ def _read_head(head: _Head) -> tuple[dict[str, Any], dict[str, tuple[list[int], 
     for _ in range(tensors):
         name, sides = head.text(), head.number("I")
         if name in entries or sides > 4:
-            raise Damaged(f"{readable(name)} is named twice, or has too many sides")
+            raise Damaged(f"{printable_name(name)} is named twice, or has too many sides")
         shape = [head.number("Q") for _ in range(sides)]
         entries[name] = shape[::-1], head.number("I"), head.number("Q")
     return metadata, entries
@@ -157,7 +157,7 @@ def _place(
     elif kind in _PACKED:
         dtype, values, width = _PACKED[kind]
         if not shape or shape[-1] % values:
-            raise Damaged(f"{readable(name)} does not fit blocks of {values}")
+            raise Damaged(f"{printable_name(name)} does not fit blocks of {values}")
         count = math.prod(shape) // values * width
     else:
         dtype, count = _UNKNOWN.format(kind), 0
@@ -165,10 +165,10 @@ def _place(
     if original is not None:
         original = checked_shape(original, name)
         if math.prod(original) != math.prod(shape):
-            raise Damaged(f"{readable(name)} has two shapes that do not agree")
+            raise Damaged(f"{printable_name(name)} has two shapes that do not agree")
         shape = original
     if begin + offset + count > size:
-        raise Damaged(f"it ends before {readable(name)} does")
+        raise Damaged(f"it ends before {printable_name(name)} does")
     return TensorInfo(shape, dtype), kind, begin + offset, count
 
 

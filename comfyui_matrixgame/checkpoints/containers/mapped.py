@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ...system.files import open_regular
-from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, checked_shape, readable
+from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, checked_shape, printable_name
 
 # dtype in a header -> torch's name, bits of a value
 _DTYPES = {
@@ -110,27 +110,31 @@ def _check(header: dict[str, Any], size: int) -> dict[str, tuple[TensorInfo, int
             continue
         info, begin, end = _entry(name, entry)
         if end > size:
-            raise Damaged(f"it ends before {readable(name)} does: {end:,} bytes of data are named and {size:,} there")
+            raise Damaged(
+                f"it ends before {printable_name(name)} does: {end:,} bytes of data are named and {size:,} there"
+            )
         places[name] = info, begin
         spans.append((begin, end, name))
     spans.sort()
     for (_, end, name), (begin, _, other) in itertools.pairwise(spans):
         if begin < end:
-            raise Damaged(f"{readable(name)} and {readable(other)} lie over each other")
+            raise Damaged(f"{printable_name(name)} and {printable_name(other)} lie over each other")
     return places
 
 
 def _entry(name: str, entry: Any) -> tuple[TensorInfo, int, int]:
     if not isinstance(entry, dict):
-        raise Damaged(f"{readable(name)} has no shape")
+        raise Damaged(f"{printable_name(name)} has no shape")
     kind, offsets = entry.get("dtype"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in _DTYPES:
-        raise Damaged(f"{readable(name)} is stored as {readable(str(kind), 20)}, which this program does not read")
+        raise Damaged(
+            f"{printable_name(name)} is stored as {printable_name(str(kind), 20)}, which this program does not read"
+        )
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(offset) is int for offset in offsets):
-        raise Damaged(f"{readable(name)} has no place")
+        raise Damaged(f"{printable_name(name)} has no place")
     shape, (begin, end), (dtype, bits) = checked_shape(entry.get("shape"), name), offsets, _DTYPES[kind]
     if not 0 <= begin <= end or (end - begin) * 8 != bits * math.prod(shape):
-        raise Damaged(f"the place of {readable(name)} does not fit its shape")
+        raise Damaged(f"the place of {printable_name(name)} does not fit its shape")
     return TensorInfo(shape, dtype), begin, end
 
 

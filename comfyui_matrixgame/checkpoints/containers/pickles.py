@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...system.files import open_regular
 from ..names import CONTAINERS
-from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, first_line, readable
+from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_count, first_line, printable_name
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 _MOST_STEPS = 250_000  # of building: a file with optimiser takes 150,000, and torch 10 microseconds for each
@@ -43,9 +43,9 @@ def open_pickled(path: Path) -> WeightsFile:
     checked_count(len(tensors))
     for name, value in tensors.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise Damaged(f"{readable(name)} is no plain tensor")
+            raise Damaged(f"{printable_name(name)} is no plain tensor")
         if value.numel() * value.itemsize > value.untyped_storage().nbytes():
-            raise Damaged(f"{readable(name)} claims more values than it has")
+            raise Damaged(f"{printable_name(name)} claims more values than it has")
     infos = {name: TensorInfo(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in tensors.items()}
     return WeightsFile(path, infos, lambda name: tensors[name].detach(), {}, origin)
 
@@ -191,8 +191,8 @@ def _named_tensors(state: Any) -> tuple[Mapping[Any, Tensor], str]:
         if not usual and len(parts) != 1:
             break
         chosen = usual[0] if usual else parts[0]
-        beside += [readable(str(name)) for name in parts if name != chosen]
-        path.append(readable(str(chosen)))
+        beside += [printable_name(str(name)) for name in parts if name != chosen]
+        path.append(printable_name(str(chosen)))
         state = state[chosen]
     raise NoTensors
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ...errors import CheckpointError
 from ...system.files import read_bytes, readable_name
 from ...system.words import counted
-from .tensors import LARGEST_HEADER, MOST_NAMES, readable
+from .tensors import LARGEST_HEADER, MOST_NAMES, printable_name
 
 INDEX = ".index.json"
 WEIGHTS = (".safetensors", ".sft", ".gguf", ".pt", ".pth", ".ckpt", ".bin")  # the better ones first
@@ -105,8 +105,8 @@ def _indexed(index: Path) -> tuple[Path, dict[str, str], list[Path]]:
     foreign = next((file for file in files if Path(file).name != file or "\\" in file or file in (".", "..")), None)
     if foreign is not None or len(files) > _MOST_FILES:
         raise CheckpointError(
-            f"{name} names {readable(foreign or '')!r}, which is not a file beside it; the parts of a model must lie "
-            "in one folder."
+            f"{name} names {printable_name(foreign or '')!r}, which is not a file beside it; the parts of a model "
+            "must lie in one folder."
         )
     paths = [index.with_name(file) for file in files]
     _check_there(index, paths)
@@ -116,7 +116,7 @@ def _indexed(index: Path) -> tuple[Path, dict[str, str], list[Path]]:
 def _check_there(path: Path, files: list[Path]) -> None:
     missing = [file.name for file in files if not file.exists()]
     if missing:
-        some = ", ".join(readable(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
+        some = ", ".join(printable_name(name) for name in missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise CheckpointError(
             f"{readable_name(path)} belongs to {counted(len(files), 'file')}, of which {len(missing)} "
             f"{'is' if len(missing) == 1 else 'are'} missing ({some}); put all of a model's files into one folder."

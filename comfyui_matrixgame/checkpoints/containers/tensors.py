@@ -62,17 +62,17 @@ class WeightsFile:
             return self.read(name)
         except (Damaged, OSError, RuntimeError, ValueError, MemoryError) as error:
             raise CheckpointError(
-                f"The tensor {readable(name)} of {self.name} cannot be read ({first_line(error)}); download the file "
-                "again and compare its checksum."
+                f"The tensor {printable_name(name)} of {self.name} cannot be read ({first_line(error)}); download the "
+                "file again and compare its checksum."
             ) from None
 
 
 def checked_shape(shape: object, of: str) -> tuple[int, ...]:
     """A shape from a file; raises Damaged where it is none that a tensor can have."""
     if not isinstance(shape, (list, tuple)) or len(shape) > MOST_SIDES:
-        raise Damaged(f"{readable(of)} has no shape")
+        raise Damaged(f"{printable_name(of)} has no shape")
     if not all(type(side) is int and 0 <= side <= LARGEST_SIDE for side in shape):
-        raise Damaged(f"{readable(of)} has an impossible shape")
+        raise Damaged(f"{printable_name(of)} has an impossible shape")
     return tuple(shape)
 
 
@@ -82,7 +82,7 @@ def checked_count(count: int) -> None:
         raise Damaged(f"it names {count:,} tensors, and no model of this program has more than {MOST_NAMES:,}")
 
 
-def readable(name: str, longest: int = 100) -> str:
+def printable_name(name: str, longest: int = 100) -> str:
     """A tensor's name for a message: of one line, and not too long."""
     name = name[: longest + 1]
     name = name if name.isprintable() else ascii(name)[1:-1]
@@ -92,7 +92,7 @@ def readable(name: str, longest: int = 100) -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, in short."""
     lines = str(error).strip().splitlines()
-    return readable(lines[0] if lines else type(error).__name__, 200)
+    return printable_name(lines[0] if lines else type(error).__name__, 200)
 
 
 def torch_dtype(name: str) -> torch.dtype | None:
@@ -107,13 +107,13 @@ def is_weights(info: TensorInfo) -> bool:
     return dtype is None or dtype.is_floating_point
 
 
-def merged(files: Mapping[str, WeightsFile]) -> tuple[dict[str, TensorInfo], Callable[[str], Tensor]]:
+def merge_files(files: Mapping[str, WeightsFile]) -> tuple[dict[str, TensorInfo], Callable[[str], Tensor]]:
     """All tensors of several files, and what reads them. Raises Damaged where a name is in two of them."""
     tensors: dict[str, TensorInfo] = {}
     sources: dict[str, WeightsFile] = {}
     for file in files.values():
         for name, info in file.tensors.items():
             if name in tensors:
-                raise Damaged(f"{readable(name)} is in {sources[name].name} and in {file.name}")
+                raise Damaged(f"{printable_name(name)} is in {sources[name].name} and in {file.name}")
             tensors[name], sources[name] = info, file
     return tensors, lambda name: sources[name].tensor(name)

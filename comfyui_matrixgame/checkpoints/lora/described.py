@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError, VariantError
-from ...variants.fields import Fields, whole
+from ...variants.fields import Fields, whole_number
 from ...variants.tried import NEED, checked_steps
 from ...variants.variant import TABLE_PLACES
 from ..containers.tensors import WeightsFile
@@ -59,7 +59,7 @@ def _steps(value: Any, origin: str) -> Steps | None:
     if fields.whole("version", 1, 1_000_000, VERSION) > VERSION:
         fields.refuse(f"its description is newer than version {VERSION}, which this one reads; update the node pack.")
     fields.text("title", "")
-    steps = fields.items("steps", NEED, lambda step: whole(step, 1, TABLE_PLACES), (), least=1)
+    steps = fields.items("steps", NEED, lambda step: whole_number(step, 1, TABLE_PLACES), (), least=1)
     if unknown := fields.done():
         log.warning("%s: this version does not know %s.", origin, ", ".join(unknown))
     try:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ...errors import CheckpointError, VariantError
 from ...system.words import counted
-from ..containers.tensors import WeightsFile, readable
+from ..containers.tensors import WeightsFile, printable_name
 from ..reader import open_weights
 from ..sizes import Shape
 from ..tables.other_files import is_lora
@@ -79,7 +79,7 @@ class Lora:
     def _read(self, name: str) -> Tensor:
         tensor = self.file.tensor(name).float()
         if not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{self.file.name}: {readable(name)} holds values that are not numbers.")
+            raise CheckpointError(f"{self.file.name}: {printable_name(name)} holds values that are not numbers.")
         return tensor
 
 
@@ -96,11 +96,13 @@ def open_lora(path: str | Path, strength: float, shapes: Mapping[str, Shape]) ->
             if found is None:
                 strange.append(key)
             elif found[1] in parts.setdefault(found[0], {}):
-                raise CheckpointError(f"{file.name} changes {found[0]} twice, once by {readable(key)}; mend the file.")
+                raise CheckpointError(
+                    f"{file.name} changes {found[0]} twice, once by {printable_name(key)}; mend the file."
+                )
             else:
                 parts[found[0]][found[1]] = key
         if strange:
-            first = ", ".join(map(readable, sorted(strange)[:2]))
+            first = ", ".join(map(printable_name, sorted(strange)[:2]))
             raise CheckpointError(
                 f"{file.name} has {counted(len(strange), 'tensor')} of {len(file.tensors)} that change nothing of this "
                 f"generator, or in a way that is not read ({first}): it is for another model, or no plain LoRA. Use "
@@ -145,7 +147,8 @@ def _check(file: WeightsFile, module: str, found: Mapping[str, str], shapes: Map
     for part in found:
         if part in wanted and wanted[part] not in found:
             raise CheckpointError(
-                f"{file.name} has {readable(found[part])} without its {wanted[part]}; it is incomplete, get it again."
+                f"{file.name} has {printable_name(found[part])} without its {wanted[part]}; it is incomplete, "
+                "get it again."
             )
     if UP in found and DIFF in found:
         raise CheckpointError(f"{file.name} changes {module} twice, by {UP} and by {DIFF}; use one that does so once.")
@@ -165,8 +168,8 @@ def _check(file: WeightsFile, module: str, found: Mapping[str, str], shapes: Map
     for name, change, own in changes:
         if own is None or change != own:
             raise CheckpointError(
-                f"{file.name}: {readable(name)} changes {list(change)}, and the generator has {list(own or ())}; it is "
-                "for a model of another size."
+                f"{file.name}: {printable_name(name)} changes {list(change)}, and the generator has {list(own or ())}; "
+                "it is for a model of another size."
             )
 
 

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from ...variants import VARIANTS
 from ..containers.gguf_file import ARCHITECTURE
-from ..containers.tensors import readable
+from ..containers.tensors import printable_name
 
 # first what is a part of a name, then what such a file is, and what to do; these look like models of ours
 _LORA = re.compile(
@@ -57,7 +57,7 @@ def is_lora(names: Iterable[str]) -> bool:
     return any(_LORA.search(name) for name in names)
 
 
-def guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
+def guess_other_file(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
     """Of a file that this program cannot use: its kind, what it probably is, and what to use instead."""
     if any("cross_attn" in n or "attn2" in n for n in names) and any("patch_embedding" in n for n in names):
         return "other", "a Wan video model without action modules", _GENERATORS
@@ -65,6 +65,6 @@ def guess(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
         if any(pattern.search(name) for name in names):
             return "other", title, advice
     if ARCHITECTURE in metadata or not names:
-        family = readable(metadata.get(ARCHITECTURE, ""), 40)
+        family = printable_name(metadata.get(ARCHITECTURE, ""), 40)
         return "other", f"a file of another model{f' ({family})' if family else ', without tensors'}", _GENERATORS
     return "unknown", "not a file this program knows", _GENERATORS

@@ -9,7 +9,7 @@ from ...actions.read import read_text
 from ...actions.track import ActionTrack
 from ...errors import MatrixGameError
 from ...variants import VARIANTS
-from ..running.notes import say
+from ..running.notes import say_notes_once
 
 
 def problem_with_script(script: str | None, variant: str | None) -> str | None:
@@ -30,6 +30,6 @@ def read_inputs(script: str, variant: str) -> ActionTrack:
     raises ActionError. What a recording holds without effect is said in the console."""
     loaded = read_text(script, variant)
     if loaded.kind not in ("script", "timeline"):
-        say(loaded.notes)
+        say_notes_once(loaded.notes)
     pins = tuple(marker.t for marker in loaded.timeline.markers if marker.pin) if loaded.timeline else ()
     return replace(loaded.track, pins=pins)

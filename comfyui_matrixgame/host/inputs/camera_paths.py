@@ -16,7 +16,7 @@ from ...errors import ActionError, MatrixGameError
 from ...system.files import read_bytes
 from ...variants import VARIANTS
 from ..choices import NO_FILE, path_file_choices
-from ..running.notes import say
+from ..running.notes import say_notes_once
 
 
 def path_file_state(file: str) -> str:
@@ -37,7 +37,7 @@ def camera_paths(variant: str, scripts: str, file: str) -> tuple[list[ActionTrac
         sources.append(file_source(_input_file(file)))
     notes: list[str] = []
     paths = read_paths(sources, variant, notes)
-    say(tuple(notes))
+    say_notes_once(tuple(notes))
     return [path.track for path in paths], [path.name for path in paths]
 
 

@@ -92,7 +92,7 @@ def load_generator(
     return model
 
 
-def shown(model: comfy.model_patcher.ModelPatcher, file: str) -> dict[str, Any] | None:
+def generator_note(model: comfy.model_patcher.ModelPatcher, file: str) -> dict[str, Any] | None:
     """What the node shows of a generator: where its file does not say what it runs as, what was taken."""
     if isinstance(model.model, FoundationModel):
         return None

@@ -46,7 +46,7 @@ def load_lora(
     return patched
 
 
-def shown(model: comfy.model_patcher.ModelPatcher) -> dict[str, Any] | None:
+def lora_note(model: comfy.model_patcher.ModelPatcher) -> dict[str, Any] | None:
     """What the node shows: the steps that the model runs with where LoRAs brought them."""
     variant = variant_with_loras(model)
     if not lora_names(model) or variant is None or variant is model.model.diffusion_model.variant:  # type: ignore[union-attr]

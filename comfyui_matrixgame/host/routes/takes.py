@@ -41,7 +41,7 @@ async def answer(request: web.Request, runs: Callable[[str], bool]) -> web.Respo
     return web.json_response({"state": "unknown"} if ended is None else {"state": "over", **ended})
 
 
-def keep(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str:
+def keep_take(take: Take, saves: TakeSaves, token: str, node_id: str, page: str | None) -> str:
     """Hand a take to the page, whatever ended its session, and write all of it to disk; returns a sentence on
     where it is, empty where there is nothing to keep. saves: those of the way to here."""
     if not take.blocks and not take.branches:

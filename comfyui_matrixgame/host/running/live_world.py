@@ -31,7 +31,7 @@ class LiveWorld(NamedTuple):
     tensors: list[Tensor]
 
 
-def live(world: World, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> LiveWorld:
+def as_live_world(world: World, model: comfy.model_patcher.ModelPatcher, vae: HostVae) -> LiveWorld:
     """A world as it travels between nodes: in main memory, so that an idle graph holds nothing on the device."""
     place = memory.intermediate_device()
     world = world.to(place)

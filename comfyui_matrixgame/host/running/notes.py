@@ -9,7 +9,7 @@ log = logging.getLogger(__name__)
 
 
 @functools.lru_cache(maxsize=256)  # what is checked and then run is said once
-def say(notes: tuple[str, ...]) -> None:
+def say_notes_once(notes: tuple[str, ...]) -> None:
     """Say each note, once while the process lasts."""
     for note in notes:
         log.warning("Inputs: %s", note)

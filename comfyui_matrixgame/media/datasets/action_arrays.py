@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ...errors import DatasetError
 from ...system.files import open_regular
 from ...variants import Variant
-from .clips import ClipInputs, inputs_of
+from .clips import ClipInputs, inputs_of_arrays
 
 ARRAYS = {
     ("numpy", "dtype"), ("numpy", "ndarray"),
@@ -46,7 +46,7 @@ def read_action_arrays(path: Path, variant: Variant) -> ClipInputs:
     notes = []
     if keyboard[:, len(variant.keys) :].any():
         notes.append(f"Keys beyond the first {len(variant.keys)} mean nothing to {variant.name}.")
-    return inputs_of(keyboard[:, : len(variant.keys)], mouse, variant, notes)
+    return inputs_of_arrays(keyboard[:, : len(variant.keys)], mouse, variant, notes)
 
 
 def load_actions(path: Path) -> dict[str, NDArray[Any]]:

@@ -78,7 +78,7 @@ class Dataset:
     lost: Mapping[str, str] = field(default_factory=dict)
 
 
-def inputs_of(
+def inputs_of_arrays(
     keyboard: Any, camera: Any, variant: Variant, notes: Sequence[str] = (), times: NDArray[np.float64] | None = None
 ) -> ClipInputs:
     """Inputs from rows of numbers, whatever they are: a camera that is too fast for a track is cut in it, and said.

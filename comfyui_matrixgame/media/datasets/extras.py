@@ -8,7 +8,7 @@ from typing import Any
 from ...errors import DatasetError
 
 
-def needed(name: str) -> Any:
+def import_extra(name: str) -> Any:
     """A module of a package that need not be installed. Raises DatasetError where it is not."""
     try:
         return importlib.import_module(name)

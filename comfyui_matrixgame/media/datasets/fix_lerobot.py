@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from ...errors import DatasetError
 from ...system.files import write_whole, written_whole
 from .clips import columns_of
-from .extras import needed
-from .fixes import Fix, shifted
+from .extras import import_extra
+from .fixes import Fix, shift_rows
 from .lerobot import statistics_of
 from .read_lerobot import EPISODES, action_columns, read_info, tables_of
 
@@ -52,7 +52,7 @@ def fixed_action(action: NDArray[np.float64], columns: dict[str, int], fix: Fix)
 def _fix_table(
     path: Path, columns: dict[str, int], fix: Fix, known: dict, pushed_off: dict, actions: dict[int, NDArray]
 ) -> None:
-    parquet, pa = needed("pyarrow.parquet"), needed("pyarrow")
+    parquet, pa = import_extra("pyarrow.parquet"), import_extra("pyarrow")
     try:
         table = parquet.read_table(path)
     except Exception:  # a broken table stays as it is; the check says so
@@ -64,7 +64,7 @@ def _fix_table(
     for number in dict.fromkeys(episodes.tolist()):
         at = np.flatnonzero(episodes == number)
         name = str(number)
-        rows, off = shifted(done[at].tolist(), fix.lag, known.get(name, []))
+        rows, off = shift_rows(done[at].tolist(), fix.lag, known.get(name, []))
         done[at] = rows
         actions[number] = done[at]
         if off:
@@ -98,7 +98,7 @@ def _fix_statistics(root: Path, actions: dict[int, NDArray]) -> None:
 
 
 def _fix_episodes(path: Path, actions: dict[int, NDArray]) -> None:
-    parquet, pa = needed("pyarrow.parquet"), needed("pyarrow")
+    parquet, pa = import_extra("pyarrow.parquet"), import_extra("pyarrow")
     table = parquet.read_table(path)
     numbers = table["episode_index"].to_pylist()
     for name in [name for name in table.column_names if name.startswith("stats/action/")]:

@@ -76,7 +76,7 @@ def parse_fix(text: str) -> Fix:
     return replace(fix, text=text)
 
 
-def shifted(rows: Sequence[Row], lag: int, known: Sequence[Row] = ()) -> tuple[list[Row], list[Row]]:
+def shift_rows(rows: Sequence[Row], lag: int, known: Sequence[Row] = ()) -> tuple[list[Row], list[Row]]:
     """Rows that come `lag` rows later (before, where it is less than 0), and those that were pushed off.
 
     known: what was pushed off by the opposite shift, which comes back; else the first or last row is repeated.

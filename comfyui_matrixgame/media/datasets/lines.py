@@ -10,12 +10,12 @@ import numpy as np
 from ...actions.document import MAX_FILE
 from ...actions.formats.imported import Notes, keyboard_of
 from ...actions.formats.recordings import VPT_DEGREES, is_menu, vpt_step
-from ...actions.formats.steps import Numbers, Step, json_lines, limited, number_of
+from ...actions.formats.steps import Numbers, Step, finite_number, json_lines, limited
 from ...actions.vocabulary import key_words
 from ...errors import ActionError, DatasetError
 from ...system.text_files import cannot_be_read, read_text_file
 from ...variants import Variant
-from .clips import ClipInputs, inputs_of
+from .clips import ClipInputs, inputs_of_arrays
 
 VPT = frozenset(("keyboard", "mouse"))
 
@@ -64,12 +64,14 @@ def inputs_of_steps(steps: list[Step], variant: Variant) -> ClipInputs:
     cursor = float(abs(camera[shut]).sum() * variant.camera.unit)
     camera[shut] = 0.0
     keyboard = keyboard_of([[] if menu else keys for keys, menu in zip(held, menus, strict=True)], variant, notes)
-    found = inputs_of(keyboard, camera, variant, notes.all(), _times(steps))
+    found = inputs_of_arrays(keyboard, camera, variant, notes.all(), _times(steps))
     return ClipInputs(found.track, camera, shut, cursor, found.times, found.notes)
 
 
 def _number(value: Any, line: int) -> float:
-    return float(value) if isinstance(value, bool) else number_of(value, f"Line {line} has a value that is no number")
+    return (
+        float(value) if isinstance(value, bool) else finite_number(value, f"Line {line} has a value that is no number")
+    )
 
 
 def _times(steps: list[Step]) -> Numbers | None:

@@ -20,7 +20,7 @@ from ...checkpoints.containers.tensors import Damaged
 from ...errors import DatasetError
 from ...system.text_files import cannot_be_read
 from ...variants import Variant
-from .clips import ClipInputs, inputs_of
+from .clips import ClipInputs, inputs_of_arrays
 
 ENDINGS = (".one_hot_actions.pt", ".actions.pt")  # the first is read, of the second is said how to make it
 KEYS = {11: "w", 12: "s", 13: "a", 14: "d", 17: "jump", 18: "sneak", 19: "sprint", 21: "attack", 22: "use"}
@@ -35,7 +35,7 @@ def read_oasis(path: Path, variant: Variant) -> ClipInputs:
     held = [[name for column, name in KEYS.items() if row[column] > 0.5] for row in rows]
     degrees = np.stack([-_degrees(rows[:, PITCH]), _degrees(rows[:, YAW])], axis=1)
     keyboard = keyboard_of(held, variant, notes)
-    return inputs_of(keyboard, degrees / variant.camera.unit, variant, notes.all())
+    return inputs_of_arrays(keyboard, degrees / variant.camera.unit, variant, notes.all())
 
 
 def _rows_of(path: Path) -> np.ndarray:

@@ -20,7 +20,7 @@ from ...system.text_files import cannot_be_read, read_text_file
 from ...variants import FPS, Variant, default_variant
 from . import oasis
 from .action_arrays import read_action_arrays
-from .clips import Clip, ClipInputs, Dataset, inputs_of
+from .clips import Clip, ClipInputs, Dataset, inputs_of_arrays
 from .lines import read_lines
 
 VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".gif", ".ts")
@@ -137,7 +137,7 @@ def read_inputs(path: Path, variant: Variant | None = None) -> ClipInputs:
         loaded = read_file(path, variant)
         notes, track = loaded.notes, loaded.track
     camera = np.zeros((len(track), 2)) if track.mouse is None else track.mouse
-    return inputs_of(track.keyboard, camera, track.variant, notes)
+    return inputs_of_arrays(track.keyboard, camera, track.variant, notes)
 
 
 def object_of(path: Path) -> tuple[str, dict[str, Any]] | None:

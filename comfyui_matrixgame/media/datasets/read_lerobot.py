@@ -14,8 +14,8 @@ from ...errors import DatasetError
 from ...system.files import check_regular
 from ...system.text_files import read_text_file
 from ...variants import Variant
-from .clips import Clip, ClipInputs, Dataset, columns_of, inputs_of
-from .extras import needed
+from .clips import Clip, ClipInputs, Dataset, columns_of, inputs_of_arrays
+from .extras import import_extra
 
 INFO = Path("meta", "info.json")
 EPISODES = Path("meta", "episodes")
@@ -139,12 +139,12 @@ def _read_rows(root: Path, names: Sequence[str], variant: Variant | None, table:
     times = None
     if "timestamp" in rows.column_names:
         times = np.array(rows["timestamp"].to_pylist(), np.float64).reshape(-1)
-    return inputs_of(keyboard, camera, found, times=times)
+    return inputs_of_arrays(keyboard, camera, found, times=times)
 
 
 def _rows_of(path: Path, number: int) -> Any:
     """The rows of one episode, in their order."""
-    compute = needed("pyarrow.compute")
+    compute = import_extra("pyarrow.compute")
     table = _table(path)
     if "action" not in table.column_names:
         raise DatasetError(f"{path.name} has no column action.")
@@ -157,7 +157,7 @@ def _rows_of(path: Path, number: int) -> Any:
 
 @lru_cache(maxsize=2)
 def _stamped(path: Path, stamp: int) -> Any:
-    parquet = needed("pyarrow.parquet")
+    parquet = import_extra("pyarrow.parquet")
     try:
         return parquet.read_table(path)
     except Exception as error:  # of Arrow, whatever is wrong with it

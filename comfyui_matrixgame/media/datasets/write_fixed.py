@@ -19,7 +19,7 @@ from .action_arrays import load_actions
 from .clips import Dataset
 from .find import find_dataset
 from .fix_lerobot import fix_lerobot
-from .fixes import Fix, shifted
+from .fixes import Fix, shift_rows
 from .lines import VPT, steps_of
 from .oasis import ENDINGS as OASIS
 from .pairs import LINES, object_of
@@ -107,7 +107,7 @@ def _fix_lines(path: Path, fix: Fix, known: list) -> list:
     if not any(step.keys() & VPT for step in steps):
         names = sorted({name for step in steps for name in step if name.lower() in "wsad" or name in ("pitch", "yaw")})
     inputs = [{name: step[name] for name in names if name in step} for step in steps]
-    rows, pushed_off = shifted(inputs, fix.lag, known)
+    rows, pushed_off = shift_rows(inputs, fix.lag, known)
     lines = []
     for step, row in zip(steps, rows, strict=True):
         rest = {name: value for name, value in step.items() if name not in names}
@@ -156,7 +156,7 @@ def _fix_gf(path: Path, fix: Fix, known: list) -> list:
     frames = data["actions"]
     order = sorted(frames, key=int)
     inputs = [{name: frames[at][name] for name in GF_INPUTS if name in frames[at]} for at in order]
-    rows, pushed_off = shifted(inputs, fix.lag, known)
+    rows, pushed_off = shift_rows(inputs, fix.lag, known)
     for at, row in zip(order, rows, strict=True):
         rest = {name: value for name, value in frames[at].items() if name not in GF_INPUTS}
         frames[at] = rest | _fixed_frame(row, fix)
@@ -198,7 +198,7 @@ def _fix_arrays(path: Path, fix: Fix, known: list) -> list:
             columns = [dict(fix.keys).get(key, key) for key in "wsad"]
             values[:, :4] = values[:, [columns.index(key) for key in "wsad"]]
         back = known[0].get(name, []) if known else []
-        rows, off = shifted(values.tolist(), fix.lag, back)
+        rows, off = shift_rows(values.tolist(), fix.lag, back)
         arrays[name], pushed_off[name] = np.array(rows, array.dtype), off
     plain = list(arrays) == ["keyboard"] and not _is_dict(path)
     with open(path, "wb") as file:  # of the copy

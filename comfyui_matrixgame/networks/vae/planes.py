@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...compute.ops import wants_channels_last
-from ...compute.trials import chosen
+from ...compute.trials import trial_is_chosen
 
 WIDE = 192  # channels on both sides from which it may pay; fused.narrow_convolution has those of few
 
@@ -20,7 +20,7 @@ WIDE = 192  # channels on both sides from which it may pay; fused.narrow_convolu
 def pays_in_planes(x: Tensor, conv: Any) -> bool:
     """Whether a convolution of x is to be done that way, which is only tried as yet."""
     return (
-        chosen("convolve-in-planes")
+        trial_is_chosen("convolve-in-planes")
         and tuple(conv.kernel_size) == (3, 3, 3)
         and min(conv.in_channels, conv.out_channels) >= WIDE
         and wants_channels_last(x.device)

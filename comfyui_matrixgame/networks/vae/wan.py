@@ -16,7 +16,7 @@ import torch.nn as nn
 from torch import Tensor
 
 from ...compute.ops import Operations, OperationsLike, lay_channels_last, wants_channels_last
-from ...compute.trials import chosen
+from ...compute.trials import trial_is_chosen
 from ...errors import ImageError
 from .base import LATENT_CHANNELS, SPATIAL_STRIDE, State, denormalise, normalise
 from .history import MEMORY, History
@@ -146,7 +146,7 @@ class WanVAE(nn.Module):
         """See VideoDecoder.decode."""
         pixels: list[Tensor] = []
         history = History(state, self.state_dtype)
-        together = latents.shape[2] if chosen("latents-together") else 1
+        together = latents.shape[2] if trial_is_chosen("latents-together") else 1
         for latent in denormalise(latents.float()).to(self.compute_dtype).split(together, dim=2):
             history = history.following() if pixels else history
             pixels.append(self.decoder(self.conv2(fast_layout(latent)), history))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from ...errors import WorldError
 from ..played_world import Playable
 from ..take import Take
-from .taken import png, read_over
+from .taken import encode_png, read_picture_over
 
 
 def change_picture(played: Playable, take: Take, picture: bytes, strength: float, seen: str) -> bool:
     """Whether a world goes on from a picture file's bytes, transparent where its own picture stays; False where nothing
     changes. seen: one of `sees`, or empty for the default. Raises MatrixGameError, with everything as it was."""
     seen = seen_of(played, seen)
-    frame = read_over(picture, played.still())
-    kept = png(frame)
+    frame = read_picture_over(picture, played.still())
+    kept = encode_png(frame)
     take.check_room(kept)
     if not played.change(frame, strength, seen):
         return False

@@ -56,7 +56,7 @@ class PictureChange:
         return {"t": self.row, "picture": self.digest, "strength": self.strength, "seen": self.seen}
 
 
-def read_over(picture: bytes, frame: Frames) -> Frames:
+def read_picture_over(picture: bytes, frame: Frames) -> Frames:
     """The picture of a file's bytes over a frame [H, W, 3] of 8 bits, which must have its size: where the picture is
     transparent, the frame stays. Raises ImageError."""
     height, width = frame.shape[:2]
@@ -72,7 +72,7 @@ def read_over(picture: bytes, frame: Frames) -> Frames:
     )
 
 
-def png(frame: Frames, mask: NDArray[Any] | None = None) -> bytes:
+def encode_png(frame: Frames, mask: NDArray[Any] | None = None) -> bytes:
     """A frame [H, W, 3] as a PNG file. mask: [H, W] from 0, where the picture is to be transparent, to 1. Raises
     ImageError for any other."""
     file, image = io.BytesIO(), Image.fromarray(frame)

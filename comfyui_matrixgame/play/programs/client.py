@@ -23,7 +23,7 @@ from ...errors import ActionError, ImageError, MatrixGameError
 from ...media.images import read_pixels
 from ...system.files import read_bytes
 from ...variants import Variant, get_variant
-from ..changes.taken import png
+from ..changes.taken import encode_png
 from ..early_frames import Frames
 from ..wire.protocol import JPEG, MAX_PICTURE, RAW, names_held
 from .socket import Message, Socket
@@ -119,10 +119,10 @@ class Client:
         if mask is not None and self._version < (1, 3):
             raise MatrixGameError("The server is older than masks of a change; update it.")
         if isinstance(picture, np.ndarray):
-            data = png(picture, mask)
+            data = encode_png(picture, mask)
         else:
             data = picture if isinstance(picture, bytes) else _file(picture)
-            data = data if mask is None else png(read_pixels(data), mask)
+            data = data if mask is None else encode_png(read_pixels(data), mask)
         self._ask("change", {"strength": strength, "seen": seen, "picture": len(data)}, data)
         return self.picture
 

@@ -24,7 +24,7 @@ from ...errors import MatrixGameError
 from ...variants import FPS, FRAMES_PER_BLOCK, Variant, frames_of_blocks
 from ...weights import find_files
 from ..changes.playing import seen_of
-from ..changes.taken import png, read_over
+from ..changes.taken import encode_png, read_picture_over
 from ..early_frames import Frames
 from ..played_world import Playable, StartWorld
 from ..starting import world_starter
@@ -132,7 +132,7 @@ class WorldEnv(gymnasium.Env[Frames, Action]):
         if picture.shape != self._seen.shape:
             raise MatrixGameError(f"The picture has the shape {picture.shape}, and frames have {self._seen.shape}.")
         if mask is not None:
-            picture = read_over(png(picture, mask), world.still())
+            picture = read_picture_over(encode_png(picture, mask), world.still())
         world.change(picture, strength, seen_of(world, seen))
         self._seen = world.still()
         return self._seen.copy()

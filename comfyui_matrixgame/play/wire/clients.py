@@ -13,7 +13,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ..changes.taken import png
+from ..changes.taken import encode_png
 from ..early_frames import Frames
 from ..events import FramesMade
 from ..take import Take
@@ -104,7 +104,7 @@ class Client:
 
     def answer_with_picture(self, picture: Frames, ask: int) -> None:
         """Send a picture as an answer: a PNG file, which is the picture to the bit."""
-        writing = asyncio.get_running_loop().run_in_executor(None, png, picture)
+        writing = asyncio.get_running_loop().run_in_executor(None, encode_png, picture)
         writing.add_done_callback(lambda written: self._answer_picture(written.result(), ask))
 
     def _answer_picture(self, file: bytes, ask: int) -> None:

@@ -79,18 +79,18 @@ def check_clip(
     clip: Clip, on_frames: Callable[[int], object] = lambda done: None, looked: Callable[..., Seen] | None = None
 ) -> ClipCheck:
     """Check a clip. A clip that cannot be read is one with an error, and never an exception of this package. looked:
-    instead of `look`, where what a film shows is known."""
+    instead of `measure_clip`, where what a film shows is known."""
     try:
         inputs = clip.read()
-        seen = (looked or look)(clip, on_frames)
-        return judge(clip, inputs, seen)
+        seen = (looked or measure_clip)(clip, on_frames)
+        return judge_clip(clip, inputs, seen)
     except MatrixGameError as error:
         return ClipCheck(clip.name, str(error))
     except OSError as error:
         return ClipCheck(clip.name, f"It cannot be read: {error.strerror or error}.")
 
 
-def look(clip: Clip, on_frames: Callable[[int], object] = lambda done: None) -> Seen:
+def measure_clip(clip: Clip, on_frames: Callable[[int], object] = lambda done: None) -> Seen:
     """Measure a clip's film. Raises VideoError."""
     facts, size, frames = _facts(clip), (0, 0), 0
     meter, differences = MotionMeter(), Differences()
@@ -106,7 +106,7 @@ def look(clip: Clip, on_frames: Callable[[int], object] = lambda done: None) -> 
     return Seen(facts, frames, size, meter.series, differences.values)
 
 
-def judge(clip: Clip, inputs: ClipInputs, seen: Seen) -> ClipCheck:
+def judge_clip(clip: Clip, inputs: ClipInputs, seen: Seen) -> ClipCheck:
     """What inputs and film are to each other."""
     found = ClipCheck(clip.name, "", seen.frames, len(inputs.track), round(seen.facts.rate, 3), seen.size)
     found.variant, found.notes = inputs.track.variant.name, list(inputs.notes)

@@ -21,7 +21,7 @@ from ...media.datasets.lerobot import action_names, count_episodes, table_path, 
 from ...media.datasets.pairs import VIDEOS, inputs_beside
 from ...variants import VARIANTS, default_variant, get_variant
 from .. import protocol
-from ..benchmark import action_of, inputs_of
+from ..benchmark import action_of, inputs_of_action
 from .comfyui import inputs_in
 
 ITEMS = ("mp4", "png", "jpeg")  # of a result: without the overlay, which would be seen to move
@@ -66,7 +66,7 @@ def find_films(
         action = action_of(path.name, numbered=not named)
         stored = inputs_in(path, frames)
         if stored is None and action is not None:
-            return inputs_of(action, get_variant(variant or default_variant().name), frames)
+            return inputs_of_action(action, get_variant(variant or default_variant().name), frames)
         return stored
 
     if source.is_file():

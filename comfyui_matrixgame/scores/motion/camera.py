@@ -47,7 +47,7 @@ class Fit:
     moved: Tensor
 
 
-def fit(flow: Flow) -> Fit:
+def fit_camera(flow: Flow) -> Fit:
     """Fit to all pairs under all guesses."""
     basis = torch.stack([_basis(flow.places, flow.width, tilt, way) for tilt, way in GUESSES]).permute(0, 2, 3, 1)
     trust = 1 / (1 + (flow.miss / MISS) ** 2) ** 2  # [B, N]

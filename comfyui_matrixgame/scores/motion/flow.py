@@ -82,7 +82,7 @@ def dense_flow(before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return flow, tensor, miss
 
 
-def middle(before: Tensor, after: Tensor, flow: Tensor) -> Tensor:
+def halfway_pictures(before: Tensor, after: Tensor, flow: Tensor) -> Tensor:
     """Pictures [B, C, h, w] half-way between two, each moved by half the flow [B, 2, h, w] towards the other."""
     grid = _grid(before)
     return (_warp(before, -flow / 2, grid)[0] + _warp(after, flow / 2, grid)[0]) / 2

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...variants import first_input_of_block
-from .camera import AXES, TILTS, WAYS, fit
+from .camera import AXES, TILTS, WAYS, fit_camera
 from .flow import cells_of, dense_flow, small_grey
 from .smoothness import Smoothness
 
@@ -88,7 +88,7 @@ class MotionMeter:
         with torch.no_grad():
             dense = dense_flow(small[:-1], small[1:])
             self.smoothness.compare(dense[0])
-            found = fit(cells_of(*dense))
+            found = fit_camera(cells_of(*dense))
         for fits in zip(
             found.motion.numpy(), found.cost.numpy(), found.changed.tolist(), found.moved.tolist(), strict=True
         ):

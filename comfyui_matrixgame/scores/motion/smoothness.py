@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .flow import middle, small_colours
+from .flow import halfway_pictures, small_colours
 
 
 class Smoothness:
@@ -26,7 +26,7 @@ class Smoothness:
         pairs = len(flow)
         frames = torch.stack(self._waiting[: 2 * pairs + 1]).float()
         self._waiting = self._waiting[2 * pairs :]
-        made = middle(frames[:-1:2], frames[2::2], flow).round()
+        made = halfway_pictures(frames[:-1:2], frames[2::2], flow).round()
         self._sum += float((made - frames[1::2]).abs().mean(dim=(1, 2, 3)).sum())
         self._count += pairs
 

@@ -21,7 +21,7 @@ def by_set(films: Sequence[Values]) -> dict[str, list[Values]]:
     return found
 
 
-def compared(films: Sequence[Values]) -> Values:
+def compare_sets(films: Sequence[Values]) -> Values:
     """For a report: the summary of each set, why a set lacks a measure, and what the sets have in common."""
     sets = by_set(films)
     summaries = {name: summary(part) for name, part in sets.items()}
@@ -34,7 +34,7 @@ def compared(films: Sequence[Values]) -> Values:
 
 def text_of(films: Sequence[Values], files: Mapping[str, Any] = NO_WEIGHTS) -> str:
     """For a terminal. files: measure -> the weights that it was computed with."""
-    found = compared(films)
+    found = compare_sets(films)
     sets = found["sets"]
     wide = max(26, *(len(name) + 2 for name in sets))
     lines = [f"{protocol.NAME}, version {protocol.VERSION}; {registry.NAME}, version {registry.VERSION}"]

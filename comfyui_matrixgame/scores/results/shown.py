@@ -50,11 +50,11 @@ def write_all(
     side_by_side: Values | None = None,
 ) -> list[Path]:
     """Write JSON, CSV and page. videos: key -> file that the page plays. files: measure -> the weights that it was
-    computed with. side_by_side: of several sets (`compared`). Returns what was written."""
+    computed with. side_by_side: of several sets (`compare_sets`). Returns what was written."""
     short = [without_curves(film) for film in films]
-    about = protocol.about() | {"estimator": calibration(), "summary": summary(films)}
+    about = protocol.about_protocol() | {"estimator": calibration(), "summary": summary(films)}
     computed = [name for name in registry.NAMES if name in about["summary"]]
-    about |= {"weighted": registry.about(computed, files), "published": protocol.PUBLISHED}
+    about |= {"weighted": registry.about_weights(computed, files), "published": protocol.PUBLISHED}
     about |= {"compared": side_by_side} if side_by_side else {}
     made = [
         write_whole(folder / ALL, (json.dumps(about | {"films": short}, indent=1, ensure_ascii=False) + "\n").encode()),

@@ -16,7 +16,7 @@ from ...checkpoints.reader import WeightsFile, open_weights
 from ...errors import CheckpointError
 from ...networks.vision import CLIP_MEAN, CLIP_STD
 from ...system.files import read_bytes, readable_name
-from .filled import HeldWeights, fill
+from .filled import HeldWeights, fill_with_weights
 
 B32 = {"patch_size": 32, "hidden_size": 768, "num_hidden_layers": 12, "hidden_act": "quick_gelu"}
 L14 = {"patch_size": 14, "hidden_size": 1024, "num_hidden_layers": 24, "hidden_act": "quick_gelu"}
@@ -125,10 +125,10 @@ def _filled(
     wrong: str = "does not fit its config.json",
     fix: str = "get the whole folder again",
 ) -> Any:
-    """A network of transformers' with the weights of a file, in float32; wrong, fix: see `fill`."""
+    """A network of transformers' with the weights of a file, in float32; wrong, fix: see `fill_with_weights`."""
     with torch.device("meta"):
         network = kind(config)
-    fill(network, file, device, wrong, fix)
+    fill_with_weights(network, file, device, wrong, fix)
     for module in network.modules():
         for name, buffer in module.named_buffers(recurse=False):
             if name == "position_ids":  # made on the meta device, and in no file

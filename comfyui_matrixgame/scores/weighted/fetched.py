@@ -41,7 +41,7 @@ BY_HAND = (
 )
 
 
-def folders(models: Path) -> list[Path]:
+def clip_folders(models: Path) -> list[Path]:
     """The folders of the CLIPs in a `models` folder."""
     return list(dict.fromkeys((models / file.target).parent for file in FILES))
 

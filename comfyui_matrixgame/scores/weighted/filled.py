@@ -27,7 +27,9 @@ class HeldWeights:
         return self.tensors[name]
 
 
-def fill(network: Network, file: WeightsFile | HeldWeights, device: torch.device, wrong: str, fix: str) -> Network:
+def fill_with_weights(
+    network: Network, file: WeightsFile | HeldWeights, device: torch.device, wrong: str, fix: str
+) -> Network:
     """The network, which is on the meta device until now, with the weights of a file in float32, to be run only. wrong,
     fix: said of a file that has others. Raises CheckpointError."""
     state = {}

@@ -20,7 +20,7 @@ from ...networks.inverse_dynamics import (
     network_sizes,
     unused_weights,
 )
-from .filled import fill
+from .filled import fill_with_weights
 from .predicted import NAMES, Predicted
 
 FILE = "4x_idm.weights"
@@ -50,7 +50,7 @@ def load_inverse_dynamics(path: Path, device: torch.device) -> InverseDynamics:
                 f"{file.name} has not the layout of the inverse dynamics model of Video PreTraining: {odd[0]} is "
                 f"{list(shapes[odd[0]]) if odd[0] in shapes else 'missing'}; {_FIX}."
             )
-        return fill(network, file, device, "does not fit its own sizes", _FIX)
+        return fill_with_weights(network, file, device, "does not fit its own sizes", _FIX)
 
 
 class WatchedFilm:

@@ -128,7 +128,7 @@ def deviations(computed: Iterable[str]) -> list[str]:
     return [f"{m.name}: {text}" for m in ALL if m.name in wanted for text in m.differs]
 
 
-def about(computed: Iterable[str], weights: Mapping[str, Any]) -> dict[str, Any]:
+def about_weights(computed: Iterable[str], weights: Mapping[str, Any]) -> dict[str, Any]:
     """For a report. weights: of each file that was loaded, its name, sha256 and licence."""
     computed = list(computed)
     return {

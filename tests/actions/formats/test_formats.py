@@ -17,7 +17,7 @@ from comfyui_matrixgame.actions.formats.poses import poses_of_track
 from comfyui_matrixgame.actions.read import load_actions, read_actions, read_text, read_texts, recognise
 from comfyui_matrixgame.actions.ready_made.bench import bench_track
 from comfyui_matrixgame.actions.ready_made.presets import preset_names, preset_script, presets_of
-from comfyui_matrixgame.actions.resample import nearest, rows_of, spread
+from comfyui_matrixgame.actions.resample import resample_amounts, resample_held, resampled_length
 from comfyui_matrixgame.actions.script.lexer import MAX_TEXT
 from comfyui_matrixgame.actions.script.read_script import parse_script
 from comfyui_matrixgame.actions.track import ActionTrack
@@ -43,13 +43,15 @@ def vpt(*steps: tuple[list[str], float, float]) -> str:
 @given(st.integers(1, 300), st.sampled_from([10, 20, 25, 29.97, 30, 60]))
 def test_resampling_keeps_time_and_sums(count: int, fps: float) -> None:
     amounts = np.random.default_rng(count).normal(size=(count, 2))
-    out = spread(amounts, fps)
-    assert len(out) == len(nearest(amounts, fps)) == rows_of(count, fps) == max(1, round(count * 25 / fps))
+    out = resample_amounts(amounts, fps)
+    assert (
+        len(out) == len(resample_held(amounts, fps)) == resampled_length(count, fps) == max(1, round(count * 25 / fps))
+    )
     np.testing.assert_allclose(out.sum(axis=0), amounts.sum(axis=0), atol=1e-9)
 
 
 def test_nearest_takes_the_sample_at_the_middle_of_a_row() -> None:
-    assert nearest(np.arange(4), 20).tolist() == [0, 1, 2, 2, 3]
+    assert resample_held(np.arange(4), 20).tolist() == [0, 1, 2, 2, 3]
 
 
 # ---- VPT

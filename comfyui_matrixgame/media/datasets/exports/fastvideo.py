@@ -15,7 +15,7 @@ from ....errors import DatasetError, MatrixGameError
 from ....networks.vae.base import denormalise
 from ....system.files import written_whole
 from ..clips import Dataset
-from ..extras import needed
+from ..extras import import_extra
 from .encode import Encoders, array_of, encode_window
 from .windows import Exported, Window, windows_of
 
@@ -33,7 +33,7 @@ def export_fastvideo(
 ) -> Exported:  # fmt: skip
     """Write what is missing of a dataset as tables of `per_file` samples; a table counts once it is whole. Raises
     MatrixGameError."""
-    parquet, pa = needed("pyarrow.parquet"), needed("pyarrow")
+    parquet, pa = import_extra("pyarrow.parquet"), import_extra("pyarrow")
     target.mkdir(parents=True, exist_ok=True)
     out = Exported()
     known, number = _known(target, parquet)

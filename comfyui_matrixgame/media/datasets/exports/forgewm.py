@@ -14,7 +14,7 @@ import numpy as np
 
 from ....errors import DatasetError, MatrixGameError
 from ..clips import Dataset
-from ..extras import needed
+from ..extras import import_extra
 from .encode import Encoders, encode_window
 from .windows import Exported, Window, windows_of
 
@@ -32,7 +32,7 @@ def export_forgewm(
 ) -> Exported:  # fmt: skip
     """Write what is missing of a dataset as shards of `per_shard` samples; each sample is there whole or not at all.
     Raises MatrixGameError."""
-    lmdb = needed("lmdb")
+    lmdb = import_extra("lmdb")
     target.mkdir(parents=True, exist_ok=True)
     out, known, number = Exported(), _known(target, lmdb), 0
     seen = {name for ids in known.values() for name in ids}

@@ -13,7 +13,7 @@ from ....errors import DatasetError, MatrixGameError
 from ....system.files import write_whole, written_whole
 from ....variants import FPS, Variant
 from ..clips import Dataset
-from ..extras import needed
+from ..extras import import_extra
 from ..lerobot import (
     CHUNK,
     VIDEO_KEY,
@@ -43,7 +43,7 @@ def export_lerobot(
 ) -> Exported:  # fmt: skip
     """Write what is missing of a dataset: an episode for each clip. version: 2 (2.1) or 3 (3.0). fps: frames a second
     that clips are resampled to. Clips that cannot be used are left out. Raises MatrixGameError."""
-    needed("pyarrow")
+    import_extra("pyarrow")
     out = Exported(lost=dict(dataset.lost))
     usable: list[Usable] = []
     for clip in dataset.clips:
@@ -109,7 +109,7 @@ def _check_plan(target: Path, version: int, names: list[str]) -> None:
 
 
 def _write_meta_3(root: Path, episodes: int, tasks: Sequence[str], variant: Variant) -> None:
-    parquet, pa = needed("pyarrow.parquet"), needed("pyarrow")
+    parquet, pa = import_extra("pyarrow.parquet"), import_extra("pyarrow")
     info: dict[str, Any] = {}
     rows, statistics, total = [], [], 0
     for number in range(episodes):

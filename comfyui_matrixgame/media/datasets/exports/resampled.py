@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ....actions.resample import nearest, spread
+from ....actions.resample import resample_amounts, resample_held
 from ....system.words import counted
 from ...video_reader import facts_of_video
-from ..clips import Clip, ClipInputs, inputs_of
+from ..clips import Clip, ClipInputs, inputs_of_arrays
 
 SAME = 0.005  # of a rate: 29.97 is 30
 
@@ -61,7 +61,7 @@ class ResampledClip(Clip):
                 yield pixels
 
 
-def at_rate(clip: Clip, inputs: ClipInputs, count: int, fps: float) -> tuple[Clip, ClipInputs, Change | None]:
+def resample_clip(clip: Clip, inputs: ClipInputs, count: int, fps: float) -> tuple[Clip, ClipInputs, Change | None]:
     """A clip and its inputs at `fps` frames a second, and what was done; as they are, and None, where that is the rate
     already. count: frames of the clip, for each of which `inputs` have a row. Raises VideoError."""
     facts = facts_of_video(clip.video)
@@ -74,11 +74,11 @@ def at_rate(clip: Clip, inputs: ClipInputs, count: int, fps: float) -> tuple[Cli
         begins = begins - begins[0]
         times = np.append(begins, begins[-1] + np.median(np.diff(begins)))
         rate = count / float(times[-1])
-    shown = nearest(np.arange(count), rate, fps, times)
+    shown = resample_held(np.arange(count), rate, fps, times)
     track = inputs.track
-    made = inputs_of(
-        nearest(track.keyboard[:count], rate, fps, times),
-        spread(inputs.camera[:count].astype(np.float64), rate, fps, times),
+    made = inputs_of_arrays(
+        resample_held(track.keyboard[:count], rate, fps, times),
+        resample_amounts(inputs.camera[:count].astype(np.float64), rate, fps, times),
         track.variant,
     )
     beyond = (abs(made.camera) > track.variant.camera.limit).any(axis=1).sum() if track.variant.mouse else 0
@@ -88,7 +88,7 @@ def at_rate(clip: Clip, inputs: ClipInputs, count: int, fps: float) -> tuple[Cli
     return ResampledClip(**about | {"rate": fps, "shown": tuple(shown.tolist())}), made, change
 
 
-def told(changes: list[Change]) -> list[str]:
+def rate_notes(changes: list[Change]) -> list[str]:
     """What was done, a sentence for each rate that clips had."""
     groups: dict[str, list[Change]] = {}
     for change in changes:

@@ -14,7 +14,7 @@ from ....system.words import counted
 from ....variants import FPS, Variant
 from ..clips import Clip, Dataset
 from ..lerobot import rate_and_length
-from .resampled import SAME, Change, at_rate, told
+from .resampled import SAME, Change, rate_notes, resample_clip
 
 Note = Callable[[str], object]
 
@@ -52,7 +52,7 @@ class Exported:
             "the rate that models play at, with their inputs"
             for rate, count in self.as_they_are.items()
         )
-        return [*told(self.resampled), *kept]
+        return [*rate_notes(self.resampled), *kept]
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def usable_clip(clip: Clip, fps: float | None, out: Exported) -> Usable:
             out.as_they_are[round(rate, 3)] += 1
         return Usable(clip, track, rate, count)
     rows = np.minimum(np.arange(count), len(camera) - 1)
-    clip, inputs, change = at_rate(clip, replace(inputs, track=track, camera=camera[rows]), count, fps)
+    clip, inputs, change = resample_clip(clip, replace(inputs, track=track, camera=camera[rows]), count, fps)
     if change is None:
         return Usable(clip, track, rate, count)
     out.resampled.append(change)
