@@ -29,6 +29,7 @@ from .tables.vision_names import vision_name
 
 log = logging.getLogger(__name__)
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in DTYPE_NAMES}
+TOWER = "a CLIP image tower (clip_vision_h)"
 _KEEP_WIDE = ("patch_embedding", "time_", "head.", "img_emb", "keyboard_embed", "mouse_mlp.0")
 
 
@@ -151,10 +152,18 @@ def load_decoder(
     return model
 
 
+def tower_sizes(path: str | Path) -> dict[str, int]:
+    """Sizes of the image tower in a file, as `vision_sizes` names them, without its weights. Raises CheckpointError
+    where the file has none."""
+    with open_weights(path, VISION) as file:
+        _expect(file, "vision", TOWER)
+        return vision_sizes(_tower_shapes(file))
+
+
 def load_vision(path: str | Path, dtype: str = "auto", device: str | torch.device = "cpu") -> ImageEncoder:
     """The image tower in a file; dtype and errors as in load_generator."""
     with open_weights(path, VISION) as file:
-        report = _expect(file, "vision", "a CLIP image tower (clip_vision_h)")
+        report = _expect(file, "vision", TOWER)
         # transformers computes in what it stores, and the tower is gone after the start: store what is fast
         storage = compute_dtype(storage_dtype(dtype, report.dtype), torch.device(device))
         sizes = vision_sizes(_tower_shapes(file))

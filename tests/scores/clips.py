@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from transformers import CLIPConfig, CLIPModel
+
+from comfyui_matrixgame.checkpoints.sizes import vision_shapes
 
 SIDE, DIM = 32, 16
 MERGES = ["g o", "go o", "goo d</w>", "b a", "ba d</w>", "p h", "ph o", "pho t", "phot o</w>"]
@@ -39,3 +43,18 @@ def write_clip(folder: Path, model: CLIPModel, words: bool = True) -> Path:
         (folder / "vocab.json").write_text(json.dumps({word: number for number, word in enumerate(WORDS)}))
         (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(MERGES) + "\n")
     return folder
+
+
+def write_empty_tower(path: Path, width: int, blocks: int, patch: int) -> Path:
+    """An image tower of these sizes for pictures of 224 pixels, whose values are a hole in the file."""
+    sizes = {"hidden": width, "mlp": 4 * width, "layers": blocks + 1, "image_size": 224, "patch_size": patch}
+    header, at = {}, 0
+    for name, shape in vision_shapes(sizes).items():
+        end = at + 2 * math.prod(shape)
+        header[f"vision_model.{name}"] = {"dtype": "F16", "shape": list(shape), "data_offsets": [at, end]}
+        at = end
+    text = json.dumps(header).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + at)
+    return path

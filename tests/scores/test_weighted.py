@@ -30,7 +30,7 @@ from ..weights.hub import (
     HubServer,
     running_hub,
 )
-from .clips import DIM, SIDE, small_clip, write_clip
+from .clips import DIM, SIDE, small_clip, write_clip, write_empty_tower
 from .films import write_film
 
 CPU = torch.device("cpu")
@@ -116,6 +116,32 @@ def test_the_published_clip_is_told_by_its_sizes(folder: Path, frames: Tensor, m
     assert "not a file that this program knows" in found.files["temporal_consistency"][0]["licence"]
     monkeypatch.setattr(weights, "B32", {"patch_size": 8, "hidden_act": "gelu"})
     assert load_weights([folder / "mute"], None, None, CPU).files.keys() == {"temporal_consistency_tower"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "name"),
+    [
+        ((768, 12, 32), "the image tower of CLIP ViT-B/32"),
+        ((1024, 24, 14), "the image tower of CLIP ViT-L/14"),
+        ((1280, 24, 14), "an image tower of another kind"),
+        ((1280, 32, 16), "an image tower of another kind"),
+    ],
+)
+def test_the_tower_of_another_clip_is_refused_by_its_shapes(
+    sizes: tuple[int, int, int], name: str, tmp_path: Path
+) -> None:
+    width, blocks, patch = sizes
+    path = write_empty_tower(tmp_path / "tower.safetensors", *sizes)
+    with pytest.raises(CheckpointError) as refused:
+        load_weights([], path, None, CPU)
+    assert f"tower.safetensors holds {name} ({blocks} blocks of {width}, patches of {patch} pixels)" in str(
+        refused.value
+    )
+    assert "uses, CLIP ViT-H/14 (32 blocks of 1280, patches of 14)" in str(refused.value)
+
+
+def test_the_tower_that_the_model_uses_is_taken_by_its_shapes(tmp_path: Path) -> None:
+    weights.check_tower(write_empty_tower(tmp_path / "tower.safetensors", *weights.OWN_TOWER))
 
 
 def test_the_models_own_tower_gives_a_measure_of_its_own(frames: Tensor) -> None:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...checkpoints.download import sha256_of
-from ...checkpoints.load import load_vision
+from ...checkpoints.load import load_vision, tower_sizes
 from ...checkpoints.reader import open_weights
 from ...errors import CheckpointError
 from ...networks.inverse_dynamics import InverseDynamics
@@ -24,6 +24,13 @@ from .inverse_dynamics import FILE, WatchedFilm, load_inverse_dynamics
 from .measures import Mean, Temporal, aesthetic, good_photo
 from .predicted import MEASURES, Predicted
 from .registry import MEANS
+
+OWN_TOWER = (1280, 32, 14)  # width, blocks, pixels of a patch: CLIP ViT-H/14, which Matrix-Game uses
+OTHER_TOWERS = {
+    (768, 12, 32): "ViT-B/32", (768, 12, 16): "ViT-B/16", (1024, 24, 14): "ViT-L/14", (1408, 40, 14): "ViT-g/14",
+    (1664, 48, 14): "ViT-bigG/14",
+}  # fmt: skip
+WIDEST_UNTRAINED = 256  # of towers that are this program's own: the demo world's and those for trials
 
 
 @dataclass(frozen=True)
@@ -130,6 +137,7 @@ def load_weights(
             files[name] = [about(clip.path)]
     encoder = None
     if tower is not None:
+        check_tower(tower)
         encoder = load_vision(tower, device=device)
         with open_weights(tower) as file:
             files["temporal_consistency_tower"] = [about(file.path)]
@@ -141,6 +149,23 @@ def load_weights(
         watching = load_inverse_dynamics(place, device)
         files |= {name: [about(place, LICENCE_OF_INVERSE_DYNAMICS)] for name in MEASURES}
     return Weights(b32, own, quality, beauty, encoder, linear, watching, files)
+
+
+def check_tower(path: Path) -> None:
+    """Refuse image towers that are not built as the model's: how many heads another CLIP has, and which activation, its
+    file does not say. Raises CheckpointError, also where the file has no tower."""
+    sizes = tower_sizes(path)
+    found = sizes["hidden"], sizes["layers"], sizes["patch_size"]
+    if found == OWN_TOWER or found[0] <= WIDEST_UNTRAINED:
+        return
+    name = OTHER_TOWERS.get(found)
+    kind = f"the image tower of CLIP {name}" if name else "an image tower of another kind"
+    width, blocks, patch = OWN_TOWER
+    raise CheckpointError(
+        f"{readable_name(path)} holds {kind} ({found[1]} blocks of {found[0]}, patches of {found[2]} pixels), and "
+        f"--tower takes the one that Matrix-Game uses, CLIP ViT-H/14 ({blocks} blocks of {width}, patches of {patch}): "
+        "clip_vision_h.safetensors. Another CLIP is used with --clip and its folder."
+    )
 
 
 def about_file(path: Path, licence: str = "") -> dict[str, Any]:
