@@ -30,7 +30,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench.demo_world import control_tracks
-from bench.scores import metered
+from bench.scoring.calibration import metered
 from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.checkpoints.builtin import FOLDER, start_images
 from comfyui_matrixgame.checkpoints.load import load_generator, load_vae, load_vision

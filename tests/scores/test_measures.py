@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bench.demo_world import BLOCKS
-from bench.scores import tracks
+from bench.scoring.calibration import tracks
 from comfyui_matrixgame.actions.track import ActionTrack
 from comfyui_matrixgame.scores.film import score_frames
 from comfyui_matrixgame.scores.measures.asked import asked_of, axes_of, signs_of_blocks

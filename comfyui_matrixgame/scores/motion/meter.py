@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...variants import first_input_of_block
-from .camera import AXES, TILTS, WAYS, fit_camera
+from .camera import AXES, TILTS, WAYS, Fit, fit_camera
 from .flow import cells_of, dense_flow, small_grey
 from .smoothness import Smoothness
 
@@ -89,6 +89,10 @@ class MotionMeter:
             dense = dense_flow(small[:-1], small[1:])
             self.smoothness.compare(dense[0])
             found = fit_camera(cells_of(*dense))
+        self.add_fit(found)
+
+    def add_fit(self, found: Fit) -> None:
+        """The next pairs, fitted."""
         for fits in zip(
             found.motion.numpy(), found.cost.numpy(), found.changed.tolist(), found.moved.tolist(), strict=True
         ):
