@@ -127,7 +127,8 @@ class Format:
     """One format.
 
     name: as `--from` takes it. what: as a sentence calls it. endings: of files; where `certain`, a file with that
-    ending is of this format whatever it looks like. looks_like, read: of text. write: the text of a track.
+    ending is of this format whatever it looks like, except where a `headed` one, told by a heading of its own, looks
+    so. plain: its text does not begin as JSON does. looks_like, read: of text. write: the text of a track.
     """
 
     name: str
@@ -136,6 +137,8 @@ class Format:
     read: Reader | None
     endings: tuple[str, ...] = ()
     certain: bool = False
+    plain: bool = False
+    headed: bool = False
     write: Callable[[ActionTrack], str] | None = None
 
 
@@ -227,23 +230,25 @@ def _is_conditions(sample: Sample) -> bool:
 _POSES = {"extrinsic", "w2c", "c2w"}
 FORMATS = (
     Format("timeline", "timelines", lambda s: s.is_json, _timeline, (".json",)),
-    Format("script", "scripts", lambda s: True, _script, (".mgs",), certain=True, write=print_script),
+    Format("script", "scripts", lambda s: True, _script, (".mgs",), certain=True, plain=True, write=print_script),
     Format("csv", "tables", lambda s: tables.is_table(s.lines), _of_text(importers.read_csv), (".csv", ".tsv"),
-           certain=True, write=writers.write_csv),
+           certain=True, plain=True, write=writers.write_csv),
     Format("conditions", "rows of keyboard_cond and mouse_cond", _is_conditions, _conditions),
     Format("vpt", "VPT", _has({"keyboard", "mouse", "tick"}, "step"), _of_steps(recordings.vpt_of),
            (".jsonl", ".ndjson"), write=writers.write_vpt),
     Format("hy", "HY-WorldPlay strings", lambda s: False, _of_text(importers.read_hy), write=writers.write_hy),
     Format("gamecraft", "Hunyuan-GameCraft", lambda s: "--action-list" in s.text[:100_000],
-           _of_text(importers.read_gamecraft_text), write=writers.write_gamecraft),
+           _of_text(importers.read_gamecraft_text), plain=True, write=writers.write_gamecraft),
     Format("realestate", "RealEstate10K", lambda s: s.pose_kind == "realestate", _realestate,
-           write=poses.write_realestate),
+           plain=True, write=poses.write_realestate),
     Format("kitti", "KITTI poses", lambda s: s.pose_kind == "kitti",
-           _of_text(camera_files.read_kitti)),
+           _of_text(camera_files.read_kitti), plain=True),
     Format("tum", "TUM trajectories", lambda s: s.pose_kind == "tum",
-           _of_text(camera_files.read_tum)),
-    Format("euroc", "EuRoC's ground truth", lambda s: s.pose_kind == "euroc", _of_text(camera_files.read_euroc)),
-    Format("colmap", "COLMAP's images.txt", lambda s: s.pose_kind == "colmap", _of_text(camera_files.read_colmap)),
+           _of_text(camera_files.read_tum), plain=True),
+    Format("euroc", "EuRoC's ground truth", lambda s: s.pose_kind == "euroc", _of_text(camera_files.read_euroc),
+           plain=True, headed=True),
+    Format("colmap", "COLMAP's images.txt", lambda s: s.pose_kind == "colmap", _of_text(camera_files.read_colmap),
+           plain=True),
     Format("transforms", "transforms.json of NeRF", _is_transforms, _of_object(camera_files.read_transforms, "frames")),
     Format("hy_poses", "HY-WorldPlay poses", _has(_POSES, "frame"), _of_object(camera_files.read_pose_frames)),
     Format("frame_actions", "FastVideo's mg_actions.json", _has({"move_action", "view_action"}, "frame"),
@@ -259,15 +264,13 @@ FORMATS = (
 BY_NAME = {each.name: each for each in FORMATS}
 KINDS = tuple(BY_NAME)
 ENDINGS = {ending: each.name for each in FORMATS for ending in each.endings}
-# The formats that say more about a text come before those that take any.
 _CHANGED = (
     "The picture was changed in this take; `matrixgame render` changes it again, and whatever else reads it has the "
     "inputs alone."
 )
-_LAST = ("timeline", "csv", "script")
+_LAST = ("timeline", "csv", "script")  # these take almost any text, so the others are asked first
 _ORDER = [each for each in FORMATS if each.name not in _LAST] + [BY_NAME[name] for name in _LAST]
-_NO_JSON = ("script", "csv", "gamecraft", "realestate", "kitti", "tum", "euroc", "colmap")
-_ORDER_OF_OTHERS = [each for each in _ORDER if each.name in _NO_JSON]  # for what does not begin as JSON does
+_ORDER_OF_PLAIN = [each for each in _ORDER if each.plain]
 
 
 def recognise(text: str) -> str:
@@ -277,14 +280,15 @@ def recognise(text: str) -> str:
 
 def recognise_sample(sample: Sample) -> str:
     """See `recognise`."""
-    order = _ORDER if sample.is_json else _ORDER_OF_OTHERS
+    order = _ORDER if sample.is_json else _ORDER_OF_PLAIN
     return next(each.name for each in order if each.looks_like(sample)) if sample.lines else "script"
 
 
 def certain_kind(ending: str, sample: Sample) -> str | None:
     """The format that a file with this ending is of, whatever else it looks like; None where its text decides."""
     named = ENDINGS.get(ending.lower())
-    return named if named and BY_NAME[named].certain and sample.pose_kind != "euroc" else None  # a table of its own
+    headed = any(each.headed and each.looks_like(sample) for each in FORMATS)
+    return named if named and BY_NAME[named].certain and not headed else None
 
 
 def kind_of_file(ending: str, sample: Sample) -> str:
