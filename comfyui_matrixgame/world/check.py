@@ -16,10 +16,8 @@ from ..media.fitting import SIZE_STEP
 from ..networks.generator.action_module import HEAD_DIM as ACTION_HEAD_DIM
 from ..networks.generator.kv_cache import Caches, LayerCache
 from ..networks.generator.model import HEAD_DIM, PATCH
+from ..networks.vae import tiny, wan
 from ..networks.vae.base import LATENT_CHANNELS, SPATIAL_STRIDE
-from ..networks.vae.history import MEMORY
-from ..networks.vae.tiny import WIDTHS
-from ..networks.vae.wan import STAGES
 from ..system.words import counted
 from ..variants import (
     LATENTS_PER_BLOCK,
@@ -257,44 +255,16 @@ def _decoder(shapes: Mapping[str, Shape], worlds: int, rows: int, columns: int) 
     if not 0 < width <= columns:
         raise NoWorld("its decoder's state does not belong to its picture")
     if first[1] == 1:
-        one = _tiny_state(worlds, rows, width)
+        one = tiny.state_shapes(worlds, rows, width)
     else:
-        base, rest = divmod(_sides(shapes, "decoder.1", 5)[1], STAGES[-1])
+        base, rest = divmod(_sides(shapes, "decoder.1", 5)[1], wan.STAGES[-1])
         if rest or not base:
             raise NoWorld("its decoder's state is that of no decoder")
-        one = _wan_state(base, worlds, rows, width)
+        one = wan.state_shapes(base, worlds, rows, width)
     tiles, rest = divmod(count, len(one))
     if rest or (tiles == 1) != (width == columns):
         raise NoWorld(f"its decoder's state has {count} parts")
     return {f"decoder.{i}": one[i % len(one)] for i in range(count)}
-
-
-def _tiny_state(worlds: int, rows: int, columns: int) -> list[Shape]:
-    return [(worlds, 1, width, rows << i, columns << i) for i, width in enumerate(WIDTHS[:-1]) for _ in range(3)]
-
-
-def _wan_state(base: int, worlds: int, rows: int, columns: int) -> list[Shape]:
-    """The last frames that each of the VAE decoder's convolutions over time has seen, in their order."""
-    state: list[Shape] = []
-
-    def convolution(channels: int, scale: int) -> None:
-        state.append((worlds, channels, MEMORY, rows * scale, columns * scale))
-
-    dim = STAGES[-1] * base
-    convolution(LATENT_CHANNELS, 1)
-    for _ in range(4):  # two blocks of two
-        convolution(dim, 1)
-    for stage, multiple in enumerate(STAGES[::-1]):
-        scale, dim_out = 2 ** min(stage, len(STAGES) - 1), multiple * base
-        for channels in (dim, *[dim_out] * 5):  # three blocks of two
-            convolution(channels, scale)
-        dim = dim_out
-        if stage < 2:
-            convolution(dim, scale)
-        if stage < len(STAGES) - 1:
-            dim //= 2
-    convolution(dim, 2 ** (len(STAGES) - 1))
-    return state
 
 
 def _sides(shapes: Mapping[str, Shape], name: str, count: int) -> Shape:

@@ -16,11 +16,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from comfyui_matrixgame.errors import WorldError
+from comfyui_matrixgame.networks.vae import tiny, wan
 from comfyui_matrixgame.networks.vae.low_memory import TiledDecoder
 from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import VARIANTS
 from comfyui_matrixgame.world import World, load_world, rollout, save_world, start_world
-from comfyui_matrixgame.world.check import _tiny_state, _wan_state
 from comfyui_matrixgame.world.files import CHECKSUM, FORMAT
 
 from ..support.networks import random_track, small_image, small_models
@@ -97,9 +97,9 @@ def test_every_world_that_is_saved_is_read(name: str, decoder: str, seeds: Any, 
 
 def test_the_states_of_decoders_are_known(world: World) -> None:
     state = [tuple(tensor.shape) for tensor in world.decoder_state or ()]
-    assert _wan_state(4, 1, 4, 6) == state
-    _, tiny = small_models(tiny=True).decoder.decode(torch.zeros(2, 16, 1, 4, 6))
-    assert _tiny_state(2, 4, 6) == [tuple(tensor.shape) for tensor in tiny]
+    assert wan.state_shapes(4, 1, 4, 6) == state
+    _, parts_of_tiny = small_models(tiny=True).decoder.decode(torch.zeros(2, 16, 1, 4, 6))
+    assert tiny.state_shapes(2, 4, 6) == [tuple(tensor.shape) for tensor in parts_of_tiny]
 
 
 def test_every_changed_byte_is_found(path: Path, tmp_path: Path) -> None:

@@ -156,6 +156,12 @@ class TinyDecoder(nn.Module):
         return torch.cat(outputs, dim=1), state
 
 
+def state_shapes(worlds: int, rows: int, columns: int) -> list[tuple[int, ...]]:
+    """The shapes of a state, for latents of rows x columns: the last frame that each memory block has seen."""
+    widths = WIDTHS[: len(TIME_GROWTH)]
+    return [(worlds, 1, width, rows << i, columns << i) for i, width in enumerate(widths) for _ in range(BLOCKS)]
+
+
 PUBLISHED_NAMES = {
     "conv_in": "decoder.1",
     "conv_out": "decoder.22",

@@ -200,6 +200,31 @@ class WanVAE(nn.Module):
         return stored if stored.itemsize == 2 else self.compute_dtype
 
 
+def state_shapes(base_dim: int, worlds: int, rows: int, columns: int) -> list[tuple[int, ...]]:
+    """The shapes of a decoder's state, for latents of rows x columns: the last frames that each of its convolutions
+    over time has seen, in their order."""
+    state: list[tuple[int, ...]] = []
+
+    def convolution(channels: int, scale: int) -> None:
+        state.append((worlds, channels, MEMORY, rows * scale, columns * scale))
+
+    dim = STAGES[-1] * base_dim
+    convolution(LATENT_CHANNELS, 1)
+    for _ in range(4):  # two blocks of two
+        convolution(dim, 1)
+    for stage, multiple in enumerate(STAGES[::-1]):
+        scale, dim_out = 2 ** min(stage, len(STAGES) - 1), multiple * base_dim
+        for channels in (dim, *[dim_out] * 5):  # three blocks of two
+            convolution(channels, scale)
+        dim = dim_out
+        if stage < 2:
+            convolution(dim, scale)
+        if stage < len(STAGES) - 1:
+            dim //= 2
+    convolution(dim, 2 ** (len(STAGES) - 1))
+    return state
+
+
 def _over_time(layer: nn.Module) -> list[nn.Conv3d]:
     return [m for m in layer.modules() if isinstance(m, nn.Conv3d) and m.kernel_size[0] > 1]
 
