@@ -147,10 +147,6 @@ class Timeline:
         track = track_of_lanes(self.variant, self.active_lanes(), rows)
         return track.with_seeds(change for change in self.active_seeds() if change[0] < rows)
 
-    def with_source(self, kind: str, text: str) -> Timeline:
-        """The same timeline, remembering the text it was made from."""
-        return replace(self, extra={**self.extra, "source": {"kind": kind, "text": text}})
-
 
 def _seeds(changes: Sequence[Sequence[int]] | None) -> Seeds:
     return tuple((int(row), int(seed)) for row, seed in changes or ())

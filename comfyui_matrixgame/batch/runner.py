@@ -92,7 +92,7 @@ class Runner:
 
     def _outcomes(self, backend: Backend, variant: str, tally: Tally, bars: Bars) -> Iterator[Outcome]:
         feed = Feed(self._missing(backend, variant, tally, bars))
-        yield from backend.run(feed, bars.pulse)
+        yield from backend.run(feed, bars.show_device)
 
     def _missing(self, backend: Backend, variant: str, tally: Tally, bars: Bars) -> Iterator[Task]:
         """The tasks of a variant that have no result yet; the others are written down on the way."""
@@ -168,7 +168,7 @@ class Bars:
         self._devices: dict[str, tqdm] = {}
         self._shown: dict[str, float] = {}
 
-    def pulse(self, pulse: Pulse) -> None:
+    def show_device(self, pulse: Pulse) -> None:
         """Show how far a device is."""
         bar = self._devices.get(pulse.device)
         if bar is None:

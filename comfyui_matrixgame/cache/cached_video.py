@@ -49,10 +49,10 @@ class CachedVideo:
         if self._writer is None:
             self._writer = VideoWriter(self._partial, *self._size, keep=self._frames_before(self.first))
         if (block - self._block_keys.first) % SEGMENT == 0:
-            self._writer.cut()
+            self._writer.restart_encoder()
         self._writer.write(frames)
 
-    def finish(self) -> Path:
+    def finish_video(self) -> Path:
         """All blocks are written: the file gets its name and an index; returns its path."""
         if self._writer is not None:
             writer, self._writer = self._writer, None

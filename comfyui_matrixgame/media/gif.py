@@ -110,7 +110,7 @@ class GifWriter(FrameWriter):
             self.abandon()
             raise
 
-    def cut(self) -> None:
+    def restart_encoder(self) -> None:
         """Nothing to do: no frame of a GIF depends on an encoder's past."""
 
     def done(self) -> None:

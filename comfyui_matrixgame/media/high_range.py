@@ -35,7 +35,7 @@ def to_standard_range(picture: NDArray[np.uint16], transfer: int, primaries: int
         light = (light @ _TO_BT709.T).clip(0)
     brightest = light.max(axis=-1, keepdims=True)
     index = (np.sqrt(brightest.clip(0, _PEAK) / _PEAK) * (_STEPS - 1)).astype(np.uint16)
-    shown = (light * _squeeze()[index]).clip(0, 1)
+    shown = (light * _tone_curve()[index]).clip(0, 1)
     return _levels()[(np.sqrt(shown) * (_STEPS - 1) + 0.5).astype(np.uint16)]
 
 
@@ -50,7 +50,7 @@ def _light(transfer: int) -> NDArray[np.float32]:
 
 
 @functools.cache
-def _squeeze() -> NDArray[np.float32]:
+def _tone_curve() -> NDArray[np.float32]:
     """What light is multiplied by, for the root of the brightest of its three colours: 1 is then a screen's white."""
     light = np.linspace(0, 1, _STEPS) ** 2 * _PEAK
     peak, white = _to_pq(_PEAK), _to_pq(_WHITE) / _to_pq(_PEAK)

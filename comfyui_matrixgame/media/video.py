@@ -17,7 +17,6 @@ from pathlib import Path
 import av
 import av.container
 import numpy as np
-import torch
 from av.codec.context import Flags
 from av.error import FFmpegError
 from av.packet import Packet
@@ -29,7 +28,6 @@ from ..system.files import take_place
 from ..system.stopping import finishing
 from ..system.words import counted
 from ..variants import FPS
-from .fitting import image_tensor
 from .frame_writer import FrameWriter
 from .video_reader import error_reason, ffmpeg_url, open_video, read_video
 
@@ -66,7 +64,7 @@ class VideoWriter(FrameWriter):
                 _check_kept(self.path, keep, height + height % 2, width + width % 2)
                 take_place(self.path, self._part)
                 self._taken_over = True
-            _make_new(self.path)
+            _make_empty_file(self.path)
             try:
                 self._begin(fps)
                 if keep:
@@ -116,7 +114,7 @@ class VideoWriter(FrameWriter):
                 "Free some space and go on."
             ) from None
 
-    def cut(self) -> None:
+    def restart_encoder(self) -> None:
         """Begin with a new encoder: what follows no longer depends on what was written before."""
         if self._container is None or not self.frames:
             return
@@ -256,11 +254,6 @@ def _packets(path: Path | str) -> Iterator[Packet]:
                 yield packet
 
 
-def video_tensor(frames: Iterator[np.ndarray]) -> Tensor:
-    """Frames -> [3, N, H, W] float32 in [-1, 1]."""
-    return torch.stack([image_tensor(frame) for frame in frames], dim=1)
-
-
 def _check_kept(path: Path, keep: int, height: int, width: int) -> None:
     with open_video(path) as container:
         codec = container.streams.video[0].codec_context
@@ -296,14 +289,14 @@ def _annex_b(packet: bytes) -> bytes:
     return b"".join(b"\0\0\0\1" + unit for unit in units)
 
 
-def _make_new(path: Path) -> None:
+def _make_empty_file(path: Path) -> None:
     """An empty file at `path`: FFmpeg would write through a link, and into every other name of the old file."""
     path.unlink(missing_ok=True)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
 
 
 def _rewrite(path: Path, part: Path) -> None:
-    _make_new(part)
+    _make_empty_file(part)
     with (
         av.open(ffmpeg_url(path)) as source,
         av.open(ffmpeg_url(part), "w", format="mp4", options=INDEX_IN_FRONT) as target,

@@ -46,7 +46,7 @@ class PlayedBlocks:
             raise _not_written(self._folder, error) from None
         self._count += 1
 
-    def cut(self, count: int) -> None:
+    def keep_first(self, count: int) -> None:
         """Keep only the first `count` blocks."""
         while self._count > count:
             self._count -= 1

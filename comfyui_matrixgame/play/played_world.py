@@ -139,7 +139,7 @@ class PlayedWorld:
         name = next_name(self.world.names[0], rows)
         stored = None if self._stored is None else self._stored.read(name)
         if stored is None:
-            latents, frames = self._make_new(rows, on_frames, on_pass)
+            latents, frames = self._make_next_block(rows, on_frames, on_pass)
             self.counts.made += 1
             if self._stored is not None:
                 self._stored.store(name, latents, frames)
@@ -188,7 +188,7 @@ class PlayedWorld:
         if near < block:
             self.world = self._worlds[block] = self._replay(self.world, done)
         del self._rows[done:]
-        self._blocks.cut(done)
+        self._blocks.keep_first(done)
         if had_changes:
             self._stands_changed()
 
@@ -217,7 +217,7 @@ class PlayedWorld:
         del self.models, self._models, self._early, self._stored, self._run
         del self.start, self.world
 
-    def _make_new(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
+    def _make_next_block(self, rows: ActionTrack, on_frames: OnFrames, on_pass: OnPass | None) -> tuple[Tensor, Tensor]:
         if self._run is None:
             self._run = rollout(self._models, self.world, rows, 1, open_ended=True, whole=self._early.whole)
         else:

@@ -249,7 +249,7 @@ class Session:
     def _go_to(self, blocks: int, changes: int | None = None) -> None:
         """Back to before a block of the take; who was playing plays on from there. changes: see Playable.go_to."""
         self.played.go_to(self.take.first_block + blocks, changes)
-        self.take.cut(blocks, changes)
+        self.take.go_back_to(blocks, changes)
         self.still = self.played.still()
         state = PLAYING if self.state == PLAYING else PAUSED if blocks else READY
         self._set(state, "", self.still)

@@ -84,7 +84,7 @@ class Take:
                 "session, and go on from its world."
             )
 
-    def cut(self, blocks: int, changes: int | None = None) -> bool:
+    def go_back_to(self, blocks: int, changes: int | None = None) -> bool:
         """Go back to the first `blocks` blocks; what came after them becomes a branch. True where there was any.
         changes: how many of those that were made there stay; all by default."""
         fork = self.row_of(blocks)

@@ -10,6 +10,7 @@ the view is the same, that one is seen twice.)
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -206,6 +207,13 @@ def _check_world(models: Models, world: World) -> None:
         )
 
 
+def wrong_size(what: str, have: Sequence[int], wanted: Sequence[int]) -> ImageError:
+    """The error of a picture or mask that has not the size, (height, width), of the world's frames."""
+    return ImageError(
+        f"The {what} is {have[1]}x{have[0]} and the world's frames are {wanted[1]}x{wanted[0]}; scale it to that size."
+    )
+
+
 def _checked_mask(world: World, pictures: Tensor, mask: Tensor | None) -> Tensor | None:
     """The mask as [N, H, W, 1] float32; raises ImageError where it, or the pictures, are of another size."""
     height, width = world.size
@@ -214,9 +222,7 @@ def _checked_mask(world: World, pictures: Tensor, mask: Tensor | None) -> Tensor
         ("mask", (height, width) if mask is None else mask.shape[-2:]),
     ):
         if tuple(size) != (height, width):
-            raise ImageError(
-                f"The {what} is {size[1]}x{size[0]} and the world's frames are {width}x{height}; scale it to that size."
-            )
+            raise wrong_size(what, size, world.size)
     if mask is None:
         return None
     mask = mask.float().reshape(-1, height, width, 1)

@@ -39,7 +39,7 @@ def main() -> None:
             film.write(block.index, block.frames[0])
             if block.index % 25 == 24:
                 print(f"block {block.index} memory {process.memory_info().rss}", flush=True)
-        film.finish()
+        film.finish_video()
     print(f"done {run.counts.made} {time.perf_counter() - began:.1f}", flush=True)
 
 

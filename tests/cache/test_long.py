@@ -87,7 +87,7 @@ def test_a_film_gone_on_with_is_the_undisturbed_one(tmp_path: Path) -> None:
                 if block.index == stop:
                     return run, film
                 film.write(block.index, block.frames[0])
-            film.finish()
+            film.finish_video()
         return run, film
 
     _, quiet = roll(tmp_path / "quiet")
@@ -121,7 +121,7 @@ def test_two_processes_may_write_one_video(tmp_path: Path) -> None:
         for block in blocks:
             one.write(block.index, block.frames[0])
             other.write(block.index, block.frames[0])
-        assert one.finish() == other.finish()
+        assert one.finish_video() == other.finish_video()
         assert sum(1 for _ in read_video(one.path)) == frames_of_blocks(3)
     kinds = {path.name.partition(".")[2] for path in cache.folder.iterdir()}
     assert FILM in kinds
@@ -138,7 +138,7 @@ def test_a_film_that_is_being_written_outlives_forget(tmp_path: Path) -> None:
             film.write(block.index, block.frames[0])
             cache.forget()
         assert list_projects(tmp_path) == ["p"]
-        assert sum(1 for _ in read_video(film.finish())) == frames_of_blocks(3)
+        assert sum(1 for _ in read_video(film.finish_video())) == frames_of_blocks(3)
     cache.forget()
     assert list(tmp_path.iterdir()) == []
 
@@ -177,4 +177,4 @@ def test_rollouts_that_end_alike_and_begin_elsewhere_have_films_of_their_own(
             run.skip_to(film.first)
             for block in run:
                 film.write(block.index, block.frames[0])
-            assert sum(1 for _ in read_video(film.finish())) == frames
+            assert sum(1 for _ in read_video(film.finish_video())) == frames

@@ -19,7 +19,7 @@ def test_a_film_that_is_gone_on_with_is_the_same_file(kept: int, tmp_path: Path)
     def write(path: Path, first: int, last: int, close: bool = True) -> None:
         writer = VideoWriter(path, 32, 64, keep=first)
         for begin in range(first, last, 12):
-            writer.cut()
+            writer.restart_encoder()
             writer.write(pictures[begin : begin + 12])
         if close:
             writer.close()

@@ -104,7 +104,7 @@ def test_a_gif(tmp_path: Path) -> None:
     frames[:, :, :, 0], frames[:, :, :, 1] = np.arange(64) * 4, np.arange(21)[:, None, None] * 12
     with GifWriter(tmp_path / "a.gif", 48, 64) as writer:
         for part in np.split(frames, [9]):
-            writer.cut()
+            writer.restart_encoder()
             writer.write(part)
     with Image.open(tmp_path / "a.gif") as picture:
         assert (picture.n_frames, picture.info["duration"], picture.size) == (21, 40, (64, 48))  # type: ignore[attr-defined]

@@ -59,7 +59,7 @@ class Way:
 
     def go_to(self, block: int, changes: int | None = None) -> None:
         self.played.go_to(block, changes)
-        self.take.cut(block - self.take.first_block, changes)
+        self.take.go_back_to(block - self.take.first_block, changes)
 
 
 @pytest.fixture(scope="module")
@@ -332,7 +332,7 @@ def test_render_makes_a_take_with_changes_again(tmp_path: Path, capsys: pytest.C
         held = ActionTrack.from_rows(played.variant, [{"w": 1.0, "yaw": 0.02}] * rows_of_blocks(1, block))
         played.make(held, lambda *_: None)
         take.add(held)
-    take.cut(2)  # the way to here has two blocks, and the branch three
+    take.go_back_to(2)  # the way to here has two blocks, and the branch three
     save_document(take.timeline(), tmp_path / "take.json")
     world = save_world(played.world, tmp_path / "played.safetensors")
     branch = ["render", "--actions", str(tmp_path / "take.json"), "--branch", "take 1", "--seed", "5"]

@@ -87,7 +87,7 @@ def test_the_files_of_a_session_go_with_it_and_a_full_disk_is_a_sentence(tmp_pat
     latents = played_world().start.image
     blocks.add(latents, frames)
     blocks.add(latents, frames + 1)
-    blocks.cut(1)
+    blocks.keep_first(1)
     assert len(blocks) == 1
     assert np.array_equal(blocks.frames(0), frames)
     assert len(list(tmp_path.glob("*/*.npy"))) == 2

@@ -52,7 +52,7 @@ class DirectiveReader(TokenReader):
 
     def _settle_length(self, number: Token, unit: str | None) -> None:
         """`@length` in rows; its unit may come from an `@unit` behind it."""
-        rows = self.rows(number, unit or self.unit, unit)
+        rows = self.rows_of_duration(number, unit or self.unit, unit)
         if rows < 1:
             raise self.error("no-frames", f"a script lasts at least one frame, got {number.text}", number)
         self.length = (rows, number)

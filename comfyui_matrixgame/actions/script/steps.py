@@ -66,7 +66,7 @@ class StepReader(TokenReader):
         if self.now.kind == "word" and self.now.touches(number):
             message = f"after '-' comes a number of latent frames without a unit, got '{number.text}{self.now.text}'"
             raise self.error("latents", message, dash, until=self.now)
-        frames = self.rows(number, "l", None)
+        frames = self.rows_of_duration(number, "l", None)
         if frames < 1:
             raise self.error("no-frames", f"a step lasts at least one frame, got {number.text}", number)
         return frames

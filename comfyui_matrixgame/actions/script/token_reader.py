@@ -111,9 +111,9 @@ class TokenReader:
         number = self.number(what)
         unit = self.touching_unit(number)
         shown = number.text[:40] + (unit or "")
-        return self.rows(number, unit or self.unit, unit), number, shown
+        return self.rows_of_duration(number, unit or self.unit, unit), number, shown
 
-    def rows(self, number: Token, unit: str, written: str | None) -> int:
+    def rows_of_duration(self, number: Token, unit: str, written: str | None) -> int:
         """`number` units as rows; seconds are rounded to the nearest row, other units must come out whole."""
         rows = float(number.text) * UNITS[unit] if len(number.text) < 40 else math.inf
         if rows > MAX_FRAMES + 0.5:

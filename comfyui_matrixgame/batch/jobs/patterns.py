@@ -65,7 +65,7 @@ class _Search:
                 raise BatchError(
                     f"{self._pattern} looks through the whole disk; name the folder that the files are in."
                 )
-            for inner in self._folders(base):
+            for inner in self._folders_below(base):
                 yield from self.under(inner, rest)
         elif part == ".." or not any(sign in part for sign in _SIGNS) or os.path.lexists(base / part):
             if os.path.lexists(base / part):
@@ -75,12 +75,12 @@ class _Search:
                 if fnmatch.fnmatch(entry.name, part) and (not rest or entry.is_dir()):
                     yield from self.under(base / entry.name, rest)
 
-    def _folders(self, base: Path) -> Iterator[Path]:
+    def _folders_below(self, base: Path) -> Iterator[Path]:
         """`base` and all folders in it, links left alone."""
         yield base
         for entry in self._entries(base):
             if entry.is_dir(follow_symlinks=False):
-                yield from self._folders(base / entry.name)
+                yield from self._folders_below(base / entry.name)
 
     def _entries(self, folder: Path) -> list[os.DirEntry[str]]:
         try:

@@ -23,7 +23,7 @@ ROUTES = (
     ("POST", "/matrixgame/strip", "strip", "states"),
     ("GET", "/matrixgame/cache/{project}/frame/{key}", "blocks", "frame"),
     ("GET", "/matrixgame/cache/{project}/frames/{key}", "blocks", "sheet"),
-    ("POST", "/matrixgame/inputs/read", "files", "read_inputs_file"),
+    ("POST", "/matrixgame/inputs/read", "files", "upload_inputs_file"),
     ("POST", "/matrixgame/inputs/write", "files", "write_inputs_file"),
     ("POST", "/matrixgame/result", "files", "result"),
     ("GET", "/matrixgame/variants", "variants", "variants"),

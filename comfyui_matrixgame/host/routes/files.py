@@ -26,7 +26,7 @@ LARGEST = 32 << 20  # bytes of a file of inputs
 WRITTEN = ("timeline", *TEXTS, "npz")
 
 
-async def read_inputs_file(request: web.Request) -> web.Response:
+async def upload_inputs_file(request: web.Request) -> web.Response:
     """A file of inputs as the body, ?name=, &variant= -> {timeline, kind, notes}."""
     own_page(request)
     if request.content_type != "application/octet-stream":

@@ -66,7 +66,7 @@ class RolloutVideo:
     def finish(self) -> Path:
         """The finished file, in the temporary folder: the one in the cache may be deleted to make room."""
         if self._cached is not None and not self._cached.finished:
-            self._take(self._cached.finish())
+            self._take(self._cached.finish_video())
         return self._path
 
     def _take(self, video: Path) -> None:

@@ -74,7 +74,7 @@ def _fix_table(
     metadata = dict(table.schema.metadata or {})
     if b"statistics" in metadata and len(actions) and len(set(episodes.tolist())) == 1:
         inside = json.loads(metadata[b"statistics"])
-        inside["action"] = _merged(inside.get("action", {}), actions[int(episodes[0])])
+        inside["action"] = _updated_statistics(inside.get("action", {}), actions[int(episodes[0])])
         table = table.replace_schema_metadata(metadata | {b"statistics": json.dumps(inside).encode()})
     with written_whole(path) as part:
         parquet.write_table(table, part)
@@ -86,14 +86,18 @@ def _fix_statistics(root: Path, actions: dict[int, NDArray]) -> None:
         rows = [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
         for row in rows:
             if row["episode_index"] in actions:
-                row["stats"]["action"] = _merged(row["stats"].get("action", {}), actions[row["episode_index"]])
+                row["stats"]["action"] = _updated_statistics(
+                    row["stats"].get("action", {}), actions[row["episode_index"]]
+                )
         write_whole(lines, "".join(json.dumps(row) + "\n" for row in rows).encode())
     for path in sorted((root / EPISODES).glob("*/*.parquet")):
         _fix_episodes(path, actions)
     whole = root / "meta" / "stats.json"
     if whole.exists() and actions:
         found = json.loads(whole.read_text(encoding="utf-8"))
-        found["action"] = _merged(found.get("action", {}), np.concatenate([actions[n] for n in sorted(actions)]))
+        found["action"] = _updated_statistics(
+            found.get("action", {}), np.concatenate([actions[n] for n in sorted(actions)])
+        )
         write_whole(whole, json.dumps(found, indent=4).encode())
 
 
@@ -104,7 +108,7 @@ def _fix_episodes(path: Path, actions: dict[int, NDArray]) -> None:
     for name in [name for name in table.column_names if name.startswith("stats/action/")]:
         kind = name.rpartition("/")[2]
         values = table[name].to_pylist()
-        values = [_merged({kind: v}, actions[n])[kind] if n in actions else v
+        values = [_updated_statistics({kind: v}, actions[n])[kind] if n in actions else v
                   for n, v in zip(numbers, values, strict=True)]  # fmt: skip
         index = table.schema.get_field_index(name)
         table = table.set_column(index, table.schema.field(name), pa.array(values, type=table.schema.field(name).type))
@@ -112,7 +116,7 @@ def _fix_episodes(path: Path, actions: dict[int, NDArray]) -> None:
         parquet.write_table(table, part)
 
 
-def _merged(before: dict[str, Any], action: NDArray[np.float64]) -> dict[str, Any]:
+def _updated_statistics(before: dict[str, Any], action: NDArray[np.float64]) -> dict[str, Any]:
     """Statistics with new values for each kind that was there: min, max, mean, std, count and quantiles (q01 ...)."""
     values = statistics_of(action)
     for kind in before:

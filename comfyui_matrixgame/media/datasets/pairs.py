@@ -126,7 +126,7 @@ def read_inputs(path: Path, variant: Variant | None = None) -> ClipInputs:
         return read_action_arrays(path, chosen)
     if path.name.endswith(oasis.ENDINGS):
         return oasis.read_oasis(path, chosen)
-    data = object_of(path) if path.suffix.lower() == ".json" else None
+    data = read_frame_rows(path) if path.suffix.lower() == ".json" else None
     if data is not None:
         try:
             imported = PER_FRAME[data[0]](data[1] | {"fps": FPS}, chosen)  # a row for each of its frames
@@ -140,7 +140,7 @@ def read_inputs(path: Path, variant: Variant | None = None) -> ClipInputs:
     return inputs_of_arrays(track.keyboard, camera, track.variant, notes)
 
 
-def object_of(path: Path) -> tuple[str, dict[str, Any]] | None:
+def read_frame_rows(path: Path) -> tuple[str, dict[str, Any]] | None:
     """A JSON file of a row for each frame, and which of PER_FRAME it is; None for any other."""
     try:
         sample = Sample(read_text_file(path, MAX_FILE).text)

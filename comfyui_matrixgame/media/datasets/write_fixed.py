@@ -22,7 +22,7 @@ from .fix_lerobot import fix_lerobot
 from .fixes import Fix, shift_rows
 from .lines import VPT, steps_of
 from .oasis import ENDINGS as OASIS
-from .pairs import LINES, object_of
+from .pairs import LINES, read_frame_rows
 from .read_lerobot import is_lerobot
 
 RECORD = "fixes.json"
@@ -86,7 +86,7 @@ def _writer(path: Path, fix: Fix) -> Callable[[Path, Fix, list], list]:
         raise DatasetError(
             f"Corrections of {path.name} are not written; `matrixgame dataset export` makes a LeRobot set, whose are."
         )
-    found = object_of(path) if path.suffix.lower() == ".json" else None
+    found = read_frame_rows(path) if path.suffix.lower() == ".json" else None
     if found is not None and found[0] == "gf_minecraft":
         return _fix_gf
     raise DatasetError(

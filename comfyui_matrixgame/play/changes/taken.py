@@ -22,7 +22,7 @@ from ...actions.document import Timeline
 from ...compute.choices import SEEN
 from ...errors import ActionError, ImageError
 from ...media.images import open_picture, read_pixels
-from ...world.change import MOST_STRENGTH
+from ...world.change import MOST_STRENGTH, wrong_size
 from ..early_frames import Frames
 
 MOST_CHANGES = 200  # of a take, its branches included
@@ -67,9 +67,7 @@ def read_picture_over(picture: bytes, frame: Frames) -> Frames:
         if pixels.shape == frame.shape:
             return pixels
         have = pixels.shape[1], pixels.shape[0]
-    raise ImageError(
-        f"The picture is {have[0]}x{have[1]} and the world's frames are {width}x{height}; scale it to that size."
-    )
+    raise wrong_size("picture", (have[1], have[0]), (height, width))
 
 
 def encode_png(frame: Frames, mask: NDArray[Any] | None = None) -> bytes:

@@ -136,7 +136,7 @@ def _write_blocks(run: ChangedRollout, span: Span, size: tuple[int, int], begins
         with writer:
             for block in run:
                 if span.world_file is not None:
-                    writer.cut()  # so that it makes no difference after which block a run was ended and continued
+                    writer.restart_encoder()  # so it makes no difference after which block a run ended and went on
                 writer.write(block.frames[0])
                 last = block.frames[0, -1]
                 saves.now_and_then(run)

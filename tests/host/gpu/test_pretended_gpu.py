@@ -103,7 +103,7 @@ def test_a_world_goes_on_in_the_terminal_on_a_cpu_and_back(
 
     cpu = models_on(torch.device("cpu"), base, dtype)
     with VideoWriter(tmp_path / "ours.mp4", HEIGHT, WIDTH) as writer:
-        writer.cut()
+        writer.restart_encoder()
         writer.write(frames_from(cpu, load_world(file), WALK[1]))
     in_terminal = [
         "render", str(base / "input" / "example.png"), "--generator", str(base / "models/diffusion_models" / UNIVERSAL),

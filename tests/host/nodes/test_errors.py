@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from comfyui_matrixgame.actions.script.read_script import parse_script
@@ -118,14 +119,20 @@ def test_a_sampler_says_what_to_use_instead(host: Host) -> None:
     assert "\n" not in message
 
 
+def document_of(text: str) -> str:
+    """A timeline of `w 9f` as an editor keeps it while its script says `text`."""
+    source = {"kind": "script", "text": text}
+    return replace(parse_script("w 9f").document, extra={"source": source}).to_text()
+
+
 def test_a_fault_in_the_script_names_its_place(host: Host) -> None:
     graph, _ = simple("w 9f\nfly 12f")
     details = reject(host, graph)
     assert "script:2:1" in details
     assert "fly" in details
-    document = parse_script("w 9f").document.with_source("script", "w 9f\nfly 12f").to_text()  # as an editor keeps it
+    document = document_of("w 9f\nfly 12f")
     assert "script:2:1" in reject(host, simple(document)[0])
-    stale = parse_script("w 9f").document.with_source("script", "a 9f").to_text()
+    stale = document_of("a 9f")
     assert "not those of the script" in reject(host, simple(stale)[0])
 
 
