@@ -151,7 +151,7 @@ class CachedRollout:
             self.close()
             raise StopIteration
         index = self.next_block
-        block = self._reuse(index) or self._decode(index) or self._make(index)
+        block = self._reuse(index) or self._decode(index) or self._make_block(index)
         self._progress.done += 1
         if self.next_block in self._pins:
             self._pin(self.next_block)
@@ -209,7 +209,7 @@ class CachedRollout:
         self._progress.tell(index, DECODED)
         return block
 
-    def _make(self, index: int) -> Block:
+    def _make_block(self, index: int) -> Block:
         self._progress.tell(index, MAKING)
         self._decoder = None
         self._go_to(index)

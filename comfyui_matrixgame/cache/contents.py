@@ -11,7 +11,7 @@ from ..networks.vae.base import LATENT_CHANNELS, State
 from ..variants import LATENTS_PER_BLOCK, SAME_VIEW, frames_of_blocks
 from ..world.block.condition import CONSTANT_FROM
 from ..world.check import VIEWS, NoWorld, check_decoder, fits_caches, views_shape
-from ..world.files import state_of_tensors, state_tensors
+from ..world.files import caches_of_tensors, state_tensors
 from ..world.models import Models
 from ..world.world import World
 from .projects import CONDITION, FRAMES, LATENTS
@@ -64,7 +64,7 @@ def state_record(world: World) -> Record:
 
 def state_of_record(record: Record, sink: int) -> tuple[Caches, State | None, Tensor | None]:
     """Caches, the decoder's state and views of a record that fits; sink: of the variant."""
-    return *state_of_tensors(record.tensors, record.note["tokens"], sink), record.tensors.get(VIEWS)
+    return *caches_of_tensors(record.tensors, record.note["tokens"], sink), record.tensors.get(VIEWS)
 
 
 def fits_state(world: World, models: Models) -> Fits:
@@ -78,7 +78,7 @@ def fits_state(world: World, models: Models) -> Fits:
         try:
             if record.note.get("tokens") != tokens:
                 return False
-            caches, _ = state_of_tensors(record.tensors, tokens, world.variant.sink)
+            caches, _ = caches_of_tensors(record.tensors, tokens, world.variant.sink)
             check_decoder({name: tuple(tensor.shape) for name, tensor in record.tensors.items()}, 1, rows, columns)
         except (NoWorld, KeyError, ValueError, IndexError):
             return False

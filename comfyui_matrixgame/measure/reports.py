@@ -22,7 +22,7 @@ def check_report(
     endings: those of the files that are written, in place of the path's own. is_report: whether an existing file may
     be overwritten, in place of what `matrixgame bench` writes."""
     for ending in endings or (path.suffix,):
-        check_target(path.with_suffix(ending), option, replaceable=is_report or _is_report, what="report")
+        check_target(path.with_suffix(ending), option, replaceable=is_report or _is_bench_report, what="report")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -40,10 +40,10 @@ def report_in(path: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _is_report(path: Path) -> bool:
+def _is_bench_report(path: Path) -> bool:
     """Whether measuring wrote a file: JSON that says on which machine, a text or a picture beside such a one."""
     if path.suffix in (".md", ".png"):
-        return _is_report(path.with_suffix(".json"))
+        return _is_bench_report(path.with_suffix(".json"))
     data = report_in(path)
     parts = [data, *data.values()]
     return any(isinstance(part, dict) and "machine" in part for part in parts)

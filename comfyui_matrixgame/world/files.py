@@ -148,7 +148,7 @@ def state_tensors(caches: Caches, decoder_state: State | None, views: Tensor | N
     return tensors
 
 
-def state_of_tensors(tensors: Mapping[str, Tensor], tokens: int, sink: int) -> tuple[Caches, State | None]:
+def caches_of_tensors(tensors: Mapping[str, Tensor], tokens: int, sink: int) -> tuple[Caches, State | None]:
     """Caches and decoder state of `state_tensors`; tokens: of a latent frame; sink: of the variant. Raises KeyError."""
 
     def ring(layer: int, name: str, per_frame: int) -> Ring | None:
@@ -204,7 +204,7 @@ def _track(variant: Variant, name: str, tensors: Mapping[str, Tensor]) -> Action
 
 
 def _build(fields: Fields, tensors: dict[str, Tensor]) -> World:
-    caches, decoder_state = state_of_tensors(tensors, fields.tokens, fields.variant.sink)
+    caches, decoder_state = caches_of_tensors(tensors, fields.tokens, fields.variant.sink)
     tail = tuple(_track(fields.variant, f"tail.{i}", tensors) for i in range(len(fields.seeds) if fields.block else 0))
     return World(
         variant=fields.variant,

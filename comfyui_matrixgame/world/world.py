@@ -82,7 +82,7 @@ class World:
 
     def to(self, device: torch.device | str) -> World:
         """The same world with its tensors on `device`; recent blocks stay in main memory."""
-        return _map_tensors(self, lambda tensor: tensor.to(device))
+        return _world_with_tensors(self, lambda tensor: tensor.to(device))
 
 
 def pixels_name(pixels: Tensor) -> str:
@@ -160,7 +160,7 @@ def select_world(world: World, index: int) -> World:
         count = tensor.shape[0] // batch
         return tensor[index * count : (index + 1) * count].clone()
 
-    picked = _map_tensors(world, part)
+    picked = _world_with_tensors(world, part)
     return replace(
         picked,
         seeds=(world.seeds[index],),
@@ -170,7 +170,7 @@ def select_world(world: World, index: int) -> World:
     )
 
 
-def _map_tensors(world: World, change: Any) -> World:
+def _world_with_tensors(world: World, change: Any) -> World:
     def state(tensors: State | None) -> State | None:
         return None if tensors is None else tuple(change(tensor) for tensor in tensors)
 

@@ -87,7 +87,7 @@ def _unproven(product: Product) -> Product:
     if len(set(fields)) != len(fields) or not all(_distinct(labels[field]) for field in fields):
         return product
     proven = []
-    if fields and _peels_off_the_end(parts, fields[-1], labels):
+    if fields and _ends_name_with_digits(parts, fields[-1], labels):
         proven.append(fields.pop())
     if all(_parted(product.template, a, b, labels) for a, b in pairwise(fields)):
         proven += fields
@@ -173,7 +173,7 @@ def _digits(labels: Sequence[str] | range | None) -> bool:
     return isinstance(labels, range) or (labels is not None and all(label.isdecimal() for label in labels))
 
 
-def _peels_off_the_end(parts: list, field: str, labels: dict) -> bool:
+def _ends_name_with_digits(parts: list, field: str, labels: dict) -> bool:
     """Whether the field is the run of digits at the end of the name, after something that is no digit."""
     at = next(i for i in reversed(range(len(parts))) if parts[i][1] == field)
     literal = parts[at][0]

@@ -50,17 +50,17 @@ class _Inputs:
             ),
         )
 
-    def take_rollout(self, rollout: RolloutConstants) -> None:
+    def copy_rollout(self, rollout: RolloutConstants) -> None:
         for ours, theirs in zip(self.rollout.image_kv, rollout.image_kv, strict=True):
             for mine, other in zip(ours, theirs, strict=True):
                 mine.copy_(other)
 
-    def take_step(self, latents: Tensor, rollout: RolloutConstants, step: int) -> None:
+    def copy_step(self, latents: Tensor, rollout: RolloutConstants, step: int) -> None:
         self.latents.copy_(latents)
         self.rollout.modulations.copy_(rollout.modulations[step : step + 1])
         self.rollout.head_modulations.copy_(rollout.head_modulations[step : step + 1])
 
-    def take_block(self, condition: Tensor, block: BlockConstants) -> None:
+    def copy_block(self, condition: Tensor, block: BlockConstants) -> None:
         self.condition.copy_(condition)
         self.block.span.rotations.copy_(block.span.rotations)
         self.block.rotations.copy_(block.rotations)
@@ -110,11 +110,11 @@ class Passes:
             self._inputs, self._rollout = _Inputs.like(latents, condition, rollout, block), rollout
         inputs = self._inputs
         if rollout is not self._rollout:
-            inputs.take_rollout(rollout)
+            inputs.copy_rollout(rollout)
             self._rollout = rollout
         if new_block or slot not in self._replays:
-            inputs.take_block(condition, block)
-        inputs.take_step(latents, rollout, step)
+            inputs.copy_block(condition, block)
+        inputs.copy_step(latents, rollout, step)
         if slot not in self._replays and not self._record(generator, slot, block):
             return generator(latents, condition, step, rollout, block, self.caches)
         replay, output = self._replays[slot]

@@ -53,7 +53,7 @@ class CudaRecorder:
         try:
             with _ONE_AT_A_TIME, torch.cuda.device(self._device):
                 output = self._capture(graph, work)
-            _check_work(graph, output)
+            _check_replay(graph, output)
         except RuntimeError as error:
             _failed().append((str(error), graph))  # a broken graph that is deleted would take its memory along
             raise
@@ -88,7 +88,7 @@ class CudaRecorder:
             torch.cuda.set_stream(before)  # torch leaves the capture's there where its end fails
 
 
-def _check_work(graph: Any, output: Tensor) -> None:
+def _check_replay(graph: Any, output: Tensor) -> None:
     """Raise RuntimeError where replaying a graph does not fill its output, as after a capture on another device."""
     output.fill_(_NO_VELOCITY)
     graph.replay()

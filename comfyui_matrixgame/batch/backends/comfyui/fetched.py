@@ -58,7 +58,7 @@ def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, secon
     writer = ResultWriter(folder, task, present=() if whole else ("mp4",))
     try:
         latents = _latents(task, fetched.latents)
-        for index, frames in enumerate(_blocks(task, fetched, folder, whole)):
+        for index, frames in enumerate(_fetched_blocks(task, fetched, folder, whole)):
             first = index * LATENTS_PER_BLOCK
             writer.add(frames, latents[:, first : first + LATENTS_PER_BLOCK])
         writer.finish(None, worker, seconds)
@@ -68,7 +68,7 @@ def write_fetched(store: Store, task: Task, fetched: Fetched, worker: str, secon
         raise
 
 
-def _blocks(task: Task, fetched: Fetched, folder: Path, whole: bool) -> Iterator[np.ndarray]:
+def _fetched_blocks(task: Task, fetched: Fetched, folder: Path, whole: bool) -> Iterator[np.ndarray]:
     """The frames block by block, checked: as many as were asked for, of the right size."""
     frames = _decoded(fetched, folder, whole)
     count = 0
