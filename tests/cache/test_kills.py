@@ -53,6 +53,7 @@ def renderer() -> Iterator[Callable[[object], Iterator[str]]]:
         server.stdin.close()
 
 
+@pytest.mark.slow
 def test_two_at_a_time_and_kills(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     models = small_models(tiny=True)

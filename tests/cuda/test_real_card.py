@@ -88,6 +88,7 @@ def difference_from_golden(name: str, dtype: torch.dtype) -> float:
     return largest_difference(latents[..., ::4, ::4], answers["latents"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", VARIANTS if REAL else ["universal"])  # (pretended, they take 15 s each)
 def test_rollout(name: str) -> None:
     with exact_products():

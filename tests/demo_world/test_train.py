@@ -88,6 +88,7 @@ def test_every_stage_leaves_weights_a_log_and_pictures(trained):
     assert strip.shape[0] == 2 * 2 * (TINY.height + 2)  # two clips, each the game's row and the model's
 
 
+@pytest.mark.slow
 def test_every_stage_runs_in_bfloat16_and_with_distribution_matching(tmp_path, monkeypatch):
     monkeypatch.setattr(Run, "autocast", lambda run: torch.autocast("cpu", torch.bfloat16))
     main(["all", "--out", str(tmp_path), "--dmd", "0.5", *SMALL])
@@ -133,6 +134,7 @@ def test_a_run_that_goes_on_draws_other_clips(trained, tmp_path):
     assert again.salted(5) == again.salted(5) != 5
 
 
+@pytest.mark.slow
 def test_the_critic_goes_on_too(tmp_path):
     main(["all", "--out", str(tmp_path), "--dmd", "0.5", *SMALL])
     main(["student", "--out", str(tmp_path), "--dmd", "0.5", "--steps", "3", *SMALL])

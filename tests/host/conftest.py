@@ -2,12 +2,11 @@
 they are skipped, and say so; REQUIRE_HOST=1 forbids that.
 
 Tests of the page take `page_host` and `renderer`: the oldest and the newest frontend, each in both renderers. Long
-ones are marked `alternates` and run in two of the four; ALL_FRONTENDS=1 runs them in all.
+ones are marked `alternates` and run in two of the four; $FRONTENDS asks for one or for all (tests/support/pairs.py).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,13 +14,13 @@ import pytest
 from PIL import Image
 
 from ..conftest import skip_or_fail
+from ..support.pairs import by_turns, deselect, frontends, is_left_out
 from ..web.stub import frontend_path
 from .archive import install
 from .browser import RENDERERS
 from .models import write_models
 from .server import Host, why_no_host
 
-ALTERNATING = (("oldest", "canvas"), ("newest", "vue"))  # the renderers that these frontends begin with
 PROBE = Path(__file__).with_name("probe_pack")
 
 
@@ -30,19 +29,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.host)
-    if os.environ.get("ALL_FRONTENDS") != "1":
-        left_out = [item for item in items if here in item.path.parents and is_left_out(item)]
-        config.hook.pytest_deselected(items=left_out)
-        gone = set(left_out)
-        items[:] = [item for item in items if item not in gone]
+    deselect(items, config, lambda item: here in item.path.parents and others_stand_for(item))
 
 
-def is_left_out(item: pytest.Item) -> bool:
-    """Whether a long test is for a pair of frontend and renderer that others stand for."""
-    if item.get_closest_marker("alternates") is None:
+def others_stand_for(item: pytest.Item) -> bool:
+    """Whether a test of the page is for a renderer, or for a pair of frontend and renderer, that others stand for."""
+    chosen = item.callspec.params if hasattr(item, "callspec") else {}
+    renderer = chosen.get("renderer") or chosen.get("page")
+    if renderer is None:
         return False
-    chosen = item.callspec.params  # type: ignore[attr-defined]
-    return (chosen["page_host"], chosen.get("renderer") or chosen["page"]) not in ALTERNATING
+    if "page_host" not in chosen:
+        return frontends() == 1 and renderer != by_turns(item.nodeid, tuple(RENDERERS))
+    long = item.get_closest_marker("alternates") is not None
+    return is_left_out(item.nodeid, (chosen["page_host"], renderer), long)
 
 
 def make_base(folder: Path) -> Path:

@@ -77,6 +77,7 @@ def hosts(base: Path) -> Iterator[Hosts]:
         made.running.stop()
 
 
+@pytest.mark.slow
 def test_a_killed_host_goes_on(tmp_path: Path) -> None:
     (tmp_path / "base").mkdir()
     count = share(10)

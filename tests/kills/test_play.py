@@ -71,6 +71,7 @@ class Session:
                     asyncio.get_running_loop().call_later(self.chance.uniform(0, 0.5), send, self.process, number)
 
 
+@pytest.mark.slow
 def test_what_was_played_is_there_and_gives_the_same_frames(tmp_path: Path) -> None:
     chance = random.Random(SEED)
     stops = share(20)

@@ -88,6 +88,7 @@ def test_batches_go_on(tmp_path: Path) -> None:
         print(f"batch: {chains(run, command, result, tmp_path / 'out', share(20))}")
 
 
+@pytest.mark.slow
 def test_told_to_end(weights: Path, tmp_path: Path) -> None:
     """SIGTERM and SIGHUP, as of a scheduler and a logout, are Ctrl-C: film and world are there, the status says it."""
     for number, status in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):

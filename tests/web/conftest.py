@@ -4,14 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ..support.pairs import by_turns, deselect, frontends
 from .stub import Stub, frontend_path
 
+RENDERERS = ("legacy", "nodes2")
 
-@pytest.fixture(scope="module", params=["legacy", "nodes2"])
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where long tests take one pair of frontend and renderer, these take one renderer by turns."""
+    if frontends() == 1:
+        deselect(items, config, is_for_the_other)
+
+
+def is_for_the_other(item: pytest.Item) -> bool:
+    """Whether a test of this folder is for the renderer that it does not take."""
+    if Path(__file__).parent not in item.path.parents or not hasattr(item, "callspec"):
+        return False
+    return item.callspec.params.get("renderer") not in (None, by_turns(item.nodeid, RENDERERS))
+
+
+@pytest.fixture(scope="module", params=RENDERERS)
 def renderer(request: pytest.FixtureRequest) -> str:
     return request.param
 

@@ -104,7 +104,9 @@ def check_caches(world: World, answers: dict[str, Tensor], frames: int) -> None:
         assert largest_difference(entries(layer.mouse, 0)[::97], answers["mouse0/k"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("name", ROLLOUTS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "sink" else []) for name in ROLLOUTS]
+)
 def test_rollout_in_bfloat16(name: str) -> None:
     answers = golden(f"rollout_{name}")
     model = with_streams(Generator(golden_config(name)), name).bfloat16()

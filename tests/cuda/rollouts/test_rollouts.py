@@ -122,6 +122,7 @@ def test_a_batch_of_worlds(two_gpus: Machine) -> None:
     assert not torch.equal(first[0].frames[0], first[0].frames[1])
 
 
+@pytest.mark.slow
 def test_a_window_that_keeps_the_same_view(two_gpus: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Recorded on both devices and called on one; from a file on the other; and a block taken back."""
     monkeypatch.setattr(views, "ALIKE", AT_TIMES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from ..models import LORA, UNIVERSAL, VAE
 from ..on_gpu import run_on_gpu
 
@@ -57,6 +59,7 @@ print("near:", float((first.int() - second.int()).abs().max()))
 """
 
 
+@pytest.mark.slow
 def test_no_weight_stays_pinned_after_its_use(base: Path) -> None:
     """Layers whose weights are used without their call too. A page with a pin is never given back."""
     printed = run_on_gpu(PRELUDE + PINS, base, card=2e9, file=UNIVERSAL, vae=VAE)
@@ -191,6 +194,7 @@ print("unloaded:", after[0] - before[0], after[1] - before[1])
 """
 
 
+@pytest.mark.slow
 def test_memory_is_given_back(base: Path) -> None:
     """After a run only the weights, and what one rollout works with, stay on the device, and nothing in page-locked
     memory; also after one that the user or an error ended. After Unload nothing stays."""

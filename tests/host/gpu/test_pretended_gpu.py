@@ -87,7 +87,7 @@ def frames_from(models: Models, world: Any, script: str) -> np.ndarray:
     return np.concatenate([block.frames[0].numpy() for block in blocks])
 
 
-@pytest.mark.parametrize("dtype", ["float32", "auto"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("auto", marks=pytest.mark.slow)])
 def test_a_world_goes_on_in_the_terminal_on_a_cpu_and_back(
     gpu_host: Host, gpus: Machine, base: Path, tmp_path: Path, dtype: str
 ) -> None:

@@ -232,7 +232,6 @@ def test_free_drops_memory_and_not_the_disk(host: Host) -> None:
     assert report.startswith("0 blocks made, 4 reused")
 
 
-@pytest.mark.slow
 def test_a_killed_run_goes_on(base: Path, host: Host, tmp_path: Path) -> None:
     """SIGKILL in the third block: two blocks are there, and the file is that of an undisturbed run. Another host goes
     on, with the folder of the one that was killed."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from ..browser import RENDERERS, load_workflow, open_page, until
+from ..browser import load_workflow, until
 from ..graphs import SMALL, WORKFLOWS, read_workflow
 from ..server import Host
 from .on_page import CONNECT, QUEUE, QUEUE_EMPTY, SHRINK, move_to, shot
 
+pytestmark = pytest.mark.alternates
 STATES = "() => window.timeline.editor.blocks.map((state) => (state === 'resumable' ? 'cached' : state)).join(' ')"
 EDIT = """(block) => { const editor = window.timeline.editor; const t = 12 * block - 4;
   editor.doc = { ...editor.doc, tracks: { ...editor.doc.tracks, s: [[t, 3]] } }; editor.commit(); }"""
@@ -30,13 +30,6 @@ INTO_SUBGRAPH = """() => {
 }"""
 OUTER = "() => !!(window.timeline = window.outer.widgets?.find((w) => w.timeline)?.timeline)"
 HOVERED = "() => { const i = document.querySelector('.mg-hover img'); return !!i && i.complete && i.naturalWidth > 0 }"
-
-
-@pytest.fixture(params=RENDERERS)
-def page(request: pytest.FixtureRequest, browser: Any, host: Host) -> Iterator[Any]:
-    with open_page(browser, host, RENDERERS[request.param]) as opened:
-        opened.renderer = request.param
-        yield opened
 
 
 def branch_off(page: Any, blocks: int) -> None:
@@ -70,7 +63,7 @@ def run(page: Any) -> str:
     return page.locator(".mg-report").inner_text()
 
 
-def test_strip_and_list(page: Any, host: Host) -> None:
+def test_strip_and_list(page: Any, page_host: Host) -> None:
     project = f"strip {page.renderer}"
     load_workflow(
         page, read_workflow(next(path for path in WORKFLOWS if "universal" in path.stem and "Image" in path.stem))
@@ -108,5 +101,5 @@ def test_strip_and_list(page: Any, host: Host) -> None:
     listed.get_by_role("button", name="Forget").click()
     listed.get_by_role("button", name="Delete?").click()
     listed.wait_for(state="detached", timeout=30_000)
-    assert project not in [entry["name"] for entry in host.get("/matrixgame/cache")["projects"]]
+    assert project not in [entry["name"] for entry in page_host.get("/matrixgame/cache")["projects"]]
     assert page.errors == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ...conftest import chromium
-from ..conftest import running_stub, timeline_page
+from ..conftest import RENDERERS, running_stub, timeline_page
 from ..page import TimelinePage
 from ..stub import Stub
 
@@ -19,7 +19,7 @@ def browser() -> Iterator[Any]:
         yield running
 
 
-@pytest.fixture(scope="package", params=["legacy", "nodes2"])
+@pytest.fixture(scope="package", params=RENDERERS)
 def renderer(request: pytest.FixtureRequest) -> str:
     return request.param
 
