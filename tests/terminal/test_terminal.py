@@ -459,6 +459,7 @@ def test_convert(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "layout      fastvideo" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 

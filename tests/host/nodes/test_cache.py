@@ -44,6 +44,7 @@ def test_an_edit_and_an_undo(host: Host) -> None:
     np.testing.assert_array_equal(again, whole)
 
 
+@pytest.mark.slow
 def test_an_edit_of_a_long_world_with_no_state_at_hand(host: Host) -> None:
     """The VAE sees 13 blocks back; from fewer its frames would be others, and stored as if they were these."""
     walk = ["w 9f", *["w 12f", "a+right(0.1) 12f"] * 7]
