@@ -29,7 +29,9 @@ if os.environ.get("DEVICE_DAY") != "all":
     TRIED = ["exact-wan", "one-layer", "trials", "five-rollouts"]
 
 
-@pytest.mark.parametrize("name", TRIED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name == "exact-wan" else []) for name in TRIED]
+)
 def test_every_step_runs_on_a_pretended_gpu(name: str) -> None:
     steps = bench("day_steps")
     step = next(step for step in steps.STEPS if step.name == name)

@@ -103,7 +103,7 @@ def races(make: Callable[[], Models], seen: set[str], left_out: str = "") -> lis
         return list(gpus.races)
 
 
-@pytest.mark.parametrize("make", [whole, streamed])
+@pytest.mark.parametrize("make", [whole, pytest.param(streamed, marks=pytest.mark.slow)])
 def test_no_wait_may_be_left_out(make: Callable[[], Models], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MATRIXGAME_TRITON", "0")
     seen: set[str] = set()

@@ -147,6 +147,7 @@ with ready(model, parts, 64, 96):
 """
 
 
+@pytest.mark.slow
 def test_the_image_tower_of_live_play_takes_no_weights_off_the_device(base: Path) -> None:
     """Without room beside what is played it runs in main memory; at a start the other models make room for it."""
     printed = run_on_gpu(PRELUDE + BESIDE, base, file=UNIVERSAL, vae=VAE)

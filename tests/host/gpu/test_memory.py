@@ -110,6 +110,7 @@ print("made:", len(made), "kept:", len(vision._last))
 """
 
 
+@pytest.mark.slow
 def test_the_image_tower_runs_again_only_for_another_image_or_tower(base: Path) -> None:
     printed = run_in_core(AGAIN, base, clip=str(base / "models" / "clip_vision" / CLIP))
     assert "made: 4 kept: 1" in printed  # the second tower is gone, and what was kept for it

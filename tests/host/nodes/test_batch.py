@@ -84,6 +84,7 @@ def test_hosts_make_what_the_engine_makes(
     assert "4 finished before" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_hosts_video_is_taken_as_it_is(host: Host, base: Path, tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "clip.mp4", HEIGHT, WIDTH) as writer:
         writer.write(np.random.default_rng(0).integers(0, 256, (9, HEIGHT, WIDTH, 3), np.uint8))
