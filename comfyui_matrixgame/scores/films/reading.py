@@ -17,7 +17,7 @@ from ...system.words import counted
 from ...variants import FPS
 from ..film import CHUNK
 
-MOST_PIXELS = 8_000_000  # of a chunk: large frames come in smaller ones
+MOST_PIXELS = 2_000_000  # of a chunk: large frames come in smaller ones
 NEAR = 0.02  # of a rate
 
 

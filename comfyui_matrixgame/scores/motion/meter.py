@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ...system.resources import give_back
 from ...variants import first_input_of_block
 from .camera import AXES, TILTS, WAYS, Fit, fit_camera
 from .flow import cells_of, dense_flow, small_grey
@@ -90,6 +91,7 @@ class MotionMeter:
             self.smoothness.compare(dense[0])
             found = fit_camera(cells_of(*dense))
         self.add_fit(found)
+        give_back(torch.device("cpu"))  # or glibc keeps more with every minute of the film
 
     def add_fit(self, found: Fit) -> None:
         """The next pairs, fitted."""
