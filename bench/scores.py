@@ -2,6 +2,7 @@
 
     python bench/scores.py calibrate                            # the estimator's own error, where the motion is known
     python bench/scores.py demo -o bench/results/scores-NAME    # the demo world, its fast modes, its window policies
+    python bench/scores.py footage CLIP... -o bench/results/scores-NAME    # the estimator on real footage
 
 `calibrate` plays the demo game in worlds and at places of its own, at several sizes, fields of view and textures, with
 one and with two inputs at a time; a block counts where the true pose moved as asked. Half of the films are those that
@@ -12,6 +13,8 @@ figures of each set. About twelve minutes of one core; with -o, a run that was s
 `demo` scores films of the demo world as `matrixgame score` does: inputs one at a time, and play without a pause, in
 each fast mode and under window policies; the game's own frames for the same inputs are the reference. Ten minutes of
 one core.
+
+`footage` takes clips with measured poses, as KITTI's odometry benchmark has them (`bench/scoring/footage.py`).
 """
 
 from __future__ import annotations
@@ -33,8 +36,10 @@ from bench.demo_world import GamePlayer, ModelPlayer
 from bench.drift import EXACT, ROLLOUT_MODES, in_mode
 from bench.scoring import calibration
 from bench.scoring.calibration import BLOCKS, tracks
+from bench.scoring.footage import of_footage
 from comfyui_matrixgame.checkpoints.builtin import FOLDER
 from comfyui_matrixgame.checkpoints.load import load_generator
+from comfyui_matrixgame.errors import MatrixGameError
 from comfyui_matrixgame.measure.machine import machine
 from comfyui_matrixgame.measure.reports import report_argument, report_in, write_text
 from comfyui_matrixgame.scores import protocol
@@ -55,6 +60,16 @@ POLICIES = {
 
 def calibrate(options: argparse.Namespace) -> None:
     print(json.dumps(calibration.calibrate(options.clips, options.processes, options.output), indent=2))
+
+
+def footage(options: argparse.Namespace) -> None:
+    try:
+        report = json.dumps(of_footage(options.footage), indent=2)
+    except MatrixGameError as error:
+        sys.exit(str(error))
+    if options.output:
+        write_text(options.output.with_suffix(".json"), report + "\n")
+    print(report)
 
 
 def demo(options: argparse.Namespace) -> None:
@@ -126,7 +141,8 @@ def is_scores(path: Path) -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["calibrate", "demo"])
+    parser.add_argument("what", choices=["calibrate", "demo", "footage"])
+    parser.add_argument("footage", nargs="*", type=Path, help="folders of clips with their poses")
     parser.add_argument("--clips", type=int, default=12, help="of ten seconds, for the lag")
     parser.add_argument("--processes", type=int, default=1, help="sets measured at a time")
     parser.add_argument("-o", "--output", type=report_argument(".json", ".md", is_report=is_scores))
@@ -135,7 +151,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20, help="of each of these")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    {"calibrate": calibrate, "demo": demo}[options.what](options)
+    {"calibrate": calibrate, "demo": demo, "footage": footage}[options.what](options)
 
 
 if __name__ == "__main__":
