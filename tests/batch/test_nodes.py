@@ -71,7 +71,6 @@ def stopped_at_work(nodes: Iterable[Any], parts: Path) -> list[psutil.Process]:
             worker.resume()
 
 
-@pytest.mark.slow
 def test_nodes_that_are_lost_lose_nothing(cluster: Any, folder: Path, capsys: pytest.CaptureFixture) -> None:
     """Two nodes with a worker each are killed in the middle of their jobs; one that joins then makes what is left."""
     while len(cluster.worker_nodes) < 2:
