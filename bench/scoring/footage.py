@@ -1,8 +1,8 @@
 """The estimator of signs held against real footage whose camera's path was measured, forwards and backwards.
 
 A clip is a folder as KITTI's odometry benchmark has them: frames in one folder of pictures, and `poses.txt` with twelve
-numbers a frame, camera to world (x to the right, y down, z ahead). How far it moved is told here and not by the importer
-of such poses, which makes the inputs of a track from them: keys are held or not, however short the way.
+numbers a frame, camera to world (x to the right, y down, z ahead). The importer of such poses is of no use here: it
+makes inputs of a track, whose keys are held or not, and here it counts how far the camera moved.
 """
 
 from __future__ import annotations
