@@ -314,7 +314,7 @@ def made_up_entries(folder: Path, count: int) -> list[Any]:
 
 
 def _alone(backend: Any, jobs: Any, count: int) -> tuple[float, float]:
-    """Seconds, and seconds of processor, of the models for one job by itself: means, without writing anything."""
+    """Mean wall and CPU seconds of the models for one job by itself, with nothing written."""
     from comfyui_matrixgame.batch.backends.renderer import Renderer
 
     seconds, cpu = 0.0, 0.0

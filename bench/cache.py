@@ -2,8 +2,8 @@
 
     python bench/cache.py [--blocks 50] [--size 640x352] [-o bench/results/NAME.json]
 
-The networks are small and untrained, so only ratios and the cost of the cache itself mean anything. Times are those
-of the process on the CPU, so that other programs do not count; the undo's are wall time as well.
+The networks are small and untrained, so only ratios and the cost of the cache itself mean anything. Times are the
+process's CPU time, so that other programs do not count; those of the undo are wall time.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def measure(models: Models, world: World, n: int, folder: Path) -> dict[str, Any
 
 
 def undo(models: Models, world: World, track: ActionTrack, cache: BlockCache) -> dict[str, float]:
-    """From the call to the first frame, and to the last."""
+    """Wall seconds from the call to the first frame, and to the last."""
     began = time.perf_counter()
     with CachedRollout(models, world, track, None, cache) as run:
         next(run)
@@ -107,20 +107,20 @@ def undo(models: Models, world: World, track: ActionTrack, cache: BlockCache) ->
 
 
 def timed(work: Any) -> tuple[float, list[Block], float]:
-    """CPU seconds, what came out, wall seconds."""
+    """CPU seconds, the result, wall seconds."""
     wall, began = time.perf_counter(), time.process_time()
     made = work()
     return time.process_time() - began, made, time.perf_counter() - wall
 
 
 def with_cache(models: Models, world: World, track: ActionTrack, cache: BlockCache) -> list[Block]:
-    """A rollout with a cache, closed."""
+    """The blocks of a rollout with a cache, which is then closed."""
     with CachedRollout(models, world, track, None, cache) as run:
         return list(run)
 
 
 def edited(track: ActionTrack, block: int, key: int = 0) -> ActionTrack:
-    """One key turned over on the first row that a block reads."""
+    """The track with one key flipped on the first row that a block reads."""
     keyboard = track.keyboard.copy()
     row = first_input_of_block(block)
     keyboard[row, key] = 1 - keyboard[row, key]

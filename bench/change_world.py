@@ -47,12 +47,12 @@ from demo_world.train.config import CPU
 
 Row = dict[str, float]
 Recolour = Callable[[Tensor], Tensor]
-BEFORE, AFTER = 5, 7  # blocks; the second are 84 frames
+BEFORE, AFTER = 5, 7  # blocks; AFTER is 84 frames
 MOMENTS = {"at once": 0, "1 s": FPS - 1, "2 s": 2 * FPS - 1, "3 s": 3 * FPS - 1}
 PLACES = (0, 3, 5)  # start images with an orange landmark
 WALKS: tuple[tuple[Row, Row], ...] = (({}, {}), ({"yaw": 0.03}, {"yaw": -0.02}), ({"s": 1.0}, {}))
 """What is held before the change, and after it."""
-LEAST = 20  # pixels of a landmark, of 3840
+LEAST = 20  # pixels, of 3840, that a landmark must cover
 STILL, STEERED = 2, 5  # blocks without inputs before the change, and with one input each after it
 WAYS: dict[str, dict[str, Any]] = {
     "one picture": {},
@@ -60,7 +60,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "one picture, strength 1.3": {"strength": 1.3},
     "twelve pictures": {"pictures": 12},
 }
-OF_NIGHT = 2  # of these ways, those that are measured for the night
+OF_NIGHT = 2  # how many of these ways are measured for the night
 
 
 def orange(frames: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ def measure_steering(models: Models, films: int) -> dict[str, dict[str, float]]:
             there = world if recolour is None else changed(models, world, frames, recolour)
             made, _ = onward(models, there, track.slice(first))
             still = frames[-1:] if recolour is None else recolour(frames[-1:])
-            film = torch.cat([still.expand(len(frames), -1, -1, -1), made])  # the change itself is no motion
+            film = torch.cat([still.expand(len(frames), -1, -1, -1), made])  # the change itself is not motion
             for signs in count_signs(asked, metered(film).blocks).values():
                 found[name]["judged"] += signs.judged
                 found[name]["right"] += signs.right
@@ -176,7 +176,7 @@ def measure_steering(models: Models, films: int) -> dict[str, dict[str, float]]:
 
 
 def summary(colours: dict[str, Any]) -> dict[str, Any]:
-    """Of each way the mean share at each moment and the least after 3 s, and the scenes nearer to new than to old."""
+    """For each way, the mean share at each moment, the least after 3 s, and how many scenes end nearer to new."""
     made: dict[str, Any] = {}
     for name in ("landmark", "night"):
         for way, shares in colours[name].items():

@@ -1,6 +1,6 @@
 """Frames a second of Roll Out in a real ComfyUI, which is started for it with weights of its own.
 
-The speed is of warm blocks: a long rollout less a short one, both after one of the same kind.
+It times warm blocks: a long rollout minus a short one, both after a warm-up.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ TELLING = re.compile(r"matrix-?game|graphs|vram|device:|loaded", re.IGNORECASE) 
 
 
 def frames_a_second(root: Path, device: torch.device, small: bool, blocks: int, flags: list[str]) -> dict[str, Any]:
-    """Mean seconds of a warm block of the universal variant, and what the log says of how.
+    """Mean seconds of a warm block of the universal variant, and the lines of the log that say how it ran.
 
-    small: the demo world, to see that this works. blocks: how many blocks the mean is of.
+    small: use the demo world, to try the program itself. blocks: how many blocks are averaged.
     """
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
@@ -84,7 +84,7 @@ def write_weights(models: Path) -> None:
 
 
 def prompt(blocks: int, small: bool, seed: int) -> dict[str, Any]:
-    """A rollout of so many blocks whose frames become a video."""
+    """A rollout of this many blocks whose frames become a video."""
     picture = {"class_type": "LoadImage", "inputs": {"image": "a.png"}}
     tower = {"class_type": "CLIPVisionLoader", "inputs": {"clip_name": "c.safetensors"}}
     generator, vae = (DEMO_WORLD, DEMO_WORLD) if small else ("g.safetensors", "v.safetensors")

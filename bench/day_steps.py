@@ -68,7 +68,7 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """Something to measure or to try. seconds: it takes on an H100, about. needs: options of which it must have one."""
+    """Something to measure or to try. seconds: its time on an H100, about. needs: options, one of which is required."""
 
     name: str
     what: str
@@ -180,7 +180,7 @@ def small_cards(context: Context) -> None:
 
 
 def under_plan(context: Context, files: weights.Files, gigabytes: float) -> dict[str, Any]:
-    """What a rollout takes where so much is free, and how fast it is."""
+    """Memory and speed of a rollout where this much is free."""
     height, width = SIZES[context.size]
     device, free = context.device, weights.free_memory
     weights.free_memory = lambda _: int(gigabytes * 1e9)
@@ -200,13 +200,13 @@ def under_plan(context: Context, files: weights.Files, gigabytes: float) -> dict
             began = now(device)
             next(run)
             times.append(since(began, device).spent)
-        later = Spread.of(times[1:]).as_json()  # few, and in the blocks that encode: a check of the plan, no speed
+        later = Spread.of(times[1:]).as_json()  # few blocks, which also encode: a check of the plan, not a speed
         return {"plan": str(plan), "later_blocks_s": later, "memory": peak_memory(device)}
 
 
 @contextlib.contextmanager
 def limited(device: torch.device, gigabytes: float) -> Any:
-    """The allocator held to so much; nothing on a CPU."""
+    """Inside, the allocator is held to this much; on a CPU, nothing changes."""
     start_memory(device)
     if device.type != "cuda":
         yield
@@ -246,7 +246,7 @@ def one_layer(context: Context) -> None:
 
 
 def every_trial(context: Context) -> None:
-    """Each way of computing that is only tried as yet, in turns with none, in the part of the work that it touches."""
+    """Each way of computing on trial, in turns with none, in the part of the work that it touches."""
     for trial in TRIALS:
         try:
             context.say({trial: against_none(context, trial)})
@@ -255,7 +255,7 @@ def every_trial(context: Context) -> None:
 
 
 def against_none(context: Context, trial: str) -> dict[str, Any]:
-    """Milliseconds with a trial and without, and how far its numbers lie off, relative to the largest."""
+    """Milliseconds with a trial and without, and how far its numbers are off, relative to the largest."""
     device, work = context.device, _work_of_trial(context, trial)
     times: dict[str, list[float]] = {"none": [], trial: []}
     results = {}
@@ -340,7 +340,7 @@ STEPS = [
     Step("batches", "worlds at once", 60, batches),
     Step("small-cards", "plans of 24, 12, 8 and 6 GB", 60, small_cards),
     Step("one-layer", "convolutions of one layer", 10, one_layer),
-    Step("trials", "each way that is only tried, in turns with none", 60, every_trial),
+    Step("trials", "each way on trial, in turns with none", 60, every_trial),
     Step("five-rollouts", "memory over five rollouts", 25, five_rollouts),
     Step("gta_drive", "gta_drive, Wan VAE, exact", 40, whole_run("gta_drive")),
     Step("templerun", "templerun, Wan VAE, exact", 40, whole_run("templerun")),

@@ -57,7 +57,7 @@ BATCH = 8
 
 
 class GamePlayer:
-    """The game itself. world: the seed of the one world to play, from one place for each number; None: a world each."""
+    """The game itself. world: the seed of the one world to play, each number from its own place; None: a world each."""
 
     def __init__(self, height: int, width: int, world: int | None = None) -> None:
         self.size, self.world = (height, width), world
@@ -278,7 +278,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", default=f"{CPU.width}x{CPU.height}", help="WIDTHxHEIGHT the model was trained at")
     parser.add_argument(
         "--world", type=lambda text: None if text == "none" else int(text), default=CPU.world,
-        help="seed of the world that the model knows, or none where it is to know them all",
+        help="seed of the world that the model knows, or none if it should know them all",
     )  # fmt: skip
     parser.add_argument("--rollouts", type=int, default=64)
     parser.add_argument("--long", type=int, default=4, help="rollouts of a minute")

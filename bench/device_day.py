@@ -1,11 +1,11 @@
-"""Everything that is owed from a GPU, in one command for a borrowed one, the most valuable first.
+"""Everything still to be measured on a GPU, in one command for a borrowed one, the most valuable first.
 
     python bench/device_day.py --minutes 12 [--reference PATH/Matrix-Game-2] [--fastvideo PATH] \
         [-o bench/results/NAME]
 
 Each step is a process of its own, so that what one breaks hurts no other, and writes what it found into NAME.json as
-soon as it is there. Stopped, killed or out of minutes, the same command goes on with what is not done; steps that
-failed are tried again after that. NAME.md is written anew each time. --dry-run: the same with small networks, to see
+soon as it is there. After a stop, a kill or the last minute, the same command resumes with what is not done, then tries
+failed steps again. NAME.md is written anew each time. --dry-run: the same with small networks, to see
 that it works before the GPU is there (on a CPU too; its figures mean nothing, and the report says so).
 """
 
@@ -34,7 +34,7 @@ from comfyui_matrixgame.measure.machine import machine  # noqa: E402
 from comfyui_matrixgame.measure.reports import report_argument  # noqa: E402
 from comfyui_matrixgame.system.files import write_whole  # noqa: E402
 
-SHORTEST = 15.0  # seconds that are left to begin another step
+SHORTEST = 15.0  # seconds that must be left to begin another step
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -75,7 +75,7 @@ def options(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def read(args: argparse.Namespace) -> dict[str, Any]:
-    """The report so far, or a new one. Ends the program where it is of another machine."""
+    """The report so far, or a new one. Exits where it was measured on another machine."""
     path = args.output.with_suffix(".json")
     about = machine(torch.device(args.device))
     if not path.exists():
@@ -86,7 +86,7 @@ def read(args: argparse.Namespace) -> dict[str, Any]:
             there, here = report["machine"].get(name), about.get(name)
             sys.exit(f"{path.name} was measured with {name} {there}, here it is {here}; name another file with -o.")
     if report["dry_run"] != args.dry_run:
-        sys.exit(f"{path.name} is of a {'dry run' if report['dry_run'] else 'real run'}; name another file with -o.")
+        sys.exit(f"{path.name} is from a {'dry run' if report['dry_run'] else 'real run'}; name another file with -o.")
     return report
 
 
@@ -98,7 +98,7 @@ def left(report: dict[str, Any], steps: list[Step]) -> Iterator[Step]:
 
 
 def run_step(step: Step, args: argparse.Namespace, report: dict[str, Any], seconds: float) -> None:
-    """Run one step in a process, and write what it says each time it says something."""
+    """Run one step in a process, and write each result as it is reported."""
     entry: dict[str, Any] = {"what": step.what, "state": "stopped", "found": {}}
     report["steps"][step.name] = entry
     write(args.output, report)

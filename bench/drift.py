@@ -52,7 +52,7 @@ from demo_world.inputs import random_track
 EXACT = "float32"
 ROLLOUT_MODES = (EXACT, "bfloat16", "fp8", "int8")
 PASS_MODES = (*ROLLOUT_MODES, "stored float8_e4m3fn")
-WINDOW = 10  # seconds at the end that are looked at
+WINDOW = 10  # seconds at the end that are measured
 PARTS = ("tiles", "pass", "rollouts", "windows")
 TIMESTEPS = (1000.0, 666.0, 333.0, 0.0)
 
@@ -189,7 +189,7 @@ def differences(a: Tensor, b: Tensor) -> Tensor:
 
 
 def psnr(a: Tensor, b: Tensor) -> float:
-    """In dB, of frames of 8 bits."""
+    """PSNR in dB of 8-bit frames."""
     error = float(differences(a, b).float().square().mean())
     return round(10 * float(np.log10(255**2 / max(error, 1e-9))), 2)
 
@@ -275,9 +275,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--models", type=Path, default=FOLDER, help="folder of a demo world (default: the built-in)")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--rollouts", type=int, default=16, help="after a pause, of each window")
+    parser.add_argument("--rollouts", type=int, default=16, help="rollouts after a pause, for each window")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--layers", type=int, default=4, help="of the full-size pass")
+    parser.add_argument("--layers", type=int, default=4, help="layers of the full-size pass")
     parser.add_argument("-o", "--output", type=report_argument(".json", ".md"), help="write NAME.json and NAME.md")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)

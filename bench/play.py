@@ -42,7 +42,7 @@ from comfyui_matrixgame.terminal.play_server import Server
 from comfyui_matrixgame.variants import FRAMES_PER_BLOCK, LATENTS_PER_BLOCK
 
 FOREVER = Limits(1e9, 1e9)
-DISPLAY_MS = 480.0  # that a block is on screen
+DISPLAY_MS = 480.0  # how long a block is on screen
 KEY = f"""() => new Promise((done) => {{
   const context = player.pictures.canvas.getContext('2d', {{ willReadFrequently: true }});
   const lit = () => context.getImageData({CELL // 2}, player.pictures.canvas.height - {CELL // 2}, 1, 1).data[0] > 128;
@@ -160,7 +160,7 @@ def latency(seconds: float) -> dict[str, Any]:
     """From a key event to a changed pixel, for blocks that take no time and ones that take 0.3 seconds."""
     results = {}
     for model in (0.0, 0.3):
-        # the change that was seen last came with a block, so these moments lie evenly in the time of one
+        # the last change came with a block, so these moments are spread evenly over a block's time
         count = int(seconds / 2)
         waits = [500 + DISPLAY_MS * (i + 0.5) / count for i in range(count)]
         random.Random(1).shuffle(waits)
@@ -187,7 +187,7 @@ def answer(seconds: float) -> dict[str, Any]:
         page.evaluate("() => { player.shows.preview = true; }")
         begin(page)
         for i in range(int(seconds / 2)):
-            page.wait_for_timeout(500 + DISPLAY_MS * (i * 0.618 % 1))  # moments that lie evenly in the time of a block
+            page.wait_for_timeout(500 + DISPLAY_MS * (i * 0.618 % 1))  # moments spread evenly over a block's time
             values.append(page.evaluate(ANSWER))
             page.evaluate(LET_GO)
             page.locator(".mgp-preview").wait_for(state="hidden")
@@ -223,7 +223,7 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 def about() -> dict[str, Any]:
-    """Where and when."""
+    """The machine, its load and the date."""
     return {
         "date": date.today().isoformat(), "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(), "python": platform.python_version(),

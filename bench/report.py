@@ -166,7 +166,7 @@ def part_lines(run: dict[str, Any]) -> list[str]:
 
 
 def plot(report: dict[str, Any], path: Path) -> bool:
-    """Draw milliseconds by part, and cost over length; whether there was something to draw and matplotlib to do it."""
+    """Draw milliseconds by part, and cost over length; False without anything to draw, or without matplotlib."""
     runs = [run for run in report["runs"] if "parts" in run]
     pieces = [run for run in report["pieces"] if "parts" in run]
     if not (runs or pieces):
@@ -230,7 +230,7 @@ def day_markdown(report: dict[str, Any]) -> str:
     lines = [f"# A day with a device, {report['date']}", "", about, ""]
     if report["dry_run"]:
         lines += ["**A dry run with small networks: its figures mean nothing.**", ""]
-    lines += ["Weights are random where nothing else is said.", "", "| step | | took |", "|---|---|---|"]
+    lines += ["Weights are random unless stated otherwise.", "", "| step | | took |", "|---|---|---|"]
     for name, step in report["steps"].items():
         state = step["state"] + (f": {step['why']}" if "why" in step else "")
         lines.append(f"| {name}: {step['what']} | {state} | {step.get('took_s', '')} s |")

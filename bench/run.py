@@ -52,7 +52,7 @@ def main() -> None:
         else:
             report["pieces" if name.startswith("pieces") else "runs"].append({"name": name, **found})
         report["load_average_after"] = machine(device)["load_average"]
-        write(args.output, report)  # after each, so that an end from outside loses nothing
+        write(args.output, report)  # after each, so that a kill loses nothing
     print(args.output.with_suffix(".md").read_text())
     for fault in report_faults(report):
         note(f"not to be published: {fault}")
@@ -71,7 +71,7 @@ def options() -> argparse.Namespace:
     arguments.add_argument("--decoders", nargs="+", default=["wan", "tiny"], choices=["wan", "tiny"])
     arguments.add_argument("--dtypes", nargs="+", help="default: bfloat16 on a GPU, float32 and bfloat16 on a CPU")
     arguments.add_argument(
-        "--precisions", nargs="+", choices=list(PRECISIONS), help="default: all on a GPU, else exact"
+        "--precisions", nargs="+", choices=list(PRECISIONS), help="default: all on a GPU, exact on a CPU"
     )
     arguments.add_argument("--attention", nargs="+", default=["sdpa"], choices=list(BACKENDS))
     arguments.add_argument("--worlds", nargs="+", type=int, default=[1, 2, 4], help="batches of worlds")
@@ -166,7 +166,7 @@ def tasks(
 
 
 def batches(args: argparse.Namespace, variant: str, size: str, device: torch.device) -> dict[str, Any]:
-    """Several worlds at once, of the first decoder and the last dtype."""
+    """Several worlds at once, with the first decoder and the last dtype."""
     dtype, decoder = args.dtypes[-1], args.decoders[0]
     models = random_models(get_variant(variant), size, dtype, device, decoder)
     what = {"variant": variant, "size": size, "stored": dtype, "decoder": decoder}

@@ -1,12 +1,12 @@
-"""What the scores of films can tell, and what those of the demo world are.
+"""How far scores of films can be trusted, and the scores of the demo world.
 
     python bench/scores.py calibrate                            # the estimator's own error, where the motion is known
     python bench/scores.py demo -o bench/results/scores-NAME    # the demo world, its fast modes, its window policies
     python bench/scores.py footage CLIP... -o bench/results/scores-NAME    # the estimator on real footage
 
 `calibrate` plays the demo game in worlds and at places of its own, at several sizes, fields of view and textures, with
-one and with two inputs at a time; a block counts where the true pose moved as asked. Half of the films are those that
-the estimator was made with; of the other half only figures are looked at, never films. It writes
+one and with two inputs at a time; a block counts where the true pose moved as asked. The estimator was tuned on half of
+the films; of the other half only figures are looked at, never films. It writes
 `comfyui_matrixgame/scores/measures/calibration.json`, which every report shows beside its scores, and with -o the
 figures of each set. About twelve minutes of one core; with -o, a run that was stopped goes on after the last whole set.
 
@@ -105,7 +105,7 @@ def scored_films(player: GamePlayer | ModelPlayer, game: GamePlayer, options: ar
         found.append(asdict(score) | {"error": "", "name": str(number)})
     scores = summary(found)
     for axis in AXES:
-        del scores[axis]["estimator"]  # which is in the calibration
+        del scores[axis]["estimator"]  # the calibration has it
     return scores
 
 
@@ -127,7 +127,7 @@ def as_table(report: dict[str, Any]) -> str:
 
 
 def _of_axis(part: dict[str, Any]) -> str:
-    """Signs of an axis: right, and of how many."""
+    """Right signs of an axis, and of how many."""
     if part["percent"] is None:
         return f"not computed ({part['why']})"
     return f"{part['percent']}% ({part['judged_percent']}% of {part['asked']})"
@@ -143,12 +143,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["calibrate", "demo", "footage"])
     parser.add_argument("footage", nargs="*", type=Path, help="folders of clips with their poses")
-    parser.add_argument("--clips", type=int, default=12, help="of ten seconds, for the lag")
+    parser.add_argument("--clips", type=int, default=12, help="clips of ten seconds, for the lag")
     parser.add_argument("--processes", type=int, default=1, help="sets measured at a time")
     parser.add_argument("-o", "--output", type=report_argument(".json", ".md", is_report=is_scores))
-    parser.add_argument("--films", type=int, default=20, help="of the demo world with inputs one at a time")
-    parser.add_argument("--long", type=int, default=2, help="of play without a pause")
-    parser.add_argument("--seconds", type=int, default=20, help="of each of these")
+    parser.add_argument("--films", type=int, default=20, help="films of the demo world with inputs one at a time")
+    parser.add_argument("--long", type=int, default=2, help="films of play without a pause")
+    parser.add_argument("--seconds", type=int, default=20, help="length of these")
     options = parser.parse_args()
     torch.set_num_threads(1)
     {"calibrate": calibrate, "demo": demo, "footage": footage}[options.what](options)

@@ -44,14 +44,14 @@ def export_model(
 ) -> float:
     """Write the three files and the card; returns their size in MB.
 
-    stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card. clips: what
-    the VAE's figure in it is measured on. share: how far of the way from the teacher's weights (where a run went on
-    from an exported model: from that one's) to the stage's those that are written lie.
+    stage: whose weights the generator gets. bench: results of bench/demo_world.py to quote in the card. clips: how many
+    clips the VAE's PSNR in the card is measured on. share: where the written weights lie between the teacher's, 0 (or
+    those of the exported model that a run went on from), and the stage's, 1.
     Raises FileNotFoundError where a stage has not run, MatrixGameError where the model is too large to ship or `share`
     is not from 0 to 1.
     """
     if not 0.0 <= share <= 1.0:
-        raise MatrixGameError(f"A share of {share:g} of the way cannot be gone; it lies from 0 to 1.")
+        raise MatrixGameError(f"The share is {share:g}; give a number from 0 to 1.")
     preset = Preset(**json.loads((run / "preset.json").read_text()))
     generator = make_generator(preset)
     load_average(run, stage, generator)
@@ -64,7 +64,7 @@ def export_model(
         save_file({k: v.half().contiguous() for k, v in values.items()}, folder / name)
     size = sum((folder / name).stat().st_size for name in FILES) / 1e6
     if size > LIMIT_MB:
-        raise MatrixGameError(f"The model is {size:.1f} MB; it may have {LIMIT_MB:g}. Use a smaller preset.")
+        raise MatrixGameError(f"The model is {size:.1f} MB; the limit is {LIMIT_MB:g}. Use a smaller preset.")
     write_manifest(folder, preset.height, preset.width)
     psnr = reconstruction_psnr(vae, make_source(preset, torch.device("cpu"), None), clips)
     (folder / "README.md").write_text(card(preset, run, stage, size, psnr, bench, share), encoding="utf-8")

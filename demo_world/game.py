@@ -65,7 +65,7 @@ def distance_to_things(scene: Scene, x: float, y: float) -> float:
 def step(scene: Scene, pose: Pose, keys: NDArray[np.float32], camera: NDArray[np.float32]) -> Pose:
     """The pose one frame later. keys: [4] W S A D; camera: [2] `[pitch, yaw]`, 0.1 = 1.5 degrees.
 
-    The camera turns first, then the player walks in the new direction; what is in the way is slid along.
+    The camera turns first, then the player walks in the new direction and slides along what is in the way.
     """
     unit = np.radians(UNIVERSAL.camera.unit)
     yaw = float((pose.yaw + camera[1] * unit + np.pi) % (2 * np.pi) - np.pi)
@@ -85,7 +85,7 @@ def step(scene: Scene, pose: Pose, keys: NDArray[np.float32], camera: NDArray[np
 
 
 def walk(scene: Scene, start: Pose, track: ActionTrack, frames: int | None = None) -> list[Pose]:
-    """Poses of frames 0..frames-1 (all rows of the track and one more frame, if not said)."""
+    """Poses of frames 0..frames-1 (default: all rows of the track and one more frame)."""
     frames = len(track) + 1 if frames is None else frames
     assert track.mouse is not None  # the universal variant has a camera
     poses = [start]

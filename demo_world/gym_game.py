@@ -98,8 +98,8 @@ def game_of(data: Any) -> GymGame:
 
 
 def random_inputs(game: GymGame, rng: np.random.Generator, rows: int) -> tuple[ActionTrack, list[Any]]:
-    """What a player does who holds one thing for a while, then another: a row of inputs for each frame, and the
-    environment's actions."""
+    """A player who holds one thing for a while, then another: a row of inputs for each frame, and the environment's
+    actions."""
     if game.actions:
         chosen: list[Mapping[str, Any]] = []
         while len(chosen) < rows:
@@ -191,11 +191,11 @@ def _action(data: Any) -> Mapping[str, Any]:
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list) or not value:
-        raise MatrixGameError(f"{name} is a list that is not empty.")
+        raise MatrixGameError(f"{name} must be a list that is not empty.")
     return value
 
 
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e9:
-        raise MatrixGameError(f"{name} holds {value!r}, which is no number.")
+        raise MatrixGameError(f"{name} holds {value!r}, which is not a number.")
     return float(value)

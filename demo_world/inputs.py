@@ -65,7 +65,7 @@ def one_at_a_time(rng: np.random.Generator, rows: int) -> ActionTrack:
 
 
 def script_track(name: str, rows: int) -> ActionTrack:
-    """`rows` rows of the script of that name, from its start again when it ends."""
+    """`rows` rows of the script of that name, repeated from its start where it ends."""
     steps: list[tuple[NDArray[np.float32], NDArray[np.float32]]] = []
     for keys, pitch, yaw, frames in SCRIPTS[name]:
         steps += [(np.array(keys, np.float32), np.array([pitch, yaw], np.float32))] * frames

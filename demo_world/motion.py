@@ -3,8 +3,8 @@
 One linear fit over all pixels: brightness stays the same along the flow that turning and walking cause
 (Lucas and Kanade's equation with a camera's six, here four, parameters in place of free flow). Turning moves all
 pixels alike; walking moves near ones more, and how near a pixel is follows from where it lies: below the horizon
-it is ground. What stands on the ground is taken for ground, so the figures are rough; their signs are what they
-are used for. `bench/demo_world.py` measures how often the signs are right on the game's own frames.
+it is ground. What stands on the ground is taken for ground, so the figures are rough, and only their signs are used.
+`bench/demo_world.py` measures how often the signs are right on the game's own frames.
 """
 
 from __future__ import annotations

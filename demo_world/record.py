@@ -1,7 +1,7 @@
 """`python -m demo_world.record`: clips of the game, of another one, or of a user's own play, as a dataset to train on.
 
 One row of inputs per frame (`media/datasets/lerobot.py` says how it lies on disk): row t holds what is pressed while
-frame t is on screen, and first acts on frame t + 1. A recording that was stopped goes on where it stopped.
+frame t is on screen, and first acts on frame t + 1. A stopped recording resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -98,8 +98,8 @@ def record_folder(root: Path, source: Path, workers: int = 1) -> int:
 
 
 def record_gym(root: Path, mapping: Path, episodes: int, frames: int, seed: int = 0, workers: int = 1) -> int:
-    """Record what is still missing of episodes of a Gymnasium environment (see `gym_game.py`), each worker a process
-    that begins anew, since games do not outlive a fork; returns how many were made now. Raises MatrixGameError."""
+    """Record the missing episodes of a Gymnasium environment (see `gym_game.py`); returns how many were made now. Each
+    worker is a fresh process, because games do not survive a fork. Raises MatrixGameError."""
     game = read_game(mapping)
     about = json.loads(mapping.read_text(encoding="utf-8"))
     _check_plan(root, {"source": "gym", "map": about, "frames": frames, "seed": seed, "episodes": episodes})
@@ -162,7 +162,7 @@ def _in_parallel(work, numbers: list[int], total: int, workers: int, begin: str 
 
 
 def _check_plan(root: Path, plan: dict[str, object]) -> None:
-    """A folder is of one plan; only the number of episodes may grow."""
+    """Refuse a folder recorded with another plan; only the number of episodes may grow."""
     path = root / "meta" / "plan.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():

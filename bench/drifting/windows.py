@@ -32,14 +32,14 @@ STILL_WORLDS = 6
 
 
 def measure_windows(folder: Path, rollouts: int, minutes: int) -> dict[str, dict[str, Any]]:
-    """Of each way: dB at the times of AT, signs in percent, dB of the first second, and the looks after a minute."""
+    """For each way: dB at the times of AT, signs in percent, dB of the first second, and the looks after a minute."""
     game = GamePlayer(CPU.height, CPU.width, CPU.world)
     report = {}
     for name, tried in WAYS.items():
         player = ModelPlayer(folder, game)
         made = player.models
         made.generator.run_as(tried.of(UNIVERSAL))
-        player.models = Models(made.generator, made.vae, vision=made.vision)  # which know what is tried from now on
+        player.models = Models(made.generator, made.vae, vision=made.vision)  # made anew: it reads the variant once
         control, moving = measure_control(player, game, rollouts, STILL_BLOCKS)
         report[name] = {
             "still_db": dict(zip(map(str, AT), _still(player), strict=True)),

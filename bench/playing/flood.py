@@ -1,4 +1,4 @@
-"""What a flooded route costs whoever plays: blocks of the demo world, flooded and quiet by turns."""
+"""What a flooded route costs the player: blocks of the demo world, flooded and quiet by turns."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPECTATORS = MOST_CLIENTS - 1
 
 
 def measure(seconds: float) -> dict[str, Any]:
-    """Play for so long; milliseconds of a block, and of one core that the server's thread took, in percent."""
+    """Play for this long; returns milliseconds of a block, and the server thread's share of one core in percent."""
     torch.set_num_threads(1)
     played = make_played_world(parser().parse_args(["play"]))
     server = Server("127.0.0.1", 0)
@@ -65,7 +65,7 @@ Spans = dict[str, list[tuple[float, float]]]
 
 
 def _by_turns(server: Server, session: Session, seconds: float) -> tuple[Spans, dict[str, list[float]]]:
-    """Flooded and quiet spans, and which part of one core the server's thread took in each."""
+    """Flooded and quiet spans, and what share of one core the server's thread took in each."""
     address = server.url.replace("/#", f"{ROUTE}#")
     player = threading.Thread(target=lambda: asyncio.run(play(address, session)))
     player.start()

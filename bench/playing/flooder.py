@@ -11,7 +11,7 @@ import sys
 
 import aiohttp
 
-IDLE = 200  # sockets that say nothing
+IDLE = 200  # sockets that send nothing
 VERSION = 1
 ON, OFF = "on\n", "off\n"
 
@@ -61,7 +61,7 @@ async def _idle(http: aiohttp.ClientSession, url: str, wanted: asyncio.Event) ->
         with contextlib.suppress(aiohttp.ClientError, ConnectionError):
             async with http.ws_connect(url) as socket:
                 await socket.receive()
-        await asyncio.sleep(3)  # refused, or closed for saying nothing
+        await asyncio.sleep(3)  # refused, or closed for sending nothing
 
 
 async def _guess(http: aiohttp.ClientSession, url: str, wanted: asyncio.Event) -> None:
@@ -74,5 +74,5 @@ async def _guess(http: aiohttp.ClientSession, url: str, wanted: asyncio.Event) -
 
 
 if __name__ == "__main__":
-    os.nice(10)  # where there are few cores, what it takes of them is not what is asked
+    os.nice(10)  # on few cores, its own CPU time must not count
     asyncio.run(flood(sys.argv[1], int(sys.argv[2])))

@@ -1,4 +1,4 @@
-"""A long time of play with the test pattern: the command serves, Chromium plays, both are weighed now and then."""
+"""A long time of play with the test pattern: the command serves, Chromium plays, the memory of both is read."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 
 import psutil
 
-WARM = 1 / 6  # of the time, before which nothing is compared
+WARM = 1 / 6  # share of the time before which nothing is compared
 METRICS = ("JSHeapUsedSize", "Nodes", "JSEventListeners")
 
 
 def measure(minutes: float, chromium: str | None) -> dict[str, Any]:
-    """Play for so long, W and D by turns and the mouse moving; how memory grew after the warm-up."""
+    """Play for this long, W and D by turns and the mouse moving; returns how memory grew after the warm-up."""
     from playwright.sync_api import sync_playwright
 
     folder = Path(tempfile.mkdtemp())
@@ -60,7 +60,7 @@ def measure(minutes: float, chromium: str | None) -> dict[str, Any]:
 
 
 def _play(page: Any, seconds: float) -> None:
-    """Hold a key and turn for so long."""
+    """Hold a key and turn for this long."""
     until = time.monotonic() + seconds
     x = 0
     while time.monotonic() < until:

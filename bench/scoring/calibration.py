@@ -1,7 +1,7 @@
 """The estimator of signs and lag held against the demo game, whose motion is known, in sets of films of several kinds.
 
-Half of each set is what the estimator was made with; the other half is held out: its figures are looked at, its films
-never are. A block counts where the true pose moved as asked, whatever key was held.
+The estimator was tuned on half of each set; the other half is held out: its figures are looked at, its films never are.
+A block counts where the true pose moved as asked, whatever key was held.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ from demo_world.scene import make_scene
 
 BLOCKS = 5
 LEAST = (0.1, 0.1, 0.5, 0.5)  # radians, units: a block that moved by less was blocked
-WORLD = 5000  # the first; training plays others
-HALVES = {"tuned": 0, "held out": 150}  # of a set: its number and this are its seed
+WORLD = 5000  # the first world; training plays others
+HALVES = {"tuned": 0, "held out": 150}  # added to a set's number, this seeds the half
 LAGS = range(-3, 4)
 PLAIN = ((0.46, 0.62, 0.30), (0.43, 0.58, 0.28))  # hardly any pattern on the ground
 
 
 @dataclass(frozen=True)
 class Set:
-    """Films of one kind. films: in each half. at_once: inputs that a block has at most. field: of view, in degrees."""
+    """Films of one kind. films: how many in each half. at_once: most inputs of a block. field: of view, in degrees."""
 
     name: str
     width: int
@@ -99,7 +99,7 @@ def tracks(count: int, at_once: int, seed: int) -> list[ActionTrack]:
 
 @contextlib.contextmanager
 def game_of(kind: Set) -> Iterator[None]:
-    """The game as a set shows it."""
+    """Inside, the game looks as a set wants it."""
     field, grass = renderer.FOV, renderer.GRASS
     renderer.FOV, renderer.GRASS = math.radians(kind.field), PLAIN if kind.plain else grass
     try:
@@ -109,7 +109,7 @@ def game_of(kind: Set) -> Iterator[None]:
 
 
 def metered(frames: Tensor) -> MotionMeter:
-    """Frames [N, H, W, 3] measured."""
+    """A meter that has seen frames [N, H, W, 3]."""
     meter = MotionMeter()
     for chunk in frames.split(FPS):
         meter.add(chunk)
@@ -118,7 +118,7 @@ def metered(frames: Tensor) -> MotionMeter:
 
 
 def true_motion(a: Pose, b: Pose) -> tuple[float, float, float, float]:
-    """Of AXES, between two poses: radians, then units."""
+    """Motion along AXES between two poses: radians, then units."""
     yaw = (b.yaw - a.yaw + math.pi) % (2 * math.pi) - math.pi
     middle, dx, dy = a.yaw + yaw / 2, b.x - a.x, b.y - a.y
     s, c = math.sin(middle), math.cos(middle)
@@ -126,8 +126,8 @@ def true_motion(a: Pose, b: Pose) -> tuple[float, float, float, float]:
 
 
 def films_of(number: int, half: str) -> Iterator[tuple[Tensor, NDArray[np.int64]]]:
-    """Of the films of a set: every second frame as `small_grey` makes it, which is all that signs are told from, and
-    what each block was asked and did, [BLOCKS, 4]: signs of AXES, 0 also where the pose did not move so."""
+    """For each film of a set: every second frame as `small_grey` makes it, from which alone signs are estimated, and
+    what each block was asked and did, [BLOCKS, 4]: signs of AXES, 0 also where the pose did not move that way."""
     kind, seed, count = SETS[number], number + HALVES[half], frames_of_blocks(BLOCKS)
     with game_of(kind):
         for film, track in enumerate(tracks(kind.films, kind.at_once, seed)):
@@ -142,7 +142,7 @@ def films_of(number: int, half: str) -> Iterator[tuple[Tensor, NDArray[np.int64]
 
 
 def judged(number: int, half: str) -> dict[str, Signs]:
-    """Of each axis, what was told of the blocks of a set that moved as asked."""
+    """For each axis, the signs estimated for the blocks of a set that moved as asked."""
     kind, found = SETS[number], []
     for small, asked in tqdm(films_of(number, half), desc=f"{kind.name}, {half}", total=kind.films):
         meter = MotionMeter()
@@ -154,8 +154,8 @@ def judged(number: int, half: str) -> dict[str, Signs]:
 
 
 def calibrate(clips: int, processes: int, output: Path | None) -> dict[str, Any]:
-    """The report of all sets; see `bench/scores.py`. output: of the report, without its ending; beside it is kept what
-    was measured, until all of it is. clips: of ten seconds, for the lag."""
+    """The report of all sets; see `bench/scores.py`. clips: how many of ten seconds, for the lag. output: the report's
+    path without its ending; figures so far are kept beside it until all are there."""
     kept = Kept(output and output.with_suffix(".part"))
     todo = [(number, half) for half in HALVES for number in range(len(SETS)) if (number, half) not in kept.found]
     with ProcessPoolExecutor(processes, initializer=torch.set_num_threads, initargs=(1,)) as pool:
@@ -184,7 +184,7 @@ def calibrate(clips: int, processes: int, output: Path | None) -> dict[str, Any]
 
 
 class Kept:
-    """What was found of each (set, half), also in a file; what the same estimator found in the same sets is read."""
+    """What was found in each (set, half), also in a file, which is read if estimator and sets are the same."""
 
     def __init__(self, path: Path | None) -> None:
         self.found: dict[tuple[int, str], dict[str, Signs]] = {}
@@ -197,20 +197,20 @@ class Kept:
                 self.found[number, half] = {axis: Signs(**signs) for axis, signs in counts.items()}
 
     def put(self, which: tuple[int, str], counts: dict[str, Signs]) -> None:
-        """One more."""
+        """Add the counts of one and write the file."""
         self.found[which] = counts
         if self._path:
             found = [[*key, {axis: asdict(signs) for axis, signs in each.items()}] for key, each in self.found.items()]
             write_text(self._path, json.dumps({"of": self._of, "found": found}) + "\n")
 
     def remove(self) -> None:
-        """The file, which nothing needs any more."""
+        """Delete the file."""
         if self._path:
             self._path.unlink(missing_ok=True)
 
 
 def added(counts: Iterable[dict[str, Signs]]) -> dict[str, Signs]:
-    """Counts by axis of several films or sets, together."""
+    """Counts by axis of several films or sets, added up."""
     total = {axis: Signs() for axis in AXES}
     for each in counts:
         total = {axis: signs + each[axis] for axis, signs in total.items()}
@@ -218,9 +218,9 @@ def added(counts: Iterable[dict[str, Signs]]) -> dict[str, Signs]:
 
 
 def lags(films: int) -> dict[str, Any]:
-    """Ten seconds of random play, with inputs that are early or late by up to three frames, mirrored, and swapped.
-    named: clips in which that was named, for swapped axes either of the two. misnamed: fitting inputs, at each lag, of
-    which a fault was named."""
+    """Lags and faults found in ten seconds of random play whose inputs are early or late by up to three frames,
+    mirrored, or swapped. named: clips in which that fault was named (swapped axes: either). misnamed: right inputs, at
+    each lag, in which a fault was named."""
     exact = total = named = faults = misnamed = 0
     for number in tqdm(range(films), desc="lag"):
         width, height = ((80, 48), (320, 176))[number % 2]

@@ -1,8 +1,8 @@
 """The estimator of signs held against real footage whose camera's path was measured, forwards and backwards.
 
 A clip is a folder as KITTI's odometry benchmark has them: frames in one folder of pictures, and `poses.txt` with twelve
-numbers a frame, camera to world (x to the right, y down, z ahead). The importer of such poses is of no use here: it
-makes inputs of a track, whose keys are held or not, and here it counts how far the camera moved.
+numbers a frame, camera to world (x to the right, y down, z ahead). The importer of such poses does not help here: it
+makes keys that are held or not, and here it counts how far the camera moved.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from comfyui_matrixgame.scores.motion.camera import AXES
 from comfyui_matrixgame.variants import frames_of_blocks
 
 HEIGHT, WIDTH = 352, 640
-PART = 0.25  # of the whole way: what is less of it, as sideways in a bend, is not what the camera did
+PART = 0.25  # share of the whole way: less of it, such as sideways in a bend, does not count as a motion
 
 
 def frames_and_poses(clip: Path) -> tuple[Tensor, NDArray[np.float64]]:
-    """The frames [N, 352, 640, 3] of 8 bits, their middles, and poses [N, 3, 4]. Raises MatrixGameError."""
+    """8-bit frames [N, 352, 640, 3], cut to their middles, and poses [N, 3, 4]. Raises MatrixGameError."""
     pictures = sorted(clip.glob("*/*.png"))
     try:
         poses = np.loadtxt(clip / "poses.txt", ndmin=2).reshape(-1, 3, 4)
@@ -49,7 +49,7 @@ def _middle(path: Path) -> Tensor:
 
 
 def signs_of_poses(poses: NDArray[np.float64]) -> NDArray[np.int64]:
-    """What the camera did in each block, [blocks, 4]: signs of AXES, 0 where it hardly moved so. poses: [N, 3, 4]."""
+    """What the camera did in each block, [blocks, 4]: signs of AXES, 0 for hardly any motion. poses: [N, 3, 4]."""
     turns, places = poses[:, :, :3], poses[:, :, 3]
     steps = np.einsum("nji,nj->ni", turns[:-1], np.diff(places, axis=0))  # as the camera sees them
     turned = np.einsum("nji,njk->nik", turns[:-1], turns[1:])
@@ -64,7 +64,7 @@ def signs_of_poses(poses: NDArray[np.float64]) -> NDArray[np.int64]:
 
 
 def of_footage(clips: list[Path]) -> dict[str, Any]:
-    """A report: what the estimator tells of each clip, of each played backwards, and of all. Raises MatrixGameError."""
+    """A report: what the estimator finds in each clip, in each played backwards, and in all. Raises MatrixGameError."""
     found: dict[str, dict[str, Signs]] = {}
     for clip in clips:
         frames, poses = frames_and_poses(clip)

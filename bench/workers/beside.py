@@ -20,7 +20,7 @@ PUBLISHED, FASTVIDEO = "published", "FastVideo"
 def beside(args: argparse.Namespace, variant: str) -> dict[str, Any]:
     """Times of all, and how many times as fast this engine is: the median of the rounds' ratios.
 
-    args: the options of run.py; of reference and fastvideo, what is None is left out. A program that fails is named,
+    args: the options of run.py; where reference or fastvideo is None, it is left out. A program that fails is named,
     and the others go on.
     """
     gpu = args.device.startswith("cuda")
@@ -59,7 +59,7 @@ def _programs(args: argparse.Namespace, variant: str, layers: int) -> Iterator[t
 
 
 def take_turns(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, Any]:
-    """The times of every program that does a work, and the ratios of each to those that it stands beside."""
+    """Times of every program that can do this work, and how its speed compares with the others' in the same turn."""
     times: dict[str, list[dict[str, Any]]] = {name: [] for name in workers}
     for turn in range(rounds):
         for name, worker in workers.items():
@@ -78,6 +78,6 @@ def take_turns(workers: dict[str, Worker], work: str, rounds: int) -> dict[str, 
 
 
 def _ratios(theirs: list[dict[str, Any]], ours: list[dict[str, Any]]) -> dict[str, Any]:
-    """How many times as fast ours are as theirs of the same turn; nothing where there is no pair."""
+    """How many times as fast ours are as theirs in the same turn; empty where there is no pair."""
     pairs = [a["s"] / b["s"] for a, b in zip(theirs, ours, strict=False) if "s" in a and "s" in b]
     return {"ratios": pairs, "times_as_fast": statistics.median(pairs)} if pairs else {}

@@ -1,8 +1,8 @@
 """FastVideo's Matrix-Game 2 transformer and VAE as a worker, for a comparison in the same run.
 
-PATH is a checkout of FastVideo. Its packages import everything there is, so only the modules that these two are made
-of are loaded, and packages that are not installed are empty stand-ins: nothing here calls them. Attention is what
-FastVideo itself chooses: flash-attn where it is installed, else torch's. Weights are random. A block is its passes, its
+PATH is a checkout of FastVideo. Its packages import everything, so only the modules that these two need are loaded;
+packages that are not installed become empty stand-ins, which nothing here calls. Attention is what FastVideo itself
+chooses: flash-attn where it is installed, otherwise torch's. Weights are random. A block is its passes, its
 decoder and the copy of the frames; the formulas between passes are left out, in its favour. --check compares numbers
 instead.
 """
@@ -96,7 +96,7 @@ def load_package(checkout: Path) -> None:
     """Make FastVideo's modules importable from a checkout. Raises SystemExit where there is none."""
     root = checkout.resolve()
     if not (root / MODULES.replace(".", "/") / "causal_model.py").is_file():
-        sys.exit(f"{checkout} is no checkout of FastVideo with Matrix-Game 2: it has no {MODULES.replace('.', '/')}.")
+        sys.exit(f"{checkout} is not a checkout of FastVideo with Matrix-Game 2: {MODULES.replace('.', '/')} is missing.")
     sys.meta_path.append(_Absent(root))
     names = MODULES.split(".")
     for name in (*(".".join(names[: i + 1]) for i in range(len(names))), VAES):
@@ -106,7 +106,7 @@ def load_package(checkout: Path) -> None:
     parallel: Any = importlib.import_module("fastvideo.distributed.parallel_state")
     parallel._SP = types.SimpleNamespace(world_size=1, rank_in_group=0)  # one process
     platform: Any = importlib.import_module("fastvideo.platforms").current_platform
-    if platform.is_cpu():  # for which it names no attention
+    if platform.is_cpu():  # for CPUs it names no attention
         platform.get_attn_backend_cls = lambda *_, **__: "fastvideo.attention.backends.sdpa.SDPABackend"
 
 
@@ -131,7 +131,7 @@ class _Absent(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 class _Empty(types.ModuleType):
-    """Whatever is asked for is an empty class: to import, to subclass, in annotations."""
+    """Every attribute is an empty class: to import, to subclass, in annotations."""
 
     def __getattr__(self, name: str) -> type:
         if name.startswith("__"):
@@ -174,7 +174,7 @@ def transformer(config: GeneratorConfig) -> Any:
 
 @torch.inference_mode()
 def largest_difference(config: GeneratorConfig, variant: Variant, device: torch.device, blocks: int = 4) -> float:
-    """Of the velocities in some passes of some blocks, between FastVideo's network and ours with the same weights in
+    """Largest difference of velocities in some passes between FastVideo's network and ours, with the same weights in
     float32. The norms in its action modules are left at one: the published code does not use their weights, and
     FastVideo does."""
     ours = Generator(config).eval()
@@ -238,7 +238,7 @@ class Passes:
         self.features = torch.empty(0)
 
     def begin(self, features: Tensor) -> None:
-        """A new world of a picture's features [1, 257, visual_dim]."""
+        """Begin a new world from an image's features [1, 257, visual_dim]."""
         config, action_heads = self.config, self.config.action_dim // ACTION_HEAD_DIM
         self.features = features
 

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def timed(work: Callable[[], object], device: torch.device) -> Seconds:
-    """Seconds of one run of it; a block's frames are on the host at its end."""
+    """Seconds of one run of `work`; a block's frames are on the host at its end."""
     began = now(device)
     work()
     return since(began, device)

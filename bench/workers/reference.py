@@ -1,7 +1,7 @@
 """The published code's own modules as a worker, for a comparison in the same run.
 
-PATH is the Matrix-Game-2 folder of the published repository. Its imports that need a GPU are stood in for where they
-are missing: flash-attn by torch's attention, diffusers' mix-ins by empty classes. Weights are random. A block is its
+PATH is the Matrix-Game-2 folder of the published repository. Where its imports are missing, stand-ins take their place:
+torch's attention for flash-attn, empty classes for diffusers' mix-ins. Weights are random. A block is its
 passes, its decoder on each latent frame and the copy of the frames; the formulas between passes are left out, in its
 favour. On a GPU the decoder is compiled as published.
 """
@@ -77,7 +77,7 @@ def block(network: PublishedNetwork, decoder: PublishedDecoder, steps: int) -> S
 
 
 def stand_in() -> str:
-    """Put modules in place that the published code imports and are missing; returns what its attention is."""
+    """Put stand-ins for missing imports of the published code in place; returns what its attention is."""
 
     def attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, *_: Any, **__: Any) -> torch.Tensor:
         if k.shape[1] > FEW_KEYS:

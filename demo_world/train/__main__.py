@@ -1,4 +1,4 @@
-"""`python -m demo_world.train`: trains the demo model, stage by stage, and goes on where it was stopped."""
+"""`python -m demo_world.train`: trains the demo model, stage by stage, and resumes where it was stopped."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .teacher import train_teacher
 from .vae import FOLDED, PLAIN, train_images, train_vae
 
 STAGES = ("frames", "images", "vae", "latents", "teacher", "student", "decoder")
-DECODER_LR = 0.2  # of what the VAE began with
+DECODER_LR = 0.2  # share of the rate that the VAE began with
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -48,7 +48,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, help="CPU threads (default: torch's choice)")
     parser.add_argument("--clips", type=int, help="clips to encode in the stage latents (default: the preset's)")
     parser.add_argument("--begin-with", type=Path, help="folder of an exported model to go on from: VAE and generator")
-    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="other values for the preset's")
+    parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="values that replace the preset's")
     parser.add_argument("--dmd", type=float, help="weight of distribution matching in the student's loss")
     parser.add_argument("--graphs", action="store_true", help="record the steps of teacher and student as CUDA graphs")
     parser.add_argument("--seed", type=int, default=0)

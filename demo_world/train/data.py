@@ -40,7 +40,7 @@ class Source(Protocol):
         ...
 
     def stills(self, number: int, count: int) -> Tensor:
-        """`count` frames [N, H, W, 3] without order."""
+        """`count` frames [N, H, W, 3] in any order."""
         ...
 
 
@@ -57,7 +57,7 @@ class Clip:
 class GameSource:
     """Clips played when they are asked for, by a random or scripted player.
 
-    world: the seed of the one world that is played, from another place for each number; None: a world each.
+    world: the seed of the one world that is played, each number from another place; None: a world for each number.
     """
 
     height: int
@@ -108,7 +108,7 @@ class GameSource:
 
 @cache
 def players() -> ProcessPoolExecutor:
-    """Processes in which players walk; to be asked for before anything touches a GPU, since they may be forks."""
+    """Processes in which players walk. Call it before anything touches a GPU: they may be forks."""
     return ProcessPoolExecutor(min(MOST_PLAYERS, os.cpu_count() or 1))
 
 
@@ -159,7 +159,7 @@ class PlayedSource:
         return Clip(*(stored[name][number % CLIPS_IN_FILE][:frames] for name in ("frames", "keyboard", "mouse")))
 
     def stills(self, number: int, count: int) -> Tensor:
-        """See Source; as many of the stored clips as there can be."""
+        """See Source; from as many of the stored clips as possible."""
         rng = np.random.default_rng([number, 0x5A9])
         first = int(rng.integers(1 << 30))
         clips = [self.clip(first + n, 1 << 30).frames for n in range(count)]
@@ -250,7 +250,7 @@ class ClipPool:
             self.grow()
 
     def grow(self) -> None:
-        """Take in one clip more; when the pool is full it takes the place of another."""
+        """Add one clip; in a full pool it replaces another."""
         if self.stills:
             clip = self.source.stills(self.next, self.frames)
         else:
@@ -284,10 +284,10 @@ class StackedPool:
         self.generator = torch.Generator(device=clips.device).manual_seed(seed)
 
     def grow(self) -> None:
-        """Nothing: all there will be is there."""
+        """Do nothing: all clips were drawn at the start."""
 
     def pixels(self, batch: int, frames: int, crop: int) -> Tensor:
-        """Random pieces [B, 3, frames, H, W] in [-1, 1], whole frames all of them."""
+        """Random pieces [B, 3, frames, H, W] in [-1, 1], always of whole frames."""
         assert not crop
         count, length = self.clips.shape[:2]
         which = self._draw(count, batch)

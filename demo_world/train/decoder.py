@@ -1,7 +1,7 @@
 """Stage 5: the VAE's decoder learns to show what the student makes.
 
-Until then it has seen the encoder's latents alone. The student's lie a little beside them, and blurred is what an error
-looks like on average. Here it learns from both, to be right and to be as sharp as the game; the encoder, and with it
+Until then it has seen the encoder's latents alone. The student's are a little off, and on average an error looks like
+blur. Here it learns from both, to be right and to be as sharp as the game; the encoder, and with it
 every latent that anything has learnt from, stays as it is. What is kept lies part of the way between the weights before
 and after, as in WiSE-FT (Wortsman et al., 2022): nearly all of the sharpness, and less of what is lost for it.
 """
@@ -29,7 +29,7 @@ from .steps.pictures import draw_strip
 from .student import play_on
 from .vae import FOLDED, PLAIN, UNSEEN_FROM, load_vae
 
-BLOCKS = 3  # of a rollout: about as long as the game's frames can be met
+BLOCKS = 3  # of a rollout: about as long as it can match the game's frames
 CLIPS_FROM = 700_000  # no other stage learns from these
 CLIPS_AT_ONCE = 10
 SQUARES, SHARPNESS = 4.0, 1.0  # weights, beside the mean difference
@@ -73,8 +73,8 @@ def train_decoder(run: Run, preset: Preset, source: Source, seed: int = 0) -> No
 
 @torch.no_grad()
 def rolled_out(run: Run, preset: Preset, source: Source, vae: WanVAE, seed: int) -> tuple[Tensor, Tensor]:
-    """The game's frames [N, T, H, W, 3], and for each clip two of latents [N, 2, 16, L, h, w]: as the encoder gives
-    them, and as the student makes them from the first frame and the inputs."""
+    """The game's frames [N, T, H, W, 3], and two sets of latents for each clip [N, 2, 16, L, h, w]: as the encoder
+    gives them, and as the student makes them from the first frame and the inputs."""
     torch.manual_seed(seed)
     student, vision = make_generator(preset), make_vision(preset).to(run.device)
     load_average(run.out, "student", student)

@@ -101,8 +101,8 @@ def write_latents(
     clips: int | None = None,
     minutes: float | None = None,
 ) -> None:
-    """Write the files that are still missing under out/latents, until the time is over; of a stored source, for the
-    clips there are."""
+    """Write the files that are still missing under out/latents until the time is over; a stored source limits them to
+    its clips."""
     until = math.inf if minutes is None else time.monotonic() + 60 * minutes
     folder = out / "latents"
     folder.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ class LatentData:
 
 
 def clips_of(encoded: dict[str, Tensor], device: torch.device) -> LatentClips:
-    """Clips as `encode_clips` leaves them, as what the generator is given."""
+    """Clips as `encode_clips` returns them, as the generator's input."""
     part = {name: values.to(device).float() for name, values in encoded.items()}
     length, image = part["latents"].shape[2], part["condition"]
     image = torch.cat([image, image[:, :, -1:].expand(-1, -1, length - image.shape[2], -1, -1)], dim=2)

@@ -3,7 +3,7 @@
 As in Self-Forcing (Huang et al., 2025): blocks follow each other as in a rollout, with the caches of the
 student's own blocks; of each block's steps one, drawn at random, is the last, and only it has a gradient.
 What says what a good block is: the game's own frames for the same inputs; that latents vary over a frame as much as
-the game's (who is unsure answers with a mean, which is a blur, and sees the blur in the next block); and, with --dmd
+the game's (an unsure model answers with a mean, a blur, and sees that blur in the next block); and, with --dmd
 above zero, distribution matching (DMD): the teacher's score against that of a critic which follows the student.
 """
 
@@ -34,7 +34,7 @@ from .teacher import STRIP_CLIPS, draw_rollouts, sample
 from .vae import load_vae
 
 STEP_PAIRS, PAIR_ODDS = ((0, 2), (0, 1), (1, 2)), (0.5, 0.25, 0.25)  # steps learnt from together, of the three
-EARLY = (3.0, 3.0, 2.0, 1.5)  # weights of the first blocks, where the game's frames can be met; 1 from then on
+EARLY = (3.0, 3.0, 2.0, 1.5)  # weights of the first blocks, where the game's frames can be matched; 1 from then on
 HELD_OUT = 64  # clips to measure with; their numbers begin at 0, those of the latents far above
 LAST_EVERY = 10  # steps between two measurements of how far off the last block is
 
@@ -42,7 +42,7 @@ LAST_EVERY = 10  # steps between two measurements of how far off the last block 
 def train_student(
     run: Run, preset: Preset, seed: int = 0, dmd: float | None = None, held_out: Source | None = None
 ) -> None:
-    """Train from the teacher's weights; writes student.pt in the run's folder. held_out: where clips come from whose
+    """Train from the teacher's weights; writes student.pt in the run's folder. held_out: the source of the clips whose
     PSNR by block is printed at the end."""
     seed = run.salted(seed)
     torch.manual_seed(seed)
@@ -224,8 +224,8 @@ def own_rollout(
 
 @contextmanager
 def _gradient(wanted: bool, like: Tensor) -> Iterator[None]:
-    """With or without a gradient. Autocast keeps the weights it has cast: those cast without one must not be met again
-    by a pass with one."""
+    """With or without a gradient. Autocast keeps the weights it has cast: a pass with a gradient must not get those
+    that were cast without one."""
     kind = like.device.type
     if wanted or not torch.is_autocast_enabled(kind):
         with torch.set_grad_enabled(wanted):

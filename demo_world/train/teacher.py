@@ -81,7 +81,7 @@ def train_teacher(run: Run, preset: Preset, seed: int = 0) -> None:
 def _train_recorded(
     run: Run, preset: Preset, model: Generator, data: LatentData, rng: np.random.Generator, vae
 ) -> None:
-    """As above, for a GPU, where every step has the same shape."""
+    """As `train_teacher`, for a GPU, where every step has the same shape."""
     twin = Twin(model)
 
     def errors_of(sigmas: Tensor, *parts: Tensor) -> list[Tensor]:

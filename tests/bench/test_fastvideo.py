@@ -161,7 +161,7 @@ def test_ratios_to_both_are_of_the_same_turn() -> None:
 def test_a_folder_that_is_no_checkout_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     found = beside_module().beside(options(tmp_path), "universal")
     assert "failed" in found["programs"]["FastVideo"]
-    assert f"{tmp_path} is no checkout of FastVideo with Matrix-Game 2" in capfd.readouterr().err
+    assert f"{tmp_path} is not a checkout of FastVideo with Matrix-Game 2" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("variant", ["universal", "gta_drive", "templerun"])

@@ -113,7 +113,7 @@ def train(
 
     picture: draws a strip of samples to the path it is given. extra: what else to save with the model (a critic
     that after_step trains, and its optimiser). share_average: gets the averaged weights under "average", for the
-    pictures. twin: has the gradients when loss_of is done, for the weights it took before. A checkpoint is written to
+    pictures. twin: holds the gradients after loss_of, for the weights it took before. A checkpoint is written to
     a new file and then moved: stopping at any moment leaves a whole one.
     """
     run.out.mkdir(parents=True, exist_ok=True)
@@ -142,7 +142,7 @@ def train(
                 twin.give()
             norm = nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             logged = step % run.log_every == 0
-            # where values are not read in every step, gradients without an end are not caught in every step either
+            # where values are not read in every step, infinite gradients are not caught in every step either
             if run.log_every > 1 or torch.isfinite(norm):
                 optimiser.step()
                 average.update(step)

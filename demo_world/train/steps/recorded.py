@@ -15,7 +15,7 @@ from comfyui_matrixgame.networks.generator.model import Generator
 
 Step = Callable[..., Sequence[Tensor]]
 WARM_UPS = 3
-LOSS_WITHIN, GRADIENT_ALIKE = 0.15, 0.2  # of a replay and the step itself, even were their noise not the same
+LOSS_WITHIN, GRADIENT_ALIKE = 0.15, 0.2  # of a replay and the step itself, even if their noise differed
 
 
 class Twin:
@@ -28,12 +28,12 @@ class Twin:
 
     @torch.no_grad()
     def take(self) -> None:
-        """The weights as they are now."""
+        """Copy the weights as they are now."""
         torch._foreach_copy_([half for _, half in self.pairs], [own for own, _ in self.pairs])  # pyright: ignore[reportPrivateImportUsage]
 
     @torch.no_grad()
     def give(self) -> None:
-        """The gradients, to the weights in float32."""
+        """Hand the gradients to the weights in float32."""
         for own, half in self.pairs:
             own.grad = None if half.grad is None else torch.empty_like(own)
         pairs = [(own.grad, half.grad) for own, half in self.pairs if half.grad is not None]
@@ -102,7 +102,7 @@ class Recorded:
         alike = float(torch.cosine_similarity(self._gradient(), replayed, dim=0))
         print(f"recorded: loss {loss:.4f}, without {own:.4f}; gradients {alike:.3f} alike", flush=True)
         if not (abs(loss - own) < LOSS_WITHIN * own and alike > GRADIENT_ALIKE):
-            raise MatrixGameError("A recorded step does not do what the step does; train without --graphs.")
+            raise MatrixGameError("A recorded step gives other numbers than the step itself; train without --graphs.")
         for (_, half), gradient in zip(self.twin.pairs, kept, strict=True):
             half.grad = gradient
 
