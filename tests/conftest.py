@@ -14,7 +14,7 @@ from hypothesis import settings
 
 from .support.devices import gpus, no_gpus, two_gpus  # noqa: F401 (fixtures)
 
-# The same examples each time: what a new series finds is a fault, but not of the change that is tested. The nightly run
+# The same examples each time: what others would find is a fault, but not one of the change under test. The nightly run
 # tries others.
 settings.register_profile("same", derandomize=True)
 if "FUZZ_SEED" not in os.environ:
@@ -62,7 +62,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 @pytest.fixture(autouse=True)
 def nothing_is_warm() -> None:
-    """What has been warmed up counts for a process; tests in one process must not see each other's."""
+    """The engine remembers warm-ups for a whole process; a test must not find those of another."""
     warm = sys.modules.get("comfyui_matrixgame.world.warm")
     if warm is not None:
         warm._warm.clear()
@@ -70,7 +70,7 @@ def nothing_is_warm() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def no_error_is_kept_at_home(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Errors of the program that tests provoke are none of the developer's."""
+    """Errors that tests provoke are not kept as the developer's last one."""
     os.environ.setdefault("MATRIXGAME_STATE", str(tmp_path_factory.mktemp("state")))
 
 
@@ -95,7 +95,7 @@ def browser() -> Iterator[Any]:
 
 @contextmanager
 def chromium() -> Iterator[Any]:
-    """The system's Chromium: $CHROMIUM, else what is on the path."""
+    """The system's Chromium: $CHROMIUM, or else the one on the path."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     path = os.environ.get("CHROMIUM") or next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
     skip_or_fail(None if path else "There is no Chromium on the PATH; set CHROMIUM to one.")

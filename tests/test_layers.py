@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "comfyui_matrixgame"
-# from the ground up; rooms of one floor do not know each other
+# from the ground up; rooms of one floor do not import each other
 FLOORS = (
     ("errors",),
     ("variants", "system"),
@@ -37,7 +37,7 @@ def python_files(*roots: str) -> dict[str, Path]:
 
 
 def imports(name: str, files: dict[str, Path]) -> set[str]:
-    """The modules that a module imports, wherever in it that is written."""
+    """The modules that a module imports, anywhere in it."""
     found: set[str] = set()
     package = name if files[name].name == "__init__.py" else name.rpartition(".")[0]
     for node in ast.walk(ast.parse(files[name].read_text(encoding="utf-8"))):
@@ -115,7 +115,7 @@ def test_rooms_are_small() -> None:
 
 
 def test_no_test_file_is_imported() -> None:
-    """What several need lies in a module that is no test: tests/support, or one of their folder."""
+    """What several tests need is in a module that is not a test: in tests/support or in their folder."""
     files = python_files("tests")
     needed = {f"{name} imports {other}" for name in files for other in imports(name, files) if ".test_" in other}
     assert needed == set()

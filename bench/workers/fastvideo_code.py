@@ -96,7 +96,9 @@ def load_package(checkout: Path) -> None:
     """Make FastVideo's modules importable from a checkout. Raises SystemExit where there is none."""
     root = checkout.resolve()
     if not (root / MODULES.replace(".", "/") / "causal_model.py").is_file():
-        sys.exit(f"{checkout} is not a checkout of FastVideo with Matrix-Game 2: {MODULES.replace('.', '/')} is missing.")
+        sys.exit(
+            f"{checkout} is not a checkout of FastVideo with Matrix-Game 2: it has no {MODULES.replace('.', '/')}."
+        )
     sys.meta_path.append(_Absent(root))
     names = MODULES.split(".")
     for name in (*(".".join(names[: i + 1]) for i in range(len(names))), VAES):

@@ -18,12 +18,12 @@ class Preset:
     world it learns (None: all that seeds give). muon_lr: step of matrices under Muon (0: AdamW for everything).
     average: share that the moving average of the weights keeps in a step. clean_share: share of the teacher's blocks
     that later ones see finished. step_share: share of its noise levels that are those of a rollout's steps.
-    given_share: share of the student's blocks that later ones see as in the game. ahead: most blocks that it makes before
-    those it learns from, so that it meets its own drift. contrast: weight, in the student's loss, of the difference in
-    how much latents vary over a frame. replay: steps that the student learns from rollouts made together (0: a rollout
-    with a gradient in every step). pool: clips that the VAE learns from, drawn at once (0: a few at first, more as
-    it goes on). decoder_clips: rollouts that the decoder learns from at last. decoder_share: how
-    far of the way it went is kept.
+    given_share: share of the student's blocks that later ones see as in the game. ahead: most blocks that it makes
+    before those it learns from, so that it meets its own drift. contrast: weight in the student's loss of how
+    differently latents vary over a frame. replay: steps that the student learns from rollouts made together (0: a
+    rollout with a gradient in every step). pool: clips that the VAE learns from, drawn at once (0: a few at first, more
+    as it goes on). decoder_clips: rollouts that the decoder learns from at last. decoder_share: how much of the way it
+    went is kept.
     """
 
     name: str

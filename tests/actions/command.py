@@ -8,7 +8,7 @@ from comfyui_matrixgame.terminal.actions import add_parser, run
 
 
 def call(*words: object) -> int:
-    """Its exit status."""
+    """Run it; returns the exit status."""
     parser = argparse.ArgumentParser()
     add_parser(parser.add_subparsers())
     return run(parser.parse_args(["actions", *map(str, words)]))

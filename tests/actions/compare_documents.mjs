@@ -13,7 +13,7 @@ function near(a, b) {
   return a === b;
 }
 
-/** The lanes and rows of a document that is taken; the kind and the place of the fault of one that is not. */
+/** The lanes and rows of a document that is accepted; the kind and place of the fault of one that is refused. */
 function read(text) {
   try {
     const doc = canonicalDocument(JSON.parse(text));

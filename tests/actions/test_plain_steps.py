@@ -1,4 +1,4 @@
-"""Scripts put together from steps that were read before say what they say token by token."""
+"""A script put together from steps that were read before gives what reading it token by token gives."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from comfyui_matrixgame.variants import VARIANTS, Variant, get_variant
 from ..support.calls import counted_calls
 from . import generate
 
-# what stands between two cuts here is not always a step of its own, or not the one that the whole has
+# a piece between two separators here is not always a step, or not the step that the whole script has there
 TRAPS = (
     "w # a, d", "w # a\nd 2f, s", "look(0.1, 0.2) 3", "look(0.1\n, 0.2)", "w,,;\n\n d 7f;", "w +\nd", "w, + d", "3, w",
     "w - 3", "w-3, d-2", '"a, b"', ':"a, b", w', "keys: w, d\ncam: left 2b", "keys: w\n, d", "2 x {w, d}", "w }", "{ w",
@@ -30,7 +30,7 @@ STEPS = ("w 2b", "left 12f", "w+left(0.05) 1s", "idle", "yaw(0->0.1 smooth) 24",
 
 
 def said(parser: Parser, statements: list | None = None) -> object:
-    """All that comes of a script: its timeline, rows and warnings, or its error."""
+    """Everything a script gives: its timeline, rows and warnings, or its error."""
     try:
         body = parser.read_tokens() if statements is None else parser.read()
         timeline, frames = write_timeline(parser, body, parser.text)

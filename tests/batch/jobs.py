@@ -46,12 +46,12 @@ def write_jobs(folder: Path, file: str = "jobs.json", **settings: Any) -> Path:
 
 
 def one_thread() -> None:
-    """Sums in the order that every process of these tests has."""
+    """Sum in the same order as in every process of these tests."""
     torch.set_num_threads(1)
 
 
 def example_result(key: str, items: dict[str, Item], **other: Any) -> Result:
-    """What is written down about a result with these items, whatever else it says."""
+    """The record of a result with these items; everything else in it is made up."""
     values = {
         "block": "", "variant": "universal", "labels": {}, "seed": 1, "blocks": 2, "first_block": 0, "frames": 21,
         "size": (16, 16), "lanes": {"w": [[0, 1.0]]}, "version": VERSION, "thumbnail": None,

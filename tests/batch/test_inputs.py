@@ -339,7 +339,7 @@ def test_a_picture_is_looked_at_once(folder: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="there is no /proc here")
 def test_results_where_nothing_can_be_written(folder: Path) -> None:
-    """Rights alone do not tell: root has all of them there."""
+    """Permissions alone do not tell: root has all of them."""
     (folder / "jobs.yaml").write_text("images: [a.png]\nscripts: [w 9]\noutput: /proc/results")
     with pytest.raises(BatchError, match=r"cannot be written to /proc/results: .*; name another folder"):
         check_writable(read_job_file(folder / "jobs.yaml").output)

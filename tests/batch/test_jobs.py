@@ -276,7 +276,7 @@ def test_a_million_products_are_planned_without_visiting_them(folder: Path, monk
 
 
 def test_a_million_products_are_refused_in_words_and_seconds(folder: Path) -> None:
-    """The whole command, by the clock of the processor: that of the wall shows what else a machine does."""
+    """The whole command, in CPU time: wall time also counts what else the machine does."""
     path = write(folder, 'images: ["*.png"]\nscripts: bench:0..999\nseeds: 0..499\nsize: 128x64\n')
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = [sys.executable, "-m", "comfyui_matrixgame", "batch", "plan", str(path), "--device", "cpu"]

@@ -26,7 +26,7 @@ QUICK = {"health_check_period_ms": 500, "health_check_failure_threshold": 4, "he
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
-    """A head that works on nothing."""
+    """A head node that runs no jobs."""
     from ray.cluster_utils import Cluster
 
     os.environ |= {"OMP_NUM_THREADS": "1", "RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
@@ -56,8 +56,8 @@ def begun(parts: Path) -> list[Path]:
 
 
 def stopped_at_work(nodes: Iterable[Any], parts: Path) -> list[psutil.Process]:
-    """All processes below the raylets of these nodes, which stand still in the middle of a job: they may not finish it
-    before they learn that their node is gone."""
+    """All processes below the raylets of these nodes, halted in the middle of a job: they must not finish it before
+    they learn that their node is gone."""
     raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in nodes]
     while True:
         while not begun(parts):

@@ -39,7 +39,7 @@ def cluster() -> Iterator[None]:
     from comfyui_matrixgame.batch.backends.ray_backend import join_cluster
 
     os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ.update({"RAY_worker_niceness": "0"})  # else they starve where other tests run beside them
+    os.environ.update({"RAY_worker_niceness": "0"})  # otherwise they starve where other tests run beside them
     join_cluster("local", 2)
     yield
     ray.shutdown()

@@ -228,7 +228,7 @@ REPORT = ("report.html", "results.csv", "results.parquet", "contact_sheet_001.jp
 
 
 def of_the_user(folder: Path) -> None:
-    """Files of their own under the names of a report, each of its kind."""
+    """Files of the user's own under the names of a report, each of its kind."""
     (folder / "report.html").write_text("<!doctype html><title>My thesis</title>")
     (folder / "results.csv").write_text("name,grade\nme,1\n")
     pq.write_table(pa.table({"name": ["me"], "grade": [1]}), folder / "results.parquet")

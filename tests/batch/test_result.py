@@ -1,4 +1,4 @@
-"""What is written down about a result: the bytes of programs before this one, and what is none."""
+"""The record of a result: the bytes that earlier versions wrote, and texts that are not a record."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_a_result_is_read_and_written_to_the_byte() -> None:
 
 @pytest.mark.parametrize("text", [TEXT[:-1], "[]", "{}", "null", TEXT.replace("[16, 32]", "[16]"), "\xff"])
 def test_what_is_no_result_is_not_whole(tmp_path: Path, text: str) -> None:
-    """It is made again: a job is never failed by it, nor the run ended."""
+    """The result is made again; no job fails, and the run goes on."""
     store = FolderStore(tmp_path)
     folder = store.folder("ab1")
     folder.mkdir(parents=True)

@@ -277,7 +277,7 @@ def test_a_name_shows_the_frames_of_one_result(folder: Path) -> None:
 
 
 def test_a_name_takes_the_place_of_nobodys_files(folder: Path, capsys: pytest.CaptureFixture) -> None:
-    """Those of the user's own stay, also where they came later, and what is said names them and the results."""
+    """The user's own stay, also where they came later, and the message names them and the results."""
     named = folder / "jobs" / "by_name"
     (named / "walk.png").mkdir(parents=True)
     mine = [
@@ -443,7 +443,7 @@ def test_files_of_another_variant_are_found_in_planning(folder: Path, capsys: py
 
 
 def test_a_run_that_is_killed_goes_on(folder: Path) -> None:
-    """SIGKILL at random moments; then every job is done, once, and the bytes are those of a run in peace."""
+    """SIGKILL at random moments; then every job is done, once, and the bytes are those of an undisturbed run."""
     settings = {"scripts": ["w 20f", "a 20f", "d 20f"], "seeds": [0, 1]}
     path = write_jobs(folder, output="killed", **settings)
     command = [sys.executable, "-m", "comfyui_matrixgame", "batch", "run", str(path), "--device", "cpu"]

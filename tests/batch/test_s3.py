@@ -1,4 +1,4 @@
-"""Results in an object store: S3's own protocol on this machine, and what no renaming and no folders must not break."""
+"""Results in an object store: S3's own protocol on this machine, which has no renames and no folders."""
 
 from __future__ import annotations
 

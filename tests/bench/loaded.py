@@ -11,7 +11,7 @@ BENCH = Path(__file__).parents[2] / "bench"
 
 
 def bench(name: str) -> Any:
-    """A module of bench/, which is no package."""
+    """A module of bench/, which is not a package."""
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, BENCH / f"{name}.py")
         assert spec is not None

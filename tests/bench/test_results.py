@@ -19,7 +19,7 @@ H100 = ROOT / "bench" / "results" / "h100-2026-11-26.json"
 
 
 def reports() -> list[Path]:
-    """The results that tell speeds of rollouts."""
+    """The results that hold speeds of rollouts."""
     return [path for path in (ROOT / "bench" / "results").glob("*.json") if "runs" in json.loads(path.read_text())]
 
 

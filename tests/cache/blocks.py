@@ -41,7 +41,7 @@ def same(a: Sequence[Block], b: Sequence[Block]) -> bool:
 
 
 def edited(track: ActionTrack, block: int, column: int = 0) -> ActionTrack:
-    """The track with one key turned over on the first row that a block reads."""
+    """The track with one key flipped on the first row that a block reads."""
     keyboard = track.keyboard.copy()
     row = first_input_of_block(block)
     if track.variant.exclusive:

@@ -57,7 +57,7 @@ def render(models: Models, world: World, track: ActionTrack, cache: BlockCache) 
 
 
 def say(line: str) -> None:
-    """In one write: two processes share the pipe, and print may write a line's end by itself."""
+    """Print it in one write: two processes share the pipe, and print may write the newline separately."""
     os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
 

@@ -25,7 +25,7 @@ from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
 from ..support.networks import random_track, small_image, small_models
 from .blocks import cached, edited, plain, same, without_snapshots
 
-OPERATIONS = int(os.environ.get("CACHE_OPERATIONS", "24"))  # the issue asks for 200; run once, see bench/results
+OPERATIONS = int(os.environ.get("CACHE_OPERATIONS", "24"))  # 200 were run once, see bench/results
 BLOCKS = 6
 
 
@@ -123,7 +123,7 @@ def test_pinned_states_are_kept(models: Models, world: World, tmp_path: Path) ->
 
 
 def test_a_pin_in_what_is_passed_over_is_kept(models: Models, world: World, tmp_path: Path) -> None:
-    """As where the film of a rollout is there already, and a marker of it is pinned afterwards."""
+    """As when the film of a rollout exists already, and a marker is pinned afterwards."""
     track = random_track(UNIVERSAL, rows_of_blocks(5))
     cached(models, world, track, BlockCache(tmp_path, "p", memory_bytes=0))
     cache = BlockCache(tmp_path, "p", memory_bytes=0)

@@ -1,4 +1,4 @@
-"""Long rollouts: flat memory, and a kill at any point costs the block in progress; the file is that of a quiet run."""
+"""Long rollouts: memory is flat, and a kill costs only the block in progress; the file is that of a quiet run."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def short_segments(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("short_segments")
-def test_a_film_gone_on_with_is_the_undisturbed_one(tmp_path: Path) -> None:
+def test_a_resumed_film_is_the_undisturbed_one(tmp_path: Path) -> None:
     """Stopped in its third segment, with the file cut short as a kill would, and without the early blocks."""
     models = small_models(tiny=True)
     world = start_world(models, small_image(32, 48), seed=3)

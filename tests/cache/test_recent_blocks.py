@@ -95,7 +95,7 @@ def test_files_that_are_gone_or_cut_off_are_made_again(models: Models, world: Wo
         with CachedRollout(models, world, track, None, recent) as run:
             assert same(list(run), plain(models, world, track))
         assert run.counts.made == made
-        shutil.rmtree(tmp_path / "temp")  # as somebody does who tidies up
+        shutil.rmtree(tmp_path / "temp")  # as a clean-up does
 
 
 def test_a_full_disk_is_told_and_loses_nothing(

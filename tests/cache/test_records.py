@@ -1,4 +1,4 @@
-"""Records of the cache that are forged, swapped or no files: made again and replaced, and met once."""
+"""Records of the cache that are forged, swapped or not files: made again and replaced, and reported once."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ def test_records_that_hold_other_things_are_made_again_once(kinds: tuple[str, ..
 def test_a_forged_record_of_many_gigabytes_is_refused_by_its_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing of what follows is read: more than is looked for, of another shape, or beside it."""
+    """No tensor behind the header is read: too many frames, another dtype or shape, or an extra tensor."""
     world = start_world(small_models(), small_image(), seed=1)
     chosen: list[tuple[str, Any, list[list[Any]]]] = [
         (FRAMES, fits_frames(world, 1), [["frames", "uint8", [1, 2**22, *world.size, 3]]]),

@@ -78,7 +78,7 @@ def seen_by_next(a: World, b: World) -> bool:
 
 
 def wrapped_decoders() -> dict[str, VideoDecoder]:
-    """Each decoder, and each thing that stands in front of one."""
+    """Each decoder, and each wrapper around one."""
     wan, tiny, cpu = small_models().decoder, small_models(tiny=True).decoder, torch.device("cpu")
     assert isinstance(wan, WanVAE)
     return {

@@ -1,4 +1,4 @@
-"""Devices other than NVIDIA's are taken where they have every operation, and left with a sentence where they do not."""
+"""Devices other than NVIDIA's are used where they have every operation; otherwise a sentence says what is missing."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def linears(precision: str, bias: bool = True) -> list[nn.Module]:
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Of each product that is made, how many columns it has."""
+    """How many columns each product has."""
     widths: list[int] = []
     for name in ("linear", "quantised_linear"):
         function = getattr(joined, name)

@@ -224,7 +224,7 @@ def test_plans_for_common_cards() -> None:
 
 
 class TilesOnPaper(TiledDecoder):
-    """Main memory for the meta device: states that lie there take nothing of the card."""
+    """Main memory for the meta device: states that lie there take no memory of the card."""
 
     @staticmethod
     def store(state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -257,7 +257,7 @@ def test_a_full_size_block_stays_inside_its_plan(card: int, tiny: bool) -> None:
         decoder = TilesOnPaper(decoder, plan.tiles) if plan.tiles > 1 else decoder
         with LiveMemory(outside, limit=plan.estimate.total - plan.estimate.weights) as device:
             condition, seen = vae.encode(torch.empty(1, 3, 9, 352, 640))
-            if plan.encode_at_once:  # when the world starts; else in every block
+            if plan.encode_at_once:  # when the world starts; otherwise in every block
                 _, seen = vae.encode(torch.empty(1, 3, 4, 352, 640), seen)
                 del seen
             caches = generator.empty_caches(1, 44, 80, META, half)

@@ -1,4 +1,4 @@
-"""Ways of computing that are only tried: off unless asked for, and then with the same numbers within rounding."""
+"""Ways of computing on trial: off unless asked for, and then with the same numbers within rounding."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_none_is_chosen_unless_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) 
     assert not trial_is_chosen("latents-together")
 
 
-def test_one_that_is_none_is_named() -> None:
+def test_an_unknown_one_is_named() -> None:
     with with_trials("faster"), pytest.raises(BackendError, match="names faster; use some of fp8-by-tensor, "):
         trial_is_chosen("cudnn-benchmark")
 

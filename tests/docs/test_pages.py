@@ -96,7 +96,7 @@ def test_every_page_is_in_the_site_and_in_the_readme() -> None:
 
 
 def test_the_tables_of_versions_are_those_of_the_records() -> None:
-    """python3 script/versions writes all of it, and names tests that are there."""
+    """python3 script/versions writes all of it, and names tests that exist."""
     script = runpy.run_path(str(ROOT / "script" / "versions"))
     page = (ROOT / "docs" / "versions.md").read_text(encoding="utf-8")
     assert page == script["tables"](script["read"](script["RECORDS"]), script["read"](script["HOSTS"]))

@@ -100,12 +100,12 @@ def message(rng: random.Random, token: str) -> str | bytes:
 
 
 def _harmless(text: str) -> str:
-    """Not the message that ends the session, as whoever plays may."""
+    """A message that does not end the session, as a player's may."""
     return text.replace('"stop"', '"halt"')
 
 
 def request(rng: random.Random) -> bytes:
-    """What a port is sent: one or two requests, or what is none."""
+    """What a port is sent: one or two requests, or something else."""
     return b"".join(_request(rng) for _ in range(rng.choice((1, 1, 2))))
 
 
@@ -152,6 +152,6 @@ async def bother(socket: ClientWebSocketResponse, rng: random.Random, token: str
         await socket.ping(b"read")
         while (await socket.receive()).type not in ENDS:
             pass
-    except (ConnectionError, RuntimeError):  # closed for what was said
+    except (ConnectionError, RuntimeError):  # closed for what was sent
         pass
     return sent

@@ -36,7 +36,7 @@ from .damage import damaged
 
 COUNT = int(os.environ.get("FUZZ_INPUTS", "120"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-SECONDS = 1.0  # of a processor, for one
+SECONDS = 1.0  # CPU time for one file
 MEGABYTES = 500
 FILES = Path(__file__).parents[1] / "actions" / "files"
 
@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def guarded(case: Path) -> Iterator[None]:
-    """What is done here ends in a MatrixGameError or not at all, within SECONDS of a processor."""
+    """What runs inside raises a MatrixGameError or nothing, within SECONDS of CPU time."""
     before = time.process_time()
     try:
         yield

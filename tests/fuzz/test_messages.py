@@ -27,7 +27,7 @@ from .messages import bother, request
 
 COUNT = int(os.environ.get("FUZZ_MESSAGES", "300"))
 SEED = int(os.environ.get("FUZZ_SEED", "1"))
-SECONDS = 1.0  # of a processor, for a few messages
+SECONDS = 1.0  # CPU time for a few messages
 MEGABYTES = 500
 ROOT = Path(__file__).parents[2]
 WITHOUT_BRAKES = """
@@ -58,7 +58,7 @@ class Server:
         self._watched = psutil.Process(self.process.pid)
 
     def seconds(self) -> float:
-        """Of a processor, up to here."""
+        """CPU time up to now."""
         times = self._watched.cpu_times()
         return times.user + times.system
 
@@ -83,7 +83,7 @@ async def play(http: aiohttp.ClientSession, server: Server) -> Remote:
     await remote.until("roles", role="controller")
     await remote.say("mode", mode="responsive")
     await remote.say("play")
-    for seq in range(1000, 1100):  # what others asked for may come first, such as a pause
+    for seq in range(1000, 1100):  # others' requests may come first, such as a pause
         await remote.say("in", keys=["a", "w"], seq=seq)
         await remote.say("play")
         if (await remote.until("frames"))["keys"][-1] == ["w", "a"]:
@@ -92,7 +92,7 @@ async def play(http: aiohttp.ClientSession, server: Server) -> Remote:
 
 
 async def ask(server: Server, rng: random.Random) -> None:
-    """Send the port what may be a request, and read what it answers."""
+    """Send the port something like a request, and read its answer."""
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     with contextlib.suppress(ConnectionError):
         writer.write(request(rng))

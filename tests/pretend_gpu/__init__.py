@@ -4,14 +4,14 @@
         ...                      # "cuda", "cuda:1", streams, events, graphs, threads
         assert not gpus.races    # work that nothing puts in order
 
-A device's tensors hold CPU tensors, and the CPU's kernels do every operation at once. Pretended is where tensors lie
+A device's tensors hold CPU tensors, and the CPU's kernels do every operation at once. Pretended are where tensors lie
 and in which order work is done: each stream has a vector clock, which events, waits and blocking copies merge, and each
 piece of memory remembers who wrote and read it last. So values are always those of the right order; what a real device
 could get wrong is reported in words.
 
 Modelled, as CUDA and torch have it:
-- tensors on several devices in one operation raise (but scalars, indices and copies); a number without a device is that
-  of the current device, which each thread has for itself, like its current streams;
+- tensors on several devices in one operation raise (except scalars, indices and copies); a device without a number is
+  the current one, which each thread has for itself, like its current streams;
 - reads and writes that nothing orders: between streams, and between a stream and the host (page-locked memory);
 - memory that is given back while another stream still uses it (`record_stream` is missing);
 - waits of the host: `gpus.waits`, with the line and the thread; `torch.cuda.set_sync_debug_mode` warns of them;
@@ -21,7 +21,7 @@ Modelled, as CUDA and torch have it:
   its one capture stream for all devices;
 - memory: bytes live and reserved for each stream, 32 streams of a priority in turn, OutOfMemoryError beyond `total`,
   what other programs take (`gpus.taken`);
-- devices that are not there (fewer than asked for, or none) or get lost (`gpus.lose`).
+- devices that do not exist (fewer than asked for, or none) or get lost (`gpus.lose`).
 
 Not modelled: speed; the numbers and failures of CUDA's kernels (cuDNN, Triton, flash attention, 8 bits); fragmentation,
 workspaces; parts of one piece of memory used by two streams (reported, though fine); order between the host's threads

@@ -39,7 +39,7 @@ class Machine:
     """`count` devices of `total` bytes each.
 
     races: what was found, in words. waits: how often the host waited. captures: how many graphs hold work. taken:
-    bytes that other programs have, by device. lock: held while an operation is looked at. report: a file that gets a
+    bytes that other programs have, by device. lock: held while an operation is checked. report: a file that gets a
     line for each race and each graph at once, for a process that others end.
     """
 
@@ -83,7 +83,7 @@ class Machine:
                 file.write(f"{kind}: {text}\n")
 
     def lose(self, index: int) -> None:
-        """From now on a device answers to nothing, as after a fault of the driver or the cable."""
+        """From now on a device fails at everything, as after a fault of the driver or the cable."""
         self.lost.add(index)
 
     def check(self, index: int) -> None:
@@ -123,7 +123,7 @@ def machine() -> Machine:
 
 
 def running() -> Machine | None:
-    """The same, or None."""
+    """The machine that is pretended, or None."""
     return _running
 
 

@@ -12,8 +12,8 @@ from .streams import Stream
 class Allocation:
     """A piece of memory: of a device, made on `stream`, or page-locked (stream None).
 
-    written, read: the last to write it, and of each stream the last to read it since. captured: made while capturing,
-    so that it is the graph's own.
+    written, read: the last work that wrote it, and for each stream the last that read it since. captured: made while
+    capturing, so that it is the graph's own.
     """
 
     def __init__(self, nbytes: int, stream: Stream | None) -> None:
@@ -37,7 +37,7 @@ class Allocation:
         stream.live += nbytes
 
     def use(self, stream: Stream, work: Work, write: bool) -> None:
-        """By a piece of a stream's work."""
+        """Use it in a piece of a stream's work."""
         self._is_of(machine())
         for before in self._before(write):
             if not stream.comes_after(before):
@@ -48,7 +48,7 @@ class Allocation:
             self.read[work.stream] = work
 
     def use_on_host(self, write: bool) -> None:
-        """By the host itself, which must have waited for what devices do with it."""
+        """Use it on the host, which must have waited for what devices do with it."""
         gpus = machine()
         self._is_of(gpus)
         for before in self._before(write):
@@ -60,7 +60,7 @@ class Allocation:
             self.machine, self.written, self.read = gpus, None, {}
 
     def _before(self, write: bool) -> tuple[Work, ...]:
-        """What must be over: who reads comes after the last to write, who writes also after all who have read since."""
+        """Work that must be over: a read comes after the last write, a write also after all reads since."""
         written = () if self.written is None else (self.written,)
         return (*written, *self.read.values()) if write and self.read else written
 
@@ -81,7 +81,7 @@ class Allocation:
 
 
 def _make_room(stream: Stream, nbytes: int) -> None:
-    """As the allocator does: from what the stream has, else new, else after all others gave back what they keep."""
+    """As the allocator does: from what the stream keeps, or new, or after all others gave back what they keep."""
     gpus, index = machine(), stream.device.index
     gpus.check(index)
     limit = gpus.total - gpus.taken[index]
@@ -98,7 +98,7 @@ def _make_room(stream: Stream, nbytes: int) -> None:
 
 
 def empty_cache(index: int | None = None) -> None:
-    """What no tensor uses goes back to the device; of one, or of all."""
+    """Give memory that no tensor uses back to the device: of one, or of all."""
     for stream in machine().streams:
         if index is None or stream.device.index == index:
             stream.reserved = stream.live

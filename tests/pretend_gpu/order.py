@@ -1,4 +1,4 @@
-"""Order by vector clocks: of each stream, how many pieces of its work come before a point."""
+"""Order by vector clocks: for each stream, how many pieces of its work come before a point."""
 
 from __future__ import annotations
 

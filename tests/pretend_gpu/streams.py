@@ -115,12 +115,12 @@ class Event:
 
 
 def not_while_capturing(why: str) -> Exception:
-    """CUDA's error for it."""
+    """CUDA's error for what a capture forbids."""
     return torch.AcceleratorError(f"CUDA error: operation not permitted when stream is capturing ({why})")  # type: ignore[attr-defined]
 
 
 def wait(stream: Stream, why: str) -> None:
-    """The host waits until a stream has done its work. A capture fails of it, as in CUDA."""
+    """The host waits until a stream has done its work. That breaks a capture, as in CUDA."""
     machine().check(stream.device.index)
     if stream.graph is not None:
         stream.graph.broken = why
@@ -130,7 +130,7 @@ def wait(stream: Stream, why: str) -> None:
 
 
 def synchronize(device: Any = None) -> None:
-    """The host waits for all streams of a device; one of them that is captured makes it fail, and the capture too."""
+    """The host waits for all streams of a device. Where one is under capture, this fails, and the capture too."""
     index = explicit("cuda" if device is None else device).index
     machine().check(index)
     streams = [stream for stream in machine().streams if stream.device.index == index]
@@ -144,7 +144,7 @@ def synchronize(device: Any = None) -> None:
 
 
 def explicit(device: Any) -> torch.device:
-    """A device with its number, which is that of this thread's current device where none is said."""
+    """A device with its number; one without gets that of this thread's current device."""
     device = torch.device("cuda", device) if isinstance(device, int) else torch.device(device)
     if device.type != "cuda":
         return device

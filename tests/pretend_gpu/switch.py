@@ -29,8 +29,7 @@ def pretend_gpus(
     report: Path | None = None,
 ) -> Iterator[Machine]:
     """Have `count` devices of `total` bytes and of a compute capability within this block, and in all threads that are
-    started in it; a count of 0 is a machine whose CUDA finds no device. report: see Machine. Yields what they are and
-    what was found."""
+    started in it; a count of 0 is a machine whose CUDA finds no device. report: see Machine, which is yielded."""
     if torch.backends.cuda.is_built():
         raise RuntimeError("The pretended GPU stands in for CUDA where torch was built without it; this torch has it.")
     assert running() is None, "a GPU is pretended already"
@@ -57,7 +56,7 @@ def pretend_gpus(
 
 
 def _start_inside(start: Callable[[threading.Thread], None]) -> Callable[[threading.Thread], None]:
-    """Thread.start, so that the thread is where the one is that starts it."""
+    """Thread.start for threads that pretend as the one does that starts them."""
 
     def start_inside(thread: threading.Thread) -> None:
         run = thread.run
@@ -73,7 +72,7 @@ def _start_inside(start: Callable[[threading.Thread], None]) -> Callable[[thread
 
 
 def _forget_devices() -> None:
-    """What the engine found out about devices before, and keeps, was of another machine."""
+    """Clear what the engine has cached about the devices of another machine."""
     for name, module in list(sys.modules.items()):
         if name.startswith("comfyui_matrixgame"):
             for value in list(vars(module).values()):

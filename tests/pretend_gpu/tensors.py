@@ -78,7 +78,7 @@ def is_pinned(tensor: Tensor) -> bool:
 
 
 def pin(tensor: Tensor) -> Tensor:
-    """Say that a CPU tensor's memory is page-locked."""
+    """Mark a CPU tensor's memory as page-locked."""
     tensor.untyped_storage().pinned = Allocation(tensor.nbytes, None)  # type: ignore[attr-defined]
     return tensor
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def counted_calls() -> Iterator[list[None]]:
-    """Holds an item for each call of a Python function within the block."""
+    """Yields a list that gets an item for each call of a Python function within the block."""
     calls: list[None] = []
 
     def tick(_frame: object, event: str, _argument: object) -> None:

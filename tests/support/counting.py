@@ -86,7 +86,7 @@ def _is_view(func: Any) -> bool:
 
 
 class NamedModels(Models):
-    """Models that need no look at their weights, which the meta device does not have."""
+    """Models whose id needs no weights, which the meta device does not have."""
 
     def id(self) -> str:
         return "meta"
@@ -154,7 +154,7 @@ def block_counts(variant: Variant) -> BlockCounts:
 
 
 class StandIn:
-    """In the place of comfyui_matrixgame.compute.kernels: each call counts as one kernel, and computes nothing."""
+    """Stands in for comfyui_matrixgame.compute.kernels: each call counts as one kernel and computes nothing."""
 
     def __init__(self, counts: Counts) -> None:
         self._counts = counts
@@ -168,7 +168,7 @@ class StandIn:
 
 @functools.cache
 def pass_counts_with_kernels(variant: Variant) -> Counts:
-    """What one pass of the published size over a full window asks for where the Triton kernels serve."""
+    """Counts of one pass of the published size over a full window with the Triton kernels."""
     generator = meta_models(variant).generator
     counts = Counts()
     features, timesteps = torch.empty(1, 257, 1280, device=META), torch.zeros(1, dtype=torch.float64)

@@ -1,6 +1,6 @@
-"""Which of the four pairs of frontend (oldest, newest) and renderer a test of the editors takes.
+"""Which of the four pairs of frontend (oldest, newest) and renderer a test of the editors runs in.
 
-$FRONTENDS says how many a long one takes: 1, where `script/test` runs without arguments, 2 without it, or 4.
+$FRONTENDS says in how many a long one runs: 1 (so sets it `script/test` without arguments), 2 (the default) or 4.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ KINDS = ("1", "2", "4")
 
 
 def frontends() -> int:
-    """How many pairs a long test takes; ValueError for what is none of 1, 2 and 4."""
+    """How many pairs a long test runs in. Raises ValueError for anything but 1, 2 and 4."""
     asked = os.environ.get("FRONTENDS") or "2"
     if asked not in KINDS:
         raise ValueError(f"FRONTENDS={asked} is none of {', '.join(KINDS)}.")
@@ -31,7 +31,7 @@ def by_turns(test: str, choices: tuple[Choice, ...]) -> Choice:
 
 
 def is_left_out(test: str, pair: tuple[str, str], long: bool) -> bool:
-    """Whether others stand for a test in this pair: one of a page that takes four at most, two where it is long."""
+    """Whether other pairs cover this one: a long test runs in frontends() pairs, any other in twice as many."""
     count = min(4, frontends() * (1 if long else 2))
     if count == 4:
         return False
@@ -39,7 +39,7 @@ def is_left_out(test: str, pair: tuple[str, str], long: bool) -> bool:
 
 
 def deselect(items: list[pytest.Item], config: pytest.Config, leaves: Callable[[pytest.Item], bool]) -> None:
-    """Take those of pytest's items away of which `leaves` is true, and tell pytest so."""
+    """Remove pytest's items for which `leaves` is true, and tell pytest so."""
     gone = [item for item in items if leaves(item)]
     config.hook.pytest_deselected(items=gone)
     left_out = set(gone)

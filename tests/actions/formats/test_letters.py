@@ -42,7 +42,7 @@ def test_every_encoding_says_the_same(tmp_path: Path, encoding: str) -> None:
     st.sampled_from(ENCODINGS[:6]),
 )
 def test_what_can_be_told_is_told_right(text: str, encoding: str) -> None:
-    text = "frame,w\n" + text  # letters alone, as of Chinese, say nothing of their order of bytes
+    text = "frame,w\n" + text  # letters alone, such as Chinese ones, do not show their byte order
     assert decode(text.encode(encoding)).text.removeprefix("\ufeff") == text.removeprefix("\ufeff")
 
 
@@ -248,7 +248,7 @@ def test_what_is_piped_in_is_read_in_any_encoding(
 
 
 def test_a_text_in_any_place_is_of_the_same_format(tmp_path: Path) -> None:
-    """What a file is, its text is too: in a node, in a job file, piped in."""
+    """The text of a file has the file's format too: in a node, in a job file, piped in."""
     for path in FILES.iterdir():
         if path.suffix in (".txt", ".json"):
             text = decode(path.read_bytes()).text
@@ -267,5 +267,5 @@ def test_a_text_in_any_place_is_of_the_same_format(tmp_path: Path) -> None:
     ],
 )
 def test_frames_whose_digits_are_grouped(text: str, rows: int) -> None:
-    """Row 1,000 was read as row 1."""
+    """Row 1,000 used to be read as row 1."""
     assert len(read_text(text, kind="csv").track) == rows

@@ -1,4 +1,4 @@
-"""Recordings of other programs: recognised by what they hold, read at their own rates; what has no effect is said."""
+"""Recordings of other programs: recognised by content, read at their own rates; what has no effect is reported."""
 
 from __future__ import annotations
 
@@ -337,7 +337,7 @@ def test_a_session_of_biome() -> None:
 def test_a_track_is_the_same_when_it_comes_back_from_a_log_of_biome() -> None:
     for variant in VARIANTS.values():
         for seed in range(3):
-            track = generate.track(random.Random(seed), 50, variant).with_seeds(())  # of which it knows none
+            track = generate.track(random.Random(seed), 50, variant).with_seeds(())  # a log has none
             loaded = read_text(exporters.write_biome(track), variant.name)
             assert (loaded.kind, loaded.track) == ("biome", track)
 
@@ -475,7 +475,7 @@ def test_a_path_in_an_array_of_any_name(tmp_path: Path, walk: tuple[Any, np.ndar
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_damaged_arrays_are_a_sentence(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
-    """1,457 of 4,169 such files were tracebacks."""
+    """Of 4,169 such files, 1,457 used to end in a traceback."""
     whole = bytearray(
         data.draw(st.sampled_from([npy((9, 4), data=bytes(144)), npz(keyboard_cond=npy((9, 4), data=bytes(144)))]))
     )

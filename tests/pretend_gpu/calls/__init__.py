@@ -1,1 +1,1 @@
-"""What torch is asked to do with tensors of a pretended device."""
+"""Calls of torch on tensors of a pretended device."""

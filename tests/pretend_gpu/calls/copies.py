@@ -18,7 +18,7 @@ Launch = Callable[..., Any]
 
 
 def move(name: str, call: dict[str, Any], device: torch.device, launch: Launch) -> Tensor:
-    """Do it, to a device. launch: see operations.launch."""
+    """Do one of MOVES, with `device` as its target. launch: see operations.launch."""
     source = call["src"] if name == "copy_" else call["self"]
     target = call["self"] if name == "copy_" else None
     if target is None and _is_there(name, call, device):

@@ -1,4 +1,4 @@
-"""What torch does in C++ before an operation is dispatched, and what is no operation to it."""
+"""What torch does in C++ before it dispatches an operation, or without one."""
 
 from __future__ import annotations
 

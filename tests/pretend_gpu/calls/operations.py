@@ -31,7 +31,7 @@ UNUSUAL = {"is_pinned", "pin_memory", "_pin_memory", "_has_compatible_shallow_co
 
 
 class Kind(NamedTuple):
-    """An operation: its name, its arguments, those that it writes, whether it can say a device, whether pointwise."""
+    """An operation: its name, its arguments, those that it writes, whether it takes a device, whether pointwise."""
 
     name: str
     arguments: tuple[str, ...]
@@ -60,7 +60,7 @@ def kind_of(func: Any) -> Kind:
 
 
 def dispatch(func: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
-    """Do an operation, of any thread."""
+    """Do an operation of any thread."""
     gpus = running()
     if gpus is None:  # what is left of a machine that is gone
         return func(*for_cpu(args, [], elem_of), **{key: for_cpu(value, [], elem_of) for key, value in kwargs.items()})
@@ -184,7 +184,7 @@ def _check_devices(
 
 
 class Operations(TorchDispatchMode):
-    """Brings every operation here, also those that make tensors of nothing."""
+    """Brings every operation here, also those without an input tensor."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -205,4 +205,4 @@ def _bmm(a: Tensor, b: Tensor, out_dtype: torch.dtype | None = None) -> Tensor:
     return torch.bmm(a, b) if out_dtype is None else torch.bmm(a.to(out_dtype), b.to(out_dtype))
 
 
-ON_CPU = {"_addmm_activation": _addmm_activation, "bmm": _bmm}  # what CPUs do not have, or have otherwise
+ON_CPU = {"_addmm_activation": _addmm_activation, "bmm": _bmm}  # what CPUs lack or do otherwise
