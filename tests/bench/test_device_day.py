@@ -80,7 +80,7 @@ def test_a_step_that_fails_is_named_and_the_rest_goes_on(tmp_path: Path) -> None
     assert "Traceback" not in output.with_suffix(".md").read_text()
 
 
-def test_a_report_of_another_machine_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_report_of_another_machine_is_not_continued(tmp_path: Path) -> None:
     day = bench("device_day")
     args = day.options(["--dry-run", "--device", "cpu", "-o", str(tmp_path / "day")])
     report = day.read(args)

@@ -42,7 +42,7 @@ def on_both(work: Callable[[torch.device], T], together: bool = False) -> tuple[
 
 @contextmanager
 def without_graphs() -> Iterator[None]:
-    """Passes are called one by one in here."""
+    """Inside, passes are called one by one."""
     with mock.patch.dict(os.environ, {"MATRIXGAME_GRAPHS": "0"}):
         yield
 
@@ -88,7 +88,7 @@ def at_home(block: Block) -> Block:
 
 @functools.cache
 def reference() -> list[Block]:
-    """What cuda:0 makes alone, call by call. To be asked for on a pretended device."""
+    """What cuda:0 makes alone, call by call. Call it on a pretended device."""
     with without_graphs():
         return blocks_of(small_on(CUDA[0]))
 

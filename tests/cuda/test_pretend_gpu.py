@@ -23,7 +23,7 @@ def races_of(gpus: Machine) -> list[str]:
 
 
 def in_a_thread(work: Callable[[], object]) -> list[BaseException]:
-    """What it raised."""
+    """The errors that `work` raised in a new thread."""
     raised: list[BaseException] = []
 
     def run() -> None:

@@ -1,5 +1,4 @@
-"""On a CUDA device, a real one where there is one and else a pretended one: golden numbers, no waits, and memory that
-stays."""
+"""On a CUDA device, real or otherwise pretended: golden numbers, no waits, and memory that stays."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Played(NamedTuple):
         return Played(self.frames[index], self.keyboard[index], self.mouse[index])
 
     def late(self, frames: int) -> Played:
-        """The picture comes so many frames later after its inputs."""
+        """The same, but the pictures come this many frames later."""
         index = (np.arange(len(self.frames)) + frames).clip(0, len(self.frames) - 1)
         return self._replace(keyboard=self.keyboard[index], mouse=self.mouse[index])
 

@@ -32,7 +32,7 @@ def seen(seed: int) -> Seen:
 
 
 def checked(root: Path, seeds: tuple[int, ...] = ()) -> Report:
-    """seeds: of the films, where they are those of `played`."""
+    """seeds: those of the films, where `played` made them."""
     dataset = find_dataset(root)
     known = [seen(seed) for seed in seeds] or [None] * len(dataset.clips)
     checks = [
@@ -189,7 +189,7 @@ def test_what_is_no_text_or_table_is_said_and_never_waited_for(
 
 
 @pytest.mark.parametrize("name", ["merge.txt", "videos2caption.json"])
-def test_a_list_that_is_none_is_said(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_list_is_reported(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "videos2caption.json").write_text("[]")
     (tmp_path / name).write_bytes(b"[" * 100_000 if name.endswith("json") else b"\x00\x01\x02\xff" * 100)
     assert main(["dataset", "check", str(tmp_path)]) == 1

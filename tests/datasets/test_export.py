@@ -1,6 +1,6 @@
 """Exports, read back: by what their layouts say, and by our own readers where they are layouts that we read.
 
-With `FASTVIDEO_PATH` and `FORGEWM_PATH`, checkouts of those projects, their own schema and reader are asked too.
+With `FASTVIDEO_PATH` and `FORGEWM_PATH`, checkouts of those projects, their own schema and reader check them too.
 """
 
 from __future__ import annotations

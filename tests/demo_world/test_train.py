@@ -566,7 +566,7 @@ def test_an_export_may_lie_between_the_teacher_and_the_student(trained, tmp_path
         export_model(trained, tmp_path / "never", share=1.5)
 
 
-def test_an_exported_model_is_gone_on_from(trained, tmp_path):
+def test_training_continues_from_an_exported_model(trained, tmp_path):
     export_model(trained, tmp_path / "model", clips=2)
     begin = ["--begin-with", str(tmp_path / "model")]
     main(["latents", "student", "--out", str(tmp_path / "run"), "--steps", "1", *begin, *SMALL])

@@ -1,5 +1,5 @@
 """The archive that the registry's tool makes of this repository (`comfy node pack`, comfy-cli 1.23): the files that git
-knows, less what `.comfyignore` names."""
+knows, minus what `.comfyignore` names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write_archive(target: Path, pack: Path = PACK) -> None:
 
 
 def install(custom_nodes: Path, name: str = "matrixgame") -> Path:
-    """Install the archive as ComfyUI's manager does: unpacked into a folder of its own. The folder."""
+    """Install the archive as ComfyUI's manager does, unpacked into a folder of its own; returns that folder."""
     archive, folder = custom_nodes.parent / f"{name}.zip", custom_nodes / name
     write_archive(archive)
     with zipfile.ZipFile(archive) as packed:

@@ -19,7 +19,7 @@ from .worlds import add_models, add_video, add_world
 def cached(
     walk: list[str], project: str, prefix: str = "cached", seed: int = 0, world: tuple[Graph, Link] | None = None
 ) -> tuple[Graph, Link]:
-    """Roll Out with a cache; world: a graph and its world, else one of the small models."""
+    """Roll Out with a cache. world: a graph and its world; by default one of the small models."""
     graph = Graph() if world is None else world[0]
     start = add_world(graph, *add_models(graph), seed=seed) if world is None else world[1]
     cache = graph.add("MatrixGameWorldCache", name=project, mode="automatic", limit_gb=1.0, memory_gb=0.1)

@@ -65,7 +65,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def host(base: Path) -> Iterator[Host]:
-    """With the frontend that the host asks for, the oldest one that it takes, and this checkout as its pack."""
+    """A host with the oldest frontend that it accepts, the one it asks for, and this checkout as its pack."""
     running = Host(base, forked=False)
     yield running
     running.stop()
@@ -73,7 +73,7 @@ def host(base: Path) -> Iterator[Host]:
 
 @pytest.fixture(scope="session")
 def newest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """With the newest frontend there is, and the pack as the registry installs it."""
+    """A host with the newest frontend, and the pack as the registry installs it."""
     frontend = frontend_path()
     skip_or_fail(None if frontend else "comfyui-frontend-package is not installed; set COMFYUI_FRONTEND to its folder.")
     pytest.importorskip("pathspec", reason="pathspec is not installed")

@@ -31,7 +31,7 @@ PACKAGES = (
 
 
 def child(order: dict[str, Any]) -> int:
-    """Be the process that an order describes; its exit status."""
+    """Be the process that an order describes; returns its exit status."""
     os.environ.clear()
     os.environ.update(order["environment"])
     os.chdir(order["cwd"])
@@ -69,7 +69,7 @@ def note_ends(folder: Path) -> None:
 
 
 def serve(folder: Path) -> None:
-    """Until there are no more lines."""
+    """Start processes until there are no more lines."""
     sys.path.pop(0)  # this folder; its modules have names of core's
     launch.install_stand_ins()
     for name in PACKAGES:

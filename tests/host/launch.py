@@ -2,12 +2,12 @@
 
     python tests/host/launch.py --cpu --port 8188 ...
 
-ComfyUI is that of $COMFYUI_PATH, else ~/ComfyUI. On a machine with a CPU build of torch there are no fitting
+ComfyUI is the one in $COMFYUI_PATH, by default ~/ComfyUI. On a machine with a CPU build of torch there are no fitting
 wheels of torchvision and torchaudio; core imports both, but only nodes that no test here uses call them, so an
 import of either gives empty stand-ins. What is really installed is left alone.
 
-Where $PRETEND_GPUS says how many, it runs on so many pretended GPUs (tests/pretend_gpu); the file $PRETEND_REPORT gets
-a line for each race and each recorded graph.
+With $PRETEND_GPUS=N it runs on N pretended GPUs (tests/pretend_gpu); the file $PRETEND_REPORT gets a line for each race
+and each recorded graph.
 """
 
 from __future__ import annotations
@@ -67,7 +67,8 @@ def comfyui_path() -> Path:
 
 
 def let_transformers_look(names: tuple[str, ...]) -> None:
-    """transformers works without these packages if it knows; it asks once, so it must ask before there are any."""
+    """transformers works without these packages if it knows that they are missing; it asks once, so it must ask before
+    the stand-ins exist."""
     try:
         from transformers.utils import import_utils
     except ImportError:

@@ -56,7 +56,7 @@ async def play(host: Host, token: str, blocks: int, end: Callable[[Any], Any], k
 
 
 async def play_on(socket: Any, blocks: int, end: Callable[[Any], Any], key: str = "w") -> Any:
-    """The same, of one who is there already."""
+    """The same for a player who has joined already."""
     await socket.send_json({"type": "in", "keys": [key], "stick": [0, 0.1], "seq": 1})
     await socket.send_json({"type": "play"})
     async for message in socket:
@@ -69,7 +69,7 @@ async def play_on(socket: Any, blocks: int, end: Callable[[Any], Any], key: str 
 
 
 async def take(socket: Any, batch: bytes) -> dict[str, Any]:
-    """What a batch of frames says about them. It is acknowledged: no block is made for one who leaves frames lying."""
+    """Acknowledge a batch of frames, without which no further block is made; returns what it says about them."""
     (size,) = struct.unpack_from("<I", batch)
     head = json.loads(batch[4 : 4 + size])
     await socket.send_json({"type": "ack", "batch": head["batch"]})
@@ -98,7 +98,7 @@ async def back_and_on(host: Host, token: str) -> None:
 
 
 async def said(socket: Any, kind: str, **wanted: Any) -> dict[str, Any]:
-    """The next message of this kind and content; frames that come before it are taken."""
+    """The next message of this kind and content; frames that come before it are acknowledged."""
     async for message in socket:
         if message.type == aiohttp.WSMsgType.BINARY:
             await take(socket, message.data)

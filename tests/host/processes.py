@@ -22,7 +22,7 @@ SERVER = Path(__file__).with_name("forks.py")
 
 
 def host_python(root: Path) -> Path | None:
-    """The interpreter ComfyUI runs with: $COMFYUI_PYTHON, else its own environment; None where there is none."""
+    """The interpreter ComfyUI runs with: $COMFYUI_PYTHON, or that of its own environment; None where there is none."""
     if named := os.environ.get("COMFYUI_PYTHON"):
         return Path(named)
     places = [root / ".venv", root / "venv", root.parent / "python_embeded"]

@@ -118,7 +118,7 @@ class Host:
         if not self.gpus and not any(option.startswith("--cuda-device") for option in options):
             arguments.append("--cpu")
         if not any(option.startswith("--cache") for option in options):
-            arguments += ["--cache-ram", "0"]  # else it forgets results whenever others leave a tenth of the memory
+            arguments += ["--cache-ram", "0"]  # or it forgets results whenever others leave a tenth of the memory
         environment = {}
         if self.gpus:  # Triton's kernels are for real ones
             environment = {GPUS: str(self.gpus), REPORT: str(self.gpu_report), "MATRIXGAME_TRITON": "0"}
@@ -148,7 +148,7 @@ class Host:
         return re.sub(r"\x1b\[[0-9;]*m", "", self.log_path.read_text(errors="replace"))
 
     def get(self, path: str) -> Any:
-        """GET `path`: JSON where it is JSON, else bytes."""
+        """GET `path`: JSON where it is JSON, otherwise bytes."""
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:
             body = answer.read()
             return json.loads(body) if "json" in answer.headers.get("Content-Type", "") else body
@@ -177,8 +177,8 @@ class Host:
             return thread.submit(asyncio.run, listening).result()
 
     def free(self) -> None:
-        """What ComfyUI's button for it does, done when this returns: the host looks at the wish when a run ends, before
-        it begins the next."""
+        """Do what ComfyUI's button for it does, and wait: the host frees memory when a run ends, before it begins the
+        next."""
         self.post("/free", {"unload_models": True, "free_memory": True})
         for text in ("a run", "the next"):
             source = {"class_type": "PrimitiveString", "inputs": {"value": text}}

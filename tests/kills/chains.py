@@ -84,7 +84,7 @@ def forks() -> Iterator[Forks]:
 
 
 def digest(folder: Path, *patterns: str) -> dict[str, str]:
-    """Of every file that a pattern names."""
+    """Digests of all files that match the patterns."""
     files = sorted(path for pattern in patterns for path in folder.glob(pattern))
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
@@ -92,7 +92,7 @@ def digest(folder: Path, *patterns: str) -> dict[str, str]:
 def chains(
     run: Forks, commands: Callable[[Path], list[str]], result: Callable[[Path], dict], folder: Path, kills: int
 ) -> str:
-    """Stop a command at random moments, again and again until it is done; every chain must end as one in peace."""
+    """Stop a command at random moments, again and again until it is done; it must end as an undisturbed one does."""
     chance, done, began = random.Random(SEED), 0, time.monotonic()
     folder.mkdir(exist_ok=True)
     calm, log = folder / "calm", folder / "log"

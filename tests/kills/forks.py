@@ -63,7 +63,7 @@ def print_frames(take: str, blocks: int) -> int:
 
 
 def serve() -> None:
-    """Until there are no more lines."""
+    """Run commands until there are no more lines."""
     torch.set_num_threads(1)
     for line in sys.stdin:
         order = json.loads(line)

@@ -94,7 +94,7 @@ def test_a_killed_host_goes_on(tmp_path: Path) -> None:
 
 
 def undisturbed(here: Hosts) -> dict[str, bytes]:
-    """What a rollout in peace stores."""
+    """What an undisturbed rollout stores."""
     graph, rolled = cached(WALK, "calm")
     here.run(graph, rolled.node)
     return finished(BlockCache(here.cache, "calm"))

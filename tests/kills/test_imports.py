@@ -74,7 +74,7 @@ print(json.dumps([number, module.done, hasattr(module, "broken"), after == befor
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
 def test_a_library_does_not_swallow_a_signal(name: str, tmp_path: Path) -> None:
-    """As many do whose parts may be missing; whoever goes on after the import waits in vain, but for a moment."""
+    """Many libraries catch everything around an import that may fail. Afterwards the program still stops, at once."""
     module = f"swallows_{name.lower()}"
     (tmp_path / f"{module}.py").write_text(SWALLOWS.format(name=name, module=module))
     (tmp_path / f"{module}_inner.py").write_text("import importlib; importlib.import_module('colorsys')")

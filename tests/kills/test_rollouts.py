@@ -90,7 +90,7 @@ def test_batches_go_on(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_told_to_end(weights: Path, tmp_path: Path) -> None:
-    """SIGTERM and SIGHUP, as of a scheduler and a logout, are Ctrl-C: film and world are there, the status says it."""
+    """SIGTERM and SIGHUP, as at a logout, act like Ctrl-C: film and world are there, and the status says it."""
     for number, status in ((signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)):
         out = tmp_path / str(int(number))
         out.mkdir()

@@ -124,7 +124,7 @@ sys.exit(main(["doctor"]))
 
 
 def test_a_torch_that_cannot_be_imported_is_told() -> None:
-    """Which is when people need the report most."""
+    """That is when people need the report most."""
     done = subprocess.run([sys.executable, "-c", NO_TORCH], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     said = sections(done.stdout)

@@ -1,4 +1,4 @@
-"""Pictures and clips that something happened to."""
+"""Damaged pictures and clips."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 
 def mutated(data: bytes, chance: random.Random) -> bytes:
-    """A file that something happened to: bits, bytes, ends, pieces twice or away, numbers at their limits."""
+    """A damaged file: bits, bytes, ends, pieces repeated or missing, numbers at their limits."""
     changed = bytearray(data)
     for _ in range(chance.choice((1, 1, 2, 8, 40))):
         at = chance.randrange(len(changed) or 1)

@@ -1,5 +1,5 @@
-"""Arguments of the terminal as people write them: paths from home, pasted signs, numbers out of range, and what has no
-effect beside what."""
+"""Arguments of the terminal as people write them: paths from home, pasted signs, numbers out of range, and options that
+have no effect beside others."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_a_size_that_was_pasted() -> None:
         (["render", "\u2013\u2013blocks", "1"], "write --blocks"),
     ],
 )
-def test_arguments_that_are_none(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments(arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert says in capsys.readouterr().err
 

@@ -279,7 +279,7 @@ def seeds(folder: Path) -> list[tuple[str, bytes]]:
 
 
 def test_mutated_clips(tmp_path: Path) -> None:
-    """No fault but a sentence, no second of processor time, nothing written."""
+    """Every fault is a sentence, each takes less than a second of CPU time, and nothing is written."""
     source = tmp_path / "seeds"
     source.mkdir()
     kinds, chance, worst, refused = seeds(source), random.Random(int(os.environ.get("MEDIA_SEED", "1"))), 0.0, 0

@@ -1,4 +1,4 @@
-"""Films that are no plain ones: of a high dynamic range, interlaced, cut short."""
+"""Films that are not plain: of a high dynamic range, interlaced, cut short."""
 
 from __future__ import annotations
 

@@ -277,7 +277,7 @@ def seeds() -> list[tuple[str, bytes]]:
 
 
 def test_mutated_pictures(tmp_path: Path) -> None:
-    """No fault but ImageError, no second of processor time, nothing written."""
+    """Every fault is an ImageError, each takes less than a second of CPU time, and nothing is written."""
     chance, kinds, worst, refused = random.Random(int(os.environ.get("MEDIA_SEED", "1"))), seeds(), 0.0, 0
     for index in range(MUTATIONS):
         name, data = kinds[index % len(kinds)]

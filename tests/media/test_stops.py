@@ -1,4 +1,4 @@
-"""Films that are gone on with are the files of one go. Kills are in tests/kills."""
+"""Resumed films are the same files as those made in one go. Kills are in tests/kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from comfyui_matrixgame.media.video import VideoWriter
 
 
 @pytest.mark.parametrize("kept", [12, 24, 36])
-def test_a_film_that_is_gone_on_with_is_the_same_file(kept: int, tmp_path: Path) -> None:
+def test_a_resumed_film_is_the_same_file(kept: int, tmp_path: Path) -> None:
     pictures = np.random.default_rng(1).integers(0, 200, (36, 32, 64, 3), dtype=np.uint8)
 
     def write(path: Path, first: int, last: int, close: bool = True) -> None:

@@ -100,7 +100,7 @@ def each_layer_bypassed_is_merged(network: nn.Module, numbers: Callable[[], Tens
         merged = numbers()
         bypass.weight.data.copy_(saved)
         effect = (merged - plain).norm()
-        assert effect > 1e-4 * plain.norm(), name  # else nothing is tested
+        assert effect > 1e-4 * plain.norm(), name  # otherwise nothing is tested
         assert (bypassed - merged).norm() < 1e-2 * effect, name
 
 

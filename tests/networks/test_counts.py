@@ -30,7 +30,7 @@ SMALL_UPLOADS = 14_000  # bytes of all but the noise
 BLOCK_OF_LATENTS = LATENT_CHANNELS, LATENTS_PER_BLOCK, *LATENT
 
 # Floating-point operations of a block at 352x640, derived layer by layer from the published configurations: linears,
-# attention over a full window, convolutions; 2 for each multiplication with addition. Of the decoders less than the
+# attention over a full window, convolutions; 2 for each multiplication with addition. The decoders need less than their
 # files ask for: where a convolution follows a doubling, 16 products of 36 (vae/doubling.py), and in the tiny decoder a
 # quarter of what stands before the doubling now.
 TRANSFORMER_FLOPS = {"universal": 40.5317e12, "gta_drive": 37.1034e12, "templerun": 47.7433e12}

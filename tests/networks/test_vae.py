@@ -18,7 +18,7 @@ TOLERANCE = 1e-4
 
 @pytest.fixture(autouse=True, params=[False, True], ids=["rendering", "training"])
 def gradients(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Without gradients a CPU takes a few large frames at a time and writes over memories of its own."""
+    """Without gradients a CPU takes a few large frames at a time and reuses buffers of its own."""
     with torch.set_grad_enabled(request.param):
         yield
 

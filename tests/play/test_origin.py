@@ -1,4 +1,4 @@
-"""Who may reach the player: pages of this server by any name that a proxy gives it, and nobody's else."""
+"""Who may reach the player: pages of this server by any name that a proxy gives it, and no others."""
 
 from __future__ import annotations
 

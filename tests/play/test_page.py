@@ -21,7 +21,7 @@ DENY = """for (const name of ['localStorage', 'sessionStorage']) Object.definePr
 
 
 class SlowPattern(TestPattern):
-    """Makes a block only when it is let."""
+    """Makes a block only when it is allowed to."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -43,7 +43,7 @@ WATCH = """() => {
 
 
 class Stepped(TestPattern):
-    """Makes a block when it is told to, of a player who held what they hold by then."""
+    """Makes a block only when it is told to; its player then holds what they will hold in it."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

@@ -64,7 +64,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 @pytest.mark.usefixtures("sets")
-def test_what_other_sets_found_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_figures_of_other_sets_are_not_reused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Kept(tmp_path / "out.part").put((0, "tuned"), counted(3))
     monkeypatch.setattr(calibration, "SETS", (*TWO, Set("three", 80, 48, 1)))
     assert Kept(tmp_path / "out.part").found == {}

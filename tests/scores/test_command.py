@@ -221,7 +221,7 @@ def test_the_templates_films_come_back(variant: str, tmp_path: Path, capsys: pyt
         assert {task.labels["script"] for task in read_job_file(path).jobs()} >= {"w_s", "left_right", "up_down"}
 
 
-def test_a_source_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_source(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", str(tmp_path)]) == 1
     assert main(["score", str(tmp_path / "missing.mp4")]) == 1
     assert main(["score"]) == 1

@@ -1,4 +1,4 @@
-"""Clips with measured poses: what their cameras did, and what the estimator tells of them."""
+"""Clips with measured poses: what their cameras did, and what the estimator finds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ STEP = 0.02  # radians a frame
 
 
 def poses(yaw: float = 0, pitch: float = 0, ahead: float = 0, right: float = 0) -> NDArray[np.float64]:
-    """A camera that turns and goes by so much a frame, [33, 3, 4]."""
+    """Poses [33, 3, 4] of a camera that turns and goes by this much a frame."""
     made, place = [], np.zeros(3)
     for t in range(COUNT):
         (sy, cy), (sp, cp) = ((math.sin(a * t), math.cos(a * t)) for a in (yaw, pitch))
@@ -62,7 +62,7 @@ def test_the_estimator_is_held_against_it(down: int, tmp_path: Path) -> None:
     assert (report["axes"]["pitch"]["percent"], report["axes"]["pitch"]["blocks"]) == (100, 6)
 
 
-def test_clips_that_are_none(tmp_path: Path) -> None:
+def test_invalid_clips(tmp_path: Path) -> None:
     with pytest.raises(MatrixGameError, match=r"no poses\.txt"):
         of_footage([tmp_path])
     folder = clip(tmp_path / "clip", poses(), 0)

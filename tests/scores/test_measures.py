@@ -100,8 +100,8 @@ def test_the_estimators_own_error_is_known() -> None:
 
 
 def test_signs_are_right_on_the_games_own_films() -> None:
-    """As `bench/scores.py calibrate` measured them, inputs one at a time, at each size; and with all sets together, of
-    the half that nothing was chosen by."""
+    """As `bench/scores.py calibrate` measured them: inputs one at a time, at each size; and all sets together, on the
+    held-out half."""
     report = json.loads((RESULTS / "scores-estimator-2026-12-01.json").read_text(encoding="utf-8"))
     assert report["version"] == protocol.VERSION
     for axis, least in zip(AXES, LEAST_RIGHT, strict=True):
@@ -113,7 +113,7 @@ def test_signs_are_right_on_the_games_own_films() -> None:
 
 
 def test_lag_is_exact_on_the_games_own_films() -> None:
-    """Of ten-second clips that are early or late by up to three frames."""
+    """In ten-second clips that are early or late by up to three frames."""
     lag = json.loads((RESULTS / "scores-estimator-2026-12-01.json").read_text(encoding="utf-8"))["lag"]
     assert lag["clips"] >= 80
     assert lag["exact"] >= 0.95 * lag["clips"]

@@ -510,7 +510,7 @@ def test_the_program_starts_without_torch() -> None:
 
 
 def test_small_networks_compute_on_one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several threads would wait for each other; who sets OMP_NUM_THREADS, or has large networks, has the last word."""
+    """Several threads would wait for each other; a user who sets OMP_NUM_THREADS, or has large networks, keeps them."""
     asked: list[int] = []
     monkeypatch.setattr(torch, "set_num_threads", asked.append)
     monkeypatch.setenv("OMP_NUM_THREADS", "2")

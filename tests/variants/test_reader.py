@@ -68,7 +68,7 @@ def test_little_is_needed() -> None:
 
 
 def change(*path: Any, to: Any = None) -> Callable[[dict[str, Any]], None]:
-    """What sets one field of a description, or with None takes it out."""
+    """A function that sets one field of a description or, with None, removes it."""
 
     def apply(data: Any) -> None:
         for name in path[:-1]:

@@ -16,13 +16,13 @@ RENDERERS = ("legacy", "nodes2")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where long tests take one pair of frontend and renderer, these take one renderer by turns."""
+    """Where long tests run in one pair of frontend and renderer, these run in one renderer by turns."""
     if frontends() == 1:
         deselect(items, config, is_for_the_other)
 
 
 def is_for_the_other(item: pytest.Item) -> bool:
-    """Whether a test of this folder is for the renderer that it does not take."""
+    """Whether a test of this folder is for the renderer whose turn it is not."""
     if Path(__file__).parent not in item.path.parents or not hasattr(item, "callspec"):
         return False
     return item.callspec.params.get("renderer") not in (None, by_turns(item.nodeid, RENDERERS))

@@ -1,4 +1,4 @@
-"""World Cache's list: what is asked and clicked in it outlasts that it is read anew, as at the end of every run."""
+"""World Cache's list: what is asked and clicked in it outlasts a refresh, which the end of every run brings."""
 
 from __future__ import annotations
 

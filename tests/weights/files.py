@@ -79,7 +79,7 @@ def gguf(tensors: Mapping[str, Tensor], packed: Mapping[str, bytes] | None = Non
 
 
 class Runs:
-    """Would write a file if it were ever built."""
+    """Would write a file if it were ever unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -132,7 +132,7 @@ HEAD = b"GGUF" + struct.pack("<I", 3)
     ],
     ids=range(14),
 )  # fmt: skip
-def test_heads_that_are_none(data: bytes, tmp_path: Path) -> None:
+def test_invalid_headers(data: bytes, tmp_path: Path) -> None:
     (tmp_path / "x.gguf").write_bytes(data)
     with pytest.raises(CheckpointError, match=r"x\.gguf is damaged"):
         inspect_file(tmp_path / "x.gguf")

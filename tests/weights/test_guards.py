@@ -29,7 +29,7 @@ from .files import Runs, empty, generator_tensors, raw_safetensors, save
 
 
 def inspected(path: str | Path) -> None:
-    """Look at a file, which something is wrong with."""
+    """Inspect a file that something is wrong with."""
     report = inspect_file(path)
     if not report.whole:
         raise CheckpointError(f"{report.path.name}: {report.title}, {report.problems()}")
@@ -40,8 +40,8 @@ LOADERS = (inspected, load_generator, load_vae, load_decoder, load_vision)
 
 @contextmanager
 def cheap() -> Iterator[None]:
-    """Under a second of processor time, and under 500 MB more than before. What other tests have left in memory is not
-    gone through meanwhile."""
+    """Under a second of processor time, and under 500 MB more than before. Garbage of other tests is not collected
+    meanwhile."""
     gc.disable()
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     try:
@@ -169,7 +169,7 @@ def test_names_and_shapes_that_fit_nothing(header: dict[str, Any], tmp_path: Pat
         b"\xff\xfe{}",
     ],
 )  # fmt: skip
-def test_headers_that_are_none(header: bytes, tmp_path: Path) -> None:
+def test_invalid_headers(header: bytes, tmp_path: Path) -> None:
     refused(raw_safetensors(tmp_path / "x.safetensors", header, bytes(8)), "damaged|not a file this program knows")
 
 

@@ -145,7 +145,7 @@ def test_steps_come_from_the_metadata_or_from_beside(tmp_path: Path, caplog: pyt
         ("{", "is no JSON"),
     ],
 )  # fmt: skip
-def test_a_description_that_is_none_is_said(text: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_description_is_reported(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(VariantError, match=f"the metadata of mine.safetensors.*{message}"):
         opened(tmp_path / "mine.safetensors", wrong(), matrixgame=text)
 

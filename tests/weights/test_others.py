@@ -1,4 +1,4 @@
-"""What other programs write: read where the tensors are those of a generator, else named for what it is."""
+"""What other programs write: read where the tensors are those of a generator, otherwise named for what it is."""
 
 from __future__ import annotations
 
@@ -349,7 +349,7 @@ def test_parts_that_are_missing_or_not_parts(tmp_path: Path) -> None:
         ('{"weight_map": {"a": "x.safetensors"}}', "1 is missing"),
     ],
 )
-def test_an_index_that_is_none(about: str, says: str, tmp_path: Path) -> None:
+def test_an_invalid_index(about: str, says: str, tmp_path: Path) -> None:
     index = tmp_path / "model.safetensors.index.json"
     index.write_text(about)
     with pytest.raises(CheckpointError, match=says):

@@ -57,7 +57,7 @@ def mutated(
 
 
 def flipped(rng: random.Random, data: bytes) -> bytes:
-    """Bits of the file turned over, or its end cut off."""
+    """Bits of the file flipped, or its end cut off."""
     if rng.random() < 0.2:
         return data[: rng.randrange(len(data))]
     for _ in range(rng.choice((1, 1, 4))):

@@ -38,7 +38,7 @@ from ..support.networks import (
 
 
 class Recorder(Generator):
-    """A generator that keeps what every pass answered."""
+    """A generator that keeps the output of every pass."""
 
     def forward(self, *args: Any, **kwargs: Any) -> Tensor:
         flow = super().forward(*args, **kwargs)

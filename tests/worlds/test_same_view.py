@@ -36,7 +36,7 @@ def models(request: pytest.FixtureRequest) -> Models:
 
 @pytest.fixture
 def at_times(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What random weights make is alike by 0.33 to 0.72: what counts as the same view is moved between."""
+    """Blocks of random weights are alike by 0.33 to 0.72, so the threshold of the same view is moved between."""
     monkeypatch.setattr(views, "ALIKE", AT_TIMES)
 
 

@@ -118,7 +118,7 @@ BIG = "9" * 5000
 
 
 @pytest.mark.parametrize(("field", "value"), FIELDS, ids=lambda value: str(value)[:20])
-def test_fields_that_are_none(field: str, value: Any, path: Path) -> None:
+def test_invalid_fields(field: str, value: Any, path: Path) -> None:
     about, tensors = parts(path)
     write_old(path, about | {field: value}, tensors)
     refused(path, "damaged")

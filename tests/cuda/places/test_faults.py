@@ -122,7 +122,7 @@ def test_numbers_that_run_over_in_float16_are_said(gpus: Any) -> None:
 
 
 class CompilationError(Exception):
-    """As Triton's, which is of its own."""
+    """Like Triton's own."""
 
     __module__ = "triton.compiler.errors"
 
@@ -131,7 +131,7 @@ class CompilationError(Exception):
 def test_a_broken_triton_is_done_without(
     gpus: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, fault: str
 ) -> None:
-    """Whether it cannot be imported or fails at its first launch: the frames of torch's own operations, said once."""
+    """If it cannot be imported or fails at its first launch, torch's operations make the frames, which is said once."""
     cuda = torch.device("cuda", 0)
     small = small_on("cuda:0")
     plain = [block.frames.clone() for block in rollout(small, begin(small), track_of(small, 1), 1)]

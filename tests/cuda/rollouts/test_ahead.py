@@ -32,7 +32,7 @@ FRAMES = 3  # latent frames of a block
 
 @contextmanager
 def nothing_ahead() -> Iterator[None]:
-    """Blocks are begun when they are asked for."""
+    """Inside, a block is begun only when it is asked for."""
     with mock.patch.object(Rollout, "_begin"):
         yield
 

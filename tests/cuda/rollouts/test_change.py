@@ -1,4 +1,4 @@
-"""A change of a world's last frames on a device: from a world in main memory, to the very frames of a rollout there."""
+"""A change of a world's last frames on a device, from a world in main memory, gives the frames of a rollout there."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_worlds_on_the_way_that_were_let_go_are_made_again(gpus: Machine) -> Non
 
 
 @pytest.mark.parametrize("device", CUDA, ids=str)
-def test_a_changed_picture_is_gone_on_from_and_made_again(two_gpus: Machine, device: torch.device) -> None:
+def test_a_session_continues_from_a_changed_picture_and_makes_it_again(two_gpus: Machine, device: torch.device) -> None:
     models = small_on(device, tiny=True)
     start = begin(models)
     played = PlayedWorld(models, start.to("cpu"), world_bytes=0, see=lambda _: start.features + 1)

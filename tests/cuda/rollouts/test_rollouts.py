@@ -84,7 +84,7 @@ def test_resumed_from_a_file_on_another_device(two_gpus: Machine, tmp_path: Path
         assert torch.equal(tensor.cpu(), theirs[name])
 
 
-def test_stopped_in_a_block_and_gone_on(gpus: Machine) -> None:
+def test_stopped_in_a_block_and_resumed(gpus: Machine) -> None:
     """Before each pass in turn: what was made before stays, and the block is made again."""
     models = small_on(CUDA[0])
 

@@ -81,7 +81,7 @@ class VBar:
         return sum(page.pins for page in self.pages.values())
 
     def prioritize(self, *_: Any) -> None:
-        """Of no meaning here."""
+        """Do nothing: it has no meaning here."""
 
 
 class HostBuffer:
@@ -93,7 +93,7 @@ class HostBuffer:
         pass
 
     def truncate(self, *_: Any, **__: Any) -> None:
-        """It is empty."""
+        """Do nothing: it is empty."""
 
 
 def memory_of(allocation: tuple[VBar, int, int], device: torch.device) -> Tensor:
@@ -103,7 +103,7 @@ def memory_of(allocation: tuple[VBar, int, int], device: torch.device) -> Tensor
 
 
 def turn_on() -> None:
-    """What core's main.py does at its start where the library works; in the process of core's, before any model."""
+    """What core's main.py does at its start where the library works; call it in core's process, before any model."""
     import comfy.memory_management
     import comfy.model_patcher
     import comfy_aimdo.host_buffer

@@ -91,8 +91,8 @@ def frames_from(models: Models, world: Any, script: str) -> np.ndarray:
 def test_a_world_goes_on_in_the_terminal_on_a_cpu_and_back(
     gpu_host: Host, gpus: Machine, base: Path, tmp_path: Path, dtype: str
 ) -> None:
-    """Frames of each part are those that the engine makes there from the same file. dtype: of the weights, as both
-    programs are asked for it."""
+    """Frames of each part are those that the engine makes there from the same file. dtype: of the weights, in both
+    programs."""
     graph = Graph()
     models = add_models(graph, dtype=dtype)
     first = add_rollout(graph, add_world(graph, *models, seed=9), WALK[0])

@@ -147,8 +147,8 @@ for kept, most in (("float32", 1e-5), ("bfloat16", 0.1)):
 
 
 def test_a_lora_is_merged_as_core_merges_it(base: Path, loras: Path) -> None:
-    """Apart by a share of what the LoRA changes: in float32 by 1e-5; in bfloat16, where core rounds by chance and the
-    terminal to what is nearest, by a tenth."""
+    """They differ by a share of what the LoRA changes: in float32 by 1e-5; in bfloat16, where core rounds at random and
+    the terminal to the nearest value, by a tenth."""
     printed = run_in_core(PRELUDE + MERGED, base, file=UNIVERSAL, vae=VAE, folder=str(base / "models"))
     assert printed.count("as it is: True True True") == 2, printed
 

@@ -19,8 +19,8 @@ FIX = "cannot be written (Not a directory); check its rights and the free space,
 
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """ComfyUI with an output folder below a file, where nobody can make one: tests may run as root, whom no rights
-    keep from writing."""
+    """ComfyUI with an output folder below a file, where nobody can make one: tests may run as root, whom no permissions
+    stop."""
     base = make_base(tmp_path_factory.mktemp("closed"))
     (base / "file").write_text("mine")
     running = Host(base, "--output-directory", str(base / "file" / "output"))

@@ -74,7 +74,7 @@ def test_frames_are_the_engines(host: Host, base: Path, models: Models) -> None:
 
 
 def test_steps_window_and_sink_are_tried_as_in_the_engine(host: Host, base: Path, models: Models) -> None:
-    """And given as what means the variant's own, they are those of a graph of before."""
+    """And values that mean the variant's own give the frames of a graph without them."""
     own, ways = {"steps": " ", "window": 0, "sink": -1}, {"steps": "1000, 500", "window": 5, "sink": 1}
     script, made = f"{WALK}\nw 12f", {}
     for name, said in (("own", own), ("tried", ways)):
@@ -155,7 +155,7 @@ def test_images_connected_later_are_built_without_denoising_again(host: Host, ba
 
 
 def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) -> None:
-    script = f"{BLOCK0}\n" + "w+left(0.05) 300f"  # 26 blocks: the host tells of passes ten times a second at most
+    script = f"{BLOCK0}\n" + "w+left(0.05) 300f"  # 26 blocks: the host reports passes ten times a second at most
     asked: list[float] = []
 
     def cancel(kind: str, data: dict[str, Any]) -> None:
@@ -174,7 +174,7 @@ def test_cancel_keeps_finished_blocks(host: Host, base: Path, models: Models) ->
     rest = "until the world before is made anew, and Run goes on from there"
     where = re.fullmatch(rf"Cancelled in block (\d+) of 26; (\d+) blocks kept {rest}", run.texts[-1][1])
     assert where, run.texts[-1]
-    assert int(where[1]) - 1 == int(where[2]) >= 2  # a busy host is told late
+    assert int(where[1]) - 1 == int(where[2]) >= 2  # a busy host hears of it late
     graph, rolled = simple(script, seed=13)
     save_images(graph, rolled[0], "resumed")
     succeed(host, graph)

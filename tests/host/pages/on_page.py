@@ -1,4 +1,4 @@
-"""What tests of ComfyUI's page do in it: a workflow with a cache that is run, and its timeline that is looked at."""
+"""What tests of ComfyUI's page share: a workflow with a cache, and steps on its timeline."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ SHOW = """([script, scale]) => { const { timeline, app } = window;
 
 
 def move_to(page: Any, t: int) -> None:
-    """The cursor at a row of lane w, and the keyboard with the timeline: it can take it once the frontend shows it."""
+    """Put the cursor at a row of lane w, and give the timeline the keyboard once the frontend shows it."""
     until(page, MOVE_TO, 30, t)
 
 
 def shot(page: Any, name: str) -> None:
-    """A screenshot, where SCREENSHOT_FOLDER says that somebody looks at them."""
+    """Write a screenshot, where SCREENSHOT_FOLDER names a folder for them."""
     if folder := os.environ.get("SCREENSHOT_FOLDER"):
         picture(page, Path(folder) / f"{name}_{page.renderer}.png")
 

@@ -130,7 +130,7 @@ def test_first_steps_run_as_they_are_and_play(page: Any, page_host: Host) -> Non
 
 
 def test_nodes_speak_chinese(page: Any, page_host: Host) -> None:
-    """The last one of a page, which stays as it is then."""
+    """The last test of a page, which it leaves in Chinese."""
     for language, name, choice in (("en", "Action Timeline", "keys"), ("zh", "动作时间线", "按键 (keys)")):
         if language == "zh":
             page_host.post("/settings", {"Comfy.Locale": language})

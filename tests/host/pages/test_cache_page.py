@@ -54,7 +54,7 @@ def branch_off(page: Any, blocks: int) -> None:
 
 
 def run(page: Any) -> str:
-    """Run; what Roll Out says of it, which is another sentence than before."""
+    """Run; returns what Roll Out reports, once it differs from the report before."""
     before = page.locator(".mg-report").inner_text()
     page.evaluate(QUEUE)
     until(page, QUEUE_EMPTY, 240)

@@ -131,7 +131,7 @@ PLAYER = f"({NODE})('MatrixGameLivePlay').matrixGamePlay.player"
 
 
 def test_a_session_outlives_an_undo(page: Page) -> None:
-    """Of what was done before it began, which the node knows nothing of its session."""
+    """The undo takes back what was done before it began, so the node it brings back knows nothing of its session."""
     page.evaluate("(prompt) => window.app.loadApiJson(prompt, 'live')", demo_graph().prompt)
     page.evaluate(SETTLED)
     show_node(page, "MatrixGameLivePlay")

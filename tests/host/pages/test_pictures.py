@@ -46,7 +46,7 @@ FILM_Y = 22 + 14 + 20
 
 @pytest.fixture
 def page(page: Any) -> Any:
-    """One that notes which pictures it asks for."""
+    """A page that notes which pictures it asks for."""
     page.asked = []
     page.on("request", lambda request: _note(page.asked, request))
     return page

@@ -1,5 +1,5 @@
-"""Pictures of stored blocks: of those that are none the list and the timeline show none, and the host logs no
-traceback; others are sent once."""
+"""Pictures of stored blocks: list and timeline show none for invalid records, and the host logs no traceback; valid
+ones are sent once."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ ROUTES = (
     ("POST", "cache/{}/forget"), ("GET", "cache/{}/frame/{}"), ("GET", "play"),
 )  # fmt: skip
 FIELDS = ("node", "script", "variant", "token")
-# What would be no single request; of the last one core's own check of origins makes 500, before the pack is asked.
+# These would not be single requests; the last makes core's own check of origins answer 500 before the pack is asked.
 NOT_ASKED = (
     "Content-Length", "Transfer-Encoding", "Host", "A\0", ": empty", "no colon", "Expect", "Upgrade", "Origin: http://[",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The pack's routes in a real ComfyUI: what is no proper request gets 4xx in words, other sites' pages get nothing."""
+"""The pack's routes in a real ComfyUI: a malformed request gets 4xx in words, other sites' pages get nothing."""
 
 from __future__ import annotations
 

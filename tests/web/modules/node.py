@@ -16,7 +16,7 @@ NODE = shutil.which("node")
 
 
 def in_node(code: str, text: str = "") -> Any:
-    """The JSON that a module prints, which gets web/ as its argument, and a text."""
+    """The JSON that a module prints; it gets web/ as its argument, and `text` on its input."""
     assert NODE is not None
     command = [NODE, "--input-type=module", "-e", code, str(WEB)]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=120)

@@ -1,4 +1,4 @@
-"""Names of choices in other languages: every choice that is a word has one, and none is of a choice that is gone."""
+"""Names of choices in other languages: every choice that is a word has one, and no choice that is gone has."""
 
 from __future__ import annotations
 

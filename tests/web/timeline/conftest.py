@@ -1,4 +1,4 @@
-"""One page for each renderer, for all tests of this folder: to load one takes as much as twenty of them."""
+"""One page for each renderer, for all tests of this folder: loading one takes as long as twenty of them."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ def test_fork_edit_and_flip_by_keys(timeline: TimelinePage) -> None:
 
 
 def test_the_parting_is_drawn(timeline: TimelinePage) -> None:
-    """The lanes look other from the first block on that is not shared, and no column before it does."""
+    """The lanes look different from the first block that is not shared, and the same in every column before it."""
     timeline.drag((0, "w"), (100, "w"))
     timeline.press("b")
     before = columns(timeline)

@@ -1,4 +1,4 @@
-"""Painting, drawing, keys, focus, undo: the editor in a real browser, in both renderers. Rows 1 to 6 of the plan."""
+"""Painting, drawing, keys, focus, undo: the editor in a real browser, in both renderers."""
 
 from __future__ import annotations
 
