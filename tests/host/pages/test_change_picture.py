@@ -31,7 +31,6 @@ from .on_page import PLAYER, show_node
 GREY = 0x406080
 LEFT = 30  # columns where it counts
 NODE = "app.graph._nodes.find((n) => n.comfyClass === '{}')"
-PREVIEW = NODE.format("PreviewImage")
 LOADER = NODE.format("LoadImage")
 QUEUE = "(mode) => { " + NODE.format("MatrixGameLivePlay") + ".mode = mode; app.queuePrompt(0); }"
 RUN, MUTE = 0, 2  # modes of a node
