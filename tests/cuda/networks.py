@@ -8,13 +8,15 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 from unittest import mock
 
 import torch
+from torch import Tensor
 
-from comfyui_matrixgame.actions.track import rows_of_blocks
+from comfyui_matrixgame.actions.track import ActionTrack, rows_of_blocks
 from comfyui_matrixgame.compute.quantise import quantise
 from comfyui_matrixgame.world import Block, Models, World, rollout, start_world
 
@@ -48,11 +50,24 @@ def without_graphs() -> Iterator[None]:
 
 
 def small_on(
-    device: torch.device, tiny: bool = False, precision: str = "exact", dtype: Any = None, thin: bool = False
+    device: torch.device | str,
+    tiny: bool = False,
+    precision: str = "exact",
+    dtype: Any = None,
+    *,
+    name: str = "universal",
+    layers: int | None = None,
+    thin: bool = False,
 ) -> Models:
-    """The small networks on a device; thin: with a thinned VAE, whose worlds no file can hold."""
-    models = small_models(tiny=tiny)
+    """The small networks on a device. layers: how many, no two of them equal. thin: with a thinned VAE, whose worlds no
+    file can hold."""
+    models = small_models(name, tiny)
     generator, vae = copy.deepcopy(models.generator), copy.deepcopy(models.vae)
+    if layers is not None:
+        generator.blocks = torch.nn.ModuleList(copy.deepcopy(generator.blocks[0]) for _ in range(layers))
+        generator.config = replace(generator.config, layers=layers, action_layers=tuple(range(layers)))
+        for i in range(layers):
+            generator.get_submodule(f"blocks.{i}.ffn.0").get_parameter("weight").data.mul_(1 + i / 4)
     if thin:
         vae = thinned(vae)
     decoder: Any = copy.deepcopy(models.decoder) if tiny else None
@@ -70,9 +85,17 @@ def begin(models: Models, seed: int = 3, size: tuple[int, int] = SIZE) -> World:
     return start_world(models, small_image(*size), seed, features=features)
 
 
-def track_of(models: Models, blocks: int = BLOCKS) -> Any:
-    """Inputs that change on every row."""
-    return random_track(models.variant, rows_of_blocks(blocks))
+def track_of(models: Models, blocks: int = BLOCKS, first: int = 0, name: str = "track") -> ActionTrack:
+    """Inputs that change on every row, for blocks from the first one on."""
+    track = random_track(models.variant, rows_of_blocks(first + blocks), name)
+    return track.slice(rows_of_blocks(first) if first else 0)
+
+
+def made(models: Models, world: World, blocks: int, track: ActionTrack | None = None) -> tuple[Tensor, Tensor]:
+    """Frames [B, N, H, W, 3] and latents [B, 16, 3n, h, w] of some blocks, in main memory."""
+    run = rollout(models, world, track_of(models, blocks) if track is None else track, blocks)
+    found = [(block.frames.clone(), block.latents.cpu()) for block in run]
+    return torch.cat([frames for frames, _ in found], 1), torch.cat([latents for _, latents in found], 2)
 
 
 def blocks_of(models: Models, world: World | None = None, blocks: int = BLOCKS) -> list[Block]:

@@ -25,7 +25,7 @@ from comfyui_matrixgame.terminal.rendering import span
 from comfyui_matrixgame.world import PassProgress, load_world, rollout
 
 from ...batch.jobs import CLIP, GENERATOR, VAE, write_files
-from ..support import begin, small_on, track_of
+from ..networks import begin, small_on, track_of
 
 SAID = {
     "CUDA out of memory. Tried to allocate 2.00 GiB.": "ran out of memory: use --memory stream",

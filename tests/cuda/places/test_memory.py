@@ -28,7 +28,7 @@ from comfyui_matrixgame.world.models import network_id
 from comfyui_matrixgame.world.warm import warm_up
 
 from ...support.networks import small_models
-from ..support import begin, made, small_on, track_of
+from ..networks import begin, made, small_on, track_of
 
 WIDE = (16, 256)  # pixels: enough columns for two tiles
 
@@ -101,7 +101,7 @@ def test_states_of_tiles_stay_in_main_memory(gpus: Any, tmp_path: Path) -> None:
     models = small_on("cuda:0")
     decoder: Any = TiledDecoder(models.vae, 2)
     tiled = Models(models.generator, models.vae, decoder)
-    run = rollout(tiled, begin(tiled, WIDE), track_of(tiled, 2), 2)
+    run = rollout(tiled, begin(tiled, size=WIDE), track_of(tiled, 2), 2)
     waits = len(gpus.waits)
     next(run)
     assert len(gpus.waits) - waits < 16  # not one for each tensor of each tile

@@ -23,8 +23,6 @@ from ...pretend_gpu import Machine
 from ...support.networks import random_track
 from ..networks import BLOCKS, CUDA, at_home, begin, track_of, without_graphs
 from ..networks import small_on as whole_on
-from ..support import begin as begin_world
-from ..support import small_on as small_variant_on
 
 small_on = functools.partial(whole_on, thin=True)
 FRAMES = 3  # latent frames of a block
@@ -135,8 +133,8 @@ def test_nobody_sees_what_was_begun(gpus: Machine, name: str) -> None:
     """Frames, latents, and every world on the way, to the bit, also where a block's slots go over the ring's end."""
 
     def make() -> tuple[list[Block], list[World]]:
-        models = small_variant_on("cuda:0", name=name)
-        run = rollout(models, begin_world(models), random_track(models.variant, rows_of_blocks(BLOCKS)), BLOCKS)
+        models = whole_on(CUDA[0], name=name)
+        run = rollout(models, begin(models), random_track(models.variant, rows_of_blocks(BLOCKS)), BLOCKS)
         blocks, worlds = [], []
         for block in run:
             blocks.append(at_home(block))

@@ -21,8 +21,8 @@ from comfyui_matrixgame.world import rollout, start_world
 from comfyui_matrixgame.world.warm import warm_up
 
 from ...support.networks import small_image
-from ..support import begin, made, track_of
-from ..support import small_on as whole_on
+from ..networks import begin, made, track_of
+from ..networks import small_on as whole_on
 
 small_on = functools.partial(whole_on, thin=True)  # the VAE is not recorded
 
