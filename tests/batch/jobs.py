@@ -15,6 +15,7 @@ from comfyui_matrixgame.batch.results.result import VERSION, Item, Result
 from comfyui_matrixgame.checkpoints.untrained import SMALL_VISION, shapes_of, weights, write_small_files
 from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.networks.vae import WanVAE
+from comfyui_matrixgame.terminal.main import main
 from comfyui_matrixgame.variants import UNIVERSAL
 
 from ..support.networks import small_models
@@ -43,6 +44,11 @@ def write_jobs(folder: Path, file: str = "jobs.json", **settings: Any) -> Path:
     path = folder / file
     path.write_text(json.dumps(base | settings, indent=1))
     return path
+
+
+def run(path: Path, *extra: str) -> int:
+    """`matrixgame batch run` on the CPU, in this process; returns the exit status."""
+    return main(["batch", "run", str(path), "--device", "cpu", *extra])
 
 
 def one_thread() -> None:

@@ -29,7 +29,7 @@ from comfyui_matrixgame.variants import VARIANTS, like
 
 from ..weights.files import save
 from ..weights.loras import lora
-from .jobs import GENERATOR, MODELS, contents, one_thread, write_files, write_jobs
+from .jobs import GENERATOR, MODELS, contents, one_thread, run, write_files, write_jobs
 
 ray = pytest.importorskip("ray")
 
@@ -49,10 +49,6 @@ def cluster() -> Iterator[None]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one_thread()
     return write_files(tmp_path_factory.mktemp("ray"))
-
-
-def run(path: Path, *extra: str) -> int:
-    return main(["batch", "run", str(path), "--device", "cpu", *extra])
 
 
 def kill_a_worker(rng: random.Random, title: str) -> bool:

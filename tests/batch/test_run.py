@@ -41,7 +41,7 @@ from comfyui_matrixgame.world import Models, load_world, rollout, start_world
 
 from ..weights.files import save
 from ..weights.loras import lora
-from .jobs import CLIP, GENERATOR, MODELS, VAE, one_thread, write_files, write_jobs
+from .jobs import CLIP, GENERATOR, MODELS, VAE, one_thread, run, write_files, write_jobs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,10 +58,6 @@ def folder(base: Path, tmp_path: Path) -> Path:
         if path.is_file():
             (tmp_path / path.name).hardlink_to(path)
     return tmp_path
-
-
-def run(path: Path, *extra: str) -> int:
-    return main(["batch", "run", str(path), "--device", "cpu", *extra])
 
 
 def states(out: Path) -> dict[str, str]:

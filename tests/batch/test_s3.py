@@ -18,7 +18,7 @@ from comfyui_matrixgame.batch.results.url_store import UrlStore
 from comfyui_matrixgame.errors import BatchError
 from comfyui_matrixgame.terminal.main import main
 
-from .jobs import example_result, one_thread, write_files, write_jobs
+from .jobs import example_result, one_thread, run, write_files, write_jobs
 
 s3fs = pytest.importorskip("s3fs")
 moto_server = pytest.importorskip("moto.server")
@@ -51,10 +51,6 @@ def s3() -> Iterator[Any]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     one_thread()
     return write_files(tmp_path_factory.mktemp("s3"))
-
-
-def run(path: Path, *extra: str) -> int:
-    return main(["batch", "run", str(path), "--device", "cpu", *extra])
 
 
 def objects(files: Any, place: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import os
 from pathlib import Path
 
@@ -18,61 +17,52 @@ from comfyui_matrixgame.media.fitting import fit_image
 from comfyui_matrixgame.media.images import read_image
 from comfyui_matrixgame.media.video import VideoWriter, part_of, read_video
 
-
-def png(image: Image.Image, **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, options.pop("format", "PNG"), **options)  # type: ignore[arg-type]
-    return buffer.getvalue()
-
-
-def gradient(width: int, height: int) -> Image.Image:
-    x = np.linspace(0, 255, width)[None].repeat(height, 0)
-    return Image.fromarray(np.stack([x, 255 - x, np.full_like(x, 90)], 2).astype(np.uint8))
+from .pictures import data_of, gradient
 
 
 def test_modes_become_rgb() -> None:
     base = gradient(64, 48)
-    plain = read_image(png(base))
+    plain = read_image(data_of(base))
     assert plain.shape == (3, 48, 64)
     assert plain.min() >= -1
     assert plain.max() <= 1
-    assert torch.allclose(read_image(png(base.convert("RGBA"))), plain)
-    grey = read_image(png(base.convert("L")))
+    assert torch.allclose(read_image(data_of(base.convert("RGBA"))), plain)
+    grey = read_image(data_of(base.convert("L")))
     assert torch.equal(grey[0], grey[2])
     deep = Image.fromarray(np.asarray(base.convert("L"), dtype=np.uint16) * 257)
-    assert (read_image(png(deep)) - grey).abs().max() < 0.01
-    cmyk = read_image(png(base.convert("CMYK"), format="JPEG", quality=98))
+    assert (read_image(data_of(deep)) - grey).abs().max() < 0.01
+    cmyk = read_image(data_of(base.convert("CMYK"), "JPEG", quality=98))
     assert (cmyk - plain).abs().mean() < 0.05
-    palette = read_image(png(base.convert("P", palette=Image.Palette.ADAPTIVE)))
+    palette = read_image(data_of(base.convert("P", palette=Image.Palette.ADAPTIVE)))
     assert (palette - plain).abs().mean() < 0.05
 
 
 def test_transparency_is_black() -> None:
     clear = Image.new("RGBA", (32, 32), (255, 255, 255, 0))
-    assert read_image(png(clear)).max() == -1
+    assert read_image(data_of(clear)).max() == -1
 
 
 def test_exif_turns_the_image() -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # rotate by 90 degrees
-    assert read_image(png(gradient(64, 48), format="JPEG", exif=exif)).shape == (3, 64, 48)
+    assert read_image(data_of(gradient(64, 48), "JPEG", exif=exif)).shape == (3, 64, 48)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (15, 200), (100, 1000), (1000, 100)])
 def test_impossible_images_say_why(size: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match=r"pixels a side|cut out the part"):
-        fit_image(read_image(png(gradient(*size))))
+        fit_image(read_image(data_of(gradient(*size))))
 
 
 @pytest.mark.parametrize("size", [(640, 350), (0, 16), (8, 8), (641, 352)])
 def test_impossible_sizes_name_the_nearest(size: tuple[int, int]) -> None:
     with pytest.raises(ImageError, match="multiples of 16"):
-        fit_image(read_image(png(gradient(640, 352))), size[1], size[0])
+        fit_image(read_image(data_of(gradient(640, 352))), size[1], size[0])
 
 
 def test_files_that_are_no_pictures(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"nothing")
-    (tmp_path / "b.png").write_bytes(png(gradient(64, 48))[:-60])
+    (tmp_path / "b.png").write_bytes(data_of(gradient(64, 48))[:-60])
     for name in ("a.png", "b.png", "none.png", "."):
         with pytest.raises(ImageError):
             read_image(tmp_path / name)
@@ -82,7 +72,7 @@ def test_the_middle_is_kept() -> None:
     wide = torch.zeros(3, 352, 1280)
     wide[:, :, 320:960] = 1
     assert torch.equal(fit_image(wide), torch.ones(3, 352, 640))
-    assert fit_image(read_image(png(gradient(1000, 900)))).shape == (3, 352, 640)
+    assert fit_image(read_image(data_of(gradient(1000, 900)))).shape == (3, 352, 640)
     exact = torch.rand(3, 352, 640)
     assert torch.equal(fit_image(exact), exact)
 

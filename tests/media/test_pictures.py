@@ -25,21 +25,11 @@ from comfyui_matrixgame.media.images import check_picture, read_image, read_pixe
 from comfyui_matrixgame.terminal.main import main
 
 from .damage import mutated
+from .pictures import data_of, gradient
 
 ROOT = Path(__file__).resolve().parents[2]
 MUTATIONS = int(os.environ.get("MEDIA_MUTATIONS", "60"))  # 3,000 were tried once
 LOSSLESS = ("PNG", "BMP", "TIFF", "GIF")
-
-
-def gradient(width: int, height: int) -> Image.Image:
-    x = np.linspace(0, 255, width)[None].repeat(height, 0)
-    return Image.fromarray(np.stack([x, 255 - x, np.full_like(x, 90)], 2).astype(np.uint8))
-
-
-def data_of(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, kind, **options)  # type: ignore[arg-type]
-    return buffer.getvalue()
 
 
 def bomb(side: int) -> bytes:

@@ -16,24 +16,17 @@ from comfyui_matrixgame.checkpoints.names import LAYOUTS, from_layout, layout_of
 from comfyui_matrixgame.checkpoints.reader import open_weights
 from comfyui_matrixgame.checkpoints.untrained import small_config
 from comfyui_matrixgame.errors import BackendError, CheckpointError, MatrixGameError
-from comfyui_matrixgame.networks.generator import Generator
 from comfyui_matrixgame.networks.vae import WanVAE
 from comfyui_matrixgame.variants import UNIVERSAL, VARIANTS
 
 from ..support.networks import manifest, shapes_of, weights
-from .files import raw_safetensors
-
-
-def small_tensors(name: str = "universal") -> dict[str, torch.Tensor]:
-    with torch.device("meta"):
-        shapes = shapes_of(Generator(small_config(VARIANTS[name])))
-    return weights(f"small/{name}", shapes)
+from .files import generator_tensors, raw_safetensors
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "generator.safetensors"
-    save_file({f"model.{key}": value for key, value in small_tensors().items()}, path)
+    save_file({f"model.{key}": value for key, value in generator_tensors().items()}, path)
     return path
 
 
@@ -53,7 +46,7 @@ def test_every_layout_names_every_tensor_both_ways(layout: str, name: str) -> No
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("name", VARIANTS)
 def test_loads_every_layout(layout: str, name: str, tmp_path: Path) -> None:
-    tensors = small_tensors(name)
+    tensors = generator_tensors(name)
     path = tmp_path / "any name.safetensors"
     save_file({to_layout(key, layout): value for key, value in tensors.items()}, path)
     report = inspect_file(path)
@@ -108,7 +101,7 @@ def test_converting_there_and_back(file: Path, layout: str, tmp_path: Path) -> N
 
 
 def test_missing_unexpected_and_wrong_shapes_are_named(tmp_path: Path) -> None:
-    tensors = small_tensors()
+    tensors = dict(generator_tensors())
     del tensors["blocks.1.ffn.0.bias"]
     tensors["blocks.0.extra"] = torch.zeros(1)
     tensors["blocks.0.norm3.weight"] = torch.zeros(7)
@@ -218,7 +211,7 @@ def test_files_that_are_no_weights(tmp_path: Path, file: Path, capsys: pytest.Ca
 
 
 def test_values_that_are_not_numbers(tmp_path: Path) -> None:
-    tensors = small_tensors()
+    tensors = dict(generator_tensors())
     tensors["head.head.bias"] = torch.full_like(tensors["head.head.bias"], torch.nan)
     path = tmp_path / "nan.safetensors"
     save_file(tensors, path)
