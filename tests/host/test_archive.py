@@ -32,7 +32,7 @@ def tracked(*folders: str) -> set[str]:
 
 @pytest.fixture(autouse=True)
 def _checkout() -> None:
-    skip_or_fail(None if shutil.which("git") and (PACK / ".git").exists() else "This is no checkout of git.")
+    skip_or_fail(None if shutil.which("git") and (PACK / ".git").exists() else "This is not a git checkout.")
 
 
 def test_what_runs_is_in_it_and_nothing_else() -> None:

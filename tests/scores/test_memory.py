@@ -29,7 +29,7 @@ print(max(seen[half:]) - max(seen[:half]), max(seen))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems' C libraries are not told")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="memory is given back on Linux only")
 def test_memory_does_not_grow_with_the_film() -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, check=True, capture_output=True, text=True)
     grown, most = map(int, done.stdout.split())

@@ -41,7 +41,7 @@ def said_by_ffmpeg(measure: str, *pictures: np.ndarray) -> float:
     return float(graph.vpull().metadata[{"psnr": "lavfi.psnr.psnr_avg", "ssim": "lavfi.ssim.All"}[measure]])
 
 
-@pytest.mark.skipif(not hasattr(av.VideoFrame, "metadata"), reason="PyAV before 18 does not tell what filters found")
+@pytest.mark.skipif(not hasattr(av.VideoFrame, "metadata"), reason="PyAV before 18 does not report what filters found")
 @pytest.mark.parametrize(("height", "width", "noise"), [(48, 80, 9), (51, 83, 90), (16, 16, 1), (48, 80, 0)])
 def test_they_are_those_of_ffmpeg(height: int, width: int, noise: int) -> None:
     one, other = pictures(height, width, noise)

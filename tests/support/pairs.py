@@ -21,7 +21,7 @@ def frontends() -> int:
     """How many pairs a long test runs in. Raises ValueError for anything but 1, 2 and 4."""
     asked = os.environ.get("FRONTENDS") or "2"
     if asked not in KINDS:
-        raise ValueError(f"FRONTENDS={asked} is none of {', '.join(KINDS)}.")
+        raise ValueError(f"FRONTENDS={asked} is not one of {', '.join(KINDS)}.")
     return int(asked)
 
 

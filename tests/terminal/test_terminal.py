@@ -189,7 +189,7 @@ def test_in_pieces_is_the_same_video(folder: Path, tmp_path: Path) -> None:
 
 
 def test_a_world_goes_on_into_another_video(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """As one that ComfyUI saved does: the world stands where the new video ends, and the video is gone on with."""
+    """As one that ComfyUI saved does: the world stands where the new video ends, and both can be continued."""
     first, other, world = tmp_path / "1.mp4", tmp_path / "2.mp4", tmp_path / "w.safetensors"
     files = ["--actions", "w 9; a 12; d 12; s 12; w 12", "--world", str(world)]
     assert main(render(folder, *files, "--blocks", "2", "-o", str(first))) == 0

@@ -59,7 +59,7 @@ def test_packed_values(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", sorted(gguf_file.PACKED_NAMES))
 def test_every_packed_kind_has_the_values_that_the_package_unpacks(name: str, tmp_path: Path) -> None:
-    """In a file that the package's own writer wrote: packed by it where it can, else any bits of finite values."""
+    """In a file that the package's own writer wrote: packed by it where it can, otherwise any bits of finite values."""
     library = pytest.importorskip("gguf")
     kind = library.GGMLQuantizationType[name]
     random = np.random.default_rng(sum(name.encode()))
