@@ -4,10 +4,10 @@
         ...                      # "cuda", "cuda:1", streams, events, graphs, threads
         assert not gpus.races    # work that nothing puts in order
 
-A device's tensors hold CPU tensors, and the CPU's kernels do every operation at once. Pretended are where tensors lie
-and in which order work is done: each stream has a vector clock, which events, waits and blocking copies merge, and each
-piece of memory remembers who wrote and read it last. So values are always those of the right order; what a real device
-could get wrong is reported in words.
+A device's tensors hold CPU tensors, and the CPU's kernels do every operation at once. What is pretended is where
+tensors lie and in which order work is done: each stream has a vector clock, which events, waits and blocking copies
+merge, and each piece of memory remembers who wrote and read it last. So values are always those of the right order;
+what a real device could get wrong is reported in words.
 
 Modelled, as CUDA and torch have it:
 - tensors on several devices in one operation raise (except scalars, indices and copies); a device without a number is
