@@ -1,1 +1,1 @@
-"""What the operating system gives: files, text, signals, memory. It imports nothing of the rest but errors."""
+"""What the operating system provides: files, text, signals, memory. Imports nothing else of the package but errors."""

@@ -1,7 +1,7 @@
-"""Files as they lie on users' disks: what is read is a regular file of a bounded size, what is written appears whole.
+"""Files on users' disks: only regular files of a bounded size are read, and what is written appears whole.
 
-Everything here raises OSError, whose `strerror` is a sentence's end that can be shown ("walk.csv cannot be read: it is
-a named pipe, not a file").
+Everything here raises OSError, whose `strerror` can end a sentence for the user ("walk.csv cannot be read: it is a
+named pipe, not a file").
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from ..errors import MatrixGameError
 
 try:
     import fcntl
-except ImportError:  # Windows deletes no file that somebody has open, which is all that the lock is for
+except ImportError:  # Windows does not delete an open file, and the lock is for nothing else
     fcntl = None
 
 PART = ".part"
 _LOCK = "lock"
-# seconds between trying to rename what somebody else has open, which Windows refuses
+# seconds between attempts to rename what another program has open, which Windows refuses
 _PAUSES = (0.01, 0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ()
-_TRIES = 100  # at a folder that others delete before it is locked
+_TRIES = 100  # attempts to lock a new folder before others delete it
 DEVICES = ("con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "0123456789¹²³"))
-"""Windows' own names: no file may have one of them, with any ending and in any case."""
+"""Names that Windows reserves: no file may have one, with any ending and in any case."""
 FORBIDDEN = '<>:"|?*\\'
-"""Characters that no name of a file on Windows has, beside / and those before the space."""
-_LONGEST_NAME = 200  # bytes of a name that is kept in the name of its part: file systems take 255
+"""Characters that no file name on Windows has, besides / and control characters."""
+_LONGEST_NAME = 200  # bytes of a file's name that its part keeps: file systems allow 255
 _KINDS = {
     stat.S_IFDIR: "it is a folder, not a file",
     stat.S_IFIFO: "it is a named pipe, not a file",
@@ -54,7 +54,7 @@ class TooLarge(OSError):
 
 def open_regular(path: str | Path) -> BinaryIO:
     """A file opened for reading bytes. Raises OSError, and NotARegularFile before anything waits for a pipe."""
-    # without O_NONBLOCK the opening of a named pipe waits for somebody who writes
+    # without O_NONBLOCK, opening a named pipe waits for a writer
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
     try:
         handle = os.open(path, flags)
@@ -81,12 +81,12 @@ def check_regular(path: str | Path) -> Path:
 
 
 def read_bytes(path: str | Path, limit: int) -> bytes:
-    """All of a regular file. Raises OSError; TooLarge where it has more than `limit` bytes: no more are read."""
+    """All bytes of a regular file. Raises OSError, and TooLarge for more than `limit` bytes, without reading more."""
     with open_regular(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         size = f"{limit >> 20} MiB" if limit >> 20 else f"{limit} bytes"
-        raise TooLarge(errno.EFBIG, f"it has more than {size}, which nothing of its kind needs", str(path))
+        raise TooLarge(errno.EFBIG, f"it has more than {size}, which no file of its kind needs", str(path))
     return data
 
 
@@ -100,8 +100,8 @@ def read_start(path: str | Path, count: int) -> bytes:
 def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
     """A new, empty file to write to, in a folder of its own beside `path`; it takes the place of `path` at the end.
 
-    On any exception it is gone, and `path` is as it was; what a killed process left is gone once somebody writes to
-    `path` again. A link at `path` is replaced, never followed. sync: the file is whole also after a power cut.
+    On any exception it is deleted and `path` is as it was; the next write to `path` deletes what a killed process
+    left. A link at `path` is replaced, never followed. sync: the file is whole even after a power cut.
     """
     path = Path(path)
     sweep_parts(path)
@@ -110,7 +110,7 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
         os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666))
         rights = stat.S_IMODE(os.stat(part).st_mode)
         yield part
-        if stat.S_IMODE(os.stat(part).st_mode) != rights:  # a library made it anew, for nobody else to read
+        if stat.S_IMODE(os.stat(part).st_mode) != rights:  # a library made a new one that only its owner can read
             with contextlib.suppress(OSError):
                 os.chmod(part, rights)
         if sync:
@@ -120,10 +120,10 @@ def written_whole(path: str | Path, sync: bool = False) -> Iterator[Path]:
 
 
 def take_place(part: str | Path, path: str | Path, replaces: bool = True) -> None:
-    """Give what is finished its name, in one step. replaces: whether it takes the place of another. Raises OSError.
+    """Give a finished file or folder its name, in one step. replaces: whether it may replace another. Raises OSError.
 
-    On Windows a scanner or an indexer has a file open for a moment after it was written, and it, and the folder it is
-    in, cannot be renamed meanwhile.
+    On Windows a scanner or an indexer keeps a file open for a moment after it was written; meanwhile neither it nor
+    its folder can be renamed.
     """
     rename = os.replace if replaces else os.rename
     for pause in _PAUSES:
@@ -143,8 +143,8 @@ def write_whole(path: str | Path, data: bytes) -> Path:
 
 @contextlib.contextmanager
 def own_folder(path: Path, mode: int = 0o777) -> Iterator[Path]:
-    """A new folder beside `path`, gone at the end, with a lock that tells others that it is in use: what a killed
-    process left is gone after the next `sweep_parts(path)`. mode: its rights. Raises OSError."""
+    """A new folder beside `path`, deleted at the end, with a lock that tells others that it is in use: the next
+    `sweep_parts(path)` deletes what a killed process left. mode: its permissions. Raises OSError."""
     folder, lock = _locked_folder(path, mode)
     try:
         yield folder
@@ -159,7 +159,7 @@ def _locked_folder(path: Path, mode: int) -> tuple[Path, BinaryIO]:
         os.mkdir(folder, mode)
         try:
             lock = new_locked(folder / _LOCK)
-        except (FileNotFoundError, FileExistsError):  # others delete it already
+        except (FileNotFoundError, FileExistsError):  # others have deleted it
             continue
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
@@ -167,11 +167,11 @@ def _locked_folder(path: Path, mode: int) -> tuple[Path, BinaryIO]:
         if lock is not None:
             return folder, lock
         shutil.rmtree(folder, ignore_errors=True)
-    raise OSError(errno.EBUSY, "other processes delete what is begun", str(path))
+    raise OSError(errno.EBUSY, "other processes keep deleting its temporary folder", str(path))
 
 
 def sweep_parts(path: Path) -> None:
-    """Delete what killed processes left of `path`, but not what a living one writes."""
+    """Delete what killed processes left of `path`, but nothing that a running one writes."""
     ours = re.compile(re.escape(f".{_shortened(path)}.") + "[0-9a-f]{8}" + re.escape(PART))
     try:
         with os.scandir(path.parent) as entries:
@@ -180,14 +180,14 @@ def sweep_parts(path: Path) -> None:
         return
     for entry in found:
         with contextlib.suppress(OSError):
-            if entry.is_file(follow_symlinks=False):  # of a version that made no folders
+            if entry.is_file(follow_symlinks=False):  # from a version that made no folders
                 os.unlink(entry.path)
             elif entry.is_dir(follow_symlinks=False):
                 _delete_left(Path(entry.path))
 
 
 def _delete_left(folder: Path) -> None:
-    """Delete a folder of `own_folder`; raises OSError where a living process writes in it.
+    """Delete a folder of `own_folder`; raises OSError where a running process writes in it.
 
     Nobody can begin to write in it meanwhile: its lock is held until it is gone, or it has another name.
     """
@@ -203,12 +203,12 @@ def _delete_left(folder: Path) -> None:
 
 
 def new_locked(path: Path) -> BinaryIO | None:
-    """A new file to write to, locked while it is open, so that others see that a living process has it; None where
-    one who swept deleted it before it was locked. Raises OSError, FileExistsError where there is such a file."""
+    """A new file to write to, locked while it is open, so that others see that a running process has it; None where
+    a sweep deleted it before it was locked. Raises OSError, and FileExistsError where the file exists."""
     file = open(path, "xb")  # noqa: SIM115  it is open for as long as it is in use
     if fcntl is None:
         return file
-    with contextlib.suppress(OSError):  # the disk knows no locks
+    with contextlib.suppress(OSError):  # the file system has no locks
         fcntl.flock(file, fcntl.LOCK_EX)
     if os.fstat(file.fileno()).st_nlink:
         return file
@@ -217,7 +217,7 @@ def new_locked(path: Path) -> BinaryIO | None:
 
 
 def try_lock(file: BinaryIO) -> None:
-    """Lock an open file until it is closed. Raises OSError where another process has it, or the disk knows no locks."""
+    """Lock an open file until it is closed. Raises OSError where another process has it or there are no locks."""
     if fcntl is not None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
@@ -227,7 +227,7 @@ def _shortened(path: Path) -> str:
 
 
 def home_path(path: str | Path) -> Path:
-    """A path with ~ as the home folder. Raises OSError for one of a user who has none here."""
+    """A path with ~ as the home folder. Raises OSError for a user who has none here."""
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -237,7 +237,7 @@ def home_path(path: str | Path) -> Path:
 
 
 def path_argument(text: str) -> str:
-    """An argument that names a file or a folder: ~ is the home folder, which a shell leaves alone behind a = and in
+    """An argument that names a file or a folder, with ~ as the home folder: a shell leaves it alone after = and in
     quotes. Raises MatrixGameError for a user who has none."""
     if not text.startswith("~") or os.path.lexists(text):
         return text
@@ -248,7 +248,7 @@ def path_argument(text: str) -> str:
 
 
 def readable_path(path: str | Path) -> str:
-    """A path for a message, also where it is no text that can be printed."""
+    """A path for a message, even where it cannot be printed as it is."""
     text = os.fspath(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return text if text.isprintable() else ascii(text)[1:-1]
 

@@ -1,10 +1,10 @@
-"""What a file is, by its first bytes: for the sentence on a file of another kind than is wanted."""
+"""What a file is, by its first bytes: for messages about a file of the wrong kind."""
 
 from __future__ import annotations
 
 import re
 
-HEAD = 512  # bytes that are looked at
+HEAD = 512  # bytes that are examined
 _PACKED = "a compressed archive, which has to be unpacked first"
 _BEGINNINGS = (
     (b"\x89PNG", "a PNG picture"), (b"\xff\xd8\xff", "a JPEG picture"), (b"GIF8", "a GIF picture"),
@@ -32,8 +32,8 @@ _LONGEST = 60  # characters of a text that are shown
 
 
 def kind_of(head: bytes) -> str:
-    """What a file that begins with these bytes is: "a PNG picture", or "text ('Entry not found')"; empty where nothing
-    tells."""
+    """What a file that begins with these bytes is: "a PNG picture", or "text ('Entry not found')"; empty where
+    unknown."""
     if head[4:8] == b"ftyp":
         return "an HEIC picture" if head[8:12] in _HEIC else _BRANDS.get(head[8:12], "a video")
     if head.startswith(b"RIFF"):
@@ -49,11 +49,11 @@ def kind_of(head: bytes) -> str:
 
 
 def _text(head: bytes) -> str:
-    """How a text begins, or nothing where the bytes are no text."""
+    """How the text begins; empty where the bytes are not text."""
     try:
         text = head.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:  # not only a letter that is cut
+        if error.start < len(head) - 3:  # more than one character cut off at the end
             return ""
         text = head[: error.start].decode("utf-8-sig")
     if any(letter < " " and letter not in "\t\n\r\f" for letter in text):

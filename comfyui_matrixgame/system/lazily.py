@@ -1,4 +1,4 @@
-"""Names of a package that are imported when they are asked for, so that importing one of its files does not import all.
+"""Names of a package that are imported on first use, so that importing one of its files does not import all.
 
 if TYPE_CHECKING:
     from .load import load_vae
@@ -13,8 +13,8 @@ from typing import Any
 
 
 def lazily(package: str, **names: str) -> Callable[[str], Any]:
-    """The `__getattr__` of a package. names: module -> the names that come from it, separated by spaces; those of an
-    empty text are the module itself."""
+    """The `__getattr__` of a package. names: module -> the names that come from it, separated by spaces; an empty
+    string names the module itself."""
     where = {name: module for module, text in names.items() for name in text.split()}
 
     def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The machine: its processor, and its main memory. Needs nothing that is installed."""
+"""The machine's processor and main memory. Needs no installed package."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def processor_name() -> str:
 
 
 def main_memory() -> tuple[int, int]:
-    """Bytes of main memory: all, and those that can be had now. Zeros where the system does not say."""
+    """Bytes of main memory: in all, and available now. Zeros where the system does not report them."""
     if sys.platform == "win32":
         return _windows_memory()
     try:

@@ -1,4 +1,4 @@
-"""How fast the parts of a long piece of work come, and how long the rest takes."""
+"""How fast the blocks of a run are made, and how long the rest will take."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from .words import counted
 
-RECENT = 7  # parts of one kind that say what the next one takes
+RECENT = 7  # latest blocks that estimates are made from
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """at, of: the block that comes, from 1 on, and how many there are. seconds: that the rest takes. rate: frames a
-    second of the last blocks. Both are None while nobody knows."""
+    """at, of: the number of the next block, from 1, and of all blocks. seconds: what the rest will take. rate: frames a
+    second over the last blocks. seconds and rate are None while unknown."""
 
     at: int
     of: int
@@ -29,11 +29,11 @@ class Outlook:
 
 
 class Pace:
-    """What blocks took so far, by what becomes of each; the first of a kind also waits for what comes once, so that
-    it is left out as soon as there is another.
+    """What blocks took so far, by kind: made, decoded and so on. The first of a kind also waits for what is done once,
+    so it is left out as soon as there is another.
 
-    due: what will become of each block, in order. free: kinds that take no time worth counting. known: seconds that
-    one of a kind took before.
+    due: the kind of each block, in order. free: kinds that take no time worth counting. known: seconds that a block
+    of a kind took before.
     """
 
     def __init__(self, due: Sequence[str], free: frozenset[str], known: Mapping[str, float]) -> None:
@@ -51,7 +51,7 @@ class Pace:
         self._recent = [*self._recent, (frames, seconds)][-RECENT:]
 
     def seconds(self, kind: str) -> float | None:
-        """What one more of a kind takes; None where nobody knows."""
+        """What another block of a kind will take; None while unknown."""
         took = self._took.get(kind, [])
         if len(took) > 1:
             return statistics.median(took[1:][-RECENT:])
@@ -59,7 +59,7 @@ class Pace:
 
     @property
     def outlook(self) -> Outlook:
-        """How it stands before the next block."""
+        """How the run stands before the next block."""
         ahead = [self.seconds(kind) for kind in self._due[self._done :] if kind not in self._free]
         left = None if any(each is None for each in ahead) else sum(each for each in ahead if each is not None)
         recent = self._recent[1:] or self._recent
@@ -69,7 +69,7 @@ class Pace:
 
 
 def time_left(seconds: float) -> str:
-    """A time that is left, as exactly as anybody wants to know it: 9 s, 2 min 10 s, 1 h 5 min."""
+    """The time left, rounded for a reader: 9 s, 2 min 10 s, 1 h 5 min."""
     whole = round(seconds)
     if whole < 60:
         return f"{max(1, whole)} s"
@@ -79,7 +79,7 @@ def time_left(seconds: float) -> str:
 
 
 def cancelled_note(done: int, of: int, where: str) -> str:
-    """What a run that was cancelled leaves behind. where: "in ..."."""
+    """A note on what a cancelled run leaves behind. where: "in ..."."""
     if not done:
         return f"Cancelled in block 1 of {of}; nothing was finished"
     return f"Cancelled in block {done + 1} of {of}; {counted(done, 'block')} kept {where}, and Run goes on from there"

@@ -1,4 +1,4 @@
-"""Memory of the system: given back, and in words."""
+"""Memory given back to the system, and sizes as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 
 
 def give_back(device: torch.device) -> None:
-    """Return memory that was freed to the system, where the C library would keep it.
+    """Return freed memory to the system, where the C library would keep it.
 
     glibc holds on to freed pieces of up to 32 MB, which is what most weights and activations take: more than a
     gigabyte at full size.
@@ -21,5 +21,5 @@ def give_back(device: torch.device) -> None:
 
 
 def gigabytes(count: float) -> str:
-    """Bytes as text: `3.24 GB`, or `12 MB` where that reads better."""
+    """Bytes as text: `3.24 GB`, or `12.0 MB` where that reads better."""
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"

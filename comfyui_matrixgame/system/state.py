@@ -1,4 +1,4 @@
-"""Small things that are kept for the user from one run of the program to the next; losing them costs time alone."""
+"""Small things that are kept from one run of the program to the next; losing them costs only time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LARGEST = 1 << 20  # bytes of a file
 
 
 def state_folder() -> Path:
-    """Where the system wants such files of a program. Raises RuntimeError for a user without a home."""
+    """The system's folder for such files of a program. Raises RuntimeError for a user without a home."""
     if named := os.environ.get(FOLDER):
         return Path(named)
     if sys.platform == "win32":
@@ -27,7 +27,7 @@ def state_folder() -> Path:
 
 
 def recall(name: str) -> dict[str, str]:
-    """The texts that are kept under a name, by their keys, the last one last; none where they cannot be read."""
+    """The strings that are kept under a name, by key, the newest last; empty where they cannot be read."""
     try:
         found = json.loads(read_bytes(state_folder() / f"{name}.json", _LARGEST))
     except (OSError, RuntimeError, ValueError, RecursionError):
@@ -37,7 +37,7 @@ def recall(name: str) -> dict[str, str]:
 
 
 def remember(name: str, key: str, value: str) -> None:
-    """Keep a text, and let the oldest go where there are too many. Where nothing can be written, nothing is kept."""
+    """Keep a string under a key; the oldest beyond the limit go. Where nothing can be written, nothing is kept."""
     known = {other: text for other, text in recall(name).items() if other != key} | {key: value}
     kept = dict(list(known.items())[-_MOST_ENTRIES:])
     with contextlib.suppress(OSError, RuntimeError, ValueError):

@@ -1,5 +1,5 @@
-"""Being told to end: a terminal that is closed, a logout, a scheduler's SIGTERM are what Ctrl-C is, and what must be
-finished is finished first: a world that is saved, a take that is written, a module that is imported."""
+"""Requests to stop: a closed terminal, a logout and a scheduler's SIGTERM act like Ctrl-C. What must be finished is
+finished first: a world being saved, a take being written, a module being imported."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
-LOOK_AGAIN = 0.02  # seconds, at an import that a signal waits for
+LOOK_AGAIN = 0.02  # seconds between checks whether an import that a signal waits for has ended
 
 _waiting: list[int] = []  # signals that came while something had to be finished first
 _depth = 0
-_asked = False  # for the end
-_told: list[int] = []  # a signal that came in an import, and is raised at its end
+_asked = False  # to stop
+_told: list[int] = []  # a signal that came during an import, and is raised after it
 _over = threading.Event()  # nothing waits for an import any more
 _reminders: list[threading.Thread] = []
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody wants the program to end. number: of the signal."""
+    """A signal asked the program to end. number: the signal's."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -31,10 +31,10 @@ class Stopped(KeyboardInterrupt):
 
 @contextlib.contextmanager
 def stopping() -> Iterator[None]:
-    """Inside, every signal that asks for the end raises Stopped in the main thread, and those after the first change
-    nothing but for Ctrl-C. A signal that was ignored before, as `nohup` and a shell's background do it, stays so.
+    """Inside, each signal in SIGNALS raises Stopped in the main thread; after the first, only Ctrl-C still does. A
+    signal that was ignored before, as under `nohup` or in a shell's background, stays ignored.
 
-    Modules are imported to their end first, wherever the import stands: a library that is stopped halfway stays
+    A module is imported to its end first, wherever the import stands: a library that is stopped halfway stays
     broken, swallows what stopped it, or, in C++, ends the process without a word.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -62,7 +62,7 @@ def stopping() -> Iterator[None]:
 def finishing() -> Iterator[None]:
     """What is inside is finished before a signal ends the program: the world is saved, the take is written.
 
-    In another thread than the main one it changes nothing, as no signal interrupts that.
+    Outside the main thread it changes nothing, because no signal interrupts other threads.
     """
     global _depth
     if threading.current_thread() is not threading.main_thread():
@@ -79,7 +79,7 @@ def finishing() -> Iterator[None]:
 
 def _stop(number: int, frame: FrameType | None) -> None:
     global _asked
-    if _told:  # an import was not at its end yet; any signal looks whether it is now
+    if _told:  # a signal waits for an import: has it ended?
         if not _imports(frame):
             _over.set()
             _end(_told.pop())
@@ -90,7 +90,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     if _imports(frame):
         _told.append(number)
         _over.clear()
-        # not with Ctrl-C's if possible: one that comes a moment too late would count as a second one
+        # not SIGINT if possible: one that comes a moment too late would count as a second Ctrl-C
         other = signal.SIGTERM if signal.getsignal(signal.SIGTERM) is _stop else number
         _reminders.append(threading.Thread(target=_remind, args=(other,), daemon=True))
         _reminders[-1].start()
@@ -115,7 +115,7 @@ def _imports(frame: FrameType | None) -> bool:
 
 
 def _remind(number: int) -> None:
-    """Send the signal again and again: Python tells nobody that an import has ended."""
+    """Send the signal again and again: Python does not report that an import has ended."""
     main = threading.main_thread().ident
     while not _over.wait(LOOK_AGAIN):
         if hasattr(signal, "pthread_kill") and main is not None:

@@ -1,5 +1,5 @@
-"""Where results are written: looked at before anything is loaded, so that nothing of the user's is overwritten and no
-work is lost to a folder that cannot be written. What killed runs left beside them goes."""
+"""Where results are written: checked before anything is loaded, so that nothing of the user's is overwritten and no
+work is lost to a folder that cannot be written. What killed runs left beside them is deleted."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import TargetError
 from .files import DEVICES, FORBIDDEN, sweep_parts
 
-LONGEST_NAME = 255  # bytes; of most file systems
+LONGEST_NAME = 255  # bytes, on most file systems
 
 
 def check_target(
@@ -24,9 +24,10 @@ def check_target(
     what: str = "file of this kind",
 ) -> Path:
     """The path of a file to write. Raises TargetError, with what to do, where it cannot be written, is one of `inputs`
-    (what each is -> where it lies; also under another name), or holds what this program did not write.
+    (what each is -> its path, links followed), or holds what this program did not write.
 
-    option: names it in the command. replaceable: whether an existing file may be overwritten; `what` it then is.
+    option: its name on the command line. replaceable: whether an existing file may be overwritten. what: the kind of
+    file that may be.
     """
     text = str(path)
     _check_name(text, option)
@@ -47,7 +48,7 @@ def check_target(
             f"{option} {printable_path(text)} is a folder; name a file in it, such as {_example(target)}."
         )
     if mode is not None and not stat.S_ISREG(mode):
-        raise TargetError(f"{option} {printable_path(text)} is no file but a device or a pipe; name a file.")
+        raise TargetError(f"{option} {printable_path(text)} is a device or a pipe, not a file; name a file.")
     if mode is not None and replaceable is not None and target.stat().st_size and not replaceable(target):
         raise TargetError(
             f"{option} {printable_path(text)} exists and is no {what} that this program wrote; name another file, or "
@@ -59,7 +60,7 @@ def check_target(
 
 
 def check_folder(folder: Path, option: str, text: str | None = None) -> None:
-    """Raise TargetError where no file can be made in a folder, which need not exist yet. text: what was asked for."""
+    """Raise TargetError where no file can be made in a folder, which need not exist yet. text: the path as given."""
     if why := fault_of(folder):
         raise TargetError(
             f"{option} {printable_path(text or str(folder))} cannot be written: {why}; check the folder and free space."
@@ -91,8 +92,8 @@ def is_same(one: str | Path, other: str | Path) -> bool:
 
 
 def printable_path(text: str) -> str:
-    """A path as it can be printed and sent: names that are not UTF-8 with their bytes, without line breaks, and the
-    middle of a very long one left out."""
+    """A path that can be printed and sent: without line breaks, with bytes that are not UTF-8 escaped, and without the
+    middle of a very long one."""
     text = text.encode("utf-8", "backslashreplace").decode()
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
     return text if len(text) <= 200 else f"{text[:90]}...{text[-90:]}"
@@ -101,13 +102,13 @@ def printable_path(text: str) -> str:
 def _check_name(text: str, option: str) -> None:
     name = Path(text).name
     if not text.strip() or "\0" in text:
-        raise TargetError(f"{option} {printable_path(text)!r} is no name of a file.")
+        raise TargetError(f"{option} {printable_path(text)!r} is not a valid file name.")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise TargetError(
             f"{option} {printable_path(text)} has a name longer than {LONGEST_NAME} bytes; choose a shorter one."
         )
     if sys.platform == "win32" and (name.partition(".")[0].casefold() in DEVICES or set(name) & set(FORBIDDEN)):
-        raise TargetError(f"{option} {printable_path(text)} is a name that Windows does not take; choose another.")
+        raise TargetError(f"{option} {printable_path(text)} is a name that Windows does not allow; choose another.")
 
 
 def _example(folder: Path) -> str:

@@ -1,6 +1,6 @@
-"""Text as people's programs save it: UTF-8, UTF-16 and the ANSI of Windows; what is no text is named for what it is.
+"""Text as users' programs save it: UTF-8, UTF-16 and Windows' ANSI; the error for anything else names what it is.
 
-As in `files`, everything here raises OSError, whose `strerror` is a sentence's end that can be shown.
+As in `files`, everything here raises OSError, whose `strerror` can end a sentence for the user.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from .files import read_bytes
 
-_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")  # that no text has; \f and \v stand in some
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")  # not found in text; \f is in some
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _MARKS = ((b"\xff\xfe\x00\x00", "utf-32"), (b"\x00\x00\xfe\xff", "utf-32"),
           (b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # fmt: skip
@@ -21,7 +21,7 @@ _PICKLE = "it is a Python pickle, which could run any code; save the arrays as .
 _PACKED = "it is compressed; unpack it first"
 _PICTURE = "it is a picture, not inputs"
 _FILM = "it is a video, not inputs; the inputs lie in a file of their own"
-# How files begin that are no text, and what to say of them.
+# First bytes of files that are not text, and the end of the sentence on each.
 _BEGINNINGS = (
     (b"\x93NUMPY", "it is a NumPy array; let its name end in .npy"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", _WORKBOOK),
@@ -37,19 +37,19 @@ _BEGINNINGS = (
     (b"7z\xbc\xaf\x27\x1c", _PACKED), (b"Rar!", _PACKED),
     (b"\x89PNG", _PICTURE), (b"\xff\xd8\xff", _PICTURE), (b"GIF8", _PICTURE),
     (b"\x1aE\xdf\xa3", _FILM), (b"RIFF", _FILM),
-    (b"version https://git-lfs.github.com", "it only points at a file of Git LFS; fetch that with git lfs pull"),
+    (b"version https://git-lfs.github.com", "it is a Git LFS pointer, not the file itself; run git lfs pull"),
 )  # fmt: skip
 
 
 class Text(NamedTuple):
-    """A text, and a sentence on what had to be assumed to read it; empty where nothing had to."""
+    """Text, and a note on what had to be assumed to read it; empty where nothing had to."""
 
     text: str
     note: str = ""
 
 
 class NotText(OSError):
-    """A file of another kind, or of letters that cannot be told for certain."""
+    """A file of another kind, or in an encoding that cannot be determined."""
 
 
 def read_text_file(path: str | Path, limit: int) -> Text:
@@ -60,8 +60,8 @@ def read_text_file(path: str | Path, limit: int) -> Text:
 def decode(data: bytes) -> Text:
     """The text of a file's bytes, its lines ending in newlines. Raises NotText.
 
-    UTF-8, UTF-16 and UTF-32 with a mark, UTF-16 without one, and what is none of them as Windows-1252, which the
-    note says. A text always holds ASCII: digits, key names, commas.
+    Reads UTF-8, UTF-16 and UTF-32 with a byte order mark, UTF-16 without one, and anything else as Windows-1252, which
+    the note says. Text must hold ASCII: digits, key names, commas.
     """
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), None)
     if encoding is None:
@@ -75,18 +75,18 @@ def decode(data: bytes) -> Text:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         raise _not_text(
-            f"it is not text in UTF-8, nor whole in {encoding.removesuffix('-sig').upper()}, as which it begins"
+            f"it begins as {encoding.removesuffix('-sig').upper()} text, but is damaged; save it again as UTF-8"
         ) from None
     if text and not any(letter < "\x80" for letter in text[:10_000]):
         raise _not_text("it is not text that holds inputs")
     if "\0" in text:
         raise _not_text("it is not text")
     marked = not encoding.endswith(("-le", "-be"))
-    return Text(lines_ended(text), "" if marked else "read as UTF-16, which it does not say it is")
+    return Text(lines_ended(text), "" if marked else "read as UTF-16, though it has no byte order mark")
 
 
 def kind_of(data: bytes) -> str:
-    """What a file is that is no text, as a sentence's end with what to do; empty where it is nothing known."""
+    """What a file that is not text is, as the end of a sentence with what to do; empty where unknown."""
     found = next((words for mark, words in _BEGINNINGS if data.startswith(mark)), "")
     if found:
         return found
@@ -108,13 +108,13 @@ def lines_ended(text: str) -> str:
 
 
 def half_character(text: str) -> int | None:
-    """The line, from 1, of the first half of a character (a lone surrogate), which no file can hold; else None."""
+    """The line, from 1, of the first half character (a lone surrogate), which no file can hold; None without one."""
     found = None if text.isascii() else _SURROGATE.search(text)
     return text.count("\n", 0, found.start()) + 1 if found else None
 
 
 def cannot_be_read(name: str | Path, error: OSError) -> str:
-    """The sentence of an error of this module, or of another one of reading a file."""
+    """The sentence for an error of this module, or for any other on reading a file."""
     words = error.strerror or str(error)
     if isinstance(error, NotText):
         return f"{name} {words.removeprefix('it ')}."
@@ -132,7 +132,7 @@ def _kind_of_zip(data: bytes) -> str:
 
 
 def _without_mark(data: bytes) -> str | None:
-    """UTF-16 in the order of bytes that makes letters of ASCII; None where no byte is zero, as in other text."""
+    """UTF-16 in the byte order that gives ASCII; None where no byte is zero, as in other encodings."""
     if b"\0" not in data[:4096]:
         return None
     counts = {order: _letters(data[:4096], order) for order in ("utf-16-le", "utf-16-be")}
@@ -148,7 +148,7 @@ def _letters(sample: bytes, encoding: str) -> int:
 
 
 def _without_encoding(data: bytes) -> Text:
-    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # before letters take up to four bytes each
+    data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")  # first: decoded, a character may take four bytes
     if b"\0" in data:
         raise _not_text("it is not text")
     try:
@@ -159,16 +159,16 @@ def _without_encoding(data: bytes) -> Text:
         broken = len(_SURROGATE.findall(near))
         whole = sum(letter >= "\x80" for letter in near) - broken
     if whole >= broken:
-        raise _not_text(f"it is damaged in line {line}: that is not UTF-8, and the rest is") from None
+        raise _not_text(f"it is damaged in line {line}, which is not UTF-8 as the rest is") from None
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError:
-        raise _not_text(f"it is not text in UTF-8 (line {line}); save it as that") from None
+        raise _not_text(f"it is not text in UTF-8 (line {line}); save it as UTF-8") from None
     if _CONTROLS.search(text):
         raise _not_text("it is not text")
     if "\u00ff\u00fe" in text or "\u00fe\u00ff" in text:  # the mark of UTF-16: two files in one
-        raise _not_text(f"it is not text in UTF-8 (line {line}); save it as that")
-    return Text(text, f"not UTF-8 (line {line}) and read as Windows-1252; save it as UTF-8 where letters are wrong")
+        raise _not_text(f"it is not text in UTF-8 (line {line}); save it as UTF-8")
+    return Text(text, f"not UTF-8 (line {line}), so read as Windows-1252; save it as UTF-8 if letters are wrong")
 
 
 def _not_text(words: str) -> NotText:
