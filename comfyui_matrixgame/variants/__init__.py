@@ -1,7 +1,7 @@
 """What differs between the game variants: each is one file here, NAME.json, that `variant.schema.json` describes.
 
-All else reads a `Variant`; nothing tests a variant's name. Key orders, windows and steps are those of the published
-configurations (SPEC of this project; measured: golden/rollout_*).
+Everything else reads a `Variant`; nothing tests a variant's name. Key orders, windows and steps are those of the
+published configurations (SPEC of this project; measured: golden/rollout_*).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Rows, frames, latent frames and blocks of a rollout, and which of them come first."""
+"""Counts and indices of a rollout's rows, frames, latent frames and blocks."""
 
 from __future__ import annotations
 
 FPS = 25
-MOST_BLOCKS = 100_000  # of one length that is asked for: 13 hours
+MOST_BLOCKS = 100_000  # in one requested length: 13 hours
 FRAMES_PER_LATENT = 4
 LATENTS_PER_BLOCK = 3
 FRAMES_PER_BLOCK = FRAMES_PER_LATENT * LATENTS_PER_BLOCK  # 12; the first block has 9

@@ -1,5 +1,5 @@
-"""What the browser is told of a variant: in `web/model/variants.generated.mjs`, by the route of the pack, and when a
-player joins a session."""
+"""What the browser gets of a variant: in `web/model/variants.generated.mjs`, from the pack's route, and when a player
+joins a session."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ MOST_ITEMS = 1000
 
 
 class Fields:
-    """One object of a description. A field that is read is taken; what is left at the end is not known.
+    """One object of a description. A field that is read is taken out; what is left at the end is unknown.
 
     origin: what the description is called in errors. place: where in it the object is, such as `keys[2]`.
     """
@@ -35,17 +35,17 @@ class Fields:
         raise VariantError(f"{self._origin}: {place} {is_now}, and must be {need}.")
 
     def refuse(self, sentence: str) -> Any:
-        """Raise VariantError of what is wrong between fields."""
+        """Raise VariantError for fields that contradict each other."""
         raise VariantError(f"{self._origin}: {sentence}")
 
     def done(self) -> dict[str, Any]:
-        """All has been taken that is known. Returns what is not, in this object and those inside: place -> value."""
+        """After all known fields are taken: the unknown ones, of this object and those inside, as place -> value."""
         for name, value in self._values.items():
             self._unknown[f"{self._place}.{name}".strip(".")] = value
         return self._unknown
 
     def take(self, name: str, need: str, read: Callable[[Any], T | None], default: Any = _MISSING) -> T:
-        """The field as `read` makes it, which returns None for what it must not be; without the field the default."""
+        """The field as `read` converts it, which returns None for a wrong value; without the field, the default."""
         value = self._values.pop(name, _MISSING)
         if value is _MISSING:
             return self.fail(name, need) if default is _MISSING else default
@@ -53,8 +53,8 @@ class Fields:
         return self.fail(name, need, value) if made is None else made
 
     def text(self, name: str, default: Any = _MISSING, pattern: str = "", need: str = "") -> str:
-        """A text of one line."""
-        return self.take(name, need or f"a text of 1 to {MOST_TEXT} characters", lambda v: _line(v, pattern), default)
+        """A string of one line."""
+        return self.take(name, need or f"a string of 1 to {MOST_TEXT} characters", lambda v: _line(v, pattern), default)
 
     def choice(self, name: str, choices: Collection[str], default: Any = _MISSING) -> str:
         """One of some words."""
@@ -78,7 +78,7 @@ class Fields:
     def items(
         self, name: str, need: str, read: Callable[[Any], T | None], default: Any = _MISSING, least: int = 0
     ) -> tuple[T, ...]:
-        """A list whose items `read` makes, at least so many."""
+        """A list of at least `least` items, each converted by `read`."""
 
         def made(value: Any) -> tuple[T, ...] | None:
             if not isinstance(value, list) or not least <= len(value) <= MOST_ITEMS:
@@ -89,13 +89,13 @@ class Fields:
         return self.take(name, need, made, default)
 
     def words(self, name: str, most: int = MOST_TEXT) -> dict[str, str]:
-        """An object of texts of at most so many characters; empty without the field."""
+        """An object of strings of at most `most` characters; empty without the field."""
 
         def made(value: Any) -> dict[str, str] | None:
             good = isinstance(value, Mapping) and all(_line(k) and _line(v, "", most) for k, v in value.items())
             return dict(value) if good else None
 
-        return self.take(name, "an object of texts", made, {})
+        return self.take(name, "an object of strings", made, {})
 
     def inner(self, name: str) -> Fields | None:
         """The object in a field; None without it."""
@@ -103,7 +103,7 @@ class Fields:
         return None if value is None else self._object(value, name)
 
     def each(self, name: str, need: str, least: int = 0, most: int = MOST_ITEMS) -> list[Fields]:
-        """The objects in a list; none without the field where none is enough."""
+        """The objects in a list; empty without the field where `least` is 0."""
         value = self._values.pop(name, [] if not least else _MISSING)
         if not isinstance(value, list) or not least <= len(value) <= most:
             self.fail(name, need, value)
@@ -126,7 +126,7 @@ def finite_number_in(value: Any, least: float, most: float) -> float | None:
 
 
 def pattern_reader(pattern: str) -> Callable[[Any], str | None]:
-    """What reads a text that matches a pattern as a whole."""
+    """A reader of strings that match a pattern as a whole."""
     return lambda value: _line(value, pattern)
 
 

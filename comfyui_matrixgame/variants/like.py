@@ -1,7 +1,7 @@
 """Variants that are described by what they share with another one, and those that are known from weights alone.
 
-A description with `like` has all that it does not say itself from the variant of that name. `relatives/` holds some
-that come with the package, but are no choice anywhere until a file of theirs is there.
+A description with `like` takes what it does not say itself from the variant of that name. `relatives/` holds some that
+come with the package, but are not offered anywhere until weights of theirs are loaded.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from .registry import PACKAGED, VARIANTS, refresh
 from .variant import Variant
 
 LIKE = "like"
-_NOT_SHARED = (LIKE, "default", "published", "action_layers", "$schema")  # of the one alone
+_NOT_SHARED = (LIKE, "default", "published", "action_layers", "$schema")  # each variant's own
 _RELATIVES = Path(__file__).parent / "relatives"
 _learned: set[str] = set()  # names of those that are known from weights or worlds
 
 
 def read_like(value: Any, origin: str) -> Variant:
-    """The variant that a parsed description is of, which may have `like`. Raises VariantError."""
+    """The variant of a parsed description, which may have `like`. Raises VariantError."""
     if not isinstance(value, Mapping) or value.get(LIKE) is None:
         return read_description(value, origin)
     name, known = value[LIKE], lasting_variants()
@@ -38,8 +38,8 @@ def read_like(value: Any, origin: str) -> Variant:
 
 
 def learn_variant(variant: Variant, origin: str) -> None:
-    """Make the variant known that weights or a world are described as; what was learned under its name before is
-    forgotten. Raises VariantError where it is another one than that of the package, or of a folder, with this name."""
+    """Make known the variant that weights or a world are described as, in place of one learned under its name before.
+    Raises VariantError where the package, or a folder, has a different one of this name."""
     known = VARIANTS.get(variant.name)
     if known is None or variant.name in _learned:
         VARIANTS[variant.name] = variant
@@ -57,8 +57,8 @@ def is_packaged(variant: Variant) -> bool:
 
 
 def variant_of_inputs(keys: int, camera: bool) -> Variant | None:
-    """The first variant whose generator takes so many keys, and a camera or none; None: no known one. What was learned
-    of single files says nothing of others."""
+    """The first variant whose generator has so many keys, with or without a camera; None where there is none. Variants
+    learned from single files do not count."""
     variant = _of_inputs(keys, camera)
     if variant is None:
         refresh()
@@ -72,8 +72,8 @@ def _of_inputs(keys: int, camera: bool) -> Variant | None:
 
 
 def lasting_variants() -> dict[str, Variant]:
-    """By name: those of the package and of folders. What was learned of single files goes with the process, and is no
-    choice in a node: inputs are written for what it is `like`."""
+    """Variants of the package and of folders, by name. One learned from a single file ends with the process and is not
+    offered in a node: inputs are written for the variant it is `like`."""
     return {name: variant for name, variant in VARIANTS.items() if name not in _learned}
 
 

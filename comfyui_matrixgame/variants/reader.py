@@ -1,4 +1,4 @@
-"""A description to a Variant, checked without any library (see variant.schema.json)."""
+"""Reads a description into a Variant, checked without any library (see variant.schema.json)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ ENDING = ".json"
 LARGEST = 1 << 20  # bytes of a description
 LONGEST_PRESET = 4000  # characters
 MOST_KEYS = 64
-SIZE = (352, 640)  # height and width where none is said
+SIZE = (352, 640)  # height and width where none is given
 ICONS = ("up", "down", "left", "right", "turn_left", "turn_right")
 GAMEPAD = ("up", "down", "left", "right", "left_shoulder", "right_shoulder")
 AXES = (["yaw"], ["yaw", "pitch"])
-PLACES = ("n", "half", "quarter", "part", "turn", "speed")  # of lengths and the speed in a preset
+PLACES = ("n", "half", "quarter", "part", "turn", "speed")  # placeholders in a preset: lengths and the speed
 _WORD = r"[a-z][a-z0-9_]{0,31}"
 _A_WORD = "a word of a-z, 0-9 and _ that begins with a letter"
 _TAKEN = ("up", "down", "left", "right", "yaw", "pitch", "look", "repeat", "x")  # words of the script language
@@ -36,7 +36,7 @@ def read_file(path: Path) -> Variant:
 
 
 def read_json(path: Path) -> Any:
-    """What a file holds that may describe a variant. Raises VariantError."""
+    """The JSON of a file that may describe a variant. Raises VariantError."""
     try:
         data = path.read_bytes()[: LARGEST + 1]
     except OSError as error:
@@ -46,16 +46,16 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise VariantError(f"{path.name} is no JSON ({error}); mend it, or take it out of the folder.") from None
+        raise VariantError(f"{path.name} is not JSON ({error}); mend it, or take it out of the folder.") from None
 
 
 def read_description(value: Any, origin: str) -> Variant:
-    """The variant that a parsed description is of. origin: what errors call it. Raises VariantError."""
+    """The variant of a parsed description. origin: what errors call it. Raises VariantError."""
     fields = Fields(value, origin)
     fields.choice("format", (FORMAT,))
     version = fields.whole("version", 1, 1_000_000)
     if version > VERSION:
-        raise VariantError(f"{origin} is version {version}, and this version reads {VERSION}: update the node pack.")
+        raise VariantError(f"{origin} has version {version}, and this node pack reads {VERSION}: update it.")
     exclusive = fields.flag("exclusive")
     variant = Variant(
         name=fields.text("name", pattern=_WORD, need=_A_WORD),
@@ -73,12 +73,12 @@ def read_description(value: Any, origin: str) -> Variant:
         steps=_steps(fields),
         shift=fields.number("shift", 0.01, 1000, 5.0),
         size=_size(fields.inner("size")),
-        fps=_only(fields, "fps", FPS, "frames a second, in which scripts, rulers, clips and films count"),
+        fps=_only(fields, "fps", FPS, "frames a second, in which scripts, rulers, clips and videos count"),
         action_layers=fields.items(
             "action_layers", "a list of layers from 0", lambda v: whole_number(v, 0, 999), tuple(range(15))
         ),
         presets=_presets(fields),
-        bench=tuple(_draws(one) for one in fields.each("bench", "a list of what is drawn from")),
+        bench=tuple(_draws(one) for one in fields.each("bench", "a list of actions to draw from")),
         published=_published(fields.inner("published")),
         unknown=fields.done(),
         described=dict(value),
@@ -91,7 +91,7 @@ def read_description(value: Any, origin: str) -> Variant:
 
 
 def _only(fields: Fields, name: str, value: int, why: str) -> int:
-    """A field that has one value in this version, and says why where it is another one."""
+    """A field that has one value in this version; the error for any other says why."""
     return fields.take(name, f"{value} {why}", lambda said: whole_number(said, value, value), value)
 
 
@@ -109,7 +109,7 @@ def _controls(fields: Fields, exclusive: bool) -> tuple[Key, ...]:
         fields.refuse(f"{has} key '{IDLE}'; change `exclusive`, or the keys.")
     for key in keys:
         if key.opposite and key.opposite not in names:
-            fields.refuse(f"{key.name} has the opposite '{key.opposite}', which is no key; use one of its keys.")
+            fields.refuse(f"{key.name} has the opposite '{key.opposite}', which is not a key; use one of its keys.")
         if not key.codes and key.name != IDLE:
             fields.refuse(f"{key.name} has no codes; give it a physical key, such as KeyG.")
     if len({key.overlay.box is None for key in keys if key.name != IDLE}) > 1:
@@ -118,7 +118,7 @@ def _controls(fields: Fields, exclusive: bool) -> tuple[Key, ...]:
 
 
 def _once(fields: Fields, what: str, values: Iterable[Any], taken: Iterable[Any] = ()) -> None:
-    """Refuse a value that stands twice, or that is taken."""
+    """Refuse a value that occurs twice or is taken."""
     twice = [value for value, count in Counter([*taken, *values]).items() if count > 1]
     if twice:
         shown = list(twice[0]) if isinstance(twice[0], tuple) else twice[0]
@@ -128,7 +128,7 @@ def _once(fields: Fields, what: str, values: Iterable[Any], taken: Iterable[Any]
 def _key(fields: Fields) -> Key:
     name = fields.text("name", pattern=_WORD, need=_A_WORD)
     if name in _TAKEN:
-        fields.fail("name", "no word of the script language", name)
+        fields.fail("name", "a word that the script language does not use", name)
     key = Key(
         name=name,
         label=fields.text("label", name),

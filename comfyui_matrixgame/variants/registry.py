@@ -1,4 +1,4 @@
-"""The variants that are known: those of the package, and those of folders that are named at run time."""
+"""The known variants: those of the package, and those of folders that are named at run time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .variant import Variant
 FOLDERS = "MATRIXGAME_VARIANTS"  # names folders with more descriptions, as PATH does programs
 log = logging.getLogger(__name__)
 
-VARIANTS: dict[str, Variant] = {}  # by name, the default first; the same object for good
+VARIANTS: dict[str, Variant] = {}  # by name, the default first; this dict is never replaced
 _BUILTIN = Path(__file__).parent
 _folders: list[Path] = []
 _read: dict[Path, tuple[tuple[int, int], str]] = {}  # file -> its size and time when it was read, its variant
@@ -34,7 +34,7 @@ def add_folder(folder: str | Path) -> None:
 
 
 def refresh() -> None:
-    """Read what is new or changed in the folders. What cannot be used is said in the log, once, and left out."""
+    """Read what is new or changed in the folders. What cannot be used is logged once and left out."""
     for path in (path for folder in _folders for path in sorted(folder.glob(f"*{ENDING}"))):
         try:
             status = path.stat()
@@ -69,7 +69,7 @@ def get_variant(name: str) -> Variant:
 
 
 def default_variant() -> Variant:
-    """The variant that is meant where none is named."""
+    """The variant that is used where none is named."""
     return next(iter(VARIANTS.values()))
 
 

@@ -1,4 +1,4 @@
-"""Steps, window, sink and what the window keeps, the user's own in place of those that a variant was trained with."""
+"""The user's own steps, window, sink and what the window keeps, in place of those that a variant was trained with."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Tried:
         sink = own.sink if self.sink is None else self.sink
         if whole_number(window, LATENTS_PER_BLOCK, MOST_WINDOW) is None:
             raise VariantError(
-                f"The window is {window!r:.40}, and must be a whole number of latent frames from {LATENTS_PER_BLOCK}, "
-                f"which are a block, to {MOST_WINDOW}."
+                f"The window is {window!r:.40}, and must be a whole number of latent frames from {LATENTS_PER_BLOCK} "
+                f"(one block) to {MOST_WINDOW}."
             )
         if whole_number(sink, 0, MOST_WINDOW) is None:
             raise VariantError(f"The sink is {sink!r:.40}, and must be a whole number of latent frames from 0.")
@@ -71,7 +71,7 @@ def _check_keeps(keeps: str, window: int, sink: int) -> None:
 
 
 def steps_of_text(text: str) -> tuple[int, ...] | None:
-    """The steps in a text such as 1000,750,500,250; None for an empty one. Raises VariantError."""
+    """The steps in a string such as 1000,750,500,250; None for an empty one. Raises VariantError."""
     if not text.strip():
         return None
     words = [word.strip() for word in text.split(",")]
@@ -85,8 +85,8 @@ def checked_steps(steps: Sequence[Any]) -> tuple[int, ...]:
     steps = _falling(steps)
     if steps[0] != TABLE_PLACES:
         raise VariantError(
-            f"The steps begin at {steps[0]}, and must begin at {TABLE_PLACES}, where the noise stands that a "
-            f"block is made from; use such as {FORM}."
+            f"The steps begin at {steps[0]}, and must begin at {TABLE_PLACES}, the noise that a "
+            f"block is made from; use steps such as {FORM}."
         )
     return steps
 

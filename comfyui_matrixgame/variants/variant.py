@@ -19,7 +19,7 @@ Words = Mapping[str, str]  # language, such as zh -> word
 class Overlay:
     """How the overlay draws a key.
 
-    box: x, y, width and height of its cap in units of a plain cap, from the left upper corner of all caps; None: the
+    box: x, y, width and height of its cap in units of a plain cap, from the top left corner of all caps; None: the
     caps of the variant stand in a row. text: what is on the cap; "": the key's name. icon: an arrow over the text.
     """
 
@@ -33,7 +33,7 @@ class Key:
     """One column of the keyboard input.
 
     name: in scripts, documents and files. label: what a player reads; labels: by language. aliases: other words in
-    scripts. codes: physical keys (`KeyboardEvent.code`), the first is the one that help and pad speak of. gamepad: the
+    scripts. codes: physical keys (`KeyboardEvent.code`), the first is the one that help and pad show. gamepad: the
     direction or shoulder that holds it. pad: row and column on the touch pad, from 1; None: the next free place.
     colour: hue of its lane, 0 to 359. opposite: the key that undoes it. means: what it does in words that variants
     share; in a document that is converted, keys take the place of those that mean the same.
@@ -56,9 +56,9 @@ class Key:
 class Camera:
     """The camera input `[pitch, yaw]`; + is up and right.
 
-    axes: those that were used in training, `yaw` alone or `yaw` and `pitch`; none where there is no camera. unit:
+    axes: those that were used in training, `yaw` alone or `yaw` and `pitch`; empty without a camera. unit:
     degrees a frame of one unit. speed: units that the model was benchmarked with. tested: beyond this, quality is
-    untested. limit: most units that are let through.
+    untested. limit: the most units that are accepted.
     """
 
     axes: tuple[str, ...] = ()
@@ -93,7 +93,7 @@ class Published:
 class Variant:
     """One game variant.
 
-    name: of the file, in documents and scripts. controls: its keys, in the order of the weights' keyboard columns.
+    name: in file names, documents and scripts. controls: its keys, in the order of the weights' keyboard columns.
     exclusive: exactly one key per row (one-hot, `idle` among them) instead of any combination.
     block: latent frames that are made at once. window: self-attention window in latent frames, the block's own and the
     sink's included. sink: latent frames at the start of the rollout that stay in the window for good. keeps: which
@@ -101,9 +101,9 @@ class Variant:
     steps: denoising steps as table positions out of 1000, first to last. shift: of the noise table.
     size: height and width of the frames it was trained at. fps: frames a second of its video. action_layers: layers
     that take inputs. presets: name -> script with places for lengths. bench: what the benchmark draws from.
-    unknown: fields of the description that this version does not know, as they were. like: the variant that has all
-    that its own description did not say. described: all of it. described_as: where steps, window or sink are the user's
-    to try (see tried.py), the variant with its own; None elsewhere.
+    unknown: fields of the description that this version does not know, as they were. like: the variant
+    that supplied what its own description left out. described: the whole description. described_as: the variant with
+    its own settings, where steps, window or sink are the user's (see tried.py); None otherwise.
     """
 
     name: str
@@ -135,7 +135,7 @@ class Variant:
 
     @property
     def own(self) -> Variant:
-        """The variant as it is described, whatever is tried: that of inputs, documents and choices."""
+        """The variant as described, whatever settings are tried: the one that inputs, documents and choices name."""
         return self.described_as or self
 
     @property
@@ -176,13 +176,13 @@ class Variant:
 
     @property
     def numbers(self) -> tuple[object, ...]:
-        """What decides the numbers of a rollout; the rest is how it is shown and spoken of."""
+        """What decides the numbers of a rollout; the rest is how it is shown and named."""
         inputs = self.keys, self.exclusive, self.camera.axes
         return self.name, inputs, self.block, self.window, self.sink, self.keeps, self.steps, self.shift
 
     def takes(self, other: Variant) -> bool:
-        """Whether the inputs of a variant are inputs of this one: the same, or one that it is like and whose keys are
-        its first ones."""
+        """Whether inputs of `other` are inputs of this variant: it is the same, or this one is like it and begins with
+        its keys."""
         if self.described_as is not None:
             return self.described_as.takes(other)
         if other == self or other.numbers == self.numbers:

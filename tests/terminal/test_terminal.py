@@ -103,7 +103,7 @@ def test_steps_window_and_sink_can_be_tried(folder: Path, tmp_path: Path, capsys
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--window", "2"], "from 3, which are a block, to 1000"),
+        (["--window", "2"], "from 3 (one block) to 1000"),
         (["--sink", "4"], "leaves no room for a block in a window of 6"),
         (["--steps", "500,1000"], "each lower than the one before, such as 1000,750,500,250"),
     ],
