@@ -25,8 +25,8 @@ from .ops import cpu_has_matrix_registers, cpu_multiplies_bfloat16
 class Attention:
     """(q [B, Lq, H, D], k [B, Lk, H, D], v [B, Lk, H, D]) -> [B, Lq, H, D]; scale 1/sqrt(D), no mask.
 
-    name: in the keys of a cache, so no two that differ in a bit may share one. approximation: what figures and worlds
-    call it where it is coarser than its inputs; None where it is not.
+    name: part of cache keys, so no two that differ in a bit may share one. approximation: what figures and worlds
+    call it where it is coarser than its inputs; None otherwise.
     """
 
     name: str
@@ -92,13 +92,13 @@ def _prefers_cudnn(device: torch.device) -> bool:
 
 @cache
 def _cudnn_failed() -> list[str]:
-    """Why cuDNN's attention is not used any more: nothing, or one reason."""
+    """Why cuDNN's attention is no longer used: one reason, or none."""
     return []
 
 
 def _cudnn(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
     """cuDNN's attention by name. `sdpa_kernel` would choose it too, but by flags of the whole process, which threads
-    would set for each other. None where it cannot do this, and from then on it is not asked again."""
+    would set for each other. None where it fails, after which it is not tried again."""
     try:
         return torch.ops.aten._scaled_dot_product_cudnn_attention(q, k, v, None, False)[0]
     except RuntimeError as error:  # no plan for these sizes, no cuDNN, another signature in another torch

@@ -1,4 +1,4 @@
-"""What can be chosen of how networks compute and what they see, by name. Imports nothing: nodes list it early."""
+"""Names of the choices in how networks compute and what they see. Imports nothing, because nodes list them early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Devices: which there are, which of their threads' streams is whose, and what they can compute in.
+"""Devices: which there are, the streams of each thread on them, and the dtypes they can compute in.
 
 CUDA has a current device in each thread. Triton's kernels, events and captures go there, whatever device the tensors
 are on. `computing_on` sets it, and everything that computes runs inside: no thread has to think of it.
@@ -26,9 +26,9 @@ from .trials import trial_is_chosen
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-OTHERS = ("xpu", "mps")  # kinds of devices that are taken where they have every operation
+OTHERS = ("xpu", "mps")  # kinds of devices that are used where they have every operation
 log = logging.getLogger(__name__)
-BFLOAT16_FROM = (8, 0)  # compute capability: older cards have no products in it, and Triton none of its instructions
+BFLOAT16_FROM = (8, 0)  # compute capability: older cards have no products in it, nor does Triton compile it for them
 SMALL = 50_000_000  # parameters up to which one thread of a CPU is enough
 CUDNN_ATTENTION = (9, 10)  # major capabilities on which cuDNN's attention is ahead (Hopper; data centre Blackwell)
 
@@ -52,14 +52,14 @@ def find_device(name: str | None) -> torch.device:
 
 
 def _serves(kind: str) -> bool:
-    """Whether a device other than NVIDIA's is there and has every operation that the networks use; where one lacks,
-    the log says so."""
+    """Whether a device other than NVIDIA's is there and has every operation that the networks use; where one is
+    missing, the log says so."""
     module = getattr(torch, kind, None)
     if module is None or not module.is_available():
         return False
     why = missing_operation(torch.device(kind))
     if why:
-        log.warning("The device '%s' is there, but %s; the CPU is used. --device %s insists.", kind, why, kind)
+        log.warning("The device '%s' is there, but %s; the CPU is used. --device %s forces it.", kind, why, kind)
     return not why
 
 
@@ -68,7 +68,7 @@ def missing_operation(device: torch.device) -> str:
     for name, run in _OPERATIONS.items():
         try:
             if not bool(torch.isfinite(run(device).float()).all()):
-                return f"its {name} gives no numbers"
+                return f"its {name} gives infinities or NaN"
         except (RuntimeError, NotImplementedError, TypeError) as error:
             return f"it has no {name} ({reason_of(error)})"
     return ""
@@ -98,12 +98,12 @@ _OPERATIONS: dict[str, Callable[[torch.device], Tensor]] = {
     ),
     "norm": lambda device: functional.layer_norm(torch.ones(2, 8, device=device), (8,)),
 }
-"""What the networks compute with beside sums and products, each as small as it can be."""
+"""What the networks compute with besides sums and products, each as small as it can be."""
 
 
 @cache
 def widest_float(device: torch.device) -> torch.dtype:
-    """float64 where a device has it, else float32: MPS has none, and neither have XPUs of some cards."""
+    """float64 where a device has it, otherwise float32: MPS has none, and neither have XPUs of some cards."""
     if device.type in ("cpu", "cuda", "meta"):
         return torch.float64
     try:
@@ -125,7 +125,7 @@ def fit_threads(device: torch.device, parameters: int) -> None:
 
 def _cuda_works() -> bool:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of a driver that is too old: a CPU is no error where nobody asked for CUDA
+        warnings.simplefilter("ignore")  # about an old driver: using the CPU is no error where nobody asked for CUDA
         return torch.cuda.is_available()
 
 
@@ -150,7 +150,7 @@ def _why_not(name: str, error: BaseException) -> str:
 
 @contextmanager
 def computing_on(device: torch.device) -> Iterator[None]:
-    """Compute on `device`, without gradients, with it as the current one of this thread; as before afterwards."""
+    """Compute on `device`, without gradients, with it as this thread's current one; restored afterwards."""
     if device.type != "cuda":
         with torch.inference_mode():
             yield
@@ -161,7 +161,7 @@ def computing_on(device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def _cudnn_choosing() -> Iterator[None]:
-    """Where that is tried, let cuDNN time its convolutions and choose."""
+    """In that trial, let cuDNN time its convolutions and choose."""
     if not trial_is_chosen("cudnn-benchmark"):
         yield
         return
@@ -184,7 +184,7 @@ def computes(function: Function) -> Function:
 
 
 def computes_with_its_models(method: Function) -> Function:
-    """The same for methods of what has the models as `models`."""
+    """The same for methods of objects that hold the models as `models`."""
 
     @functools.wraps(method)
     def inside(self: Any, *arguments: Any, **named: Any) -> Any:
@@ -218,7 +218,7 @@ def capture_stream(device: torch.device) -> torch.cuda.Stream:
 def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device other than a CPU has products in bfloat16."""
     if device.type == "cuda":
-        if torch.version.hip is not None or not torch.cuda.is_available():  # of another machine, that of a Ray worker
+        if torch.version.hip is not None or not torch.cuda.is_available():  # the device is on a Ray worker's machine
             return True
         return torch.cuda.get_device_capability(device) >= BFLOAT16_FROM
     if device.type == "meta":
@@ -232,7 +232,7 @@ def multiplies_bfloat16(device: torch.device) -> bool:
 
 @cache
 def prefers_cudnn_attention(device: torch.device) -> bool:
-    """Whether cuDNN's attention is ahead there (measured on an H100) of the flash-attn 2 that torch carries."""
+    """Whether cuDNN's attention is faster there than torch's own flash-attn 2 (measured on an H100)."""
     if device.type != "cuda" or torch.version.hip is not None:
         return False
     return torch.cuda.get_device_capability(device)[0] in CUDNN_ATTENTION

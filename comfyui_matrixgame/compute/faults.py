@@ -19,13 +19,13 @@ _REASONS = {  # what a message holds, in lower case -> what is wrong
     "driver version is insufficient": _OLD_DRIVER,
     "no nvidia driver": "there is no NVIDIA driver",
     "no cuda gpus are available": "no CUDA GPU is visible",
-    "invalid device ordinal": "there is no GPU of that number",
+    "invalid device ordinal": "there is no GPU with that number",
     "no kernel image": "this torch has no kernels for that GPU; install one that was built for it",
     "not compiled with": "this torch was built without it",
-    "is lost": "it was lost: the driver cannot reach it any more",
-    "fallen off the bus": "it was lost: the driver cannot reach it any more",
+    "is lost": "it was lost: the driver can no longer reach it",
+    "fallen off the bus": "it was lost: the driver can no longer reach it",
     "uncorrectable ecc": "its memory has a fault that it cannot correct",
-    "busy or unavailable": "another program has it for itself",
+    "busy or unavailable": "another program has exclusive use of it",
     "illegal memory access": "a kernel failed on it",
     "illegal instruction": "a kernel failed on it",
     "launch failure": "a kernel failed on it",
@@ -53,7 +53,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def device_fault(error: BaseException) -> MatrixGameError | None:
-    """An error of torch as one that a user can act on; None where it is not the device's."""
+    """A torch error as one that a user can act on; None where it is not about the device."""
     if isinstance(error, MatrixGameError):
         return None
     if is_out_of_memory(error):

@@ -104,7 +104,7 @@ def channel_norm_silu_into(out: Tensor, x: Tensor, gamma: Tensor) -> None:
 
 
 def add_into(x: Tensor, bias: Tensor, y: Tensor | None) -> bool:
-    """x += bias [C] + y, of [B, C, T, H, W] in one pass; False where no kernel serves them, and nothing was done."""
+    """x += bias [C] + y, of [B, C, T, H, W] in one pass; False where no kernel serves them, with nothing done."""
     module, last = triton_for(x), torch.channels_last_3d
     if module is None or not x.is_contiguous(memory_format=last):
         return False
@@ -142,8 +142,8 @@ MOST_FEW = 16  # keys that `few_keys` takes
 
 
 def few_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor | None:
-    """Attention of q [N, L, H, D] over a handful of k, v [N, K, H, D], scale 1/sqrt(D), in the layout of q; None where
-    no kernel is."""
+    """Attention of q [N, L, H, D] over a handful of k, v [N, K, H, D], scale 1/sqrt(D), in the layout of q; None
+    without a kernel."""
     module = triton_for(q)
     last = (q.shape[-1], 1)
     if module is None or k.shape[1] > MOST_FEW or k.stride() != v.stride():

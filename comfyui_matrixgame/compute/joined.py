@@ -1,4 +1,4 @@
-"""Linears that take the same input, computed as one product where their weights lie behind one another.
+"""Linears that take the same input, computed as one product where their weights are contiguous in memory.
 
 Each layer keeps its own parameters under its own names: they become parts of one piece of memory, which costs nothing
 and changes no number that anyone reads. Whatever moves or replaces one of them (a host, a LoRA) ends it, and the
@@ -20,7 +20,7 @@ _PARTS = ("weight", "bias", "scale")
 
 
 def lay_together(layers: Sequence[nn.Module]) -> None:
-    """Move the parameters of linears with as many inputs behind one another; they stay on their device."""
+    """Make the parameters of linears with equally many inputs contiguous; they stay on their device."""
     for name in _PARTS:
         parameters = [getattr(layer, name, None) for layer in layers]
         if all(isinstance(parameter, nn.Parameter) for parameter in parameters):
@@ -59,7 +59,7 @@ def _one_product(layers: Sequence[nn.Module], x: Tensor | QuantisedRows) -> Tens
 
 
 def _pays(weight: Tensor) -> bool:
-    return weight.device.type != "cpu"  # there three products are as quick, and their last bits stay
+    return weight.device.type != "cpu"  # on one, three products are as quick, and keep their last bits
 
 
 def _may_be_read(layer: nn.Module, kind: type) -> bool:
@@ -68,7 +68,7 @@ def _may_be_read(layer: nn.Module, kind: type) -> bool:
 
 
 def _side_by_side(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """All parts as one tensor, without a copy; None where they do not lie behind one another."""
+    """All parts as one tensor, without a copy; None where they are not contiguous."""
     first, after = parts[0], None
     for part in parts:
         if part is None or first is None or not part.is_contiguous() or part.shape[1:] != first.shape[1:]:

@@ -1,4 +1,4 @@
-"""Triton kernels for the sums between the matrix products: what torch reads and writes several times, once.
+"""Triton kernels for the sums between the matrix products: one pass over memory where torch makes several.
 
 Only `fused.py` calls these, on CUDA. They compute in float32 and round once, so their last digit may differ from
 the same sums in several steps. Triton's interpreter runs them on a CPU (tests/compute/kernel_checks.py).

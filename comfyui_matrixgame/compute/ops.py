@@ -19,15 +19,15 @@ from torch import Tensor
 from . import winograd
 
 CONV_ROUTE_ROWS = 64  # below this, a matrix product starts faster than a convolution
-FEED_FORWARD_ROWS = 660  # that a CPU takes through both layers at once: a quarter of a block at full size
+FEED_FORWARD_ROWS = 660  # rows that a CPU takes through both layers at once: a quarter of a block at full size
 
 
 OperationsLike = Any
-"""A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_in_use(module, like)`, a context in
-which a module's weight and bias are there as the tensors to compute with beside `like`; after it a host may take their
-memory. Its Linear says of itself `gelu_fits`: GELU_BEFORE or GELU_AFTER, the GELU that it computes inside its call when
-asked by `gelu_first` or `gelu`; and `eight_bits`: the dtype in which it computes, and may be given its input, or None.
-No one type fits both ours and a host's."""
+"""A namespace with Linear, LayerNorm, Conv2d, Conv3d as in torch.nn, and `weights_in_use(module, like)`, a context
+that gives a module's weight and bias in the dtype and on the device of `like`; afterwards a host may reclaim their
+memory. Its Linear has `gelu_fits`: GELU_BEFORE or GELU_AFTER, the GELU that its call computes with `gelu_first` or
+`gelu`; and `eight_bits`: the dtype in which it computes and accepts its input, or None. No one type fits both ours and
+a host's."""
 GELU_BEFORE, GELU_AFTER = "before", "after"
 
 
@@ -45,7 +45,7 @@ def cpu_has_matrix_registers() -> bool:
 
 
 def _cpu_is(feature: str) -> bool:
-    """Whether torch says so of the processor; what an older torch cannot tell counts as no."""
+    """Whether torch reports this feature; what an older torch cannot report counts as no."""
     ask = getattr(torch.cpu, f"_is_{feature}_supported", None)
     return ask is not None and ask()
 
@@ -59,7 +59,7 @@ def winograd_is_quicker() -> bool:
 
 
 def cast(tensor: Tensor, like: Tensor) -> Tensor:
-    """`tensor` in the dtype and on the device of `like`; itself where both already agree."""
+    """`tensor` in the dtype and on the device of `like`; itself where they already agree."""
     return tensor.to(device=like.device, dtype=like.dtype)
 
 
@@ -69,16 +69,16 @@ def upload(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def wants_channels_last(device: torch.device) -> bool:
-    """Whether convolutions run channels last there, as tensor cores have it, whatever layout they are given.
+    """Whether convolutions run channels last there, as tensor cores want it, whatever layout they are given.
 
-    A CPU takes either; there frames keep the layout in which they have always been made, to the last bit.
+    A CPU takes either; there the layout stays as it always was, and so does every bit of the frames.
     """
     return device.type != "cpu"
 
 
 def lay_channels_last(network: nn.Module) -> None:
-    """Store the weights of convolutions channels last, as tensor cores take them: kernels that find them otherwise
-    lay them anew at every call."""
+    """Store the weights of convolutions channels last, as tensor cores want them: kernels that get another
+    layout convert it at every call."""
     for module in network.modules():
         if isinstance(module, (nn.Conv2d, nn.Conv3d)):
             layout = torch.channels_last if isinstance(module, nn.Conv2d) else torch.channels_last_3d
@@ -100,11 +100,11 @@ def is_wrapped(layer: nn.Module) -> bool:
     """Whether somebody watches or changes what goes into a layer or comes out of it: with a `forward` of the
     instance's own, as ComfyUI's bypassed LoRAs have it, or with a hook.
 
-    Such a layer must be called with its plain input, and for its plain output: nothing may be computed inside the
-    call that belongs behind or before it, and nobody may take its weights and leave the call out.
+    Such a layer must be called with its plain input, and for its plain output: nothing that belongs before or after
+    the call may be computed inside it, and nobody may use its weights without calling it.
     """
     forward = vars(layer).get("forward")
-    # core leaves the class's own method behind on the instance where it takes a bypass away
+    # where core removes a bypass, it leaves the class's own method on the instance
     if forward is not None and getattr(forward, "__func__", None) is not type(layer).forward:
         return True
     before = layer._forward_pre_hooks.values()
@@ -116,7 +116,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool = False) -
 
     On CUDA in 16 bits the GELU is part of the product, on the sums before they are rounded. On AMD's processors in
     float32 a 1x1 convolution over channels-last rows is 1.4 to 1.8 times faster than torch's matrix product (measured:
-    bench/results), because oneDNN takes the one and MKL, made for Intel's, the other.
+    bench/results), because oneDNN computes the one and MKL, made for Intel's, the other.
     """
     if gelu and bias is not None and x.is_cuda and x.dtype.itemsize == 2 and not torch.is_grad_enabled():
         y = torch._addmm_activation(bias, x.flatten(0, -2), weight.t(), use_gelu=True)  # pyright: ignore[reportPrivateImportUsage]
@@ -139,7 +139,7 @@ def _linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def on_cpu(x: Tensor) -> bool:
-    """Whether x is computed with on a CPU, and no gradient is kept."""
+    """Whether x is on a CPU, and no gradient is kept."""
     return x.device.type == "cpu" and not torch.is_grad_enabled()
 
 
@@ -172,7 +172,7 @@ def feed_forward(first: nn.Module, second: nn.Module, x: Any) -> Tensor:
 
 
 def _gelu_fits(layer: nn.Module) -> str | None:
-    return getattr(layer, "gelu_fits", None)  # layers that somebody else put in a network say nothing of it
+    return getattr(layer, "gelu_fits", None)  # layers that others put into a network do not have it
 
 
 class Linear(nn.Linear):
@@ -230,7 +230,7 @@ def convolve3d(x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv3d) 
     """The convolution `conv` with these weights.
 
     On CPUs without AVX-512 torch 2.13 leaves float32 to a kernel that is 3 to 10 times slower than oneDNN's
-    (measured: bench/results), so oneDNN is asked for by name.
+    (measured: bench/results), so oneDNN is called by name.
     """
     if _winograd_pays(x, weight, conv):
         return winograd.convolve(x, weight, bias)

@@ -2,8 +2,8 @@
 
 Both operands are 8 bits wide, each with float32 scales: one for every row of the input, measured when it comes, and
 one for every output channel of the weights, measured once. Sums are in float32 (`fp8`) or exact integers (`int8`).
-That is another thing than weights stored as float8_e4m3fn, which are widened before they are used: those save memory
-and nothing else, and every input keeps its bits.
+Weights stored as float8_e4m3fn are something else: they are widened before use, which saves only memory, and every
+input keeps its bits.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class QuantisedLinear(nn.Module):
 
     @property
     def quantised(self) -> Quantised:
-        """The weight, as it is computed with."""
+        """The weight as it is used in products."""
         return Quantised(self.weight, self.scale)
 
     @property
@@ -155,10 +155,10 @@ def _what_is_missing(precision: str, device: torch.device) -> str:
     name, has = torch.cuda.get_device_name(device), torch.cuda.get_device_capability(device)
     if has < least:
         return f"{needs}; {name} has {has[0]}.{has[1]}."
-    # the card could: it is this build of torch that cannot
+    # the card could; this build of torch cannot
     why = "; ".join(product.error for product in _tried(precision, device) if product.error)
     return (
-        f"is not computed by torch {torch.__version__} for {platform.system()} on {name}, which could ({why}). "
+        f"does not work in torch {torch.__version__} for {platform.system()} on {name}, which supports it ({why}). "
         "Install a newer torch."
     )
 
@@ -172,8 +172,8 @@ def quantise_weight(weight: Tensor, precision: str) -> Quantised:
 
 @dataclass(frozen=True)
 class QuantisedRows:
-    """Rows [N, in] of 8 bits and the float32 scales [N, 1] that bring them back: what stands for an input [..., in]
-    of `dtype`, whose other sides are `sides`, where several layers take the same one."""
+    """Rows [N, in] of 8 bits and the float32 scales [N, 1] that bring them back: they stand for an input
+    [*sides, in] of `dtype` that several layers take."""
 
     values: Tensor
     scales: Tensor
@@ -189,9 +189,9 @@ class QuantisedRows:
 
 
 def eight_bits_of(*layers: nn.Module) -> torch.dtype | None:
-    """The 8-bit dtype in which all these layers take their input; None where one of them takes it as it is, or where
-    somebody watches what goes in."""
-    # layers that somebody else put in a network say nothing of it
+    """The 8-bit dtype in which all these layers take their input; None where one of them takes it as it is, or is
+    wrapped."""
+    # layers that others put into a network do not have it
     dtypes = {None if is_wrapped(layer) else getattr(layer, "eight_bits", None) for layer in layers}
     return dtypes.pop() if len(dtypes) == 1 else None
 
@@ -241,7 +241,7 @@ def _fp8_by_rows(x: Tensor, scales: Tensor, weight: Quantised, bias: Tensor | No
 
 def _fp8_by_tensor(x: Tensor, scales: Tensor, weight: Quantised, bias: Tensor | None, dtype: torch.dtype) -> Tensor:
     """cuBLAS's product, which takes a scale for the whole of each side: the scales of rows and columns come after it.
-    Its sums are kept in bfloat16, which no float16 could hold."""
+    Its sums are kept in bfloat16, because they can exceed float16's range."""
     one = _one(x.device)
     sums = torch._scaled_mm(  # pyright: ignore[reportPrivateImportUsage]
         x, weight.values.t(), scale_a=one, scale_b=one, out_dtype=torch.bfloat16, use_fast_accum=True
@@ -282,7 +282,7 @@ Product = Callable[[Tensor, Tensor, Quantised, "Tensor | None", torch.dtype], Te
 
 @dataclass(frozen=True)
 class _Tried:
-    """A product, and what went wrong with it on a device; empty where it is right there."""
+    """A product, and what went wrong with it on a device; empty where it is right."""
 
     product: Product
     error: str
@@ -300,7 +300,7 @@ def _product(precision: str, device: torch.device) -> Product:
 @functools.cache
 @torch.inference_mode()
 def _tried(precision: str, device: torch.device) -> tuple[_Tried, ...]:
-    """The ways to a product, the quickest first, each tried with a small one, since no version number tells."""
+    """The ways to a product, the quickest first, each tried on a small one, because no version number tells."""
     ways: tuple[Product, ...] = (_int8_product,)
     if precision == "fp8":
         ways = (_fp8_by_rows, _fp8_by_tensor) if device.type == "cuda" else (_fp8_by_rows,)

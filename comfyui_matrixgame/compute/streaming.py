@@ -2,7 +2,7 @@
 
 Two places on the device take turns: one layer computes from the first while the next layer's weights are copied into
 the second, on a stream of their own and from page-locked memory where the device is CUDA. The numbers are those of
-weights that stay. For a host with its own offloading this is not used.
+weights that stay. A host with its own offloading does not use this.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class WeightStream:
         sizes = [_bytes(group) for group in modules]
         size = max(sizes)
         shelf = _Shelf(sum(sizes), self._cuda)
-        self._homes: list[list[Tensor]] = []  # of each layer its bytes, in pieces
+        self._homes: list[list[Tensor]] = []  # each layer's bytes, in pieces
         self._places = [torch.empty(size, dtype=torch.uint8, device=device) for _ in range(PLACES)]
         self._held: list[int | None] = [None] * PLACES
         self._here: int | None = None
@@ -45,12 +45,12 @@ class WeightStream:
         self._copied = [torch.cuda.Event() for _ in range(PLACES)] if self._cuda else []
         self._free = [torch.cuda.Event() for _ in range(PLACES)] if self._cuda else []
         if self._cuda:
-            for place in self._places:  # the last layer that is fetched is waited for by nobody
+            for place in self._places:  # nobody waits for the last layer that is fetched
                 place.record_stream(self._stream)
-                self._stream.wait_stream(torch.cuda.current_stream(device))  # whose memory it was
+                self._stream.wait_stream(torch.cuda.current_stream(device))  # which had the memory before
         for layer, group in enumerate(modules):
             self._homes.append(shelf.put(group))
-            self._attach(layer, group)  # which lets the weights that were loaded go
+            self._attach(layer, group)  # which frees the loaded weights
 
     @property
     def device_bytes(self) -> int:
@@ -102,9 +102,9 @@ class WeightStream:
 
 
 def stream_weights(generator: nn.Module, device: torch.device) -> WeightStream:
-    """Take a generator that was loaded into main memory to the device, all but its large weights, which are streamed.
+    """Move a generator from main memory to the device, except for its large weights, which are streamed.
 
-    Its parameters then do not hold the weights of any one moment: take its id before (`network_id`).
+    Its parameters then never hold all weights at once: compute its id (`network_id`) before.
     """
     stream = WeightStream(generator, device)
     streamed = {id(module.weight) for _, module in named_layers(generator)}
@@ -138,7 +138,7 @@ def _bytes(modules: Sequence[nn.Module]) -> int:
 
 
 class _Shelf:
-    """Main memory for `total` bytes, put there one behind the other.
+    """Main memory for `total` bytes, filled from front to back.
 
     Page-locked memory comes in powers of two: a layer of 93 MB would take 134. So it is asked for in pieces that are
     powers of two, and a layer may begin in one and end in the next.
@@ -149,7 +149,7 @@ class _Shelf:
         self._piece, self._used = torch.empty(0, dtype=torch.uint8), 0
 
     def put(self, modules: Sequence[nn.Module]) -> list[Tensor]:
-        """The weights of some modules behind one another; returns the pieces of memory that hold them."""
+        """Store the weights of some modules one after another; returns the pieces of memory that hold them."""
         rest = _flat(modules)
         if not self._pinned:
             return [rest]
@@ -167,7 +167,7 @@ class _Shelf:
         try:
             return torch.empty(size, dtype=torch.uint8, pin_memory=True)
         except RuntimeError as error:
-            log.info("Not all weights can lie in page-locked memory (%s); they come more slowly.", reason_of(error))
+            log.info("Not all weights fit in page-locked memory (%s); the rest arrives more slowly.", reason_of(error))
             return torch.empty(size, dtype=torch.uint8)
 
 
@@ -189,7 +189,7 @@ def _copy_pieces(place: Tensor, pieces: Sequence[Tensor]) -> None:
 
 
 def _flat(modules: Sequence[nn.Module]) -> Tensor:
-    """All weights behind one another as bytes, in main memory."""
+    """All weights one after another as bytes, in main memory."""
     home = torch.empty(_bytes(modules), dtype=torch.uint8)
     offset = 0
     for module in modules:

@@ -1,4 +1,4 @@
-"""Ways of computing that only a device can judge: off unless a bench asks for them, in one variable of the environment.
+"""Ways of computing that only a device can judge: off unless a bench asks for them, in one environment variable.
 
     MATRIXGAME_TRY=fp8-by-tensor,cudnn-benchmark python bench/run.py --only runs
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 SIDE, REACH = 4, 6  # of a tile's results, and of the inputs they come from
-ROWS, COLUMNS = 11, 20  # most tiles at a time: what lies between the steps should stay in a CPU's caches
+ROWS, COLUMNS = 11, 20  # most tiles at a time: intermediate values should stay in a CPU's caches
 CHANNELS = 96  # fewer, and the sums cost more than the products they save
 PLACES = 3000  # of a frame; on fewer, the kernel's own sums cost more
 KERNEL_SUMS = (
@@ -37,8 +37,8 @@ def pays(x: Tensor, weight: Tensor) -> bool:
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """x [B, C, T, H, W] with weight [O, C, D, 3, 3], padded by one in space -> [B, O, T - D + 1, H, W], channels last.
 
-    All of one float32; H and W at least 4. Needs the transformed kernel (4 times the weight) and the tiles at hand
-    beside inputs and results. A frame's results do not depend on how many come with it.
+    All in float32; H and W at least 4. Besides inputs and results it takes memory for the transformed kernel (4 times
+    the weight) and the current tiles. A frame's results do not depend on how many come with it.
     """
     depth = weight.shape[2]
     height, width = x.shape[-2:]
@@ -57,13 +57,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 def _even(length: int, most: int) -> int:
-    """Tiles at a time, about as many each time, that together cover `length` places."""
+    """Tiles at a time, in about equal shares, that together cover `length` places."""
     tiles = -(-length // SIDE)
     return min(-(-tiles // -(-tiles // most)), length // SIDE)
 
 
 def _starts(length: int, step: int) -> list[int]:
-    """Where pieces of `step` places begin; the last one ends where the places do, even if it covers some twice."""
+    """Where pieces of `step` places begin; the last one ends where the places do, even if some are covered twice."""
     return [min(start, length - step) for start in range(0, length, step)]
 
 

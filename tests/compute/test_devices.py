@@ -47,7 +47,7 @@ def test_a_device_that_lacks_an_operation_is_left_with_a_sentence(
 
 def test_an_operation_that_gives_no_numbers_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(devices._OPERATIONS, "attention", lambda _: torch.tensor([float("nan")]))
-    assert missing_operation(torch.device("cpu")) == "its attention gives no numbers"
+    assert missing_operation(torch.device("cpu")) == "its attention gives infinities or NaN"
 
 
 def test_a_device_without_float64_gets_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ SAID = {
     "CUDA error: no kernel image is available for execution on the device": "this torch has no kernels for that GPU",
     "CUDA error: device is lost": "it was lost",
     "CUDA error: an illegal memory access was encountered\nCUDA kernel errors might be": "a kernel failed on it",
-    "CUDA error: all CUDA-capable devices are busy or unavailable": "another program has it for itself",
+    "CUDA error: all CUDA-capable devices are busy or unavailable": "another program has exclusive use of it",
     "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED": "The device failed: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
 }
 
