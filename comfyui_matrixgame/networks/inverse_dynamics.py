@@ -1,8 +1,9 @@
-"""The inverse dynamics model of Video PreTraining: which keys and turns of the mouse lie behind the frames of a film.
+"""The inverse dynamics model of Video PreTraining: the keys and mouse turns behind the frames of a video.
 
 A convolution over time, an IMPALA CNN for each frame, and transformer layers in which every frame of a chunk sees all
-others. Names of parameters are those of the published weights, 4x_idm. Parts of those change nothing and are not made:
-relative attention has a memory of no frames, and the published code overwrites what its layer before the last gives.
+others. Names of parameters are those of the published weights, 4x_idm. Some of those have no effect and are not
+made: relative attention has a memory of no frames, and the published code overwrites the output of its layer before
+the last.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-SIDE = 128  # pixels of a frame as it is seen
+SIDE = 128  # pixels of a frame's side, as the network sees it
 CHUNK = 128  # frames that are seen together
 BUTTONS = (
     "attack", "back", "forward", "jump", "left", "right", "sneak", "sprint", "use", "drop", "inventory",
@@ -24,16 +25,16 @@ BUTTONS = (
 )  # fmt: skip
 BINS = 11  # of each camera axis
 MOST_TURN = 10.0  # degrees in a frame
-_MU = 10.0  # of the law that makes bins finer around no turn
+_MU = 10.0  # of the mu-law that makes bins finer near zero
 _AT_ONCE = 8  # frames whose pixels are in memory together
 _LARGEST = 1 << 17  # side of a tensor
-_BASIS = 10  # numbers for each head, of relative attention
+_BASIS = 10  # of relative attention, for each head
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """span: frames that the first convolution sees. channels: that it gives, and of each stack of the CNN. blocks: of
-    a stack. dense, width, hidden: of the vector of a frame, of the transformer, and of its MLP."""
+    """span: frames that the first convolution sees. channels: its outputs, then those of each CNN stack. blocks:
+    of a stack. dense, width, hidden: widths of a frame's vector, of the transformer, and of its MLP."""
 
     span: int
     channels: tuple[int, ...]
@@ -49,7 +50,7 @@ PUBLISHED = Sizes(5, (128, 256, 512, 512), 2, 256, 4096, 16384, 2, 32)
 
 
 class Actions(NamedTuple):
-    """Logits of what lies behind each frame. buttons: [T, BUTTONS, 2], not held and held. camera: [T, 2, BINS], down
+    """Logits of the inputs behind each frame. buttons: [T, BUTTONS, 2], not held and held. camera: [T, 2, BINS], down
     and right."""
 
     buttons: Tensor
@@ -57,7 +58,7 @@ class Actions(NamedTuple):
 
 
 class _Layer(nn.Module):
-    """A norm before and a ReLU behind, where there are such."""
+    """A layer with an optional norm before it and ReLU after it."""
 
     def __init__(self, layer: nn.Module, norm: nn.Module | None = None, relu: bool = True) -> None:
         super().__init__()
@@ -121,7 +122,7 @@ class _Pictures(nn.Module):
 
 
 class _Attention(nn.Module):
-    """Every frame sees all; likeness is divided by the size of a head, not by its root."""
+    """Every frame sees all; scores are divided by the size of a head, not by its root."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -143,7 +144,7 @@ class _Recurrent(nn.Module):
 
 
 class _Block(nn.Module):
-    """Vectors [T, width]. The norm stands before what is added to, so nothing goes around it."""
+    """Vectors [T, width]. Attention is added to the norm's output, so nothing bypasses the norm."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -198,7 +199,7 @@ class InverseDynamics(nn.Module):
         return Actions(buttons.unflatten(-1, (-1, 2)), camera.unflatten(-1, (2, -1)))
 
     def _vectors(self, frames: Tensor, on_frames: Callable[[int], object]) -> Tensor:
-        """[T, width], of a few frames at a time: the maps of one take 50 MB."""
+        """[T, width], a few frames at a time: the maps of one take 50 MB."""
         net, around = self.net, self.sizes.span - 1
         device = net.final_ln.weight.device
         black = frames.new_zeros(around // 2, *frames.shape[1:])  # before the first and after the last
@@ -213,14 +214,14 @@ class InverseDynamics(nn.Module):
 
 
 def degrees_of_bins(bins: Tensor) -> Tensor:
-    """Bins of the camera -> degrees in a frame, double: finer around no turn, by a mu-law."""
+    """Bins of the camera -> degrees in a frame, float64: by a mu-law, finer near zero."""
     x = bins.double() * 2 / (BINS - 1) - 1
     return x.sign() * ((1 + _MU) ** x.abs() - 1) / _MU * MOST_TURN
 
 
 def network_sizes(shapes: Mapping[str, Sequence[int]]) -> Sizes:
-    """The sizes of weights, by the shapes of the published names. Raises KeyError for a name that is not there, and
-    ValueError for shapes that no such network has."""
+    """The sizes of a network, from the shapes of its weights by their published names. Raises KeyError for a missing
+    name, and ValueError for shapes that no such network has."""
 
     def count(pattern: str) -> int:
         return next(number for number in range(len(shapes) + 1) if pattern.format(number) not in shapes)
@@ -251,7 +252,7 @@ def network_sizes(shapes: Mapping[str, Sequence[int]]) -> Sizes:
 
 
 def unused_weights(sizes: Sizes) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of what is in published weights and changes nothing."""
+    """Name -> shape of the published weights that have no effect."""
     width, basis = sizes.width, _BASIS * sizes.heads
     last = {"norm.weight": (width,), "norm.bias": (width,), "layer.weight": (width, width)}
     found: dict[str, tuple[int, ...]] = {f"net.lastlayer.{name}": shape for name, shape in last.items()}

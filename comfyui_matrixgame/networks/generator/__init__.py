@@ -1,4 +1,4 @@
-"""The network that predicts the next three latent frames from the window behind it and the player's inputs."""
+"""The network that predicts the next three latent frames from the window before them and the player's inputs."""
 
 from .model import Generator, GeneratorConfig
 

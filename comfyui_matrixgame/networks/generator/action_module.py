@@ -1,6 +1,6 @@
 """How the player's inputs enter a block: the camera token by token, the keys shared by all places.
 
-For latent frame i the last 12 input rows before 4 i act on it. What depends on the inputs alone is made once
+The last 12 input rows before row 4 i act on latent frame i. What depends on the inputs alone is made once
 per block of the rollout (`prepare`), not in every pass. Both attentions look along time only, at the latent
 frames inside the window.
 """
@@ -90,8 +90,8 @@ class ActionModule(nn.Module):
 
     def prepare(self, inputs: ActionInputs, span: TimeSpan, cache: LayerCache, like: Tensor) -> Tensor | None:
         """What the block's inputs alone decide: the keys' entries go into the cache; returns the camera's share of the
-        first mouse layer, [B, F, 1, hidden], or None without a camera. Where somebody watches that layer, which must
-        then see token and camera side by side, the camera's values themselves, [B, F, 1, 24]."""
+        first mouse layer, [B, F, 1, hidden], or None without a camera. A wrapped layer must see token and
+        camera side by side: for it, the camera's values themselves, [B, F, 1, 24]."""
         assert cache.keyboard is not None
         rows = self.keyboard_embed["2"](F.silu(self.keyboard_embed["0"](inputs.keyboard)))  # [B, F, 12, Hk]
         kv = self.keyboard_attn_kv(rows.flatten(2)).unflatten(-1, (2, self.heads, HEAD_DIM))
@@ -126,7 +126,7 @@ class ActionModule(nn.Module):
         return self.proj_mouse(rearrange(y, "(b s) f heads d -> b (f s) (heads d)", s=span.places))
 
     def _first_mouse_layer(self, x: Tensor, camera: Tensor, span: TimeSpan) -> Tensor:
-        """[B, F, S, hidden]; the columns of the weight for the camera have done their work in `prepare`."""
+        """[B, F, S, hidden]; the weight's columns for the camera were applied in `prepare`."""
         assert self.mouse_mlp is not None
         first = self.mouse_mlp["0"]
         if is_wrapped(first):

@@ -1,5 +1,5 @@
-"""The foundation model: all frames of a clip in one pass, each of which looks at all others, as the teacher of the
-distilled models was trained. Its layers are those of a rollout; what differs is what they look at. Numbers are held to
+"""The foundation model: one pass over all frames of a clip, each of which attends to all others, as the teacher of the
+distilled models was trained. Its layers are those of a rollout; only what they attend to differs. Numbers are held to
 golden/foundation.
 """
 
@@ -15,10 +15,10 @@ from .model import Generator
 
 class ClipEntries:
     """What kv_cache.Ring is to a rollout: keys and values of a clip's frames, from when a layer writes them until it
-    reads them; there is no past that would have to stay.
+    reads them, as there is no past to keep.
 
-    tokens: entries of a latent frame. for_good: whether they are read more than once, as those of the keys, which all
-    passes share.
+    tokens: entries of a latent frame. for_good: whether they are read more than once, like those of the keyboard,
+    which all passes share.
     """
 
     def __init__(self, tokens: int, for_good: bool = False) -> None:
@@ -40,7 +40,7 @@ class ClipEntries:
 
 class FoundationGenerator(Generator):
     """The bidirectional network. Its passes are those of Generator over one block that is the whole clip, from frame 0;
-    a pass takes as many steps of noise as it is asked for, the same for all frames."""
+    there may be any number of noise levels, each the same for all frames."""
 
     def empty_caches(self, batch: int, height: int, width: int, device: torch.device, dtype: torch.dtype) -> Caches:
         """Entries for one clip with latents of height x width, of any length."""
@@ -58,7 +58,7 @@ class FoundationGenerator(Generator):
     def velocity(
         self, latents: Tensor, condition: Tensor, features: Tensor, inputs: ActionInputs, timestep: float
     ) -> Tensor:
-        """One pass alone, with all that passes of one clip would share: for a sampler that keeps nothing between them.
+        """One pass alone, with what passes of a clip could share: for a sampler that keeps nothing between them.
 
         latents [B, 16, F, h, w], condition [B, 20, F, h, w], features [B, 257, visual_dim], and the windows of B clips;
         timestep: from 0 to 1000. Returns [B, 16, F, h, w].

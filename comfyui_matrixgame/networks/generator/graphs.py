@@ -82,12 +82,12 @@ class Passes:
         self._inputs: _Inputs | None = None
         self._block: BlockConstants | None = None
         self._rollout: RolloutConstants | None = None
-        self._layers: list[ref[nn.Module]] = []  # the same
+        self._layers: list[ref[nn.Module]] = []  # nor its layers
         self._weights: list[object] = []
 
     @property
     def recorder(self) -> Recorder | None:
-        """What records them; None where nothing does, or where it failed."""
+        """What records the passes; None where nothing does, or after it failed."""
         return self._recorder
 
     def __call__(
@@ -122,18 +122,18 @@ class Passes:
         return output
 
     def begin(self) -> None:
-        """Go on in another rollout."""
+        """Continue with another rollout."""
         self._block, self._rollout, self._layers = None, None, []
 
     def look_again(self) -> None:
-        """Look at the weights before the next pass, too, though its block is not a new one."""
+        """Check the weights before the next pass as well, though its block is not a new one."""
         self._block = None
 
     def _record(self, generator: Generator, slot: int, block: BlockConstants) -> bool:
         assert self._inputs is not None
         assert self._recorder is not None
         inputs = self._inputs
-        # where the block stands decides which slots are written; its tensors are the ones that stay
+        # the block's position decides which slots are written; its tensors are those that stay in place
         span = replace(block.span, rotations=inputs.block.span.rotations)
         here = replace(inputs.block, span=span)
         try:
@@ -146,8 +146,8 @@ class Passes:
         return True
 
     def _look_at_weights(self, generator: Generator, device: torch.device) -> None:
-        """Forget what was recorded with weights that a host has moved since, or with layers that it has changed; do
-        without where weights are elsewhere."""
+        """Forget what was recorded with weights that a host has moved since, or with layers that it has changed; give
+        up where weights are on another device."""
         self._layers = self._layers or [ref(layer) for layer in generator.modules()]
         layers = [layer for known in self._layers if (layer := known()) is not None]
         parameters = [p for layer in layers for p in layer._parameters.values() if p is not None]
@@ -173,8 +173,8 @@ class Passes:
 
 
 def _changes_of(layer: nn.Module) -> list[object]:
-    """What a host may have put in the place of a layer's own work: a call that it has wrapped, hooks, and weights in 8
-    bits that it made on the way (host/models/layers.py)."""
+    """What a host may have put in place of a layer's own work: a wrapped call, hooks, and weights in 8 bits that it
+    made on the fly (host/models/layers.py)."""
     own = vars(layer)
     changes: list[object] = [own.get("forward"), len(layer._forward_hooks), len(layer._forward_pre_hooks)]
     if (kept := own.get("kept")) is not None:

@@ -22,7 +22,7 @@ from .recording import Recorder
 
 @dataclass
 class _Kept:
-    """Passes between two rollouts. kind: of their rings. holder: the rollout that has them. stream: it worked on."""
+    """Passes between two rollouts. kind: of their rings. holder: the rollout that has them. stream: where it worked."""
 
     kind: Hashable
     passes: Passes
@@ -43,10 +43,10 @@ def passes_for(
     new_caches: Callable[[], Caches],
     worthwhile: bool,
 ) -> Passes:
-    """Passes for a rollout (the holder), with rings of a kind whose entries are anybody's.
+    """Passes for a rollout (the holder), with rings of a kind whose entries may be anything.
 
-    They are those that an earlier rollout has left, with all that it recorded; or new ones, which are recorded where
-    that is worthwhile, and kept for the next rollout. A generator keeps those of one rollout on each device, as long
+    They are those that an earlier rollout has left, with all that it recorded, or new ones, which are recorded where
+    that is worthwhile and kept for the next rollout. A generator keeps those of one rollout on each device, as long
     as it lives or until `forget_passes`. Nobody else gets them while their holder lives.
     """
     generator.when_moved = forget_passes
@@ -71,7 +71,7 @@ def passes_for(
 
 
 def release_passes(generator: Generator, passes: Passes, for_good: bool) -> None:
-    """Their holder needs its passes no more. for_good: nor may anybody else have their rings."""
+    """Let go of passes that their holder no longer needs. for_good: nobody else may have their rings either."""
     with _KEEPING:
         mine = _KEPT.get(generator, {})
         for device, kept in list(mine.items()):
@@ -82,7 +82,7 @@ def release_passes(generator: Generator, passes: Passes, for_good: bool) -> None
 
 
 def forget_passes(generator: Generator) -> None:
-    """Give back the memory of what is kept for a generator's next rollout: rings, recordings and what they work in."""
+    """Free what is kept for a generator's next rollout: rings, recordings and their working memory."""
     with _KEEPING:
         _KEPT.pop(generator, None)
 
@@ -96,7 +96,7 @@ def _stream_of(device: torch.device) -> Any:
 
 
 def _go_on_after(kept: _Kept) -> None:
-    """What comes next on this thread's stream comes after what the last rollout did with the same memory."""
+    """Make this thread's stream wait for what the last rollout did with the same memory."""
     if kept.stream is not None:
         now = torch.cuda.current_stream(kept.stream.device)
         if now != kept.stream:

@@ -55,7 +55,7 @@ class Ring:
         return torch.cat(k, dim=1), torch.cat(v, dim=1)
 
     def _pieces(self, first_frame: int, total: int) -> Iterator[tuple[int, int, int]]:
-        """Where so many entries lie: of each piece its place among them, its place in the ring, and its length."""
+        """Where so many entries lie: for each piece, where it starts among them, where in the ring, and its length."""
         done, start = 0, slot_of(first_frame, self.window, self.sink) * self.tokens
         while done < total:
             count = min(total - done, self.k.shape[1] - start)
@@ -68,7 +68,7 @@ class Ring:
         return self.k[:, :filled].to(dtype), self.v[:, :filled].to(dtype)
 
     def of_world(self, index: int, worlds: int) -> Ring:
-        """The part of one of so many worlds; what is written there is written here."""
+        """The part of one of so many worlds, as a view: what is written there is written here."""
         count = len(self.k) // worlds
         part = slice(index * count, (index + 1) * count)
         return replace(self, k=self.k[part], v=self.v[part])
@@ -78,7 +78,7 @@ class Ring:
         return replace(self, k=self.k.clone(), v=self.v.clone())
 
     def take(self, other: Ring | None) -> None:
-        """Become what another ring of the same shape is, wherever that lies; zeros where there is none."""
+        """Copy the entries of another ring of the same shape, on any device; zeros where there is none."""
         if other is None:
             self.k.zero_()
             self.v.zero_()
@@ -142,7 +142,7 @@ def copies(caches: Caches, device: torch.device, dtype: torch.dtype) -> Caches:
 
 
 def take_caches(caches: Caches, others: Caches) -> None:
-    """Have all rings become those of other caches; zeros where these have none."""
+    """Copy the entries of other caches into all rings; zeros where those have none."""
     for index, layer in enumerate(caches):
         theirs = others[index].rings() if others else {}
         for name, ring in layer.rings().items():
@@ -163,11 +163,11 @@ class Entries:
         return Entries(first_frame, layers)
 
     def put_into(self, caches: Caches) -> None:
-        """Have these slots hold them again, in the same caches or in copies."""
+        """Write them back into their slots, in the same caches or in copies."""
         self.put_at(self.first_frame, caches, [True])
 
     def put_at(self, first_frame: int, caches: Caches, worlds: Sequence[bool]) -> None:
-        """Have the slots of other frames hold them, in the caches of those worlds of a batch that say so."""
+        """Write them into the slots of other frames, for each world of a batch where `worlds` is true."""
         for index in (index for index, wanted in enumerate(worlds) if wanted):
             for layer, kept in zip(caches, self.layers, strict=True):
                 for name, ring in layer.rings().items():

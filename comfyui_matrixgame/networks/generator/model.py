@@ -1,6 +1,6 @@
 """The causal diffusion transformer. Parameter names are those of the published files without `model.`.
 
-Work is done where it is constant: `prepare_rollout` makes the image's keys and values and every step's
+Work is done once for as long as it stays the same: `prepare_rollout` makes the image's keys and values and every step's
 modulations, `prepare_block` the rotations and what the inputs alone decide, and `forward` is one pass. Numbers
 are held to golden/rollout_* and golden/continue_*.
 """
@@ -61,7 +61,7 @@ class GeneratorConfig:
 
 
 class Modulation(NamedTuple):
-    """What a layer's norms and sums are multiplied with and moved by at a step, [dim] each; a scale is 1 + scale."""
+    """Shifts, scales and gates of a layer's norms and sums at a step, [dim] each; a scale is 1 + scale."""
 
     shift1: Tensor
     scale1: Tensor
@@ -90,7 +90,7 @@ class BlockConstants:
 
 
 class SelfAttention(nn.Module):
-    """A block's tokens look at the block and at the cached frames inside the window."""
+    """A block's tokens attend to the block and to the cached frames inside the window."""
 
     def __init__(self, ops: OperationsLike, dim: int) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ class SelfAttention(nn.Module):
 
     @property
     def of_one_input(self) -> list[nn.Module]:
-        """The layers that take what goes in."""
+        """The layers that take the input itself."""
         return [self.q, self.k, self.v]
 
     def forward(self, x: Tensor | QuantisedRows, block: BlockConstants, ring: Ring, attention: Attention) -> Tensor:
@@ -118,7 +118,7 @@ class SelfAttention(nn.Module):
 
 
 class CrossAttention(nn.Module):
-    """Tokens look at the image; its keys and values are constant for a rollout."""
+    """Tokens attend to the image; its keys and values are constant for a rollout."""
 
     def __init__(self, ops: OperationsLike, dim: int) -> None:
         super().__init__()
@@ -217,11 +217,11 @@ class ImageEmbedding(nn.Module):
 
 
 class Generator(nn.Module):
-    """The network of one variant; see the module's text for how its three entries share the work.
+    """The network of one variant; the module's docstring says how its three entry points share the work.
 
     compute_dtype: dtype of the activations; weights may be stored in another one. precision: of the large linears,
-    where they are quantised only when they first run (host/models/layers.py); None where their weights say it.
-    weight_stream: brings its large weights, where they come and go.
+    where they are quantised only when they first run (host/models/layers.py); None where their weights show it.
+    weight_stream: supplies its large weights, where they are streamed.
     """
 
     def __init__(self, config: GeneratorConfig, operations: OperationsLike = Operations) -> None:
@@ -231,8 +231,8 @@ class Generator(nn.Module):
         self.precision: str | None = None
         self.weight_stream: WeightStream | None = None
         self.attention: Attention = sdpa
-        self.variant: Variant | None = None  # that it was loaded as; None where its shapes say it
-        self.doubt = ""  # whether that is right, in words
+        self.variant: Variant | None = None  # the one it was loaded as; None where its shapes decide
+        self.doubt = ""  # why that may be wrong, in words
         self.when_moved: Callable[[Generator], None] = lambda _: None  # set by kept.py
         dim = config.dim
         self.patch_embedding = operations.Conv3d(IN_CHANNELS, dim, (1, PATCH, PATCH), stride=(1, PATCH, PATCH))
@@ -247,18 +247,18 @@ class Generator(nn.Module):
         self.head = Head(operations, dim)
 
     def run_as(self, variant: Variant) -> None:
-        """Run with the steps, window and sink of a variant whose inputs it takes; before there are caches."""
+        """Run with the steps, window and sink of a variant whose inputs it takes. Call it before caches are made."""
         self.variant = variant
         self.config = replace(self.config, window=variant.window, sink=variant.sink)
 
     def lay_weights(self, device: torch.device) -> None:
-        """Store the weights as `device` takes them quickest, once they are where they stay (see joined.py)."""
+        """Store the weights as is fastest on `device`, once they are there for good (see joined.py)."""
         if device.type != "cpu":
             for layer in self.blocks:
                 lay_together(layer.self_attn.of_one_input)  # type: ignore[union-attr, arg-type]
 
     def _apply(self, *arguments: Any, **named: Any) -> Generator:
-        """What every `to` does. Where a host takes the weights away, what was kept with them goes as well."""
+        """What every `to` calls. Where a host moves the weights, what was kept with them is dropped as well."""
         before = next(self.parameters()).device
         super()._apply(*arguments, **named)
         if next(self.parameters()).device != before:
@@ -338,7 +338,7 @@ class Generator(nn.Module):
         given = torch.cat([latents.to(self.compute_dtype), condition.to(self.compute_dtype)], dim=1)
         patches = self.patch_embedding(given)  # [B, dim, F, h/2, w/2]
         frames, rows = patches.shape[2:4]
-        # side by side in memory, since what adds to it later keeps its layout
+        # contiguous, because later sums keep its layout
         x = Tokens(patches.flatten(2).transpose(1, 2).contiguous())
         del given, patches
         modulations = rollout.modulations[step].unbind(0)

@@ -26,7 +26,7 @@ class RMSNorm(nn.Module):
         self.weight = nn.Parameter(torch.empty(dim))
 
     def scale(self, like: Tensor) -> Tensor:
-        """The weight beside `like`."""
+        """The weight in the dtype and on the device of `like`."""
         return cast(self.weight, like)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def norm_rotate_into(
     ring: Ring, first_frame: int, x: Tensor, v: Tensor, weight: Tensor | None, table: Tensor, head: int, eps: float,
     apart: int = 1,
 ) -> None:  # fmt: skip
-    """As norm_rotate, of keys x [B, F * places, W]; they go into the ring beside their values v, of the same shape.
+    """norm_rotate of keys x [B, F * places, W], written into the ring with their values v, of the same shape.
 
     apart: places that have a time of their own in the ring (N = B * apart); 1: all of a world are together.
     """

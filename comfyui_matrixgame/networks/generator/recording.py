@@ -23,7 +23,7 @@ SWITCH = "MATRIXGAME_GRAPHS"  # set to 0 to do without
 
 Replay = Callable[[], None]
 _ONE_AT_A_TIME = threading.RLock()  # torch allows one capture in a process
-_NO_VELOCITY = 16384.0  # in any dtype, and nothing that a network gives everywhere
+_NO_VELOCITY = 16384.0  # exact in any dtype, and never a network's whole output
 _RECORDERS: WeakKeyDictionary[Generator, dict[torch.device, CudaRecorder]] = WeakKeyDictionary()
 
 
@@ -36,7 +36,7 @@ class Recorder(Protocol):
 
 
 class RefusedError(RuntimeError):
-    """An earlier recording of this process has failed, and it was said why."""
+    """An earlier recording of this process failed, and the reason was logged."""
 
 
 class CudaRecorder:
@@ -46,7 +46,7 @@ class CudaRecorder:
         self._device, self._pool = device, torch.cuda.graph_pool_handle()
 
     def record(self, work: Callable[[], Tensor]) -> tuple[Replay, Tensor]:
-        """See Recorder.record. Raises RuntimeError where it fails; this process then records nothing any more."""
+        """See Recorder.record. Raises RuntimeError where it fails, after which this process records nothing."""
         if _failed():
             raise RefusedError
         graph = torch.cuda.CUDAGraph()
@@ -55,7 +55,7 @@ class CudaRecorder:
                 output = self._capture(graph, work)
             _check_replay(graph, output)
         except RuntimeError as error:
-            _failed().append((str(error), graph))  # a broken graph that is deleted would take its memory along
+            _failed().append((str(error), graph))  # kept: deleting a broken graph would take its memory along
             raise
         return graph.replay, output
 
@@ -82,10 +82,10 @@ class CudaRecorder:
                 if end is not None:
                     end(torch.cuda.current_device(), self._pool)
             if stopped and not isinstance(stopped[0], RuntimeError):
-                raise stopped[0] from None  # somebody cancelled: not what the end of the capture says to that
+                raise stopped[0] from None  # cancelled: not the error that this causes at the capture's end
             raise
         finally:
-            torch.cuda.set_stream(before)  # torch leaves the capture's there where its end fails
+            torch.cuda.set_stream(before)  # where a capture fails to end, torch leaves its stream current
 
 
 def _check_replay(graph: Any, output: Tensor) -> None:

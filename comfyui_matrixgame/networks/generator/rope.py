@@ -48,7 +48,7 @@ def action_table(first_frame: int, frames: int, device: torch.device) -> Tensor:
 
 def rotate(x: Tensor, table: Tensor) -> Tensor:
     """Turn the leading pairs of every head of x [..., L, heads, dim] by table [L, 1, pairs]; the rest stays. Both may
-    have more sides that fit together.
+    have further dimensions that broadcast.
 
     The sums are in float32; the result has x's dtype.
     """

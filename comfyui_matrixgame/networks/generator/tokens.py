@@ -14,8 +14,8 @@ from .norms import EPS
 
 
 class Tokens:
-    """x [B, F*H*W, dim]. What is added to it waits for the norm that comes next, which adds it on its way: one kernel
-    in place of two."""
+    """x [B, F*H*W, dim]. What is added to it waits for the next norm, which also makes the sum: one kernel in place of
+    two."""
 
     def __init__(self, x: Tensor) -> None:
         self._x = x
@@ -39,7 +39,7 @@ class Tokens:
         return self._x
 
     def norm(self, scale: Tensor, shift: Tensor, readers: Sequence[nn.Module] = ()) -> Tensor | QuantisedRows:
-        """LN(x) * scale + shift, [dim] each. readers: the layers that it goes to, and nothing else; it is in 8 bits
+        """LN(x) * scale + shift, [dim] each. readers: the layers that it goes to, and no others; it is in 8 bits
         where they take it so."""
         if self._added is None:
             return F.layer_norm(self._x, self._x.shape[-1:], scale, shift, EPS)

@@ -35,11 +35,11 @@ class VideoDecoder(Protocol):
 
     @property
     def state_device(self) -> torch.device | None:
-        """Where states lie between blocks; None for where the models work."""
+        """Where states are kept between blocks; None for the models' own device."""
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """What the frames follow from, and so the decoder's name: its weights, and numbers for how it uses them."""
+        """What decides the frames, and so the decoder's id: its weights, and numbers for how it uses them."""
         ...
 
     def decode(self, latents: Tensor, state: State | None = None) -> tuple[Tensor, State]:
@@ -53,8 +53,8 @@ class VideoDecoder(Protocol):
 
 
 class DecoderAround:
-    """What stands around a decoder and changes how it is called: `decode` is its own, the rest of a VideoDecoder is the
-    decoder's, so that a world made with the one goes on with the other."""
+    """A wrapper that changes how a decoder is called: `decode` is its own, the rest of a VideoDecoder is the decoder's,
+    so that a world made with the one goes on with the other."""
 
     def __init__(self, decoder: VideoDecoder) -> None:
         self._decoder = decoder
@@ -79,23 +79,23 @@ class VideoEncoder(Protocol):
 
     @property
     def encode_at_once(self) -> bool:
-        """Whether a world's condition is to be encoded as far as it will ever be needed when the world starts, because
-        the encoder then leaves; else it is encoded block by block."""
+        """Whether a world's condition is encoded at its start as far as it is ever needed, because the encoder then
+        leaves the device; otherwise it is encoded block by block."""
         ...
 
     @property
     def input_device(self) -> torch.device:
-        """Where pixels are to be."""
+        """The device that pixels must be on."""
         ...
 
     def named_parameters(self) -> Iterator[tuple[str, Tensor]]:
-        """What the latents follow from, and so the encoder's name."""
+        """What decides the latents, and so the encoder's id."""
         ...
 
     def encode(self, pixels: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """Encode the next frames of a clip.
 
-        pixels: [B, 3, N, H, W] in [-1, 1], H and W multiples of 8; N = 1 + 4k at the start, else 4k.
+        pixels: [B, 3, N, H, W] in [-1, 1], H and W multiples of 8; N = 1 + 4k at the start, otherwise 4k.
         Returns normalised latents [B, 16, L, H/8, W/8], one for the first frame and one for every 4 after it,
         and the state to pass with the frames that follow. Raises ImageError for any other shape.
         """

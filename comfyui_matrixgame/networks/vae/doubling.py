@@ -1,8 +1,8 @@
-"""Images at twice the size, each value four times, and then a 3x3 convolution: four small convolutions instead.
+"""Images at twice the size, each value four times, and then a 3x3 convolution: done as four small convolutions.
 
-Each of the four places that come from one value sees only 2x2 of the values before: the weight's taps that fall on the
-same value are summed first. That takes 16 products where the doubled image takes 36, and the doubled image, twice as
-wide as the result in the Wan VAE, is never made.
+Each of the four places that come from one value sees only 2x2 of the original values, so the weight's taps that fall on
+the same value are summed first. That takes 16 products where the doubled image takes 36, and the doubled image,
+with twice the result's channels in the Wan VAE, is never made.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ...compute.fused import under_autocast
 from ...compute.ops import OperationsLike, is_wrapped, wants_channels_last
 
 _TAPS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
-"""Of the first and the second of two places: which of three taps fall on the value before (here), and on this one
-(the one after)."""
+"""For the first (second) of two places: which of three taps fall on the value before (this one), and on this one (the
+one after)."""
 
 
 def doubling_conv2d(ops: OperationsLike, dim: int, dim_out: int, bias: bool = True) -> Any:
@@ -32,7 +32,7 @@ def doubling_conv2d(ops: OperationsLike, dim: int, dim_out: int, bias: bool = Tr
 def double_and_convolve(conv: Any, x: Tensor) -> Tensor:
     """conv(x at twice the size): x [N, C, H, W] -> [N, O, 2H, 2W].
 
-    On a CPU as it is written, in which oneDNN and winograd.py are quicker and keep their last bits.
+    On a CPU literally so: there oneDNN and winograd.py are quicker, and keep their last bits.
     """
     if not wants_channels_last(x.device) or torch.is_grad_enabled() or under_autocast(x) or is_wrapped(conv):
         return conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))

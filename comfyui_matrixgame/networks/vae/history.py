@@ -20,8 +20,8 @@ AT_ONCE = 2  # large frames that a CPU takes through all layers together
 class History:
     """Walks the layers' memories in order: reads what the last chunk left, collects what this one leaves.
 
-    A memory is let go as soon as it was read, so that old and new ones never all lie side by side. On a CPU memories
-    that this walk made itself are written over by the next chunk's, and all layers join frames in the same room: new
+    A memory is let go as soon as it was read, so that old and new ones never all exist at once. On a CPU, memories
+    that this walk made itself are overwritten by the next chunk's, and all layers join frames in one buffer: new
     pages cost time there (measured on a Xeon: a decode in float32 took 15% less without them).
     """
 
@@ -30,7 +30,7 @@ class History:
         self._next: list[Tensor] = []
         self._storage = storage
         self._own = False  # whether the memories to be read were made by this walk, and nobody else has them
-        self._read: Tensor | None = None  # of those the last one
+        self._read: Tensor | None = None  # the last of those
         self._room: Tensor | None = None
 
     @property
@@ -39,14 +39,14 @@ class History:
         return self._past is None
 
     def past(self) -> Tensor | None:
-        """The memory of the layer at hand, good until `keep` is called; None in the first chunk."""
+        """The memory of the current layer, valid until `keep` is called; None in the first chunk."""
         past = None if self._past is None else self._past.popleft()
         self._read = past if self._own else None
         return past
 
     def join(self, like: Tensor) -> Tensor:
-        """Room [B, C, 2 + T, H, W] for the next frames, which are of `like`'s shape [B, C, T, H, W] and are to be
-        written, with the two before them in front (zeros where the clip begins). Good until the next layer's `join`."""
+        """A buffer [B, C, 2 + T, H, W]: the two frames before (zeros where the clip begins), then room for the next, of
+        `like`'s shape [B, C, T, H, W], to be written. Valid until the next layer's `join`."""
         past = self.past()
         batch, channels, frames, height, width = like.shape
         size = (batch, MEMORY + frames, height, width, channels)
@@ -64,7 +64,7 @@ class History:
         return self._room[:count]
 
     def keep(self, memory: Tensor) -> None:
-        """What the layer at hand wants to see again in the next chunk; a copy of it is kept."""
+        """Keep a copy of what the current layer needs again in the next chunk."""
         old, self._read = self._read, None
         if old is not None and on_cpu(memory) and (old.shape, old.dtype) == (memory.shape, self._storage):
             self._next.append(old.copy_(memory))
@@ -82,7 +82,7 @@ class History:
         return following
 
     def by_few_frames(self, run: Callable[[Tensor, History], Tensor], x: Tensor) -> Tensor:
-        """run(x, self), on a CPU two frames at a time: what lies between the layers of the largest frames then needs
+        """run(x, self), on a CPU two frames at a time: activations between the layers of the largest frames then take
         half of the memory. One at a time, in float32, takes a sixth longer; four, as long as two."""
         if x.device.type != "cpu" or self._past is None or torch.is_grad_enabled():
             return run(x, self)
@@ -90,7 +90,7 @@ class History:
 
     def in_turn(self, run: Callable[[Tensor, History], Tensor], x: Tensor, count: int) -> Tensor:
         """run(x, self), so many frames at a time, as chunks that follow each other."""
-        part = copy.copy(self)  # the first ones read on where this walk stands
+        part = copy.copy(self)  # the first frames continue where this walk stands
         part._next = []
         frames = []
         for few in x.split(count, dim=2):

@@ -1,8 +1,7 @@
-"""The Wan VAE on small cards: an encoder that is gone from the device when it has done its work, and frames decoded
-in tiles.
+"""The Wan VAE on small cards: an encoder that leaves the device when its work is done, and frames decoded in tiles.
 
 The encoder's condition is the same whether it is made at once or block by block, so the first changes no number.
-Tiles change pixels, since the decoder looks at the whole frame at its coarsest scale; latents, and so the world, stay
+Tiles change pixels, since the decoder sees the whole frame at its coarsest scale; latents, and so the world, stay
 as they are (measured: bench/results/drift-cpu-*.md).
 """
 
@@ -108,7 +107,7 @@ class TiledDecoder(DecoderAround):
 
     @staticmethod
     def fetch(state: State, device: torch.device) -> State:
-        """A tile's state, where it is worked on."""
+        """A tile's state, on a device."""
         return tuple(tensor.to(device, non_blocking=True) for tensor in state)
 
 
@@ -121,7 +120,7 @@ def tiles_of(columns: int, tiles: int) -> list[tuple[int, int]]:
 
 
 def blend_weights(tiles: list[tuple[int, int]]) -> list[Tensor]:
-    """What each tile counts for in each of its pixel columns: it falls towards a neighbour, and all sum to 1."""
+    """The weight of each tile in each of its pixel columns: it falls towards a neighbour, and all sum to 1."""
     columns = tiles[-1][1] * SPATIAL_STRIDE
     ramp = OVERLAP * SPATIAL_STRIDE
     rows = torch.zeros(len(tiles), columns)

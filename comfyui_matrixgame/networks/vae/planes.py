@@ -1,6 +1,6 @@
 """Convolutions over time and space as ones in the plane: the frames that one sees become channels of one image.
 
-On a GPU the newest kernels are those of images. Each frame is then written once for every frame that sees it.
+The newest kernels of GPUs are for images. Each frame is then written once for every frame that sees it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from torch import Tensor
 from ...compute.ops import wants_channels_last
 from ...compute.trials import trial_is_chosen
 
-WIDE = 192  # channels on both sides from which it may pay; fused.narrow_convolution has those of few
+WIDE = 192  # fewest channels, in and out, for which it may pay; see also fused.narrow_convolution
 
 
 def pays_in_planes(x: Tensor, conv: Any) -> bool:
-    """Whether a convolution of x is to be done that way, which is only tried as yet."""
+    """Whether a convolution of x is to be done that way, which so far is only a trial."""
     return (
         trial_is_chosen("convolve-in-planes")
         and tuple(conv.kernel_size) == (3, 3, 3)

@@ -1,4 +1,4 @@
-"""The tiny decoders (TAEHV family): a few convolutions in place of the VAE's decoder, 25 times fewer operations.
+"""The tiny decoders (TAEHV family): a few convolutions in place of the VAE's decoder, with 25 times fewer operations.
 
 They change pixels, never latents, so a rollout decoded with one is the same rollout. The two published files
 have the same keys and shapes and differ in the latents they expect; the loader decides. Parameter names are
@@ -81,7 +81,7 @@ class Stage(nn.Module):
             memory.append(x[:, -1:].clone())
             x = block(x, None if past is None else past[i])
         batch = x.shape[0]
-        y = self.grow(x.flatten(0, 1))  # before the doubling: of one value, the same sums four times
+        y = self.grow(x.flatten(0, 1))  # before the doubling, which would make the same sums four times
         y = double_and_convolve(self.out, _frames_of_channels(y, self.growth))
         return y.unflatten(0, (batch, -1)), tuple(memory)
 
@@ -113,7 +113,7 @@ class TinyDecoder(nn.Module):
         self.conv_out = operations.Conv2d(WIDTHS[-1], 3, 3, padding=1)
 
     def lay_weights(self, device: torch.device) -> None:
-        """Store the weights as `device`, on which they are or will be, takes them quickest."""
+        """Store the weights in the layout that is fastest on `device`, where they are or will be."""
         if wants_channels_last(device):
             lay_channels_last(self)
 

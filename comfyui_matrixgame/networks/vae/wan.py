@@ -68,7 +68,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Latents to pixels: 1 latent frame, or several, of which only the first layers see more than one at a time."""
+    """Latents to pixels: 1 latent frame, or several; only the first layers see more than one at a time."""
 
     def __init__(self, ops: OperationsLike, base_dim: int) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class Decoder(nn.Module):
         x = convolve(self.conv1, x, history)
         for layer in (*self.middle, *self.upsamples[: self.small]):
             x = layer(x, history)
-        # from the first doubling of time on what comes after the first latent of a clip is another number of frames
+        # from the first doubling of time on, the first latent of a clip has fewer frames than those after it
         return history.in_turn(self._from_doubling, x, 1) if x.shape[2] > 1 else self._from_doubling(x, history)
 
     def _from_doubling(self, x: Tensor, history: History) -> Tensor:
@@ -153,7 +153,7 @@ class WanVAE(nn.Module):
         return torch.cat(pixels, dim=2), history.state()
 
     def lay_weights(self, device: torch.device) -> None:
-        """Store the weights as `device`, on which they are or will be, takes them quickest."""
+        """Store the weights in the layout that is fastest on `device`, where they are or will be."""
         if wants_channels_last(device):
             lay_channels_last(self)
 
@@ -195,7 +195,7 @@ class WanVAE(nn.Module):
 
     @property
     def state_dtype(self) -> torch.dtype:
-        """What the state is kept in."""
+        """The dtype that the state is kept in."""
         stored = self.conv2.weight.dtype
         return stored if stored.itemsize == 2 else self.compute_dtype
 

@@ -18,7 +18,7 @@ from .planes import convolve_in_planes, pays_in_planes
 
 
 def causal_conv3d(ops: OperationsLike, dim_in: int, dim_out: int, kernel: tuple[int, int, int]) -> nn.Module:
-    """A convolution padded in space only: `convolve` puts the frames before in front."""
+    """A convolution padded in space only: `convolve` puts the earlier frames in front."""
     conv = ops.Conv3d(dim_in, dim_out, kernel, padding=(0, kernel[1] // 2, kernel[2] // 2))
     conv.weights_in_use = ops.weights_in_use
     return conv
@@ -50,7 +50,7 @@ def convolve(
 
 
 def _convolve_fused(conv: Any, joined: Tensor, added: Tensor | None) -> Tensor:
-    """The convolution with its bias and what is added in one pass, which cuDNN makes two of."""
+    """The convolution, with its bias and what is added in one pass where cuDNN makes two."""
     with conv.weights_in_use(conv, joined) as (weight, bias):
         y = narrow_convolution(joined, weight, bias, added)
         if y is None:
@@ -180,7 +180,7 @@ class Upsample(nn.Module):
 def per_frame(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """Apply a function of images to every frame of x [B, C, T, H, W].
 
-    On a CPU one frame at a time: it is no slower there, and what lies between needs a quarter of the memory.
+    On a CPU one frame at a time: it is no slower there, and intermediate values need a quarter of the memory.
     """
     if x.device.type == "cpu":
         return fast_layout(torch.stack([function(frame) for frame in x.unbind(2)], dim=2))
