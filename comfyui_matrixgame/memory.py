@@ -21,20 +21,20 @@ from .system.resources import gigabytes
 from .variants import LATENTS_PER_BLOCK
 
 MODES = ("auto", "full", "fp8", "stream")
-TILES = (1, 2, 4)  # tiles that frames are decoded in, the fewest that fit
+TILES = (1, 2, 4)  # tiles that frames are decoded in; the fewest that fit are used
 # bytes of a GPU left for what lies between allocations, and for recorded passes: on an H100 a rollout that had 10.28 GB
 # in use could not have all of 11.3 GB (measured: bench/results/h100-2026-11-26.md)
 RESERVE = 1_200_000_000
 WORLD_BYTES = 2e9  # for worlds kept while one is played, so that going back is quick
 MOST_WORLDS = 32
-ENCODER_COPIES = 5  # the same, while four frames are encoded
-DECODER_COPIES = 6  # of the widest full-size activation that live at once while a latent frame is decoded
+ENCODER_COPIES = 5  # of the widest full-size activation that live at once while four frames are encoded
+DECODER_COPIES = 6  # the same, while a latent frame is decoded
 DECODED_AT_ONCE = {"cpu": MEMORY + AT_ONCE}  # frames of that activation, with those before them; 6 elsewhere
 
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """Bytes by what they are for, all on the device that computes."""
+    """Bytes by purpose, all on the device that computes."""
 
     weights: int
     caches: int
@@ -94,12 +94,12 @@ def estimate_memory(
     # a World stays as it is while the rollout that goes on from it has caches of its own
     ring_bytes = rings * (1 + (kept or played))
     # where there is room, the next block's first pass is launched before the last one's frames are there (see
-    # world/block/making.py): beside it lie what it writes over in the rings, and the decoder's state before the last
-    # block
+    # world/block/making.py): beside it are kept the ring entries that it overwrites, and the decoder's state before the
+    # last block
     begins = not played and not encode_at_once and (device is None or device.type == "cuda")
     ring_bytes += rings * LATENTS_PER_BLOCK // config.window if begins else 0
-    # and the decoder's last state until its next one is whole: of one tile, since those of others are elsewhere. On a
-    # GPU with room a third one lies between them, after the first latent frame (see Rollout)
+    # the decoder's last state is kept until its next one is whole: of one tile, since those of others are elsewhere.
+    # On a GPU with room there is a third between them, after the first latent frame (see Rollout)
     copies = 2 if encode_at_once or (device is not None and device.type == "cpu") else 3
     one_state = decoder.decoder_state_elements(batch * rows * spans[0][1]) * cache_dtype.itemsize
     state_bytes = one_state * copies
@@ -139,8 +139,8 @@ class MemoryPlan:
 
     mode: `full` (weights stay on the device), `fp8` (they stay there as float8_e4m3fn) or `stream` (the large ones
     stay in main memory and come layer by layer). encode_at_once: whether the encoder leaves the device as soon as a
-    world has begun. tiles: how many frames are decoded in. free: bytes of the device that could be had; None where
-    nothing limits them.
+    world has begun. tiles: how many frames are decoded in. free: available bytes of the device; None where nothing
+    limits them.
     """
 
     mode: str
@@ -179,7 +179,7 @@ def plan_memory(
 
     wanted: one of MODES; `auto` takes only plans that keep every latent: full, then stream. weights: bytes on the
     device in each mode. rest: (encode_at_once, tiles) -> all but the weights. tiny: whether the decoder is tiny,
-    and needs no tiles. tiles: those that a world to be continued was made in, so that its frames stay.
+    and needs no tiles. tiles: those that a world to be continued was made in, so that its frames stay the same.
     Raises BackendError for an unknown mode.
     """
     if wanted not in MODES:
@@ -201,7 +201,7 @@ def plan_memory(
 
 
 def tiles_of_state(state: State | None, columns: int) -> int | None:
-    """The tiles that a decoder's state was made in, for frames of so many latent columns; None for no state."""
+    """The tiles that a decoder's state was made in, for frames of so many latent columns; None without a state."""
     if not state:
         return None
     width = state[0].shape[-1]
@@ -209,7 +209,7 @@ def tiles_of_state(state: State | None, columns: int) -> int | None:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes of a CUDA device that can be had; None for others, whose memory the system manages."""
+    """Available bytes of a CUDA device; None for others, whose memory the system manages."""
     if device.type != "cuda":
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

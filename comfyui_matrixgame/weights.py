@@ -1,4 +1,4 @@
-"""Weights files on disk to Models that fit the device: found, looked at, planned for, loaded."""
+"""From weights files on disk to Models that fit the device: found, inspected, planned for, loaded."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ STORED_FP8 = "float8_e4m3fn"
 class Files:
     """The weights files of a render, and what they are. size: height and width they were trained at, in pixels.
     is_demo: whether they are those of the demo world. precision: one of quantise.PRECISIONS. memory: one of
-    memory.MODES. loras: that are merged into the generator. chosen: what the generator is to
-    run as, whatever its file says here; None: what that says."""
+    memory.MODES. loras: those merged into the generator. chosen: what the generator is to run as;
+    None: what its file says."""
 
     generator: FileReport
     vae: FileReport
@@ -69,8 +69,8 @@ class Files:
         return replace(self, loras=tuple(open_lora(path, strength, shapes) for path, strength in found if strength))
 
     def trying(self, tried: Tried) -> Files:
-        """The same with the user's own steps, window or sink; without steps of the user's, with those that the LoRAs
-        bring along. Raises VariantError where they make no sense."""
+        """The same with the user's own steps, window or sink; without such steps, with those that the LoRAs were
+        distilled to. Raises VariantError for settings that cannot be used."""
         if tried.steps is None:
             tried = replace(tried, steps=common_steps((lora.name, lora.steps) for lora in self.loras))
         variant, config = tried.of(self.variant), self.generator.config
@@ -89,7 +89,7 @@ def find_files(
     whole_clips: bool = False,
     chosen: Variant | None = None,
 ) -> Files:
-    """The weights of a render, looked at but not loaded; without any, those of the demo world. whole_clips: whether the
+    """The weights of a render, inspected but not loaded; without any, those of the demo world. whole_clips: whether the
     generator may be one that makes a clip at once. chosen: see Files.
 
     Raises MatrixGameError that names the option.
@@ -117,7 +117,7 @@ def find_files(
 
 
 def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None = None) -> Models:
-    """Generator, VAE and decoder of a render, where the plan wants them; the image tower has done its work before."""
+    """Generator, VAE and decoder of a render, placed as planned; the image tower has done its work before."""
     mode, small, tiles = ("full", False, 1) if plan is None else (plan.mode, plan.encode_at_once, plan.tiles)
     device = files.device
     place = torch.device("cpu") if small else device
@@ -131,7 +131,7 @@ def load_models(files: Files, attention: str = "sdpa", plan: MemoryPlan | None =
     generator.attention = get_attention(attention)
     vae: Any = load_vae(files.vae.path, files.dtype, place)
     decoder: Any = load_decoder(files.decoder, files.dtype, device) if files.decoder else None
-    generator_id = "+".join([network_id(generator), *(lora.id for lora in files.loras)])  # nothing changes it any more
+    generator_id = "+".join([network_id(generator), *(lora.id for lora in files.loras)])  # nothing changes it later
     if streamed:
         storage = storage_dtype(dtype, files.generator.dtype)
         generator.compute_dtype = compute_dtype(storage, device)
@@ -194,7 +194,7 @@ def start_picture(
     if image is None:
         raise ImageError("Name a start image, the picture that the world begins with.")
     notes: list[str] = []
-    picture = read_start(image, height, width, note=notes.append)  # first, or more than what is wrong with it is said
+    picture = read_start(image, height, width, note=notes.append)  # first: where it fails, there is only its error
     if files.is_demo and not is_start_image(image):
         notes.insert(0, OTHER_PICTURES)
     for text in notes:

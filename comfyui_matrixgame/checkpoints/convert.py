@@ -23,7 +23,7 @@ from .scaled import plain_dtype
 def convert_generator(source: str | Path, target: str | Path, layout: str = "published", dtype: str = "auto") -> Path:
     """Write the generator in `source` to `target` with the names of `layout`.
 
-    layout: one of names.LAYOUTS. dtype: `auto` keeps each tensor's own, or bfloat16 of packed ones. The file
+    layout: one of names.LAYOUTS. dtype: `auto` keeps each tensor's own, or bfloat16 for packed ones. The file
     appears under its name only when it is whole. Raises CheckpointError where the source is not a complete generator.
     """
     target = Path(target)
@@ -49,6 +49,6 @@ def convert_generator(source: str | Path, target: str | Path, layout: str = "pub
                 save_file(tensors, part, metadata=metadata)
         except (OSError, SafetensorError, UnicodeError) as error:
             raise MatrixGameError(
-                f"{readable_path(target)} could not be written ({error}); check space and rights."
+                f"{readable_path(target)} could not be written ({error}); check free space and permissions."
             ) from None
     return target

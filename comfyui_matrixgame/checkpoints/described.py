@@ -1,7 +1,7 @@
-"""What users say of weights that are not published ones: in a file beside them, or in their own metadata.
+"""Users' descriptions of weights that are not published ones: in a file beside them, or in their own metadata.
 
-A description is that of a variant (variants/variant.schema.json), and may say `like` for all that it shares with a
-known one. It comes before everything that the weights themselves look like, and must not contradict them.
+A description is that of a variant (variants/variant.schema.json), and may have `like` for all that it shares with a
+known one. It takes precedence over what the weights look like, and must not contradict them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ENDING = ".matrixgame.json"
 IN_METADATA = "matrixgame"  # the key of a description in a safetensors file
 CONVERTED_FROM = "matrixgame.variant"  # and of the variant's name in one that was made from a published file
 _PART = re.compile(r"-[0-9]{5}-of-[0-9]{5}$")
-_CHECKSUMS = "checksums"  # what they are kept as
+_CHECKSUMS = "checksums"  # the name they are kept under
 _SLOW = 1 << 28  # bytes of a file whose checksum is worth keeping
 _NEARLY = 0.01  # of a published size, which is rounded
 # published weights in the layout of another program: FastVideo/Matrix-Game-2.0-Base-Distilled-Diffusers
@@ -45,7 +45,7 @@ def path_beside(weights: Path) -> Path:
 
 
 def description_of(file: WeightsFile) -> tuple[Mapping[str, Any], str] | None:
-    """What a user says of a file, and where; None where nobody says anything. Raises VariantError."""
+    """A file's description, and what errors call its source; None without one. Raises VariantError."""
     beside = path_beside(file.path)
     if beside.is_file():
         value, origin = read_json(beside), readable_name(beside)
@@ -55,18 +55,18 @@ def description_of(file: WeightsFile) -> tuple[Mapping[str, Any], str] | None:
             value = json.loads(file.metadata[IN_METADATA])
         except (ValueError, RecursionError):
             raise VariantError(
-                f"{origin}: `{IN_METADATA}` is no JSON; put a description beside the file, as {beside.name}."
+                f"{origin}: `{IN_METADATA}` is not JSON; put a description beside the file, as {beside.name}."
             ) from None
     else:
         return None
     if not isinstance(value, Mapping):
-        raise VariantError(f"{origin} is no object; `matrixgame describe` writes one.")
+        raise VariantError(f"{origin} is not a JSON object; `matrixgame describe` writes one.")
     return value, origin
 
 
 def described_variant(file: WeightsFile, config: GeneratorConfig) -> Variant | None:
     """The variant that a file is described as, which from now on is known by its name; None without a description.
-    config: from its shapes. Raises VariantError where it is no description, or contradicts the shapes."""
+    config: from its shapes. Raises VariantError where the description is invalid, or contradicts the shapes."""
     found = description_of(file)
     if found is None:
         return None
@@ -106,7 +106,7 @@ def _check_shapes(variant: Variant, config: GeneratorConfig, value: Mapping[str,
 
 
 def undescribed_note(file: WeightsFile, variant: Variant) -> str:
-    """What to say where nobody has described a file and it is none that was published; "" for a published one."""
+    """A note on a file that is neither described nor published; "" for a published one."""
     if file.metadata.get(CONVERTED_FROM) == variant.name or _is_published(file.path):
         return ""
     sink = f"a sink of {variant.sink}" if variant.sink else "no sink"
@@ -118,7 +118,7 @@ def undescribed_note(file: WeightsFile, variant: Variant) -> str:
 
 def _is_published(path: Path) -> bool:
     """Whether a file is one of those that variants are published as, by its checksum."""
-    if path.parent == BUILTIN_FOLDER:  # whose checksums are looked at wherever it is asked for
+    if path.parent == BUILTIN_FOLDER:  # `demo_world` checks the checksums
         return True
     try:
         state = path.stat()
@@ -136,7 +136,7 @@ def _is_published(path: Path) -> bool:
 
 @functools.lru_cache(maxsize=64)
 def _sha256(path: Path, size: int, *changed: int) -> str:
-    """The checksum of a file as it was changed last; of a large one it is kept, since it takes seconds to work out."""
+    """The checksum of a file as last changed; that of a large one is kept, because it takes seconds to compute."""
     key = "/".join(map(str, (path.absolute(), size, *changed)))
     if size >= _SLOW and (known := recall(_CHECKSUMS).get(key)):
         return known

@@ -1,4 +1,4 @@
-"""Writing a description of weights: from what can be read of them, and in words what cannot."""
+"""Writing a description of weights: from what can be read in their files, with notes on what cannot."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _NO_WINDOW = -1
 class Draft:
     """A description that was made for a weights file.
 
-    path: where it belongs. read: what was read, and where. left: what nobody can read, each a clause to fill it in by.
+    path: where it belongs. read: what was read, and where. left: what the user must check or fill in, a clause each.
     """
 
     path: Path
@@ -42,16 +42,16 @@ class Draft:
                 part.write_text(json.dumps(self.description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         except OSError as error:
             raise MatrixGameError(
-                f"{readable_path(self.path)} could not be written ({error}); check space and rights."
+                f"{readable_path(self.path)} could not be written ({error}); check free space and permissions."
             ) from None
         return self.path
 
 
 def draft_description(path: str | Path, given: Mapping[str, Any]) -> Draft:
-    """A description of the generator in a file. given: fields that the user says.
+    """A description of the generator in a file. given: fields from the user.
 
-    Raises CheckpointError where it is no whole generator, or one that this program cannot run, and VariantError where
-    what is given is no description, or contradicts the weights.
+    Raises CheckpointError where it is not a whole generator, or one that this program cannot run, and VariantError
+    where `given` is invalid, or contradicts the weights.
     """
     with open_weights(path) as file:
         report = recognise(file, described=False)
@@ -76,7 +76,7 @@ def draft_description(path: str | Path, given: Mapping[str, Any]) -> Draft:
     if "steps" not in given:
         about["steps"] = list(variant.steps)
         steps = ", ".join(map(str, variant.steps))
-        draft.left.append(f"steps, which no file says: {steps} are those of {base or default_variant().name}")
+        draft.left.append(f"steps, which no file states: {steps} are those of {base or default_variant().name}")
     for name, value in (("window", variant.window), ("sink", variant.sink)):
         if name not in said and name not in given:
             about[name] = value
@@ -95,7 +95,7 @@ def _inputs(config: GeneratorConfig) -> str:
 
 
 def _unknown_inputs(config: GeneratorConfig) -> dict[str, Any]:
-    """What a variant needs whose keys no known one has."""
+    """The fields of a variant whose keys no known one has."""
     keys = [{"name": f"key{i + 1}", "codes": [f"Numpad{i}"]} for i in range(config.keyboard_dim)]
     return {
         "exclusive": False,
@@ -107,7 +107,7 @@ def _unknown_inputs(config: GeneratorConfig) -> dict[str, Any]:
 
 
 def _name_of(path: Path) -> str:
-    """A name for scripts and documents, of the file's, that no known variant has."""
+    """A name for scripts and documents, made from the file's, that no known variant has."""
     words = re.sub(r"[^a-z0-9]+", "_", path.name.partition(".")[0].lower()).strip("_")[:24]
     name = words if words[:1].isalpha() else f"my_{words}".rstrip("_")
     return f"my_{name}" if name in VARIANTS else name
@@ -122,7 +122,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _from_config(report: FileReport, draft: Draft) -> dict[str, Any]:
-    """The fields of a description that a Diffusers model says beside its weights; raises CheckpointError where it
+    """The fields of a description that the config files of a Diffusers model state; raises CheckpointError where it
     cannot be run."""
     assert report.config is not None
     file, about = readable_name(report.path), _json(report.path.with_name(CONFIG))

@@ -13,7 +13,7 @@ from ..system.files import take_place
 from ..variants import VARIANTS, Variant, get_variant
 
 _SHARED = "Comfy-Org/Wan_2.1_ComfyUI_repackaged"
-STAGING = ".matrixgame-download"  # folder of what is on its way
+STAGING = ".matrixgame-download"  # folder of unfinished downloads
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
     target = folder / file.target
     if target.is_file() and sha256_of(target) == file.sha256:
         return target
-    staging = folder / STAGING / file.name  # of its own: another file's may hold what goes on later
+    staging = folder / STAGING / file.name  # one for each file: another's may hold an unfinished download
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         fetched = Path(
@@ -97,11 +97,11 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise CheckpointError(
             f"{file.name} could not be fetched from {file.repo} ({reason}); check the network and run the same "
-            "command again, it goes on where it was."
+            "command again; it goes on where it was."
         ) from None
     except OSError as error:
         raise CheckpointError(
-            f"{target} cannot be written ({error.strerror or error}); check space and rights."
+            f"{target} cannot be written ({error.strerror or error}); check free space and permissions."
         ) from None
     found = sha256_of(fetched)
     if found != file.sha256:
@@ -109,11 +109,11 @@ def download(file: RemoteFile, folder: Path, endpoint: str | None = None) -> Pat
         take_place(fetched, wrong)
         raise CheckpointError(
             f"{file.name} has the checksum {found[:12]}... instead of {file.sha256[:12]}...; it is kept as "
-            f"{wrong.name}. Run the same command again, and if it stays so, the published file has changed."
+            f"{wrong.name}. Run the same command again; if that gives the same, the published file has changed."
         )
     take_place(fetched, target)
     shutil.rmtree(staging, ignore_errors=True)
-    with contextlib.suppress(OSError):  # not empty where another download is on, or broke off
+    with contextlib.suppress(OSError):  # not empty where another download is running, or broke off
         staging.parent.rmdir()
     return target
 

@@ -40,17 +40,17 @@ __all__ = [
 ]  # fmt: skip
 
 
-FOUNDATION = "foundation"  # the kind of the model that the distilled ones were taught by
+FOUNDATION = "foundation"  # the kind of the model that the others were distilled from
 
 
 @dataclass
 class FileReport:
     """What a file is and whether it is whole.
 
-    kind: `generator`, `vae`, `decoder`, `vision`, `foundation`, `other` for a file of another model that is known, or
-    `unknown`. names: our tensor name -> the file's. wrong_dtype: tensors that are stored as no weights are. origin:
-    which part of the file this is, where it has several. doubt: what is said where a generator is taken for a variant
-    by its shapes alone. is_described: whether its variant is what a user says of it.
+    kind: `generator`, `vae`, `decoder`, `vision`, `foundation`, `other` for a known file of another model, or
+    `unknown`. names: our tensor name -> the file's. wrong_dtype: tensors of a dtype that weights never have.
+    origin: which part of the file this is, where it has several. doubt: a note where only a generator's shapes say
+    which variant it is. is_described: whether its variant is from a user's description.
     """
 
     path: Path
@@ -78,7 +78,7 @@ class FileReport:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is wrong with the file, whatever it is of."""
+        """Whether nothing is wrong with the file, whatever model it is of."""
         return self.complete or self.kind == "other"
 
     @property
@@ -87,7 +87,7 @@ class FileReport:
         return plain_dtype(max(self.dtypes, key=lambda name: self.dtypes[name]))
 
     def problems(self) -> str:
-        """One line on what is missing, unexpected, of the wrong shape or no weights."""
+        """One line on what is missing, unexpected, or of the wrong shape or dtype."""
         return "; ".join(
             f"{len(names)} {what} ({', '.join(map(printable_name, names[:2]))}{', ...' if len(names) > 2 else ''})"
             for what, names in self._faults()
@@ -99,21 +99,21 @@ class FileReport:
             ("missing", self.missing),
             ("unexpected", self.unexpected),
             ("of the wrong shape", self.wrong_shape),
-            ("stored as no weights are", self.wrong_dtype),
+            ("of the wrong dtype", self.wrong_dtype),
         )
 
 
 def inspect_file(path: str | Path, part: str = GENERATOR, chosen: Variant | None = None) -> FileReport:
     """Recognise a weights file. part: which folder of a Diffusers model. chosen: see recognise. Raises CheckpointError
-    where it cannot be read at all, or where its shapes are those of no model."""
+    where it cannot be read at all, or where its shapes fit no model."""
     with open_weights(path, part) as file:
         return recognise(file, chosen=chosen)
 
 
 def recognise(file: WeightsFile, described: bool = True, chosen: Variant | None = None) -> FileReport:
-    """Recognise an open weights file. described: by what a user says of it, before all else. chosen: what a generator
-    is to run as, whatever else is said. Raises CheckpointError where its shapes are those of no model, and VariantError
-    where it is described, or chosen, as what it is not."""
+    """Recognise an open weights file. described: whether a user's description decides first. chosen: what a generator
+    is to run as, whatever its description says. Raises CheckpointError where its shapes fit no model, and VariantError
+    where its description, or `chosen`, contradicts it."""
     dtypes: Counter[str] = Counter()
     for info in file.tensors.values():
         dtypes[info.dtype] += info.size
@@ -122,7 +122,7 @@ def recognise(file: WeightsFile, described: bool = True, chosen: Variant | None 
         _describe(report, file)
     except Impossible as error:
         raise CheckpointError(
-            f"{file.name} is no model that can be built: {error}. It is damaged or made up; get the published file."
+            f"{file.name} is not a model that can be built: {error}. It is damaged or made up; get the published file."
         ) from None
     except (ArithmeticError, LookupError, TypeError, ValueError, RuntimeError, MemoryError) as error:
         raise CheckpointError(
@@ -134,8 +134,8 @@ def recognise(file: WeightsFile, described: bool = True, chosen: Variant | None 
 
 
 def _decide_variant(report: FileReport, file: WeightsFile, described: bool, chosen: Variant | None) -> None:
-    """What is chosen for a generator's file decides, then what a user says of it, and then its shapes; where these
-    alone do, that is said."""
+    """The chosen variant decides, then a user's description, and then the shapes; where these alone do, `doubt` says
+    so."""
     assert report.config is not None
     if chosen is not None:
         check_chosen(file, chosen, report.config)
@@ -152,7 +152,7 @@ def _decide_variant(report: FileReport, file: WeightsFile, described: bool, chos
 def _describe(report: FileReport, file: WeightsFile) -> None:
     if file.packed:
         report.kind, report.title = "other", f"a model whose weights are packed as {file.packed}"
-        report.advice = "That is not read here; use the bfloat16 or the scaled fp8 file of the same model."
+        report.advice = "That packing is not supported; use the bfloat16 or the scaled fp8 file of the same model."
         return
     names = set(file.tensors)
     other = next((row for row in OTHERS_FIRST if any(row[0].search(name) for name in names)), None)
@@ -205,7 +205,7 @@ def _describe_generator(report: FileReport, file: WeightsFile) -> None:
     report.kind, tensors = "generator", file.tensors
     report.names, report.layout, prefix = generator_names(tensors)
     if prefix:
-        report.origin = f"names behind {printable_name(prefix)}" + (f"; {report.origin}" if report.origin else "")
+        report.origin = f"names under {printable_name(prefix)}" + (f"; {report.origin}" if report.origin else "")
     report.parameters = sum(tensors[name].size for name in report.names.values())
     shapes = {ours: tensors[theirs].shape for ours, theirs in report.names.items()}
     layers, acting = generator_layers(report.names)
@@ -214,7 +214,7 @@ def _describe_generator(report: FileReport, file: WeightsFile) -> None:
         report.title = "Matrix-Game 2.0 foundation model (the many-step teacher)"
         report.advice = (
             "It cannot generate block by block; `matrixgame render`, and core samplers behind Foundation Conditioning "
-            "in ComfyUI, make a clip with it at once. All else takes one of the three distilled files."
+            "in ComfyUI, make a clip with it at once. Everything else takes one of the three distilled files."
         )
     try:
         report.config, report.variant = generator_config(shapes)
@@ -244,7 +244,7 @@ def _describe_vae(report: FileReport, file: WeightsFile) -> None:
 
 def _describe_tiny(report: FileReport, file: WeightsFile) -> None:
     report.kind, tensors = "decoder", file.tensors
-    # The two published files differ in nothing but what they are stored in (sizes: research of this project).
+    # The two published files differ in nothing but their dtype (sizes: research of this project).
     denormalised = report.dtype == "float32"
     report.layout = "lighttaew2_1" if denormalised else "taew2_1"
     report.title = f"tiny video decoder ({report.layout}: expects {'VAE' if denormalised else 'normalised'} latents)"

@@ -1,4 +1,4 @@
-"""Loading weights: strictly, one tensor at a time, straight into the dtype that is wanted."""
+"""Loading weights: strictly, one tensor at a time, straight into the wanted dtype."""
 
 from __future__ import annotations
 
@@ -47,8 +47,8 @@ def load_generator(
     dtype: what the weights are stored in: `auto` (as in the file, but float32 becomes bfloat16), `float32`,
     `bfloat16`, `float16` or `float8_e4m3fn` (linear layers only). The activations' dtype follows from it and
     from what the device computes fast in. precision: one of quantise.PRECISIONS; the device then holds the large
-    layers in 8 bits only. loras: merged into the weights, in their order. variant: what it is to run as; None: what is
-    said of the file, or its shapes.
+    layers in 8 bits only. loras: merged into the weights, in their order. variant: what it is to run as; None: what its
+    description says, or its shapes.
     Raises CheckpointError where the file is missing, damaged, incomplete or of another model, VariantError for a
     variant with other inputs, and BackendError for a dtype or precision that is unknown or that the device cannot
     compute in.
@@ -58,7 +58,7 @@ def load_generator(
     with open_weights(path) as file:
         report = _expect(file, "generator", "a Matrix-Game 2.0 generator", variant)
         if report.variant is None or report.config is None:
-            raise CheckpointError(f"{file.name} is a {report.title}, which no known variant has.")
+            raise CheckpointError(f"{file.name} is a {report.title}; describe its inputs with `matrixgame describe`.")
         storage = storage_dtype(dtype, report.dtype)
         with torch.device("meta"):
             model = Generator(report.config, operations)
@@ -131,8 +131,8 @@ def load_decoder(
 ) -> TinyDecoder:
     """The tiny decoder in a file; dtype and errors as in load_generator.
 
-    latents: `normalised` (taew2_1) or `denormalised` (lighttaew2_1); `auto` decides by what the file is stored
-    in, the only thing in which the two published files differ.
+    latents: `normalised` (taew2_1) or `denormalised` (lighttaew2_1); `auto` decides by the file's dtype, the
+    only difference between the two published files.
     """
     if latents not in ("auto", "normalised", "denormalised"):
         raise BackendError(f"A tiny decoder takes normalised or denormalised latents, not '{latents}'.")
@@ -194,11 +194,11 @@ def storage_dtype(wanted: str, in_file: str) -> torch.dtype:
 
 
 def compute_dtype(storage: torch.dtype, device: torch.device) -> torch.dtype:
-    """The dtype of the activations: the weights' own where the device is fast in it, else float32 on a CPU.
+    """The dtype of the activations: the weights' own where the device is fast in it, otherwise float32 on a CPU.
 
-    A card without bfloat16 computes in float16, four to eight times as fast there as float32. All networks of the Wan
-    family, and CLIP's, are run in it elsewhere; sums, norms and scores are in float32 here. Should numbers run over
-    all the same, the rollout says so (world/block/finish.py) and float32 is left.
+    A card without bfloat16 computes in float16, four to eight times as fast there as float32. Other programs run
+    all networks of the Wan family, and CLIP's, in it; sums, norms and scores are in float32 here. Should values
+    overflow all the same, the rollout reports it (world/block/finish.py), and float32 remains.
     """
     if storage.itemsize == 1:
         storage = torch.bfloat16
@@ -210,8 +210,8 @@ def compute_dtype(storage: torch.dtype, device: torch.device) -> torch.dtype:
 
 
 def generator_bytes(config: GeneratorConfig, storage: torch.dtype, precision: str = EXACT) -> tuple[int, int]:
-    """Bytes of a generator's weights on the device that computes: all of them, and what is left there where the large
-    ones are streamed."""
+    """Bytes of a generator's weights on the device that computes: all of them, and those that remain there where the
+    large ones are streamed."""
     with torch.device("meta"):
         model = Generator(config)
     for name, parameter in model.named_parameters():

@@ -1,7 +1,7 @@
-"""Every way in which files name a generator's tensors, and the way between them.
+"""How files name a generator's tensors, and how one naming is translated into another.
 
 Ours are the published ones without `model.`. Each row gives a module's name in the three layouts; what follows
-the module (`.weight`, `.bias`) stays as it is. What other programs put in front, around and in between is below them.
+the module (`.weight`, `.bias`) stays as it is. Prefixes and wrappers of other programs are below them.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ CONTAINERS = (
     "generator_ema", "ema_generator", "generator", "ema", "model_ema", "ema_model", "state_dict_ema", "state_dict",
     "model_state_dict", "model", "module", "net", "network", "transformer", "dit", "params_ema", "params", "weights",
 )  # fmt: skip
-"""The dicts in which training programs save weights, the one to use first: averaged weights are what they run."""
+"""The dicts in which training programs save weights, in order of preference: averaged weights are what they run."""
 
 BESIDE = (
     "generator", "generator_ema", "critic", "fake_score", "real_score", "discriminator", "optimizer", "ema",
     "model_ema", "first_stage_model", "cond_stage_model", "conditioner", "text_encoder", "text_encoders",
     "clip_vision", "vae",
 )  # fmt: skip
-"""First words of other networks' names, which may lie in the same file and are not looked at."""
+"""First words of other networks' names, which may lie in the same file and are ignored."""
 
-_ANCHORS = ("patch_embedding.weight", "patch_embedding.proj.weight")  # that every layout has, before any block
+_ANCHORS = ("patch_embedding.weight", "patch_embedding.proj.weight")  # names that every layout has, outside the blocks
 
 
 def to_layout(name: str, layout: str) -> str:
@@ -74,7 +74,7 @@ def from_layout(name: str, layout: str) -> str:
 
 
 def layout_of(names: Iterable[str]) -> str:
-    """The layout that a file's names are in; `plain` where nothing speaks for another one."""
+    """The layout that a file's names are in; `plain` where nothing indicates another one."""
     names = set(names)
     if any(".fc_in." in name or ".mlp.fc_in" in name for name in names):
         return "fastvideo"
@@ -89,7 +89,7 @@ def layout_of(names: Iterable[str]) -> str:
 def generator_names(names: Iterable[str]) -> tuple[dict[str, str], str, str]:
     """Our name -> the file's, of a generator's tensors; the layout; and what else stands in front of each name.
 
-    Names of other networks in the file are left out; names that nothing explains are in it as they are.
+    Names of other networks in the file are left out; unexplained names are kept as they are.
     """
     bare = {without_wrappers(name): name for name in names}
     prefix = _prefix_of(bare)
@@ -105,7 +105,7 @@ def generator_names(names: Iterable[str]) -> tuple[dict[str, str], str, str]:
 
 def _from_either(names: dict[str, str], layout: str) -> dict[str, str]:
     """Our name -> the file's, of names that are mostly in a layout: FastVideo's own checkpoints have Diffusers' names
-    but for some. A name that another one has taken stays as it is."""
+    with some exceptions. A name whose translation is taken stays as it is."""
     found: dict[str, str] = {}
     for name, theirs in names.items():
         either = (from_layout(name, one) for one in (layout, *_COLUMN))
@@ -122,7 +122,7 @@ def without_wrappers(name: str) -> str:
 
 
 def _prefix_of(names: Iterable[str]) -> str:
-    """What stands in front of a generator's names; of several generators in front of the one to use."""
+    """The prefix of a generator's names; of several generators, that of the one to use."""
     found = {name[: -len(end)] for name in names for end in _ANCHORS if name.endswith(end)}
     found = {prefix for prefix in found if not prefix or prefix.endswith(".")}
     return min(found, key=lambda prefix: (_rank(prefix), len(prefix), prefix), default="")

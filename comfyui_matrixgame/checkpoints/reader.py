@@ -1,7 +1,7 @@
 """Reading weights files without trusting them and without loading more than is asked for.
 
-This is the one way into a file of weights: what it is in is told from its first bytes, and everything that is wrong
-with it ends in a CheckpointError that names it and the fix.
+This is the one way into a weights file: its format is recognised by its first bytes, and whatever is wrong with it
+becomes a CheckpointError that names it and the fix.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 PYTORCH = (".pth", ".pt", ".ckpt", ".bin")
 GENERATOR, VAE, VISION = "transformer", "vae", "image_encoder"  # folders of a Diffusers model
 _HEAD = 512  # bytes that tell what a file is
-_OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}]")  # of letters, and so like text
+_OLD_PICKLE = re.compile(rb"c[\w.]+\n[\w.]+\n|[(\]}]")  # made of letters, so it looks like text
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml|!--)", re.IGNORECASE)
 
 
@@ -66,7 +66,7 @@ def _open_shards(path: Path, places: dict[str, str] | None, paths: list[Path]) -
         if name not in files[place].tensors:
             raise CheckpointError(
                 f"{readable_name(path)} says that {printable_name(name)} is in {printable_name(place)}, and it is not; "
-                "the files are not parts of one model, download them again."
+                "the files are not parts of one model, so download them again."
             )
     tensors, read = _in_words(path, lambda: merge_files(files))
     first = next(iter(files.values()))
@@ -84,11 +84,11 @@ def _open(path: Path) -> WeightsFile:
             f"There is no file {path}; check the path, or get it with `matrixgame download`."
         ) from None
     except NotARegularFile as error:
-        raise CheckpointError(f"{name} is no weights file: {error.strerror}.") from None
+        raise CheckpointError(f"{name} is not a weights file: {error.strerror}.") from None
     _check_head(name, head, size)
     if head.startswith(GGUF):
         return _in_words(path, lambda: open_gguf(path))
-    mapped = looks_like_safetensors(head, size)  # whose length, which is first, may begin as a pickle does
+    mapped = looks_like_safetensors(head, size)  # its length, which comes first, may look like a pickle's first bytes
     is_weights = mapped or head.startswith((ZIP, PICKLE)) or _OLD_PICKLE.match(head)
     if not is_weights and (kind := kind_of(head)):
         raise CheckpointError(f"{name} is {kind}, not a weights file; get the published file, or download it again.")
@@ -98,7 +98,7 @@ def _open(path: Path) -> WeightsFile:
 
 
 def _in_words(path: Path, action: Callable[[], T]) -> T:
-    """What `action` gives; what it finds wrong with a file becomes a CheckpointError."""
+    """The result of `action`; what it finds wrong with a file becomes a CheckpointError."""
     name = readable_name(path)
     try:
         return action()
@@ -114,7 +114,9 @@ def _in_words(path: Path, action: Callable[[], T]) -> T:
             f"{name} is damaged or incomplete ({error}); download it again and compare its checksum."
         ) from None
     except MemoryError:
-        raise CheckpointError(f"There is no memory to open {name}; close other programs and try again.") from None
+        raise CheckpointError(
+            f"There is not enough memory to open {name}; close other programs and try again."
+        ) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or first_line(error)
         raise CheckpointError(f"{name} cannot be read: {reason}.") from None
@@ -128,4 +130,4 @@ def _check_head(name: str, head: bytes, size: int) -> None:
     if head.startswith(b"version https://git-lfs"):
         raise CheckpointError(f"{name} is a git-lfs pointer, not the file itself; run `git lfs pull` or download it.")
     if _PAGE.match(head):
-        raise CheckpointError(f"{name} is a web page, not a weights file; the download went wrong, try it again.")
+        raise CheckpointError(f"{name} is a web page, not a weights file; the download went wrong, so try it again.")

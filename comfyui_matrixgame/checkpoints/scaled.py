@@ -1,6 +1,6 @@
 """Weights that other programs store in 8 bits with scales beside them: what they are, and their values.
 
-Everything that is told apart here stands in the tables below. A weight `W` of 8 bits and its scale `s` stand for W * s,
+The tables below hold all formats that are told apart. A weight `W` of 8 bits and its scale `s` stand for W * s,
 which is made in float32 when the weight is read.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from .containers.tensors import Damaged, TensorInfo, WeightsFile, printable_name, torch_dtype
 
-SCALED = ", scaled"  # behind the dtype of a weight that has a scale
+SCALED = ", scaled"  # after the dtype of a weight that has a scale
 _WEIGHT = ".weight"
 SCALES = (".scale_weight", ".weight_scale", ".weight_scale_inv")
 """What stands in place of `.weight` in the name of its scale: of scaled fp8, of comfy_quant, of block-wise fp8."""
@@ -29,7 +29,7 @@ READ = ("float8_e4m3fn", "float8_e5m2", "int8_tensorwise")
 _EIGHT_BITS = ("float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz", "int8")
 _LONGEST_FORMAT = 4096
 
-# ends of names -> as what weights are packed so; the first that fits
+# ends of names -> the packing they show; the first that fits counts
 PACKED = (
     ((".bitsandbytes__nf4",), "nf4 of bitsandbytes (4 bits)"),
     ((".bitsandbytes__fp4",), "fp4 of bitsandbytes (4 bits)"),
@@ -43,11 +43,11 @@ PACKED = (
     ((".weight_scale_2",), "nvfp4 (4 bits)"),
     ((".weight_s_rel", ".weight_s_channel", ".weight_codebook"), "4 bits with comfy_quant"),
 )
-_STORED = {"F4": "4 bits (F4)", "F6_E2M3": "6 bits (F6_E2M3)", "F6_E3M2": "6 bits (F6_E3M2)"}  # which torch has not
+_STORED = {"F4": "4 bits (F4)", "F6_E2M3": "6 bits (F6_E2M3)", "F6_E3M2": "6 bits (F6_E3M2)"}  # not in torch
 
 
 def packed_as(tensors: Mapping[str, TensorInfo]) -> str | None:
-    """The packing of a file's weights where it is one that is not read here; else None."""
+    """The packing of a file's weights where it is not supported here; otherwise None."""
     for ends, what in PACKED:
         if any(name.endswith(ends) for name in tensors):
             return what
@@ -55,7 +55,7 @@ def packed_as(tensors: Mapping[str, TensorInfo]) -> str | None:
 
 
 def _scaled_by_exponents(file: WeightsFile, scales: Mapping[str, str]) -> str | None:
-    """mxfp8: for 32 values there is one exponent of 2, in an order that is no matrix's, and often as a plain byte."""
+    """mxfp8: 32 values share an exponent of 2, stored in an order that is not the matrix's, often as a plain byte."""
     for name, scale in scales.items():
         about = file.tensors[scale]
         if about.dtype == "uint8" or (about.dtype == "float8_e8m0fnu" and about.size * 32 >= file.tensors[name].size):
@@ -87,7 +87,7 @@ def unscaled(file: WeightsFile) -> WeightsFile:
 
 
 def plain_dtype(dtype: str) -> str:
-    """The dtype to keep a weight in: what is packed, or has a scale beside it, takes 16 bits without that."""
+    """The dtype to keep a weight in: bfloat16 for what is packed or has a scale beside it."""
     return dtype if torch_dtype(dtype) is not None else "bfloat16"
 
 
@@ -113,7 +113,7 @@ def _scales(file: WeightsFile) -> dict[str, str]:
 
 
 def _formats(file: WeightsFile) -> dict[str, Any]:
-    """Layer -> its format, as comfy_quant says it in tensors or in the metadata."""
+    """Layer -> its format, as comfy_quant states it in tensors or in the metadata."""
     found: dict[str, Any] = {}
     try:
         for name, info in file.tensors.items():
@@ -124,12 +124,12 @@ def _formats(file: WeightsFile) -> dict[str, Any]:
         about = json.loads(file.metadata.get(_FORMATS_IN_METADATA, "{}"))
         found |= dict(about.get("layers", {}))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise Damaged("what it says of its quantisation is not JSON") from None
+        raise Damaged("its quantisation metadata is not JSON") from None
     return found
 
 
 def _not_read(about: Any) -> str | None:
-    """The name of a layer's format where it is not read here."""
+    """The name of a layer's format where it is not supported here."""
     name = about.get("format") if isinstance(about, dict) else None
     if not isinstance(name, str):
         return "a format without a name"

@@ -1,6 +1,6 @@
 """The sizes of a network from the shapes in its file, and the shapes that a network of these sizes has.
 
-Nothing is built of what a file says before it was found possible.
+Nothing is built from a file's sizes before they are found possible.
 """
 
 from __future__ import annotations
@@ -63,8 +63,7 @@ def generator_config(shapes: Mapping[str, Shape]) -> tuple[GeneratorConfig, Vari
 
 
 def variant_of(generator: Generator) -> Variant | None:
-    """The variant that a generator is of: the one it was loaded as, or the one that takes its inputs; None: no known
-    one."""
+    """A generator's variant: the one it was loaded as, or the one that takes its inputs; None: no known one."""
     shapes = {name: tuple(parameter.shape) for name, parameter in generator.named_parameters()}
     return generator.variant or generator_config(shapes)[1]
 
@@ -118,11 +117,11 @@ def vision_sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
     rows = _side(shapes, places, 2, 0) - 1
     image_size = round(rows**0.5) * patch
     if rows < 1 or round(rows**0.5) ** 2 != rows or image_size > LARGEST_IMAGE:
-        raise Impossible(f"its {rows} places are not those of a square picture")
+        raise Impossible(f"its {rows} places are not those of a square image")
     numbers = {int(match[1]) for name in shapes if (match := _TOWER_LAYER.fullmatch(name))}
     head_dim = HEAD_DIM_OF_H if hidden % HEAD_DIM_OF_H == 0 else HEAD_DIM_OF_SMALL
     if hidden % head_dim:
-        raise Impossible(f"its width of {hidden} is no multiple of {head_dim}")
+        raise Impossible(f"its width of {hidden} is not a multiple of {head_dim}")
     return {
         "hidden": hidden,
         "mlp": _side(shapes, "encoder.layers.0.mlp.fc1.weight", 2, 0),
@@ -172,7 +171,7 @@ def _layers(numbers: set[int], tensors: int) -> int:
 
 
 def _side(shapes: Mapping[str, Shape], name: str, sides: int, index: int, multiple: int = 1, most: int = WIDEST) -> int:
-    """One side of a tensor that must have so many; 1, or the least there can be, where there is no such tensor."""
+    """One side of a tensor that must have so many; `multiple`, the least possible, where there is no such tensor."""
     shape = shapes.get(name)
     if shape is None:
         return multiple

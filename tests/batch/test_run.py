@@ -214,7 +214,7 @@ def test_loras_make_other_results_with_their_steps(folder: Path, capsys: pytest.
     assert run(half, "--lora", f"{folder / 'fast.safetensors'}:0.5") == 0
     assert len(results(folder / "jobs")) == 2
     assert run(write_jobs(folder, models=MODELS | {"lora": [GENERATOR]})) == 1
-    assert "jobs.json, line 2: generator.safetensors is no LoRA" in capsys.readouterr().err
+    assert "jobs.json, line 2: generator.safetensors is not a LoRA" in capsys.readouterr().err
 
 
 def test_a_plan_counts_its_own_jobs_as_finished(folder: Path, capsys: pytest.CaptureFixture) -> None:

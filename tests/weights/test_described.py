@@ -164,8 +164,8 @@ def test_a_converted_file_keeps_what_is_known_of_it(tmp_path: Path) -> None:
         ({**ZELDA, "like": "nothing"}, "like is 'nothing', and must be one of universal, gta_drive, templerun"),
         ({**ZELDA, "like": ["x"]}, "like is ['x'], and must be one of"),
         ({**ZELDA, "name": "universal"}, "there is a variant 'universal' already, with other keys, steps or window"),
-        ([1], "mine.matrixgame.json is no object; `matrixgame describe` writes one"),
-        ("{", "mine.matrixgame.json is no JSON"),
+        ([1], "mine.matrixgame.json is not a JSON object; `matrixgame describe` writes one"),
+        ("{", "mine.matrixgame.json is not JSON"),
     ],
 )
 def test_a_description_that_contradicts_is_refused(about: Any, message: str, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_description_that_contradicts_is_refused(about: Any, message: str, tmp
 
 def test_metadata_that_is_no_description(tmp_path: Path) -> None:
     path = save(tmp_path / "mine.safetensors", generator_tensors(), {"matrixgame": "{"})
-    with pytest.raises(VariantError, match="`matrixgame` is no JSON"):
+    with pytest.raises(VariantError, match="`matrixgame` is not JSON"):
         inspect_file(path)
 
 
@@ -271,7 +271,7 @@ def test_describe_reads_what_can_be_read(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["describe", str(tmp_path / "Zelda")]) == 1
     assert "is there already; edit it, or write over it with --force" in capsys.readouterr().err
     assert main(["describe", str(tmp_path / "Zelda"), "--force"]) == 0
-    assert "steps, which no file says: 1000, 666, 333 are those of universal" in capsys.readouterr().out
+    assert "steps, which no file states: 1000, 666, 333 are those of universal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_describing_keys_that_no_variant_has(tmp_path: Path) -> None:
     with torch.device("meta"):
         tensors = weights("small/five", shapes_of(Generator(config)))
     path = save(tmp_path / "5 keys.safetensors", tensors)
-    with pytest.raises(CheckpointError, match="which no known variant has"):
+    with pytest.raises(CheckpointError, match="describe its inputs with `matrixgame describe`"):
         load_generator(path)
     draft = draft_description(path, {})
     assert draft.left[0].startswith("names, labels and physical keys")

@@ -108,8 +108,8 @@ def test_a_kind_that_nobody_reads_is_named(tmp_path: Path, capsys: pytest.Captur
     head = HEAD + struct.pack("<QQ", 1, 0) + text("a") + struct.pack("<IQIQ", 1, 4, 99, 0)
     (tmp_path / "x.gguf").write_bytes(head + bytes(100))
     assert main(["inspect", str(tmp_path / "x.gguf")]) == 0
-    assert "packed as GGUF's kind 99" in capsys.readouterr().out
-    with pytest.raises(CheckpointError, match="GGUF's kind 99"):
+    assert "packed as GGUF type 99" in capsys.readouterr().out
+    with pytest.raises(CheckpointError, match="GGUF type 99"):
         load_generator(tmp_path / "x.gguf")
 
 

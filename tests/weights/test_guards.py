@@ -278,7 +278,7 @@ def test_weights_that_are_whole_numbers(tmp_path: Path) -> None:
     tensors = generator_tensors() | {"head.head.bias": torch.zeros(64, dtype=torch.int64)}
     path = save(tmp_path / "x.safetensors", tensors)
     assert inspect_file(path).wrong_dtype == ["head.head.bias int64"]
-    with pytest.raises(CheckpointError, match=r"1 stored as no weights are \(head.head.bias int64\)"):
+    with pytest.raises(CheckpointError, match=r"1 of the wrong dtype \(head.head.bias int64\)"):
         load_generator(path)
 
 

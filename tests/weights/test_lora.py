@@ -84,7 +84,7 @@ def wrong(**changes: Any) -> dict[str, Tensor]:
 @pytest.mark.parametrize(
     ("tensors", "message"),
     [
-        (WEIGHTS, "mine.safetensors is no LoRA: none of its tensors"),
+        (WEIGHTS, "mine.safetensors is not a LoRA: none of its tensors"),
         (wrong(down=None), "lora_up.weight without its lora_down.weight; it is incomplete"),
         (wrong(up=None), "lora_down.weight without its lora_up.weight; it is incomplete"),
         (
@@ -98,11 +98,11 @@ def wrong(**changes: Any) -> dict[str, Tensor]:
         ),
         (
             wrong(**{"diffusion_model.blocks.0.self_attn.q.dora_scale": torch.zeros(256, 1)}),
-            r"in a way that is not read \(diffusion_model.blocks.0.self_attn.q.dora_scale\)",
+            r"in an unsupported way \(diffusion_model.blocks.0.self_attn.q.dora_scale\)",
         ),
         (
             {"diffusion_model.blocks.0.self_attn.q.hada_w1_a": torch.zeros(256, 2)},
-            "has 1 tensor of 1 .* or no plain LoRA. Use one that was trained",
+            "has 1 tensor of 1 .* or not a plain LoRA. Use one that was trained",
         ),
         (wrong(**{"lora_unet_blocks_0_self_attn_q.lora_up.weight": torch.zeros(256, 2)}), "blocks.0.self_attn.q twice"),
         (wrong(**{"blocks.0.self_attn.q.diff": torch.zeros(256, 256)}), "blocks.0.self_attn.q twice, by lora_up"),
@@ -141,8 +141,8 @@ def test_steps_come_from_the_metadata_or_from_beside(tmp_path: Path, caplog: pyt
         ('{"steps": [1000, 1000]}', "The steps are '1000,1000', and must be"),
         ('{"format": "matrixgame.variant", "steps": [1000]}', "format is 'matrixgame.variant', and must be"),
         ('{"version": 2}', "newer than version 1"),
-        ("[1000]", "is no object"),
-        ("{", "is no JSON"),
+        ("[1000]", "is not a JSON object"),
+        ("{", "is not JSON"),
     ],
 )  # fmt: skip
 def test_an_invalid_description_is_reported(text: str, message: str, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """The demo world: a small trained model and pictures of its game, inside the package.
 
-`demo_world/` made them; the manifest beside the files says at what size the model was trained, and what the files
-must hold.
+`demo_world/` made them; the manifest beside the files has the size the model was trained at, and the
+files' checksums.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MANIFEST = "demo_world.json"
 LARGEST_START_IMAGE = 4 << 20  # bytes
 FILES = ("demo_generator.safetensors", "demo_vae.safetensors", "demo_vision.safetensors")
 OTHER_PICTURES = (
-    "This picture is not one of the demo world's. Its small model knows that game alone: expect a blur in its colours "
+    "This picture is not one of the demo world's. Its small model knows only that game: expect a blur in its colours "
     "that moves with the keys, not your picture come to life. "
     f"`matrixgame download {default_variant().name}` fetches a model for pictures of all kinds."
 )

@@ -23,7 +23,7 @@ from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_c
 
 MAGIC = b"GGUF"
 ARCHITECTURE = "general.architecture"
-_SHAPE = "comfy.gguf.orig_shape."  # of a tensor with more sides than the format has
+_SHAPE = "comfy.gguf.orig_shape."  # of a tensor with more sides than the format allows
 _VERSIONS = (2, 3)
 _ALIGNMENT = 32
 _STRING, _ARRAY = 8, 9
@@ -54,7 +54,7 @@ _PACKED = {
     35: ("TQ2_0", 256, 66),
     39: ("MXFP4", 32, 17),
 }
-_UNKNOWN = "GGUF's kind {}"
+_UNKNOWN = "GGUF type {}"
 PACKED_NAMES = frozenset(name for name, _, _ in _PACKED.values())
 
 
@@ -78,34 +78,34 @@ class _Head:
         return self.take(self.number("Q")).decode("utf-8", "replace")
 
     def value(self, kind: int) -> Any:
-        """A value of the metadata; of long lists nothing."""
+        """A value of the metadata; None for long lists and lists of strings."""
         if kind == _STRING:
             return self.text()
         if kind in _WIDTHS:
             return self.number(_WIDTHS[kind])
         if kind != _ARRAY:
-            raise Damaged("its metadata has values of no kind")
+            raise Damaged("its metadata has values of an unknown type")
         inner, count = self.number("I"), self.number("Q")
         if inner in _WIDTHS:
             width = struct.calcsize("<" + _WIDTHS[inner])
             raw = self.take(count * width)
             return list(struct.unpack(f"<{count}{_WIDTHS[inner]}", raw)) if count <= 8 else None
         if inner != _STRING:
-            raise Damaged("its metadata has lists of no kind")
+            raise Damaged("its metadata has lists of an unknown type")
         for _ in range(count):
             self.take(self.number("Q"))
         return None
 
 
 def open_gguf(path: Path) -> WeightsFile:
-    """Open a file. Raises Damaged or OSError."""
+    """Open a GGUF file. Raises Damaged or OSError."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         head = _Head(file.read(LARGEST_HEADER))
         metadata, entries = _read_head(head)
         alignment = metadata.get("general.alignment", _ALIGNMENT)
         if type(alignment) is not int or not 0 < alignment <= 1 << 16:
-            raise Damaged("its alignment is none")
+            raise Damaged("its alignment is not valid")
         begin = -(-head.at // alignment) * alignment
         places = {name: _place(name, entry, metadata, begin, size) for name, entry in entries.items()}
         mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)
@@ -128,7 +128,7 @@ def package_is_there() -> bool:
 
 def _read_head(head: _Head) -> tuple[dict[str, Any], dict[str, tuple[list[int], int, int]]]:
     if head.take(4) != MAGIC or head.number("I") not in _VERSIONS:
-        raise Damaged(f"it is GGUF of another version than {' and '.join(map(str, _VERSIONS))}")
+        raise Damaged(f"it is GGUF of a version other than {' and '.join(map(str, _VERSIONS))}")
     tensors, values = head.number("Q"), head.number("Q")
     checked_count(tensors)
     checked_count(values)

@@ -1,7 +1,7 @@
 """Safetensors files: a header that is checked before anything is built from it, and tensors mapped from the disk.
 
 Read here and not by the library, which refuses bytes after the last tensor and paths that are not UTF-8, and which
-gives names in a header of any size.
+accepts a header of any size.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ def looks_like_safetensors(head: bytes, size: int) -> bool:
 
 
 def open_mapped(path: Path) -> WeightsFile:
-    """Open a file. Raises Damaged or OSError."""
+    """Open a safetensors file. Raises Damaged or OSError."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         header, begin = _read_header(file, size)
         places = _check(header, size - begin)
-        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)  # ours may be written to, the file is not
+        mapped = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY)  # tensors may be written to; the file is not
 
     def read(name: str) -> Tensor:
         info, offset = places[name]
@@ -84,7 +84,7 @@ def _read_header(file: BinaryIO, size: int) -> tuple[dict[str, Any], int]:
     if length > size - 8:
         raise Damaged("its header is cut short, or it is of another format")
     if length > LARGEST_HEADER:
-        raise Damaged(f"its names and shapes take {length >> 20} MB, which those of no model of this program do")
+        raise Damaged(f"its names and shapes take {length >> 20} MB, more than those of any model of this program")
     raw = file.read(length)
     checked_count(raw.count(_OFFSETS))
     if raw.count(b"[") + raw.count(b"{") > _MOST_BRACKETS:
@@ -111,14 +111,14 @@ def _check(header: dict[str, Any], size: int) -> dict[str, tuple[TensorInfo, int
         info, begin, end = _entry(name, entry)
         if end > size:
             raise Damaged(
-                f"it ends before {printable_name(name)} does: {end:,} bytes of data are named and {size:,} there"
+                f"it ends before {printable_name(name)} does: {end:,} bytes of data are declared, {size:,} are there"
             )
         places[name] = info, begin
         spans.append((begin, end, name))
     spans.sort()
     for (_, end, name), (begin, _, other) in itertools.pairwise(spans):
         if begin < end:
-            raise Damaged(f"{printable_name(name)} and {printable_name(other)} lie over each other")
+            raise Damaged(f"{printable_name(name)} and {printable_name(other)} overlap")
     return places
 
 
@@ -131,20 +131,20 @@ def _entry(name: str, entry: Any) -> tuple[TensorInfo, int, int]:
             f"{printable_name(name)} is stored as {printable_name(str(kind), 20)}, which this program does not read"
         )
     if not isinstance(offsets, list) or len(offsets) != 2 or not all(type(offset) is int for offset in offsets):
-        raise Damaged(f"{printable_name(name)} has no place")
+        raise Damaged(f"{printable_name(name)} has no valid offsets")
     shape, (begin, end), (dtype, bits) = checked_shape(entry.get("shape"), name), offsets, _DTYPES[kind]
     if not 0 <= begin <= end or (end - begin) * 8 != bits * math.prod(shape):
-        raise Damaged(f"the place of {printable_name(name)} does not fit its shape")
+        raise Damaged(f"the offsets of {printable_name(name)} do not fit its shape")
     return TensorInfo(shape, dtype), begin, end
 
 
 def _tensor(mapped: mmap.mmap, info: TensorInfo, offset: int) -> Tensor:
     dtype = getattr(torch, info.dtype, None)
     if not isinstance(dtype, torch.dtype):
-        raise Damaged(f"it is stored as {info.dtype}, which this torch has not")
+        raise Damaged(f"it is stored as {info.dtype}, which this torch does not have")
     if not info.size:
         return torch.empty(info.shape, dtype=dtype)
     flat = torch.frombuffer(mapped, dtype=torch.uint8, count=info.size * dtype.itemsize, offset=offset)
     if offset % dtype.itemsize:
-        flat = flat.clone()  # not every processor reads across such bounds
+        flat = flat.clone()  # not every processor reads unaligned values
     return flat.view(dtype).reshape(info.shape)

@@ -1,4 +1,4 @@
-"""PyTorch files: read as torch reads them with `weights_only`, after a look at how much they would have it build."""
+"""PyTorch files: read by torch with `weights_only`, after a check of how much they would make it build."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .tensors import LARGEST_HEADER, Damaged, TensorInfo, WeightsFile, checked_c
 
 ZIP, PICKLE = b"PK\x03\x04", b"\x80"
 _MOST_STEPS = 250_000  # of building: a file with optimiser takes 150,000, and torch 10 microseconds for each
-_MOST_SHARED = 5_000_000  # things, were nothing in it shared: hashing a tuple visits all of them
+_MOST_SHARED = 5_000_000  # objects, if nothing were shared: hashing a tuple visits all of them
 _PICKLES = 5  # in a file of the old format, before its data
 _DIRECTORY = 4 << 20  # bytes of a zip file's list of files
 _DEEPEST = 8  # dicts in dicts
@@ -33,7 +33,7 @@ class HoldsCode(Exception):
 
 
 class NoTensors(Exception):
-    """A file of something else than tensors with names."""
+    """A file that does not hold named tensors."""
 
 
 def open_pickled(path: Path) -> WeightsFile:
@@ -43,7 +43,7 @@ def open_pickled(path: Path) -> WeightsFile:
     checked_count(len(tensors))
     for name, value in tensors.items():
         if value.layout != torch.strided or value.is_quantized or value.is_meta:
-            raise Damaged(f"{printable_name(name)} is no plain tensor")
+            raise Damaged(f"{printable_name(name)} is not a plain tensor")
         if value.numel() * value.itemsize > value.untyped_storage().nbytes():
             raise Damaged(f"{printable_name(name)} claims more values than it has")
     infos = {name: TensorInfo(tuple(t.shape), str(t.dtype).removeprefix("torch.")) for name, t in tensors.items()}
@@ -51,7 +51,7 @@ def open_pickled(path: Path) -> WeightsFile:
 
 
 def load_pickled(path: Path) -> Any:
-    """What a file holds, of tensors and plain values. Raises Damaged, HoldsCode or OSError."""
+    """The tensors and plain values that a file holds. Raises Damaged, HoldsCode or OSError."""
     with open_regular(path) as file:
         zipped = file.read(4) == ZIP
         _check_zip(file) if zipped else _check_old(file)
@@ -72,7 +72,7 @@ def _load(path: Path, zipped: bool) -> Any:
         raise Damaged(first_line(error)) from None
     except (OSError, MemoryError):
         raise
-    except Exception as error:  # whatever a damaged file leads torch to
+    except Exception as error:  # whatever a damaged file makes torch raise
         raise Damaged(first_line(error)) from None
     finally:
         if source is not path:
@@ -96,10 +96,10 @@ def _check_zip(file: BinaryIO) -> None:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
             if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-                raise Damaged("it is a compressed archive and no PyTorch file")
+                raise Damaged("it is a compressed archive, not a PyTorch file")
             records = [entry for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
             if not records:
-                raise Damaged("it is an archive and no PyTorch file")
+                raise Damaged("it is an archive, not a PyTorch file")
             if sum(entry.file_size for entry in entries) > size:
                 raise Damaged("its parts are longer than it is")
             for entry in records:
@@ -135,7 +135,7 @@ def _check_old(file: BinaryIO) -> None:
 
 
 def _check_steps(stream: io.BytesIO) -> None:
-    """Raises Damaged where a pickle takes too many steps to build, or hides a huge thing behind shared parts.
+    """Raises Damaged where a pickle takes too many steps to build, or hides a huge object behind shared parts.
 
     Each item on the stack is counted as if nothing in it were shared.
     """

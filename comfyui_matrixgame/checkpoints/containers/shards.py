@@ -1,4 +1,4 @@
-"""Weights in several files: a folder, an index, or one part of several, as `part` 00002-of-00005."""
+"""Weights in several files: a folder, an index, or one part of several, such as NAME-00002-of-00005."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...system.words import counted
 from .tensors import LARGEST_HEADER, MOST_NAMES, printable_name
 
 INDEX = ".index.json"
-WEIGHTS = (".safetensors", ".sft", ".gguf", ".pt", ".pth", ".ckpt", ".bin")  # the better ones first
+WEIGHTS = (".safetensors", ".sft", ".gguf", ".pt", ".pth", ".ckpt", ".bin")  # in order of preference
 DISTRIBUTED = ".distcp"  # the ending of one process's part of a distributed checkpoint
 MAKE_ONE = "make one file of it with `python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE`"
 _SHARD = re.compile(r"(.+)-([0-9]{5})-of-([0-9]{5})(\.[a-z]+)", re.DOTALL)
 _MOST_FILES = 1000
-_MOST_ENTRIES = 20_000  # of a folder that are looked at
+_MOST_ENTRIES = 20_000  # of a folder that are read
 
 
 def find_weights(path: Path, part: str) -> Path:
@@ -55,7 +55,7 @@ def find_weights(path: Path, part: str) -> Path:
 
 
 def _instead(names: set[str]) -> str:
-    """What to do with a folder of these names in which no weights lie."""
+    """What to do with a folder that has entries of these names and no weights."""
     if any(name.endswith(DISTRIBUTED) for name in names):
         return f"it is a distributed checkpoint: {MAKE_ONE}"
     if "zero_to_fp32.py" in names or any(name.startswith("global_step") for name in names):
@@ -66,8 +66,8 @@ def _instead(names: set[str]) -> str:
 
 
 def shards_of(path: Path) -> tuple[Path, dict[str, str] | None, list[Path]] | None:
-    """The name for all of several files, the file of each tensor where an index says it, and the files. None where a
-    path names one whole file. Raises CheckpointError where files are missing, or an index cannot be read."""
+    """The path that stands for several files, the file of each tensor where an index has it, and the files. None where
+    a path names one whole file. Raises CheckpointError where files are missing, or an index cannot be read."""
     if path.name.endswith(INDEX):
         return _indexed(path)
     shard = _SHARD.fullmatch(path.name)

@@ -1,4 +1,4 @@
-"""Named tensors in a file, whatever its format: names, shapes and dtypes first, values when they are asked for."""
+"""Named tensors in a file, whatever its format: names, shapes and dtypes first, values on demand."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class WeightsFile:
 
 
 def checked_shape(shape: object, of: str) -> tuple[int, ...]:
-    """A shape from a file; raises Damaged where it is none that a tensor can have."""
+    """A shape from a file; raises Damaged where no tensor can have it."""
     if not isinstance(shape, (list, tuple)) or len(shape) > MOST_SIDES:
         raise Damaged(f"{printable_name(of)} has no shape")
     if not all(type(side) is int and 0 <= side <= LARGEST_SIDE for side in shape):
@@ -90,7 +90,7 @@ def printable_name(name: str, longest: int = 100) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, in short."""
+    """The first line of an error's message, shortened."""
     lines = str(error).strip().splitlines()
     return printable_name(lines[0] if lines else type(error).__name__, 200)
 

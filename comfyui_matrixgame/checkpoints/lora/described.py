@@ -1,4 +1,4 @@
-"""What a LoRA says of itself: the denoising steps it was distilled to, in its metadata or in a file beside it."""
+"""A LoRA's description: the denoising steps it was distilled to, in its metadata or in a file beside it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Steps = tuple[int, ...]
 
 
 def steps_of_file(file: WeightsFile) -> Steps | None:
-    """The steps that a LoRA brings along; None where nothing says any. Raises VariantError."""
+    """The steps that a LoRA brings along; None without a description. Raises VariantError."""
     found = description_of(file)
     return None if found is None else _steps(*found)
 
@@ -38,15 +38,15 @@ def steps_of_metadata(metadata: Mapping[str, Any]) -> Steps | None:
     try:
         return _steps(json.loads(text), origin)
     except (TypeError, ValueError, RecursionError):
-        raise VariantError(f"{origin}: `{IN_METADATA}` is no JSON; load it without, or mend it.") from None
+        raise VariantError(f"{origin}: `{IN_METADATA}` is not JSON; mend it, or remove it.") from None
 
 
 def describe_lora(path: str | Path, steps: Sequence[int]) -> tuple[Path, bytes]:
-    """Where the description of a LoRA lies, and what is in it. Raises CheckpointError where the file is no LoRA, and
-    VariantError for steps that are none."""
+    """Where the description of a LoRA lies, and what is in it. Raises CheckpointError where the file is not a LoRA,
+    and VariantError for invalid steps."""
     with open_weights(path) as file:
         if not is_lora(file.tensors):
-            raise CheckpointError(f"{file.name} is no LoRA.")
+            raise CheckpointError(f"{file.name} is not a LoRA.")
         beside = path_beside(file.path)
     about = {"format": FORMAT, "version": VERSION, "steps": list(steps)}
     _steps(about, "--steps")
@@ -57,7 +57,7 @@ def _steps(value: Any, origin: str) -> Steps | None:
     fields = Fields(value, origin)
     fields.choice("format", (FORMAT,), FORMAT)
     if fields.whole("version", 1, 1_000_000, VERSION) > VERSION:
-        fields.refuse(f"its description is newer than version {VERSION}, which this one reads; update the node pack.")
+        fields.refuse(f"its description is newer than version {VERSION}, which this node pack reads; update it.")
     fields.text("title", "")
     steps = fields.items("steps", NEED, lambda step: whole_number(step, 1, TABLE_PLACES), (), least=1)
     if unknown := fields.done():

@@ -30,7 +30,7 @@ from .names import ALPHA, DIFF, DIFF_BIAS, DOWN, UP, LoraNames
 class Lora:
     """A LoRA at a strength, of which no tensor is read yet.
 
-    steps: that it brings along; None where it says none. parts: module -> part of its change -> the tensor's name.
+    steps: those it was distilled to; None where unknown. parts: module -> part of its change -> the tensor's name.
     """
 
     file: WeightsFile = field(repr=False)
@@ -45,7 +45,7 @@ class Lora:
 
     @cached_property
     def id(self) -> str:
-        """Stands for all its tensors and its strength; it reads them all."""
+        """A hash of its strength and all its tensors, which it reads."""
         digest = hashlib.sha256(f"{self.strength!r}".encode())
         for name in sorted(self.file.tensors):
             tensor = self.file.tensor(name).contiguous()
@@ -55,7 +55,7 @@ class Lora:
 
     def merged(self, name: str, weight: Tensor) -> Tensor:
         """A parameter of ours with its change, in float32; itself where nothing changes it. Raises CheckpointError for
-        values that are no numbers."""
+        values that are not numbers."""
         if name.endswith(".bias"):
             found, bias = self.parts.get(name.removesuffix(".bias"), {}), True
         else:
@@ -69,7 +69,7 @@ class Lora:
         return weight if change is None else weight.float() + self.strength * change.reshape(weight.shape)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All its tensors by the names that ComfyUI's loader reads, behind `diffusion_model.`."""
+        """All its tensors by the names that ComfyUI's loader reads, prefixed with `diffusion_model.`."""
         return {
             f"diffusion_model.{module}.{part}": self.file.tensor(theirs)
             for module, found in self.parts.items()
@@ -85,10 +85,10 @@ class Lora:
 
 def open_lora(path: str | Path, strength: float, shapes: Mapping[str, Shape]) -> Lora:
     """The LoRA in a file, for a generator whose tensors have these shapes by our names. Raises CheckpointError where it
-    is none, or one for another model, and VariantError for a description that is none."""
+    is not a LoRA, or is for another model, and VariantError for an invalid description."""
     with open_weights(path) as file:
         if not is_lora(file.tensors):
-            raise CheckpointError(f"{file.name} is no LoRA: none of its tensors has the name of a part of one.")
+            raise CheckpointError(f"{file.name} is not a LoRA: none of its tensors is named as a part of one.")
         names, strange = LoraNames(shapes), []
         parts: dict[str, dict[str, str]] = {}
         for key in file.tensors:
@@ -105,8 +105,8 @@ def open_lora(path: str | Path, strength: float, shapes: Mapping[str, Shape]) ->
             first = ", ".join(map(printable_name, sorted(strange)[:2]))
             raise CheckpointError(
                 f"{file.name} has {counted(len(strange), 'tensor')} of {len(file.tensors)} that change nothing of this "
-                f"generator, or in a way that is not read ({first}): it is for another model, or no plain LoRA. Use "
-                "one that was trained for this generator."
+                f"generator, or in an unsupported way ({first}): it is for another model, or not a plain LoRA. Use one "
+                "that was trained for this generator."
             )
         for module, found in parts.items():
             _check(file, module, found, shapes)
@@ -114,21 +114,21 @@ def open_lora(path: str | Path, strength: float, shapes: Mapping[str, Shape]) ->
 
 
 def common_steps(loras: Iterable[tuple[str, Steps | None]]) -> Steps | None:
-    """The steps that LoRAs bring along together, each with its name; None where none says any. Raises VariantError
-    where two say others."""
+    """The steps that LoRAs, each with its name, were distilled to; None where unknown. Raises VariantError where two
+    differ."""
     said = [(name, steps) for name, steps in loras if steps is not None]
     for name, steps in said[1:]:
         if steps != said[0][1]:
             first, second = (",".join(map(str, one)) for one in (said[0][1], steps))
             raise VariantError(
-                f"{said[0][0]} was distilled to the steps {first} and {name} to {second}; use one of them, or say the "
+                f"{said[0][0]} was distilled to the steps {first} and {name} to {second}; use one of them, or set the "
                 "steps yourself."
             )
     return said[0][1] if said else None
 
 
 def split_strength(text: str) -> tuple[str, float]:
-    """Path and strength of FILE or FILE:STRENGTH. Raises CheckpointError for a strength that is none."""
+    """Path and strength of FILE or FILE:STRENGTH. Raises CheckpointError for a strength out of range."""
     path, colon, strength = text.rpartition(":")
     if not colon or Path(text).exists():
         return text, 1.0
@@ -148,7 +148,7 @@ def _check(file: WeightsFile, module: str, found: Mapping[str, str], shapes: Map
         if part in wanted and wanted[part] not in found:
             raise CheckpointError(
                 f"{file.name} has {printable_name(found[part])} without its {wanted[part]}; it is incomplete, "
-                "get it again."
+                "so get it again."
             )
     if UP in found and DIFF in found:
         raise CheckpointError(f"{file.name} changes {module} twice, by {UP} and by {DIFF}; use one that does so once.")

@@ -1,6 +1,6 @@
-"""Every way in which LoRAs name what they change, and what each tensor is for.
+"""How LoRAs name what they change, and what each tensor is for.
 
-A key is what some program puts in front, a module in one of the layouts of names.py (with dots, or as kohya's with
+A key is a program's prefix, a module in one of the layouts of names.py (with dots, or as kohya's with
 underscores), and an ending that says which part of the change the tensor is.
 """
 
@@ -45,7 +45,7 @@ class LoraNames:
 
     def part(self, key: str) -> tuple[str, str] | None:
         """The module, by our name, that a LoRA's tensor changes, and which part of the change it is; None for a tensor
-        that is no such part, or of no module here."""
+        that is no such part, or belongs to no module here."""
         name = without_wrappers(key)
         for pattern, part in _ENDINGS:
             if (end := pattern.search(name)) is not None:

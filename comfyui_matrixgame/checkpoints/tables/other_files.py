@@ -10,7 +10,7 @@ from ...variants import VARIANTS
 from ..containers.gguf_file import ARCHITECTURE
 from ..containers.tensors import printable_name
 
-# first what is a part of a name, then what such a file is, and what to do; these look like models of ours
+# a pattern of names, what such a file is, and what to do; tried first, because these look like models of ours
 _LORA = re.compile(
     r"lora_(A|B|up|down)\b|[._]lora\.(up|down)\.|\.(hada_w[12]|lokr_w[12]|oft_|boft_|diff_b?$)|^(lora|lycoris)_"
 )
@@ -53,12 +53,12 @@ _OTHERS = (
 
 
 def is_lora(names: Iterable[str]) -> bool:
-    """Whether tensors have names as those of a LoRA."""
+    """Whether any tensor is named as a LoRA's are."""
     return any(_LORA.search(name) for name in names)
 
 
 def guess_other_file(names: set[str], metadata: Mapping[str, str]) -> tuple[str, str, str]:
-    """Of a file that this program cannot use: its kind, what it probably is, and what to use instead."""
+    """The kind of a file that this program cannot use, what it probably is, and what to use instead."""
     if any("cross_attn" in n or "attn2" in n for n in names) and any("patch_embedding" in n for n in names):
         return "other", "a Wan video model without action modules", _GENERATORS
     for pattern, title, advice in _OTHERS:

@@ -6,10 +6,10 @@ import re
 
 
 def vision_name(name: str) -> tuple[str, int | None] | None:
-    """A file's name of an image tower's tensor -> transformers' name and, of a fused q, k, v, all three parts.
+    """A file's name of an image tower's tensor -> transformers' name, and the parts of a fused q, k, v.
 
-    The second value is None for a tensor of its own, else 3: the name then has `{}` where q, k or v goes. None
-    for tensors of the file that the tower does not use.
+    The second value is 3 for a fused tensor, whose name has `{}` where q, k or v goes, and otherwise None. None
+    alone for tensors that the tower does not use.
     """
     if name.startswith("vision_model."):
         return None if name.endswith("position_ids") else (name.removeprefix("vision_model."), None)
@@ -22,7 +22,7 @@ def vision_name(name: str) -> tuple[str, int | None] | None:
     if name.startswith("transformer."):
         found = _OPEN_CLIP_LAYER.fullmatch(name)
         if found is None:
-            return name.replace("{", "").replace("}", ""), None  # no name of a tower
+            return name.replace("{", "").replace("}", ""), None  # not a name of a tower
         number, module, suffix = found.groups()
         prefix = f"encoder.layers.{number}."
         if module == "attn.to_qkv":
