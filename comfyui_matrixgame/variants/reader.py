@@ -55,7 +55,7 @@ def read_description(value: Any, origin: str) -> Variant:
     fields.choice("format", (FORMAT,))
     version = fields.whole("version", 1, 1_000_000)
     if version > VERSION:
-        raise VariantError(f"{origin} has version {version}, and this node pack reads {VERSION}: update it.")
+        raise VariantError(f"{origin} has version {version}, and only {VERSION} can be read: update the node pack.")
     exclusive = fields.flag("exclusive")
     variant = Variant(
         name=fields.text("name", pattern=_WORD, need=_A_WORD),

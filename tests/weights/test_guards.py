@@ -256,7 +256,7 @@ def test_archives_that_are_no_pytorch_files(tmp_path: Path) -> None:
     path.write_bytes(zipped(bytes(100 << 20), zipfile.ZIP_DEFLATED))
     refused(path, "compressed archive")
     path.write_bytes(zipped(b"hello", name="readme.txt"))
-    refused(path, "no PyTorch file")
+    refused(path, "not a PyTorch file")
     whole = zipped(b"\x80\x02}.")
     path.write_bytes(whole[:-22] + whole[-22:].replace(whole[-10:-6], struct.pack("<I", 1 << 30)))
     refused(path, "damaged")

@@ -57,7 +57,7 @@ def _steps(value: Any, origin: str) -> Steps | None:
     fields = Fields(value, origin)
     fields.choice("format", (FORMAT,), FORMAT)
     if fields.whole("version", 1, 1_000_000, VERSION) > VERSION:
-        fields.refuse(f"its description is newer than version {VERSION}, which this node pack reads; update it.")
+        fields.refuse(f"its description is newer than version {VERSION}, the newest known; update the node pack.")
     fields.text("title", "")
     steps = fields.items("steps", NEED, lambda step: whole_number(step, 1, TABLE_PLACES), (), least=1)
     if unknown := fields.done():
