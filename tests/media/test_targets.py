@@ -196,7 +196,7 @@ def test_names_that_cannot_be_shown() -> None:
     assert printable_path("a\nb\x1b[31m") == "a\\nb\\x1b[31m"
     assert len(printable_path("x" * 5000)) < 200
     for name in ("", " ", "a\0b"):
-        with pytest.raises(TargetError, match="no name of a file"):
+        with pytest.raises(TargetError, match="not a valid file name"):
             check_target(name, "--output")
 
 
