@@ -75,7 +75,7 @@ def decode(data: bytes) -> Text:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         raise _not_text(
-            f"it begins as {encoding.removesuffix('-sig').upper()} text, but is damaged; save it again as UTF-8"
+            f"it is not text in UTF-8, and only begins as {encoding.removesuffix('-sig').upper()}"
         ) from None
     if text and not any(letter < "\x80" for letter in text[:10_000]):
         raise _not_text("it is not text that holds inputs")

@@ -69,7 +69,7 @@ def test_any_bytes_are_text_or_a_sentence(data: bytes) -> None:
         (b"\x93NUMPY\x01\x00", "is a NumPy array; let its name end in .npy"),
         ("w 12 # Zürich und Köln".encode() + b"\xfc", "is damaged in line 1, which is not UTF-8 as the rest is"),
         (b"w 12\x00\x00\x00 3", "is not text"),
-        (codecs.BOM_UTF16_LE + b"w\x00 \x00\xd8\xd8", "begins as UTF-16 text, but is damaged"),
+        (codecs.BOM_UTF16_LE + b"w\x00 \x00\xd8\xd8", "is not text in UTF-8, and only begins as UTF-16"),
         (b"w 12\x81\x90", "is not text in UTF-8"),
     ],
 )
