@@ -28,6 +28,7 @@ from comfyui_matrixgame.world import (
 from comfyui_matrixgame.world.start import fill_from_latents
 from comfyui_matrixgame.world.world import first_name
 
+from ..cache.blocks import same
 from ..support.networks import SMALL, largest_difference, random_track, small_image, small_models
 
 
@@ -35,13 +36,6 @@ def make(models: Models, world: World, track: ActionTrack, blocks: int | None = 
     run = rollout(models, world, track, blocks)
     made = list(run)
     return made, run.world
-
-
-def same(a: list[Block], b: list[Block]) -> bool:
-    return len(a) == len(b) and all(
-        torch.equal(x.latents, y.latents) and torch.equal(x.frames, y.frames) and x.names == y.names
-        for x, y in zip(a, b, strict=True)
-    )
 
 
 @pytest.mark.parametrize("name", SMALL)
